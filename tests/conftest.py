@@ -1,0 +1,59 @@
+"""What every test shares: one thread, fixed seeds, no window system, and the folder of real data where there is one."""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+from pathlib import Path
+
+# Before torch, OpenCV or matplotlib are imported: small tests are slower on many threads, and sums differ with their number.
+for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+from hypothesis import HealthCheck, settings  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[1]
+SEED = 20180828
+
+# The same examples on every run and every machine; HYPOTHESIS_PROFILE=explore looks for new ones.
+settings.register_profile("fixed", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("explore", deadline=None, max_examples=1000, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
+
+
+@pytest.fixture(autouse=True)
+def fixed_seeds() -> None:
+    """Every test starts from the same random state, alone or in company."""
+    random.seed(SEED)
+    np.random.seed(SEED)  # noqa: NPY002 (third-party code that uses the global generator)
+    if "torch" in sys.modules:
+        import torch
+
+        torch.manual_seed(SEED)
+        torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def shared_dir() -> Path:
+    """The folder ``shared`` beside the project's root: real pictures and labels that may not be copied into the project."""
+    folder = ROOT.parent / "shared"
+    if not (folder / "data").is_dir():
+        pytest.skip(f"no real data: {folder.name}/data is not beside the project's root")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def project_root() -> Path:
+    """The root of the checkout (holds ``tools/`` and ``configs/``)."""
+    return ROOT
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """A NumPy generator of fixed seed."""
+    return np.random.default_rng(SEED)

@@ -1,0 +1,146 @@
+"""The house rules that a machine can hold: the order of rooms, quiet rooms, first-line docstrings, lengths."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = "bdd_inst"
+
+# Usable by all; between themselves they keep this order too.
+GROUND = ("errors", "files", "classes", "config", "geometry", "structures")
+# Each room imports only from rooms to its left. ``inference`` stands before ``training`` because training evaluates as it goes.
+ROOMS = (
+    *GROUND,
+    "formats",
+    "datasets",
+    "catalog",
+    "data",
+    "modeling",
+    "inference",
+    "training",
+    "evaluation",
+    "report",
+    "semantic",
+)
+# One file conducts the whole run, labels to report, and therefore looks ahead.
+CONDUCTORS = {"training/run.py"}
+
+LONGEST_FILE, LONGEST_TOOL, LONGEST_FUNCTION = 400, 140, 70
+
+PACKAGE_FILES = sorted((ROOT / PACKAGE).rglob("*.py"))
+TOOL_FILES = sorted((ROOT / "tools").rglob("*.py"))
+SOURCES = PACKAGE_FILES + TOOL_FILES
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def room_of(path: Path) -> str:
+    """The room of a file of the package: its first folder, or its own name where it lies at the top."""
+    return path.relative_to(ROOT / PACKAGE).parts[0].removesuffix(".py")
+
+
+@functools.cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+def imported_rooms(path: Path) -> list[tuple[int, str]]:
+    """Line and room of every import from the package, lazy ones inside functions included."""
+    found = []
+    for node in ast.walk(tree_of(path)):
+        modules: list[str] = []
+        if isinstance(node, ast.Import):
+            modules = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            modules = [absolute(path, node)]
+            if modules == [PACKAGE]:
+                modules = [f"{PACKAGE}.{alias.name}" for alias in node.names]
+        found += [(node.lineno, m.split(".")[1]) for m in modules if m.startswith(f"{PACKAGE}.")]
+    return found
+
+
+def absolute(path: Path, node: ast.ImportFrom) -> str:
+    """The dotted module that ``from ... import`` names, relative ones resolved."""
+    if not node.level:
+        return node.module or ""
+    package = path.relative_to(ROOT).parent.parts
+    base = package[: len(package) - node.level + 1]
+    return ".".join([*base, *([node.module] if node.module else [])])
+
+
+@pytest.mark.parametrize("path", PACKAGE_FILES, ids=name_of)
+def test_a_room_imports_only_from_rooms_before_it(path):
+    room = room_of(path)
+    if room == "__init__" or path.relative_to(ROOT / PACKAGE).as_posix() in CONDUCTORS:
+        return
+    assert room in ROOMS, f"{name_of(path)}: room {room!r} has no place in the order; add it to ROOMS"
+    for line, other in imported_rooms(path):
+        assert other in ROOMS, f"{name_of(path)}:{line} imports {other!r}, which has no place in the order"
+        assert other == room or ROOMS.index(other) < ROOMS.index(room), f"{name_of(path)}:{line}: {room} may not import {other}"
+
+
+@pytest.mark.parametrize("path", PACKAGE_FILES, ids=name_of)
+def test_nothing_in_the_package_imports_the_tools(path):
+    for node in ast.walk(tree_of(path)):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
+        assert not [n for n in names if n.split(".")[0] in ("tools", "tests")], f"{name_of(path)}:{node.lineno}"
+
+
+@pytest.mark.parametrize("path", PACKAGE_FILES, ids=name_of)
+def test_rooms_do_not_print(path):
+    calls = [n for n in ast.walk(tree_of(path)) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name) and n.func.id == "print"]
+    assert not calls, f"{name_of(path)}:{calls[0].lineno} prints; use logging, or return the text to the tool"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_a_file_says_in_its_first_line_what_it_holds(path):
+    text = path.read_text(encoding="utf-8")
+    if text.startswith("#!"):
+        text = text.split("\n", 1)[1]
+    if path.name == "__init__.py" and not text.strip():
+        return
+    assert text.startswith('"""'), f"{name_of(path)} does not start with a docstring"
+    assert len(text.splitlines()[0].strip('"').strip()) >= 15, f"{name_of(path)}: the first line says too little"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_files_and_functions_stay_short(path):
+    lines = len(path.read_text(encoding="utf-8").splitlines())
+    limit = LONGEST_TOOL if path.parent == ROOT / "tools" else LONGEST_FILE
+    assert lines <= limit, f"{name_of(path)} has {lines} lines (limit {limit}); split it by idea"
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            length = node.end_lineno - node.lineno + 1
+            assert length <= LONGEST_FUNCTION, f"{name_of(path)}:{node.lineno} {node.name} has {length} lines"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_public_things_have_docstrings(path):
+    for node in tree_of(path).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+            assert ast.get_docstring(node), f"{name_of(path)}:{node.lineno} {node.name} has no docstring"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_nothing_is_left_for_later(path):
+    marks = re.findall(r"\b(TODO|FIXME|XXX|HACK)\b(?!\s*[:=]\s*[\d.])", path.read_text(encoding="utf-8"))
+    assert not marks, f"{name_of(path)} still says {marks}"
+
+
+def test_the_order_test_sees_relative_and_lazy_imports(tmp_path, monkeypatch):
+    folder = tmp_path / PACKAGE / "formats"
+    folder.mkdir(parents=True)
+    file = folder / "late.py"
+    lazy = "def f():\n    import bdd_inst.evaluation.coco\n    from bdd_inst import training\n"
+    file.write_text(f"from ..report import draw\nfrom . import records\n\n{lazy}", encoding="utf-8")
+    monkeypatch.setitem(globals(), "ROOT", tmp_path)
+    assert sorted(imported_rooms(file)) == [(1, "report"), (2, "formats"), (5, "evaluation"), (6, "training")]
