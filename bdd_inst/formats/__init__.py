@@ -1,1 +1,35 @@
+"""One door for every label format: say what a file is, read it, write it.
 
+    labels = formats.read("labels/ins_seg/polygons/ins_seg_val.json")
+    for picture in labels.pictures: ...
+    formats.write(labels, "out.json", to="coco")
+"""
+
+from __future__ import annotations
+
+import os
+
+from bdd_inst.formats.records import Instance, LabelSet, Picture
+
+__all__ = ["Instance", "LabelSet", "Picture", "detect", "read", "write"]
+
+
+def detect(path: str | os.PathLike) -> str:
+    """Name the kind of a label file or folder from its content; DataError says what was seen where it is none that we know."""
+    from bdd_inst.formats.sniff import sniff
+
+    return sniff(path)
+
+
+def read(path: str | os.PathLike, kind: str | None = None, images: str | os.PathLike | None = None) -> LabelSet:
+    """Read any label file or folder. ``images`` is the folder of pictures, needed only where the labels do not say their sizes."""
+    from bdd_inst.formats.registry import read as read_kind
+
+    return read_kind(path, kind=kind, images=images)
+
+
+def write(labels: LabelSet, path: str | os.PathLike, to: str, **options) -> LabelSet:
+    """Write a label set as another kind (``coco``, ``bitmask``, ``rle``, ``scalabel``, ``dicts``, ...)."""
+    from bdd_inst.formats.registry import write as write_kind
+
+    return write_kind(labels, path, to=to, **options)

@@ -1,0 +1,106 @@
+"""What every reader gives and every writer takes: label sets of pictures of instances, whatever file they came from.
+
+Boxes are ``x1, y1, x2, y2`` in pixels, continuous and exclusive (a one-pixel object at the origin is ``0, 0, 1, 1``); readers of
+formats with other conventions convert and say so. Polygons are :class:`bdd_inst.geometry.paths.Path` in the file's own coordinates,
+curves and all; masks are COCO compressed RLE with ``str`` counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from bdd_inst.errors import ProblemLog
+from bdd_inst.geometry.paths import Path
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass(slots=True)
+class Instance:
+    """One labelled (or predicted) object.
+
+    ``category`` is the file's own word, stripped; what it means (``person`` = ``pedestrian``) is the data set's business.
+    ``box`` may be None, so may ``paths`` and ``rle``; a label that carries both keeps both. ``crowd`` and ``ignored`` are what the
+    file says. ``attributes`` are the label's other attributes, keys in lower case. ``rle`` is ``{"size": [h, w], "counts": str}``.
+    """
+
+    category: str
+    box: Box | None = None
+    paths: list[Path] | None = None
+    rle: dict | None = None
+    crowd: bool = False
+    ignored: bool = False
+    occluded: bool = False
+    truncated: bool = False
+    score: float | None = None
+    id: str | int | None = None
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def has_mask(self) -> bool:
+        """True where the file says which pixels are the object's, not only its box."""
+        return bool(self.paths) or self.rle is not None
+
+
+@dataclass(slots=True)
+class Picture:
+    """One picture and its labels.
+
+    ``name`` is the picture's file name as in the label file (``url`` is never used for it); ``width`` and ``height`` are None where
+    the file does not say. ``labelled`` is False where the file has the picture but no word on its objects (``labels: null`` or missing),
+    which is not the same as an empty list: looked at, nothing there.
+    """
+
+    name: str
+    width: int | None = None
+    height: int | None = None
+    attributes: dict[str, Any] = field(default_factory=dict)
+    instances: list[Instance] = field(default_factory=list)
+    video: str | None = None
+    frame_index: int | None = None
+    image_id: int | str | None = None
+    labelled: bool = True
+
+
+@dataclass
+class LabelSet:
+    """What one file or folder holds.
+
+    ``pictures`` may be iterated any number of times; readers of large files parse as they go, so ``problems`` is complete after the
+    first whole iteration (call :meth:`load` to have it all at once). ``categories`` is the file's own list in its own order, where it
+    has one, and ``category_ids`` the ids that go with it. ``rule`` names the rule that made its masks, or that should make them from
+    its polygons: ``official`` (BDD100K: snap, then every touched pixel), ``coco`` (pycocotools' fill), or ``pixels`` (the file holds
+    masks drawn by hand or tool, no polygons to draw).
+    """
+
+    kind: str
+    source: str
+    categories: tuple[str, ...] | None
+    pictures: Iterable[Picture]
+    problems: ProblemLog
+    rule: str
+    category_ids: tuple[int, ...] | None = None
+
+    def load(self) -> LabelSet:
+        """Parse everything now and keep it as a list; returns itself."""
+        if not isinstance(self.pictures, list):
+            self.pictures = list(self.pictures)
+        return self
+
+
+class LazyPictures:
+    """An iterable that starts a fresh generator each time; problems are logged only on the first whole pass, so none counts twice."""
+
+    def __init__(self, generate: Callable[[ProblemLog], Iterator[Picture]], problems: ProblemLog) -> None:
+        self._generate = generate
+        self._problems = problems
+        self._logged = False
+
+    def __iter__(self) -> Iterator[Picture]:
+        log = ProblemLog(keep=self._problems.keep)
+        yield from self._generate(log)
+        if not self._logged:
+            self._logged = True
+            self._problems.merge(log)
