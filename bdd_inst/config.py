@@ -56,7 +56,7 @@ def find_config(path: str | os.PathLike) -> Path:
 def read_tree(path: str | os.PathLike) -> dict:
     """The YAML tree of ``path`` merged over its ``_BASE_`` files. ``!!python`` tags are refused (safe loader)."""
     try:
-        return CfgNode.load_yaml_with_base(str(path), allow_unsafe=False)
+        tree = CfgNode.load_yaml_with_base(str(path), allow_unsafe=False)
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: its _BASE_ names a file that does not exist: {error.filename}") from None
     except (yaml.YAMLError, UnicodeDecodeError, AttributeError, TypeError, AssertionError) as error:
@@ -64,6 +64,9 @@ def read_tree(path: str | os.PathLike) -> dict:
         raise ConfigError(f"{path}: not a readable YAML config: {reason}") from None
     except RecursionError:
         raise ConfigError(f"{path}: _BASE_ files include each other in a circle") from None
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{path}: not a config: expected keys such as MODEL and SOLVER, got a {type(tree).__name__}")
+    return tree
 
 
 def merge_tree(cfg: CfgNode, tree: dict, source: str) -> None:
@@ -150,8 +153,7 @@ def literal(text: object) -> object:
 
 def nearest(key: str, known: set[str]) -> str:
     """The nearest known key, by spelling of the whole or of its last part."""
-    close = difflib.get_close_matches(key, sorted(known), 1, 0.5)
     last = key.rsplit(".", 1)[-1]
     same_leaf = sorted(k for k in known if k.rsplit(".", 1)[-1] == last)
-    best = same_leaf[:1] or close
+    best = difflib.get_close_matches(key, same_leaf or sorted(known), 1, 0.0 if same_leaf else 0.5)
     return f"did you mean {best[0]}?" if best else "see bdd_inst/defaults.yaml for every key"

@@ -23,7 +23,8 @@ def machine() -> str:
             names = [line.split(":", 1)[1].strip() for line in stream if line.startswith("model name")]
         name = names[0] if names else name
     gpu = f", {torch.cuda.get_device_name(0)}" if torch.cuda.is_available() else ", no GPU"
-    return f"{name}, {os.cpu_count()} cores{gpu}; Python {platform.python_version()}, torch {torch.__version__}, {torch.get_num_threads()} threads"
+    versions = f"Python {platform.python_version()}, torch {torch.__version__}, {torch.get_num_threads()} threads"
+    return f"{name}, {os.cpu_count()} cores{gpu}; {versions}"
 
 
 def measure(function: Callable[[], Any], repeat: int = 5, warmup: int = 1) -> float:
