@@ -1,0 +1,66 @@
+"""Masks of one picture's objects as COCO run-length codes: small, whatever the picture's size."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pycocotools.mask as coco_mask
+import torch
+from torch import Tensor
+
+
+class RLEMasks:
+    """N masks. Attributes: ``rles``, N dicts ``{"size": [h, w], "counts": str}``; ``image_size`` (H, W)."""
+
+    def __init__(self, rles: Sequence[dict], image_size: tuple[int, int]):
+        self.rles = list(rles)
+        self.image_size = tuple(image_size)
+
+    def to(self, *args, **kwargs) -> RLEMasks:
+        """Itself: codes live on the CPU."""
+        return self
+
+    @property
+    def device(self) -> torch.device:
+        return torch.device("cpu")
+
+    def __getitem__(self, item: int | slice | Sequence[int] | Tensor) -> RLEMasks:
+        if isinstance(item, int):
+            return RLEMasks([self.rles[item]], self.image_size)
+        if isinstance(item, slice):
+            return RLEMasks(self.rles[item], self.image_size)
+        item = torch.as_tensor(item)
+        chosen = (item.nonzero().flatten() if item.dtype == torch.bool else item).tolist()
+        return RLEMasks([self.rles[i] for i in chosen], self.image_size)
+
+    def __iter__(self) -> Iterator[dict]:
+        return iter(self.rles)
+
+    def __len__(self) -> int:
+        return len(self.rles)
+
+    def __repr__(self) -> str:
+        return f"RLEMasks(num_instances={len(self)})"
+
+    def decode(self) -> Tensor:
+        """N,H,W bool."""
+        out = np.zeros((len(self), *self.image_size), dtype=bool)
+        for row, rle in zip(out, self.rles, strict=True):
+            row[:] = coco_mask.decode(rle).astype(bool)
+        return torch.from_numpy(out)
+
+    def area(self) -> Tensor:
+        """N int64: pixels set."""
+        return torch.tensor([int(coco_mask.area(rle)) for rle in self.rles], dtype=torch.int64)
+
+    def nonempty(self) -> Tensor:
+        """N bool: at least one pixel is set."""
+        return self.area() > 0
+
+    @staticmethod
+    def cat(masks_list: Sequence[RLEMasks]) -> RLEMasks:
+        if any(masks.image_size != masks_list[0].image_size for masks in masks_list):
+            raise ValueError("only masks of one picture size can be joined")
+        return RLEMasks(list(itertools.chain.from_iterable(m.rles for m in masks_list)), masks_list[0].image_size)
