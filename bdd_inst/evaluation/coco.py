@@ -1,0 +1,187 @@
+"""The COCO protocol: twelve figures and the precision array, equal to pycocotools', computed by hotcoco.
+
+Definitions: https://cocodataset.org/#detection-eval and pycocotools' ``cocoeval.py``, which is also the fallback where hotcoco is
+absent (``backend="pycocotools"``). Masks are scored by mask area: results that carry a box as well would make COCO tools take the
+box's area for the mask's, which moves APs, APm and APl by points.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pycocotools.mask as coco_mask
+
+from bdd_inst.evaluation.ground_truth import GroundTruth, to_rle
+from bdd_inst.evaluation.results import Results
+
+AREA_NAMES = ("all", "small", "medium", "large")
+MAX_DETECTIONS = (1, 10, 100)
+
+
+@dataclass
+class CocoScores:
+    """What accumulation ends in: T IoU thresholds, R recall points, K classes, A area ranges, L detection limits.
+
+    ``precision`` and ``scores`` are T,R,K,A,L; ``recall`` is T,K,A,L; -1 where there is nothing to find.
+    """
+
+    precision: np.ndarray
+    recall: np.ndarray
+    scores: np.ndarray
+    class_names: list[str]
+    max_detections: tuple[int, ...] = MAX_DETECTIONS
+    iou_thresholds: np.ndarray = None
+    recall_points: np.ndarray = None
+
+    def __post_init__(self) -> None:
+        self.iou_thresholds = np.linspace(0.5, 0.95, 10)
+        self.recall_points = np.linspace(0, 1, 101)
+
+    def average_precision(self, iou: float | None = None, area: str = "all", category: int | None = None) -> float | None:
+        """Mean precision in percent over IoU thresholds (or at ``iou``), recall points and classes; None where undefined."""
+        kept = self.precision[..., AREA_NAMES.index(area), -1]
+        kept = kept if iou is None else kept[np.isclose(self.iou_thresholds, iou)]
+        return percent(kept if category is None else kept[:, :, category])
+
+    def average_recall(self, limit: int = -1, area: str = "all") -> float | None:
+        """Mean recall in percent at the ``limit``-th detection limit; None where undefined."""
+        return percent(self.recall[:, :, AREA_NAMES.index(area), limit])
+
+    def figures(self) -> dict[str, float | None]:
+        """The figures by Detectron2's names: AP, AP50, AP75, APs, APm, APl, AR1, AR10, AR100, ARs, ARm, ARl, ``AP-<class>``."""
+        out = {"AP": self.average_precision(), "AP50": self.average_precision(0.5), "AP75": self.average_precision(0.75)}
+        out |= {f"AP{area[0]}": self.average_precision(area=area) for area in AREA_NAMES[1:]}
+        out |= {f"AR{number}": self.average_recall(i) for i, number in enumerate(self.max_detections)}
+        out |= {f"AR{area[0]}": self.average_recall(area=area) for area in AREA_NAMES[1:]}
+        return out | {f"AP-{name}": self.average_precision(category=k) for k, name in enumerate(self.class_names)}
+
+
+def percent(values: np.ndarray) -> float | None:
+    """100 x the mean of the defined entries; None where there is none."""
+    defined = values[values > -1]
+    return float(np.mean(defined)) * 100 if defined.size else None
+
+
+def evaluate(
+    truth: GroundTruth, results: Results, iou_type: str, *, max_detections: Sequence[int] = MAX_DETECTIONS, backend: str = "auto"
+) -> CocoScores:
+    """Score ``results`` by COCO's protocol.
+
+    Args:
+        iou_type: ``bbox`` or ``segm``; both sides need boxes or masks accordingly.
+        max_detections: detections kept a picture and class; AP is taken at the last.
+        backend: ``auto`` (hotcoco where installed), ``hotcoco`` or ``pycocotools``.
+    """
+    if backend == "auto":
+        backend = "hotcoco" if importlib.util.find_spec("hotcoco") else "pycocotools"
+    run = {"hotcoco": run_hotcoco, "pycocotools": run_pycocotools}[backend]
+    names = list(truth.class_names)
+    limits = tuple(int(n) for n in max_detections)
+    if not len(truth.image_ids) or not names:
+        empty = np.full((10, 101, len(names), 4, len(limits)), -1.0)
+        return CocoScores(empty, empty[:, 0], empty, names, limits)
+    precision, recall, scores = run(truth, results, iou_type, limits)
+    return CocoScores(precision, recall, scores, names, limits)
+
+
+def run_hotcoco(truth: GroundTruth, results: Results, iou_type: str, limits: tuple[int, ...]) -> tuple[np.ndarray, ...]:
+    """precision, recall, scores by hotcoco."""
+    accumulated = hotcoco_evaluator(truth, results, iou_type, limits).eval
+    return accumulated["precision"], accumulated["recall"], accumulated["scores"]
+
+
+def hotcoco_evaluator(truth: GroundTruth, results: Results, iou_type: str, limits: tuple[int, ...] = MAX_DETECTIONS) -> object:
+    """A ``hotcoco.COCOeval`` after ``evaluate`` and ``accumulate``; its image and category ids are positions + 1."""
+    import hotcoco
+
+    coco = hotcoco.COCO(truth_dict(truth, iou_type))
+    found = hotcoco_results(coco, results, iou_type)
+    evaluator = hotcoco.COCOeval(coco, found, iou_type)
+    evaluator.params.max_dets = list(limits)
+    with contextlib.redirect_stdout(io.StringIO()):
+        evaluator.evaluate()
+        evaluator.accumulate()
+    return evaluator
+
+
+def hotcoco_results(coco: object, results: Results, iou_type: str) -> object:
+    """Results as hotcoco's columns: image id, box, score, category id, and masks with areas of their own."""
+    import hotcoco
+
+    columns = np.zeros((len(results), 7))
+    columns[:, 0] = results.image + 1
+    columns[:, 5] = results.scores
+    columns[:, 6] = results.category + 1
+    if not len(results):
+        return coco.load_res([])
+    if iou_type == "bbox":
+        columns[:, 1:5] = results.boxes
+        return coco.load_res(columns)
+    columns[:, 1:5] = hotcoco.mask.to_bbox(results.masks)
+    found = coco.load_res(columns, segmentation=results.masks)
+    found.update_anns(ids=np.arange(1, len(results) + 1), area=np.asarray(hotcoco.mask.area(results.masks), float))
+    return found
+
+
+def truth_dict(truth: GroundTruth, iou_type: str) -> dict:
+    """The ground truth as COCO's JSON tree; ids count from 1 (an id of 0 counts as unmatched in COCO's code).
+
+    The BDD100K ``ignored`` flag is COCO's crowd here, as the official conversion has it.
+    """
+    segm = iou_type == "segm"
+    images = [{"id": i + 1, "width": int(w), "height": int(h)} for i, (h, w) in enumerate(truth.sizes)]
+    categories = [{"id": k + 1, "name": name} for k, name in enumerate(truth.class_names)]
+    crowd = (truth.crowd | truth.ignored).astype(int)
+    columns = (truth.image + 1, truth.category + 1, truth.boxes, truth.area, crowd)
+    names = ("id", "image_id", "category_id", "bbox", "area", "iscrowd")
+    rows = zip(range(1, len(truth) + 1), *(column.tolist() for column in columns))
+    annotations = [dict(zip(names, row)) for row in rows]
+    if segm:
+        annotations = [a | {"segmentation": mask} for a, mask in zip(annotations, truth.masks, strict=True) if mask is not None]
+    return {"images": images, "categories": categories, "annotations": annotations}
+
+
+def run_pycocotools(truth: GroundTruth, results: Results, iou_type: str, limits: tuple[int, ...]) -> tuple[np.ndarray, ...]:
+    """precision, recall, scores by pycocotools."""
+    evaluator = pycocotools_evaluator(truth, results, iou_type, limits)
+    return evaluator.eval["precision"], evaluator.eval["recall"], evaluator.eval["scores"]
+
+
+def pycocotools_evaluator(truth: GroundTruth, results: Results, iou_type: str, limits: tuple[int, ...] = MAX_DETECTIONS) -> object:
+    """A ``pycocotools.cocoeval.COCOeval`` after ``evaluate`` and ``accumulate``."""
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco, found = COCO(), COCO()
+        coco.dataset = truth_dict(truth, iou_type)
+        for annotation in coco.dataset["annotations"]:
+            if iou_type == "segm":
+                size = truth.sizes[annotation["image_id"] - 1]
+                annotation["segmentation"] = to_rle(annotation["segmentation"], *size)
+        coco.createIndex()
+        found.dataset = coco.dataset | {"annotations": result_annotations(results, iou_type)}
+        found.createIndex()
+        evaluator = COCOeval(coco, found, iou_type)
+        evaluator.params.maxDets = list(limits)
+        evaluator.evaluate()
+        evaluator.accumulate()
+    return evaluator
+
+
+def result_annotations(results: Results, iou_type: str) -> list[dict]:
+    """Results as ``COCO.loadRes`` would leave them, with mask areas for masks."""
+    base = [
+        {"id": n, "image_id": int(i) + 1, "category_id": int(k) + 1, "score": float(s), "iscrowd": 0}
+        for n, (i, k, s) in enumerate(zip(results.image, results.category, results.scores, strict=True), 1)
+    ]
+    if iou_type == "bbox":
+        return [a | {"bbox": box.tolist(), "area": float(box[2] * box[3])} for a, box in zip(base, results.boxes, strict=True)]
+    rles = [to_rle(mask, *mask["size"]) for mask in results.masks]
+    shapes = [{"segmentation": r, "area": float(coco_mask.area(r)), "bbox": coco_mask.toBbox(r).tolist()} for r in rles]
+    return [a | shape for a, shape in zip(base, shapes, strict=True)]

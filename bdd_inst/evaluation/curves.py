@@ -1,0 +1,84 @@
+"""Precision over recall, by class and IoU threshold, and the score threshold where F1 is best."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from bdd_inst.evaluation.coco import CocoScores
+
+MEAN = "all classes"
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One PR curve on COCO's 101 recall points: ``recall``, ``precision``, ``scores`` each R; ``average`` its mean precision in percent."""
+
+    kind: str
+    name: str
+    iou: float
+    recall: np.ndarray
+    precision: np.ndarray
+    scores: np.ndarray
+
+    @property
+    def average(self) -> float:
+        """AP at this IoU threshold, percent."""
+        return float(self.precision.mean()) * 100
+
+
+@dataclass(frozen=True)
+class BestThreshold:
+    """Where F1 = 2PR/(P+R) is highest on a curve; all as fractions, ``score`` is the threshold to use."""
+
+    name: str
+    score: float
+    f1: float
+    precision: float
+    recall: float
+
+
+def pr_curves(scores: CocoScores, kind: str) -> list[Curve]:
+    """Every class (and the mean over classes that have objects) at every IoU threshold, areas ``all``, the last detection limit."""
+    precision, score = scores.precision[..., 0, -1], scores.scores[..., 0, -1]
+    out = []
+    for t, iou in enumerate(scores.iou_thresholds):
+        known = [k for k in range(len(scores.class_names)) if (precision[t, :, k] > -1).all()]
+        if known:
+            mean = precision[t][:, known].mean(axis=1)
+            out.append(Curve(kind, MEAN, float(iou), scores.recall_points, mean, np.full_like(mean, np.nan)))
+        out += [Curve(kind, scores.class_names[k], float(iou), scores.recall_points, precision[t, :, k], score[t, :, k]) for k in known]
+    return out
+
+
+def best_thresholds(curves: list[Curve], iou: float = 0.5) -> list[BestThreshold]:
+    """The F1-best score threshold of each class at one IoU threshold; classes that are never found get threshold 1."""
+    out = []
+    for curve in curves:
+        if curve.name == MEAN or not np.isclose(curve.iou, iou):
+            continue
+        total = curve.precision + curve.recall
+        f1 = np.divide(2 * curve.precision * curve.recall, total, out=np.zeros_like(total), where=total > 0)
+        best = int(f1.argmax())
+        found = f1[best] > 0
+        out.append(
+            BestThreshold(
+                curve.name,
+                float(curve.scores[best]) if found else 1.0,
+                float(f1[best]),
+                float(curve.precision[best]) if found else 0.0,
+                float(curve.recall[best]) if found else 0.0,
+            )
+        )
+    return out
+
+
+def csv_rows(curves: list[Curve]) -> Iterator[tuple]:
+    """``kind, class, iou, recall, precision, score`` with a header row first; score is empty where the curve has no detection."""
+    yield ("kind", "class", "iou", "recall", "precision", "score")
+    for curve in curves:
+        for recall, precision, score in zip(curve.recall, curve.precision, curve.scores, strict=True):
+            shown = f"{score:.6g}" if np.isfinite(score) and precision > 0 else ""
+            yield (curve.kind, curve.name, f"{curve.iou:.2f}", f"{recall:.2f}", f"{precision:.6f}", shown)

@@ -1,0 +1,150 @@
+"""Scores a model while it predicts: Detectron2's evaluator contract (reset, process, evaluate) with masks kept compressed."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pycocotools.mask as coco_mask
+import torch
+
+from bdd_inst.errors import DataError
+from bdd_inst.evaluation.ground_truth import GroundTruth, from_dataset_dicts
+from bdd_inst.evaluation.protocols import score
+from bdd_inst.evaluation.results import Results, ResultsBuilder
+from bdd_inst.files import atomic_write
+
+logger = logging.getLogger(__name__)
+
+
+class Evaluator:
+    """Collects predictions picture by picture and scores them by a named protocol.
+
+    Args:
+        dataset_dicts: the whole data set as standard dicts (contract 1), the same in every process.
+        metadata: what the catalog knows of it (``thing_classes``, ...), an object or a mapping.
+        protocol: ``coco``, ``bdd`` or ``both``.
+        output_dir: where ``metrics.json``, ``pr_curves.csv/.png`` and ``coco_instances_results.json`` go; None writes nothing.
+
+    Memory is that of the compressed masks: full-size masks live only while ``process`` encodes them. With torch.distributed
+    initialised, every process handles its share and ``evaluate`` returns the same figures in each.
+    """
+
+    def __init__(self, dataset_dicts: Sequence[dict], metadata: Any = None, protocol: str = "coco", output_dir: str | Path | None = None):
+        self.truth: GroundTruth = from_dataset_dicts(dataset_dicts, metadata)
+        self.protocol, self.output_dir = protocol, output_dir
+        self.index = self.truth.image_index()
+        self.results: Results | None = None
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget every prediction."""
+        self.parts: dict[int, tuple] = {}
+
+    def process(self, inputs: Sequence[dict], outputs: Sequence[dict]) -> None:
+        """Take in the predictions of some pictures.
+
+        Args:
+            inputs: dicts with ``image_id``.
+            outputs: ``[{"instances": Instances}]`` with ``pred_boxes`` (x1, y1, x2, y2), ``scores``, ``pred_classes`` and perhaps
+                ``pred_masks``: bool N,H,W, BitMasks, or RLEMasks. A picture that comes twice (padded samplers) counts once.
+        """
+        for given, output in zip(inputs, outputs, strict=True):
+            position = self.index.get(given["image_id"])
+            if position is None:
+                raise DataError(f"{self.truth.source}: prediction for picture {given['image_id']!r}, which the data set does not have")
+            self.parts[position] = columns_of(output["instances"], len(self.truth.class_names), given["image_id"])
+
+    def evaluate(self) -> dict:
+        """The content of ``metrics.json``: ``{"protocol", "bbox": {...}, "segm": {...}}``, percent, None where undefined."""
+        parts = gather(self.parts)
+        missing = len(self.truth.image_ids) - len(parts)
+        if missing:
+            logger.warning("%d of %d pictures were never predicted; their objects count as missed", missing, len(self.truth.image_ids))
+        self.results = build_results(parts)
+        outcome = score(self.truth, self.results, self.protocol)
+        if self.output_dir is not None and rank() == 0:
+            outcome.write(self.output_dir)
+            write_results(self.truth, self.results, Path(self.output_dir) / "coco_instances_results.json")
+        self.outcome = outcome
+        return outcome.metrics
+
+
+def columns_of(instances: Any, classes: int, image_id: Any) -> tuple:
+    """classes n, scores n, boxes n,4 (x, y, w, h) and RLE dicts (or None) of one picture's Instances."""
+    tensor = instances.pred_boxes.tensor.detach().to("cpu", torch.float32).clone()
+    tensor[:, 2:] -= tensor[:, :2]
+    labels = instances.pred_classes.detach().cpu().numpy().astype(np.int64)
+    scores = instances.scores.detach().to("cpu", torch.float32).double().numpy()
+    if labels.size and (labels.min() < 0 or labels.max() >= classes):
+        raise DataError(f"picture {image_id}: predicted class {int(labels.max())}, but the data set has {classes} classes")
+    if not np.isfinite(scores).all() or not torch.isfinite(tensor).all():
+        raise DataError(f"picture {image_id}: a predicted score or box is not finite; the model has diverged")
+    masks = to_rles(instances.pred_masks) if instances.has("pred_masks") else None
+    return labels, scores, tensor.double().numpy(), masks
+
+
+def to_rles(masks: Any) -> list[dict]:
+    """Bool masks N,H,W, BitMasks or RLEMasks -> compressed RLE dicts with str counts."""
+    if hasattr(masks, "tensor"):
+        masks = masks.tensor
+    if isinstance(masks, torch.Tensor):
+        masks = masks.detach().cpu().numpy()
+        encoded = [coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8)) for mask in masks]
+    else:
+        encoded = getattr(masks, "rles", masks)
+    return [{"size": list(rle["size"]), "counts": text(rle["counts"])} for rle in encoded]
+
+
+def text(counts: str | bytes) -> str:
+    """RLE counts as str."""
+    return counts.decode("ascii") if isinstance(counts, bytes) else counts
+
+
+def build_results(parts: dict[int, tuple]) -> Results:
+    """Columns in the data set's picture order, whatever order (or process) the pictures came in."""
+    builder = ResultsBuilder()
+    for position in sorted(parts):
+        labels, scores, boxes, masks = parts[position]
+        builder.add(position, labels, scores, boxes, masks)
+    return builder.build()
+
+
+def write_results(truth: GroundTruth, results: Results, path: Path) -> None:
+    """COCO results JSON under the data set's own picture and category ids."""
+    with atomic_write(path) as stream:
+        stream.write("[")
+        for n in range(len(results)):
+            row = {
+                "image_id": truth.image_ids[results.image[n]],
+                "category_id": truth.category_ids[results.category[n]],
+                "bbox": None if results.boxes is None else results.boxes[n].tolist(),
+                "score": float(results.scores[n]),
+            }
+            if results.masks is not None:
+                row["segmentation"] = results.masks[n]
+            stream.write(("," if n else "") + json.dumps({k: v for k, v in row.items() if v is not None}))
+        stream.write("]\n")
+
+
+def rank() -> int:
+    """This process' number, 0 where there is only one."""
+    return torch.distributed.get_rank() if distributed() else 0
+
+
+def distributed() -> bool:
+    """True where several processes evaluate together."""
+    return torch.distributed.is_available() and torch.distributed.is_initialized() and torch.distributed.get_world_size() > 1
+
+
+def gather(parts: dict[int, tuple]) -> dict[int, tuple]:
+    """Every process' pictures, in every process; one that came to two processes counts once."""
+    if not distributed():
+        return parts
+    shares: list = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(shares, parts)
+    return {position: columns for share in shares for position, columns in share.items()}

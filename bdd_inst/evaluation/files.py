@@ -1,0 +1,48 @@
+"""What an evaluation leaves in its folder: ``metrics.json``, ``pr_curves.csv`` and ``pr_curves.png``."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+from bdd_inst.evaluation.curves import MEAN, Curve, csv_rows
+from bdd_inst.files import atomic_write
+
+
+def write_metrics(metrics: dict, folder: str | Path) -> Path:
+    """``metrics.json``: percent, unrounded, ``null`` where undefined."""
+    path = Path(folder) / "metrics.json"
+    with atomic_write(path) as stream:
+        json.dump(metrics, stream, indent=2, allow_nan=False)
+        stream.write("\n")
+    return path
+
+
+def write_curves(curves: list[Curve], folder: str | Path) -> tuple[Path, Path]:
+    """``pr_curves.csv`` with every class and IoU threshold, and ``pr_curves.png`` of those at IoU 0.5."""
+    table, picture = Path(folder) / "pr_curves.csv", Path(folder) / "pr_curves.png"
+    with atomic_write(table) as stream:
+        csv.writer(stream, lineterminator="\n").writerows(csv_rows(curves))
+    with atomic_write(picture, "wb") as stream:
+        draw_curves(curves, stream)
+    return table, picture
+
+
+def draw_curves(curves: list[Curve], stream: object) -> None:
+    """A panel for boxes and one for masks: precision over recall at IoU 0.5, each class and the mean, AP50 in the legend."""
+    from matplotlib.figure import Figure
+
+    kinds = list(dict.fromkeys(c.kind for c in curves)) or ["bbox"]
+    figure = Figure(figsize=(6.4 * len(kinds), 5.2), layout="constrained")
+    for axes, kind in zip(figure.subplots(1, len(kinds), squeeze=False)[0], kinds, strict=True):
+        shown = [c for c in curves if c.kind == kind and abs(c.iou - 0.5) < 1e-6]
+        for curve in sorted(shown, key=lambda c: (c.name != MEAN, -c.average)):
+            style = {"color": "black", "linewidth": 2.4} if curve.name == MEAN else {"linewidth": 1.3}
+            axes.plot(curve.recall, curve.precision, label=f"{curve.name}  {curve.average:.1f}", **style)
+        title = f"{'masks' if kind == 'segm' else 'boxes'}, IoU 0.50"
+        axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02), title=title)
+        axes.grid(alpha=0.25)
+        if shown:
+            axes.legend(title="AP50", fontsize=8, loc="lower left")
+    figure.savefig(stream, format="png", dpi=130)

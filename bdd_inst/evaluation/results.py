@@ -1,0 +1,65 @@
+"""Detections as flat columns, filled picture by picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from bdd_inst.errors import ProblemLog
+
+
+@dataclass
+class Results:
+    """``D`` detections on the pictures and classes of one ground truth, named by position.
+
+    Attributes:
+        image: D int64, position of the picture.
+        category: D int64, position of the class.
+        scores: D float64.
+        boxes: D,4 float64 ``x, y, w, h``, or None where only masks are known.
+        masks: D compressed RLE dicts (``counts`` str), or None where only boxes are known.
+    """
+
+    image: np.ndarray
+    category: np.ndarray
+    scores: np.ndarray
+    boxes: np.ndarray | None
+    masks: list[dict] | None
+    source: str = ""
+    problems: ProblemLog = field(default_factory=ProblemLog)
+
+    def __len__(self) -> int:
+        return len(self.image)
+
+    def take(self, keep: np.ndarray) -> Results:
+        """Only the detections of ``keep`` (D bool or positions)."""
+        chosen = np.flatnonzero(keep) if keep.dtype == bool else keep
+        boxes = None if self.boxes is None else self.boxes[chosen]
+        masks = None if self.masks is None else [self.masks[i] for i in chosen]
+        return Results(self.image[chosen], self.category[chosen], self.scores[chosen], boxes, masks, self.source, self.problems)
+
+
+class ResultsBuilder:
+    """Collects arrays picture by picture; memory is that of the boxes, scores and compressed masks alone."""
+
+    def __init__(self) -> None:
+        self.parts: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]] = []
+        self.masks: list[dict] = []
+        self.with_masks = 0
+
+    def add(self, image: int, category: np.ndarray, scores: np.ndarray, boxes: np.ndarray | None, masks: list[dict] | None) -> None:
+        """The detections of one picture; boxes n,4 ``x, y, w, h``; masks n RLE dicts."""
+        self.parts.append((np.full(len(scores), image, np.int64), np.asarray(category, np.int64), np.asarray(scores, np.float64), boxes))
+        if masks is not None:
+            self.masks.extend(masks)
+            self.with_masks += len(scores)
+
+    def build(self, source: str = "predictions") -> Results:
+        """Everything added, in order."""
+        kinds = (np.int64, np.int64, np.float64)
+        image, category, scores = (np.concatenate([np.zeros(0, kind), *(p[i] for p in self.parts)]) for i, kind in enumerate(kinds))
+        boxed = [p[3] for p in self.parts if p[3] is not None]
+        boxes = np.concatenate(boxed).astype(np.float64) if boxed else (np.zeros((0, 4)) if not len(scores) else None)
+        masks = self.masks if self.with_masks == len(scores) else None
+        return Results(image, category, scores, boxes, masks, source)
