@@ -1,0 +1,65 @@
+"""Feature Pyramid Network (Lin et al. 2017): maps of equal width at strides 4, 8, 16, 32 and, by pooling, 64."""
+
+from __future__ import annotations
+
+import math
+
+from fvcore.nn.weight_init import c2_xavier_fill
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from bdd_inst.modeling.layers import Conv2d
+from bdd_inst.modeling.norms import get_norm
+from bdd_inst.modeling.resnet import ResNet, build_resnet
+
+
+class FPN(nn.Module):
+    """Lateral 1x1 and output 3x3 convolutions, named ``fpn_lateral<log2 stride>`` and ``fpn_output<log2 stride>``.
+
+    Attributes: ``channels`` and ``strides`` by map name (``p2`` ... ``p6``); ``size_divisibility``, the stride of the
+    coarsest map made by convolution, which must divide the sides of the input.
+    """
+
+    def __init__(self, bottom_up: ResNet, in_features: tuple[str, ...], width: int, norm: str, fuse_type: str):
+        super().__init__()
+        self.bottom_up, self.in_features, self.fuse_type = bottom_up, in_features, fuse_type
+        self.levels = [int(math.log2(bottom_up.strides[name])) for name in in_features]
+        for name, level in zip(in_features, self.levels, strict=True):
+            lateral = Conv2d(bottom_up.channels[name], width, 1, bias=not norm, norm=get_norm(norm, width))
+            output = Conv2d(width, width, 3, padding=1, bias=not norm, norm=get_norm(norm, width))
+            c2_xavier_fill(lateral)
+            c2_xavier_fill(output)
+            self.add_module(f"fpn_lateral{level}", lateral)
+            self.add_module(f"fpn_output{level}", output)
+        made = [*self.levels, self.levels[-1] + 1]
+        self.strides = {f"p{level}": 2**level for level in made}
+        self.channels = {f"p{level}": width for level in made}
+        self.size_divisibility = 2 ** self.levels[-1]
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """N,3,H,W to N,C,H/stride,W/stride by name, finest first."""
+        features = self.bottom_up(x)
+        maps, above = {}, None
+        for name, level in zip(reversed(self.in_features), reversed(self.levels), strict=True):
+            lateral, output = getattr(self, f"fpn_lateral{level}"), getattr(self, f"fpn_output{level}")
+            if above is None:
+                above = lateral(features[name])
+            else:
+                above = lateral(features[name], residual=F.interpolate(above, scale_factor=2.0, mode="nearest"))
+                above = above / 2 if self.fuse_type == "avg" else above
+            maps[f"p{level}"] = output(above)
+        coarsest = self.levels[-1]
+        maps = {f"p{level}": maps[f"p{level}"] for level in self.levels}
+        # p6 exists for large anchors only; picking every second pixel of p5 is max pooling with a 1x1 window.
+        maps[f"p{coarsest + 1}"] = F.max_pool2d(maps[f"p{coarsest}"], kernel_size=1, stride=2)
+        return maps
+
+
+def build_backbone(cfg) -> nn.Module:
+    """The FPN, or the bare ResNet of the C4 and DC5 variants, by MODEL.BACKBONE.NAME."""
+    resnet = build_resnet(cfg)
+    if cfg.MODEL.BACKBONE.NAME == "build_resnet_backbone":
+        resnet.size_divisibility = 0
+        return resnet
+    options = cfg.MODEL.FPN
+    return FPN(resnet, tuple(options.IN_FEATURES), options.OUT_CHANNELS, options.NORM, options.FUSE_TYPE)

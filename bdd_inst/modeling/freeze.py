@@ -1,0 +1,69 @@
+"""Which parameters train: presets and module patterns. What is frozen costs no gradient and keeps no activation."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Sequence
+
+from torch import nn
+
+from bdd_inst.errors import ConfigError
+
+PRESETS = {
+    "heads": ("proposal_generator", "roi_heads"),
+    "fpn+heads": ("backbone.fpn_*", "proposal_generator", "roi_heads"),
+    "all": ("*",),
+}
+
+
+def set_trainable(model: nn.Module, train: str | Sequence[str] = "all", freeze_at: int = 0) -> list[str]:
+    """Let the parameters train whose module is named, and no others; call it again to change the choice.
+
+    Args:
+        model: with Detectron2's parameter names (either engine's).
+        train: a preset (``heads``: RPN and ROI heads; ``fpn+heads``; ``all``), or patterns such as ``roi_heads.mask_head``
+            or ``backbone.bottom_up.res5.*``: shell wildcards that match a parameter's name or a module that holds it.
+        freeze_at: 1 freezes the stem whatever the patterns say, 2 also res2, ... 5 the whole ResNet.
+
+    Returns:
+        names of the parameters that train.
+
+    Raises:
+        ConfigError: a preset or a pattern that matches nothing.
+    """
+    names = [name for name, _ in model.named_parameters()]
+    chosen = _chosen(names, train) - _below(names, freeze_at)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name in chosen)
+    for module in model.modules():
+        # A batch norm whose own scale is fixed must not drift by its running statistics either.
+        if hasattr(type(module), "frozen"):
+            module.frozen = not any(p.requires_grad for p in module.parameters())
+    return [name for name in names if name in chosen]
+
+
+def _chosen(names: Sequence[str], train: str | Sequence[str]) -> set[str]:
+    if isinstance(train, str) and train in PRESETS:
+        return {n for n in names if any(fnmatch.fnmatchcase(part, p) for p in PRESETS[train] for part in _prefixes(n))}
+    patterns = (train,) if isinstance(train, str) else tuple(train)
+    out: set[str] = set()
+    for pattern in patterns:
+        matched = {n for n in names if any(fnmatch.fnmatchcase(part, pattern) for part in _prefixes(n))}
+        if not matched:
+            tops = sorted({".".join(n.split(".")[:2]) for n in names})
+            raise ConfigError(f"TRAIN {pattern!r} matches no module; presets are {', '.join(PRESETS)}, modules are {', '.join(tops)}")
+        out |= matched
+    return out
+
+
+def _prefixes(name: str) -> list[str]:
+    """``a.b.c`` to ``a``, ``a.b``, ``a.b.c``."""
+    parts = name.split(".")
+    return [".".join(parts[: i + 1]) for i in range(len(parts))]
+
+
+def _below(names: Sequence[str], freeze_at: int) -> set[str]:
+    """Parameters of the first ``freeze_at`` parts of the ResNet, with or without an FPN around it."""
+    parts = ("stem", "res2", "res3", "res4", "res5")[: max(freeze_at, 0)]
+    heads = tuple(f"{prefix}{part}." for part in parts for prefix in ("backbone.bottom_up.", "backbone."))
+    return {name for name in names if name.startswith(heads)}

@@ -1,0 +1,91 @@
+"""Mask R-CNN (He et al. 2017): Detectron2's GeneralizedRCNN, its parameter names, its contract."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from bdd_inst.errors import ConfigError
+from bdd_inst.modeling.fpn import build_backbone
+from bdd_inst.modeling.matching import picture_generators
+from bdd_inst.modeling.postprocessing import postprocess
+from bdd_inst.modeling.roi_heads import StandardROIHeads
+from bdd_inst.modeling.rpn import RPN
+from bdd_inst.structures import ImageList, Instances
+
+PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class MaskRCNN(nn.Module):
+    """Takes ``list[dict]``: ``image`` C,H,W (uint8 or float, in INPUT.FORMAT), ``height`` and ``width`` of the result
+    (the picture's own where missing), ``instances`` in training (``gt_boxes``, ``gt_classes``, ``gt_masks``), and
+    optionally ``sample_seed``: with it the picture's random draws depend on nothing else.
+
+    In training a dict of losses; in evaluation ``[{"instances": Instances}]`` with ``pred_boxes``, ``scores``,
+    ``pred_classes`` and ``pred_masks`` on the picture of ``height`` x ``width``.
+
+    Attributes: ``mask_format``, ``bitmask`` (N,H,W bool) or ``rle`` (RLEMasks); ``precision``, the dtype of inference.
+    """
+
+    def __init__(self, cfg):
+        super().__init__()
+        self.backbone = build_backbone(cfg)
+        self.proposal_generator = RPN(cfg, self.backbone.channels, self.backbone.strides)
+        self.roi_heads = StandardROIHeads(cfg, self.backbone.channels, self.backbone.strides)
+        self.register_buffer("pixel_mean", torch.tensor(cfg.MODEL.PIXEL_MEAN, dtype=torch.float32).view(-1, 1, 1), persistent=False)
+        self.register_buffer("pixel_std", torch.tensor(cfg.MODEL.PIXEL_STD, dtype=torch.float32).view(-1, 1, 1), persistent=False)
+        self.mask_format = "bitmask"
+        self.precision = PRECISIONS[cfg.MODEL.PRECISION]
+        self.channels_last = cfg.MODEL.CHANNELS_LAST
+        if self.channels_last:
+            self.to(memory_format=torch.channels_last)
+
+    @property
+    def device(self) -> torch.device:
+        return self.pixel_mean.device
+
+    def forward(self, batch: Sequence[dict]) -> dict[str, Tensor] | list[dict]:
+        return self.losses(batch) if self.training else self.inference(batch)
+
+    def losses(self, batch: Sequence[dict]) -> dict[str, Tensor]:
+        """``loss_rpn_cls``, ``loss_rpn_loc``, ``loss_cls``, ``loss_box_reg``, ``loss_mask``."""
+        images = self.preprocess(batch)
+        targets = [entry["instances"].to(self.device) for entry in batch]
+        generators = picture_generators([entry.get("sample_seed") for entry in batch])
+        features = self.backbone(images.tensor)
+        proposals, rpn_losses = self.proposal_generator(features, images.image_sizes, targets, generators)
+        _, losses = self.roi_heads(features, proposals, images.image_sizes, targets, generators)
+        return losses | rpn_losses
+
+    @torch.no_grad()
+    def inference(self, batch: Sequence[dict], do_postprocess: bool = True) -> list:
+        """Detections; without ``do_postprocess`` Instances on the resized pictures with ``pred_masks`` N,1,M,M probabilities."""
+        images = self.preprocess(batch)
+        features = self.backbone(images.tensor.to(self.precision))
+        proposals, _ = self.proposal_generator(features, images.image_sizes)
+        detections, _ = self.roi_heads(features, proposals, images.image_sizes)
+        if not do_postprocess:
+            return detections
+        return [{"instances": self._postprocess(d, entry)} for d, entry in zip(detections, batch, strict=True)]
+
+    def preprocess(self, batch: Sequence[dict]) -> ImageList:
+        """Normalised pictures, padded with zeros to a size that the backbone's strides divide."""
+        pictures = [(entry["image"].to(self.device).float() - self.pixel_mean) / self.pixel_std for entry in batch]
+        return ImageList.from_tensors(pictures, self.backbone.size_divisibility, channels_last=self.channels_last)
+
+    def _postprocess(self, detections: Instances, entry: dict) -> Instances:
+        height, width = (int(entry.get(key, own)) for key, own in zip(("height", "width"), detections.image_size, strict=True))
+        return postprocess(detections, height, width, self.mask_format)
+
+
+def build_mask_rcnn(cfg) -> MaskRCNN:
+    """The model of ``cfg`` on MODEL.DEVICE, randomly initialised, frozen as MODEL.BACKBONE.FREEZE_AT says."""
+    from bdd_inst.modeling.freeze import set_trainable
+
+    if cfg.MODEL.PRECISION not in PRECISIONS:
+        raise ConfigError(f"MODEL.PRECISION {cfg.MODEL.PRECISION!r} is not one of {', '.join(PRECISIONS)}")
+    model = MaskRCNN(cfg)
+    set_trainable(model, "all", cfg.MODEL.BACKBONE.FREEZE_AT)
+    return model
