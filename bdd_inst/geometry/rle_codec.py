@@ -42,6 +42,36 @@ def pack_counts(counts: np.ndarray, lengths: np.ndarray) -> list[str]:
     return [text[a:b] for a, b in itertools.pairwise(cuts)]
 
 
+def pack_edges(edges: np.ndarray, lengths: np.ndarray, pixels: int) -> list[str]:
+    """Several masks of ``pixels`` pixels each from the places where they change -> one string a mask.
+
+    ``edges``: int64, end to end, ``lengths[i]`` of them for mask i, ascending within a mask: the column-major places where the object
+    starts, stops, starts again... Two at the same place undo each other, so an empty run or gap may be left in.
+    """
+    owner = np.repeat(np.arange(len(lengths)), lengths)
+    places = edges + owner * (pixels + 1)
+    fresh = np.ones(len(places), dtype=bool)
+    np.not_equal(places[1:], places[:-1], out=fresh[1:])
+    if not fresh.all():
+        starts = np.flatnonzero(fresh)
+        kept = starts[(np.diff(np.append(starts, len(places))) & 1) == 1]
+        edges, owner = edges[kept], owner[kept]
+        lengths = np.bincount(owner, minlength=len(lengths))
+    # Every mask ends with the picture; where its last run does already, no run is left to say so.
+    ends_open = np.ones(len(lengths), dtype=bool)
+    filled = lengths > 0
+    ends_open[filled] = edges[np.cumsum(lengths)[filled] - 1] != pixels
+    totals = lengths + ends_open
+    finish = np.cumsum(totals)
+    stops = np.full(int(finish[-1]) if len(finish) else 0, pixels, dtype=np.int64)
+    stops[np.arange(len(edges)) + (np.cumsum(ends_open) - ends_open)[owner]] = edges
+    counts = stops.copy()
+    counts[1:] -= stops[:-1]
+    heads = finish - totals
+    counts[heads] = stops[heads]
+    return pack_counts(counts, totals)
+
+
 def unpack_counts(text: str | bytes) -> np.ndarray:
     """The run lengths (int64) of one compressed string.
 
@@ -78,7 +108,10 @@ def unpack_counts(text: str | bytes) -> np.ndarray:
 
 def check_counts(counts: Sequence[int] | np.ndarray, pixels: int) -> np.ndarray:
     """Uncompressed counts as int64. Raises DataError unless they are whole numbers >= 0 that add up to ``pixels``."""
-    array = np.asarray(counts)
+    try:
+        array = np.asarray(counts)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DataError("an RLE's counts must be a list of whole numbers") from error
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iuf"):
         raise DataError("an RLE's counts must be a list of whole numbers")
     if array.dtype.kind == "f" and not (np.isfinite(array).all() and (array == np.floor(array)).all()):
