@@ -192,6 +192,10 @@ class GroundTruthBuilder:
         self.masks.append(mask)
         self.attributes.append(attributes)
 
+    def mask_box(self, mask: Any) -> list[float]:
+        """The tight box x, y, w, h of a mask of the open picture."""
+        return coco_mask.toBbox(to_rle(mask, *self.sizes[-1])).tolist()
+
     def build(self) -> GroundTruth:
         """All of it as columns."""
         image, category, area, crowd, ignored = (list(c) for c in zip(*self.rows, strict=True)) if self.rows else ([], [], [], [], [])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bdd_inst.evaluation import coco, curves, files
+from bdd_inst.evaluation import coco, curves, outputs
 from bdd_inst.evaluation.ground_truth import GroundTruth
 from bdd_inst.evaluation.results import Results
 
@@ -31,8 +31,8 @@ class Outcome:
 
     def write(self, folder: str | Path) -> None:
         """``metrics.json``, ``pr_curves.csv`` and ``pr_curves.png``."""
-        files.write_metrics(self.metrics, folder)
-        files.write_curves(self.curves(), folder)
+        outputs.write_metrics(self.metrics, folder)
+        outputs.write_curves(self.curves(), folder)
 
 
 def score(truth: GroundTruth, results: Results, protocol: str = "coco") -> Outcome:

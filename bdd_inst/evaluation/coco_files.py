@@ -1,0 +1,201 @@
+"""COCO ground truth and results files, read strictly: what is not right is refused by name, never scored differently in silence.
+
+The usual tools take unknown picture ids, missing scores, masks of another size or ids as strings without a word and return some
+other number. Here each is one readable line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from bdd_inst.errors import DataError
+from bdd_inst.evaluation.ground_truth import GroundTruth, GroundTruthBuilder
+
+Id = int | str
+
+
+class ImageRow(msgspec.Struct, gc=False):
+    """One entry of ``images``."""
+
+    id: Id
+    file_name: str = ""
+    width: int | None = None
+    height: int | None = None
+    attributes: dict[str, Any] | None = None
+
+
+class CategoryRow(msgspec.Struct, gc=False):
+    """One entry of ``categories``."""
+
+    id: int
+    name: str
+
+
+class AnnotationRow(msgspec.Struct, gc=False):
+    """One entry of ``annotations``."""
+
+    image_id: Id
+    category_id: int
+    id: Id | None = None
+    bbox: list[float] | None = None
+    area: float | None = None
+    iscrowd: int | bool | None = 0
+    segmentation: Any = None
+    ignored: bool | int | None = False
+    attributes: dict[str, Any] | None = None
+
+
+class TruthFile(msgspec.Struct, gc=False):
+    """The top of a COCO instances file."""
+
+    images: list[ImageRow]
+    categories: list[CategoryRow]
+    annotations: list[AnnotationRow] = []
+
+
+class ResultRow(msgspec.Struct, gc=False):
+    """One entry of a COCO results file. ``segmentation`` stays a dict: it is handed on as it is."""
+
+    image_id: Id
+    category_id: int
+    score: float
+    bbox: tuple[float, float, float, float] | None = None
+    segmentation: dict[str, Any] | None = None
+    file_name: str | None = None
+    category_name: str | None = None
+
+
+@contextlib.contextmanager
+def no_collection() -> Iterator[None]:
+    """Garbage collection off: it is most of the time of building millions of small objects, and frees none of them."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+def decode(path: Path, kind: type, what: str) -> Any:
+    """The typed content of a JSON file, or a DataError that names file, entry and reason."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+    try:
+        with no_collection():
+            return msgspec.json.decode(data, type=kind)
+    except msgspec.ValidationError as error:
+        raise DataError(f"{path}: not {what}: {place(str(error))}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        bare = [word for word in (b"NaN", b"Infinity") if word in data]
+        hint = f"; it holds {bare[0].decode()}, which is not a number in JSON" if bare else ""
+        raise DataError(f"{path}: broken JSON: {error}{hint}") from None
+
+
+def place(message: str) -> str:
+    """msgspec's ``... - at `$[3].score``` in words: ``entry 4, score: ...``."""
+    reason, _, path = message.partition(" - at ")
+    path = path.strip("`").removeprefix("$")
+    head, bracket, rest = path.partition("[")
+    if bracket and rest.split("]")[0].isdigit():
+        number, _, tail = rest.partition("]")
+        path = f"{head.lstrip('.')} entry {int(number) + 1}{tail.replace('.', ', ')}".strip()
+    return f"{path.lstrip('.')}: {reason}" if path else reason
+
+
+def read_truth(path: str | Path) -> GroundTruth:
+    """A COCO instances file as ground truth.
+
+    Raises:
+        DataError: unreadable or mistyped JSON, ids that repeat or lead nowhere, boxes and masks that are not ones.
+    """
+    path = Path(path)
+    content = decode(path, TruthFile, "a COCO instances file (images, categories, annotations)")
+    categories = sorted(content.categories, key=lambda c: c.id)
+    builder = GroundTruthBuilder([c.name for c in categories], [c.id for c in categories], str(path))
+    refuse_repeats([c.id for c in categories], path, "categories")
+    refuse_repeats([c.name for c in categories], path, "category names")
+    position = {c.id: k for k, c in enumerate(categories)}
+    of_image: dict[Id, list[AnnotationRow]] = {image.id: [] for image in content.images}
+    refuse_repeats([image.id for image in content.images], path, "pictures")
+    note_repeats(builder, content.annotations)
+    for n, row in enumerate(content.annotations, 1):
+        if row.image_id not in of_image:
+            raise DataError(f"{path}: annotation {name_of(row, n)}: its image_id {row.image_id!r} is not among the file's pictures")
+        if row.category_id not in position:
+            raise DataError(f"{path}: annotation {name_of(row, n)}: its category_id {row.category_id} is not among the file's categories")
+        of_image[row.image_id].append(row)
+    for image in sorted(content.images, key=lambda i: (isinstance(i.id, str), i.id)):
+        builder.picture(image.id, image.file_name, image.height, image.width, image.attributes)
+        for row in of_image[image.id]:
+            add_row(builder, row, position[row.category_id], f"{path}: annotation {name_of(row, 0)} of picture {image.id}")
+    return builder.build()
+
+
+def name_of(row: AnnotationRow, number: int) -> str:
+    """How messages call an annotation: its id, else its place in the file."""
+    return f"id {row.id}" if row.id is not None else f"number {number}"
+
+
+def add_row(builder: GroundTruthBuilder, row: AnnotationRow, category: int, where: str) -> None:
+    """One annotation into the builder; a missing box is taken from the mask, a missing area from mask or box."""
+    mask = check_segmentation(row.segmentation, builder.sizes[-1], where)
+    box = row.bbox
+    if box is None:
+        if mask is None:
+            raise DataError(f"{where}: it has neither bbox nor segmentation")
+        box = builder.mask_box(mask)
+    if len(box) != 4 or not np.isfinite(box).all() or box[2] < 0 or box[3] < 0:
+        raise DataError(f"{where}: its bbox {box} is not [x, y, width >= 0, height >= 0]")
+    if row.area is not None and not (np.isfinite(row.area) and row.area >= 0):
+        raise DataError(f"{where}: its area {row.area} is not a size")
+    attributes = row.attributes or {}
+    ignored = bool(row.ignored or attributes.get("ignored", False))
+    crowd = bool(row.iscrowd)
+    builder.add(category, box=box, mask=mask, area=row.area, crowd=crowd, ignored=ignored, attributes=attributes)
+
+
+def check_segmentation(segmentation: Any, size: tuple[int, int], where: str) -> Any:
+    """Polygons or an RLE that the picture can hold; None for nothing there."""
+    if segmentation is None or (isinstance(segmentation, list) and not segmentation):
+        return None
+    if isinstance(segmentation, dict):
+        own, counts = segmentation.get("size"), segmentation.get("counts")
+        if not isinstance(own, list) or len(own) != 2 or not isinstance(counts, (str, list)):
+            raise DataError(f"{where}: its segmentation is not an RLE (size [height, width] and counts)")
+        if size != (0, 0) and tuple(own) != tuple(size):
+            raise DataError(f"{where}: its RLE is for height x width {own[0]}x{own[1]}, but the picture is {size[0]}x{size[1]}")
+        if isinstance(counts, list) and (not all(isinstance(c, int) and c >= 0 for c in counts) or sum(counts) != own[0] * own[1]):
+            raise DataError(f"{where}: its RLE counts do not cover the picture")
+        return segmentation
+    polygons = segmentation if isinstance(segmentation, list) else [None]
+    for polygon in polygons:
+        good = isinstance(polygon, list) and len(polygon) >= 6 and len(polygon) % 2 == 0
+        if not good or not all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in polygon):
+            raise DataError(f"{where}: its polygon is not a list of three points or more [x1, y1, x2, y2, ...]")
+    return segmentation
+
+
+def refuse_repeats(ids: list, path: Path, what: str) -> None:
+    """DataError where an id comes twice."""
+    if len(set(ids)) != len(ids):
+        seen: set = set()
+        repeated = next(i for i in ids if i in seen or seen.add(i))
+        raise DataError(f"{path}: two {what} have the id {repeated!r}; the scores would mix them")
+
+
+def note_repeats(builder: GroundTruthBuilder, rows: list[AnnotationRow]) -> None:
+    """Annotation ids that repeat are counted (they are renumbered, so every object still counts once)."""
+    ids = [row.id for row in rows if row.id is not None]
+    repeated = len(ids) - len(set(ids))
+    if repeated:
+        builder.problems.add("repeated-annotation-id", builder.source, "annotation ids repeat; every object is counted", count=repeated)
