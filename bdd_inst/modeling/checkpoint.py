@@ -54,7 +54,7 @@ def load_weights(model: nn.Module, source: str | os.PathLike, cfg: CfgNode | Non
     weights = to_detectron2_names(read_weights(path))
     report = apply_weights(model, weights, str(source))
     if cfg is not None:
-        report.notes += advice(cfg, weights)
+        report.warnings += advice(cfg, weights)
     if not report.loaded:
         examples = ", ".join(list(weights.tensors)[:3])
         raise DataError(f"MODEL.WEIGHTS {source}: none of its {len(weights.tensors)} tensors fits the model (it has {examples}, ...)")
@@ -66,9 +66,9 @@ def _from_scratch(cfg: CfgNode | None) -> LoadReport:
     """No weights: warn where the backbone could not learn its way out of its random start."""
     report = LoadReport("from scratch", "no")
     if cfg is not None and cfg.MODEL.RESNETS.NORM == "FrozenBN":
-        report.notes.append(f"MODEL.RESNETS.NORM FrozenBN cannot learn; training from scratch needs {FROM_SCRATCH}")
+        report.warnings.append(f"MODEL.RESNETS.NORM FrozenBN cannot learn; training from scratch needs {FROM_SCRATCH}")
     elif cfg is not None and cfg.MODEL.BACKBONE.FREEZE_AT > 0:
-        report.notes.append(f"MODEL.BACKBONE.FREEZE_AT {cfg.MODEL.BACKBONE.FREEZE_AT} freezes random layers; from scratch needs 0")
+        report.warnings.append(f"MODEL.BACKBONE.FREEZE_AT {cfg.MODEL.BACKBONE.FREEZE_AT} freezes random layers; from scratch needs 0")
     report.log(logger)
     return report
 
@@ -134,7 +134,7 @@ def _fill_norm_statistics(
             chosen[name] = torch.zeros_like(own[name]) if end == "running_mean" else torch.ones_like(own[name])
             filled += end == "running_mean"
             if isinstance(model.get_submodule(module), nn.modules.batchnorm._BatchNorm) and filled == 1:
-                report.notes.append(
+                report.warnings.append(
                     "the file has no BatchNorm statistics (they are folded into scale and shift), which suits MODEL.RESNETS.NORM FrozenBN; "
                     "a BN or SyncBN must be trained before it is evaluated"
                 )

@@ -21,6 +21,7 @@ class LoadReport:
         mismatched: parameters of another shape in the file; they keep their values.
         unexpected: tensors of the file that the model has no place for.
         ignored: tensors that are no weights of a detector (ImageNet classifier, counters, pixel mean); not worth a warning.
+        warnings: what may cost accuracy: config keys that do not suit the weights, folded statistics under a norm that is trained.
         notes: anything else to know.
     """
 
@@ -32,6 +33,7 @@ class LoadReport:
     mismatched: list[str] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -50,14 +52,14 @@ class LoadReport:
             out.append(f"{len(self.missing)} not in the file, they keep their initial values: " + _some(group_names(self.missing)))
         if self.unexpected:
             out.append(f"{len(self.unexpected)} in the file that the model has no place for: " + _some(group_names(self.unexpected)))
-        return out + self.notes
+        return out + self.warnings + self.notes
 
     def log(self, logger: logging.Logger) -> None:
-        """The first line as information, what did not fit as warnings."""
+        """The first line and the notes as information, what did not fit as warnings."""
         first, *rest = self.lines()
         logger.info("%s", first)
         for line in rest:
-            logger.warning("%s: %s", self.source, line)
+            logger.log(logging.INFO if line in self.notes else logging.WARNING, "%s: %s", self.source, line)
 
     def __str__(self) -> str:
         return "\n".join(self.lines())

@@ -98,7 +98,7 @@ def _cached(url: str, source: str) -> Path:
             if not (ours.is_file() and _matches_checksum(ours)):
                 _download(url, ours)
     except OSError as error:
-        reason = getattr(error, "reason", None) or error.strerror or error
+        reason = error if isinstance(error, urllib.error.HTTPError) else getattr(error, "reason", None) or error.strerror or error
         raise DataError(
             f"MODEL.WEIGHTS {source}: cannot be downloaded from {url} ({reason}); put the file at {ours}, "
             f"or train from scratch with {FROM_SCRATCH} (a random frozen backbone does not learn)"
@@ -122,27 +122,39 @@ def _download(url: str, path: Path) -> None:
         if expected > MAX_BYTES:
             raise DataError(f"{url}: {expected} bytes, more than the {MAX_BYTES} that are downloaded; fetch it by hand if you trust it")
         with atomic_write(path, "wb") as out, tqdm(total=expected or None, unit="B", unit_scale=True, desc=path.name) as bar:
-            received = 0
+            received, checksum = 0, _Checksum(path.name)
             while block := answer.read(1 << 20):
                 received += len(block)
                 if received > MAX_BYTES:
                     raise DataError(f"{url}: does not end after {MAX_BYTES} bytes; stopped")
                 out.write(block)
+                checksum.update(block)
                 bar.update(len(block))
             if expected and received != expected:
                 raise DataError(f"{url}: the connection ended after {received} of {expected} bytes; run the command again")
-            out.flush()
-            if not _matches_checksum(Path(out.name), path.name):
+            if not checksum.matches():
                 raise DataError(f"{url}: what arrived does not have the checksum in its name; run the command again or download it by hand")
 
 
-def _matches_checksum(path: Path, name: str | None = None) -> bool:
+class _Checksum:
+    """Digests blocks of a file by the algorithm that its name implies; matches anything where the name implies none."""
+
+    def __init__(self, name: str) -> None:
+        algorithm, self.expected = known_checksum(name) or (None, "")
+        self.digest = hashlib.new(algorithm, usedforsecurity=False) if algorithm else None
+
+    def update(self, block: bytes) -> None:
+        if self.digest:
+            self.digest.update(block)
+
+    def matches(self) -> bool:
+        return self.digest is None or self.digest.hexdigest().startswith(self.expected)
+
+
+def _matches_checksum(path: Path) -> bool:
     """True where the name carries no checksum, or the content has it."""
-    known = known_checksum(name or path.name)
-    if known is None:
-        return True
-    digest = hashlib.new(known[0], usedforsecurity=False)
+    checksum = _Checksum(path.name)
     with path.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest().startswith(known[1])
+        while checksum.digest and (block := stream.read(1 << 20)):
+            checksum.update(block)
+    return checksum.matches()
