@@ -1,0 +1,142 @@
+"""The predictor prepares pictures as Detectron2 does and hands back what the model found, whatever the mask's form."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from bdd_inst.config import get_cfg
+from bdd_inst.errors import ConfigError, DataError
+from bdd_inst.geometry import rle
+from bdd_inst.inference.predictor import Predictor, load_model
+from bdd_inst.inference.run import encode_masks, predict_dataset
+from bdd_inst.structures import Boxes, Instances, RLEMasks
+
+
+class Spotter(nn.Module):
+    """Contract 3 without weights: finds, in each picture, the box around what is brighter than half."""
+
+    def __init__(self, mask_format: str | None = "bitmask"):
+        super().__init__()
+        self.seen: list[dict] = []
+        if mask_format:
+            self.mask_format = mask_format
+
+    def forward(self, batch):
+        self.seen += batch
+        assert not self.training
+        return [{"instances": self.find(entry)} for entry in batch]
+
+    def find(self, entry):
+        size = (entry["height"], entry["width"])
+        bright = entry["image"].float().mean(0) > 127
+        ys, xs = np.nonzero(bright.numpy())
+        number = int(len(ys) > 0)
+        scale = torch.tensor([size[1] / bright.shape[1], size[0] / bright.shape[0]] * 2)
+        box = torch.tensor([[xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]]) * scale if number else torch.zeros(0, 4)
+        masks = torch.zeros(number, *size, dtype=torch.bool)
+        for mask, (x1, y1, x2, y2) in zip(masks, box.round().int().tolist(), strict=True):
+            mask[y1:y2, x1:x2] = True
+        kept = RLEMasks(rle.encode_batch(masks.numpy()), size) if getattr(self, "mask_format", "") == "rle" else masks
+        classes = torch.zeros(number, dtype=torch.int64)
+        return Instances(size, pred_boxes=Boxes(box), scores=torch.full((number,), 0.9), pred_classes=classes, pred_masks=kept)
+
+
+def config(format_="BGR", short=40, long=80):
+    cfg = get_cfg()
+    cfg.INPUT.FORMAT, cfg.INPUT.MIN_SIZE_TEST, cfg.INPUT.MAX_SIZE_TEST = format_, short, long
+    return cfg
+
+
+def picture(height=60, width=100):
+    image = np.random.default_rng(0).integers(0, 100, (height, width, 3), dtype=np.uint8)
+    image[20:40, 30:70] = 255
+    return image
+
+
+@pytest.mark.parametrize(("size", "expected"), [((60, 100), (40, 67)), ((100, 60), (67, 40)), ((20, 100), (16, 80)), ((40, 40), (40, 40))])
+@pytest.mark.parametrize("channels", ["BGR", "RGB"])
+def test_the_model_sees_pils_pixels(size, expected, channels):
+    image = np.random.default_rng(1).integers(0, 256, (*size, 3), dtype=np.uint8)
+    model = Spotter()
+    Predictor(config(channels), model)(image)
+    seen = model.seen[0]
+    assert (seen["height"], seen["width"]) == size
+    ordered = image if channels == "BGR" else image[:, :, ::-1]
+    planes = [Image.fromarray(np.ascontiguousarray(ordered[..., i])).resize(expected[::-1], Image.BILINEAR) for i in range(3)]
+    np.testing.assert_array_equal(seen["image"].numpy(), np.stack(planes))
+    assert seen["image"].dtype == torch.uint8
+
+
+@pytest.mark.parametrize("mask_format", ["bitmask", "rle", None])
+def test_instances_come_back_on_the_pictures_own_size(mask_format):
+    instances = Predictor(config(), Spotter(mask_format))(picture())
+    assert instances.image_size == (60, 100)
+    assert isinstance(instances.pred_masks, RLEMasks)
+    assert np.abs(instances.pred_boxes.tensor.numpy() - [[30, 20, 70, 40]]).max() <= 2
+    mask = instances.pred_masks.decode()[0].numpy()
+    assert mask[25:35, 35:65].all()
+    assert not mask[:15].any()
+
+
+def test_a_batch_may_mix_sizes_and_may_be_empty():
+    predictor = Predictor(config(), Spotter())
+    found = predictor.predict([picture(), np.zeros((30, 30, 3), np.uint8), picture(90, 80)])
+    assert [len(i) for i in found] == [1, 0, 1]
+    assert [i.image_size for i in found] == [(60, 100), (30, 30), (90, 80)]
+    assert len(found[1].pred_masks) == 0
+    assert predictor.predict([]) == []
+
+
+@pytest.mark.parametrize("image", [np.zeros((5, 5), np.uint8), np.zeros((5, 5, 3), np.float32), np.zeros((0, 5, 3), np.uint8)])
+def test_what_is_no_picture_is_refused(image):
+    with pytest.raises(DataError, match="H,W,3 uint8"):
+        Predictor(config(), Spotter())(image)
+
+
+def test_a_model_without_weights_is_refused():
+    with pytest.raises(ConfigError, match=r"MODEL\.WEIGHTS is empty"):
+        load_model(get_cfg())
+
+
+def test_a_data_set_streams_and_the_model_keeps_its_mode():
+    model = Spotter("bitmask").train()
+    predictor = Predictor(config(), Spotter())
+    batches = [[{**predictor.prepare(picture()), "image_id": i}, {**predictor.prepare(picture()), "image_id": i + 1}] for i in (0, 2)]
+    drawn = []
+
+    def loader():
+        for batch in batches:
+            drawn.append(len(drawn))
+            yield batch
+
+    stream = predict_dataset(model, loader())
+    entry, instances = next(stream)
+    assert drawn == [0]  # nothing is read ahead of need
+    assert torch.is_grad_enabled()
+    assert not torch.is_inference_mode_enabled()
+    assert (entry["image_id"], len(instances)) == (0, 1)
+    assert isinstance(instances.pred_masks, RLEMasks)
+    assert [entry["image_id"] for entry, _ in stream] == [1, 2, 3]
+    assert model.training
+    assert model.mask_format == "bitmask"
+
+
+def test_the_mode_comes_back_when_the_consumer_stops_early():
+    model = Spotter().train()
+    stream = predict_dataset(model, [[Predictor(config(), Spotter()).prepare(picture())] * 2])
+    next(stream)
+    stream.close()
+    assert model.training
+
+
+def test_masks_that_leave_their_boxes_are_kept_whole():
+    masks = torch.zeros(3, 50, 60, dtype=torch.bool)
+    masks[0, 10:20, 10:20] = True
+    masks[1, :, ::2] = True
+    boxes = torch.tensor([[10.0, 10, 20, 20], [5, 5, 10, 10], [-100, -100, -50, -50]])
+    for code, mask in zip(encode_masks(masks, boxes, (50, 60)), masks, strict=True):
+        np.testing.assert_array_equal(rle.decode(code), mask.numpy())
