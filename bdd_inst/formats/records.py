@@ -7,6 +7,8 @@ curves and all; masks are COCO compressed RLE with ``str`` counts.
 
 from __future__ import annotations
 
+import contextlib
+import gc
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,7 +25,8 @@ class Instance:
 
     ``category`` is the file's own word, stripped; what it means (``person`` = ``pedestrian``) is the data set's business.
     ``box`` may be None, so may ``paths`` and ``rle``; a label that carries both keeps both. ``crowd`` and ``ignored`` are what the
-    file says. ``attributes`` are the label's other attributes, keys in lower case. ``rle`` is ``{"size": [h, w], "counts": str}``.
+    file says. ``attributes`` are the label's other attributes. ``rle`` is ``{"size": [h, w], "counts": str}``. ``area`` is the file's own
+    figure (COCO), None where it has none.
     """
 
     category: str
@@ -37,6 +40,7 @@ class Instance:
     score: float | None = None
     id: str | int | None = None
     attributes: dict[str, Any] = field(default_factory=dict)
+    area: float | None = None
 
     @property
     def has_mask(self) -> bool:
@@ -72,7 +76,7 @@ class LabelSet:
     first whole iteration (call :meth:`load` to have it all at once). ``categories`` is the file's own list in its own order, where it
     has one, and ``category_ids`` the ids that go with it. ``rule`` names the rule that made its masks, or that should make them from
     its polygons: ``official`` (BDD100K: snap, then every touched pixel), ``coco`` (pycocotools' fill), or ``pixels`` (the file holds
-    masks drawn by hand or tool, no polygons to draw).
+    masks drawn by hand or tool, no polygons to draw). ``notes`` say which reading of the format was chosen where there are two.
     """
 
     kind: str
@@ -82,12 +86,26 @@ class LabelSet:
     problems: ProblemLog
     rule: str
     category_ids: tuple[int, ...] | None = None
+    notes: tuple[str, ...] = ()
 
     def load(self) -> LabelSet:
         """Parse everything now and keep it as a list; returns itself."""
         if not isinstance(self.pictures, list):
-            self.pictures = list(self.pictures)
+            with gc_paused():
+                self.pictures = list(self.pictures)
         return self
+
+
+@contextlib.contextmanager
+def gc_paused() -> Iterator[None]:
+    """Keep the garbage collector from walking millions of fresh objects, none of them garbage; it is most of a large read's time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 class LazyPictures:

@@ -1,0 +1,85 @@
+"""BDD100K before August 2018: one JSON file a picture, ``{"name", "attributes", "frames": [{"objects": [...]}]}``.
+
+Outlines are rows of ``[x, y, "L" or "C"]`` (``poly2d``), or lists of such (``seg2d``). Names come without ``.jpg``, which is added. Boxes
+end at ``x2, y2``, as that release's own tools have it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from bdd_inst.errors import ProblemLog
+from bdd_inst.formats import fields
+from bdd_inst.formats.json_files import describe, plain
+from bdd_inst.formats.reading import contents, label_set
+from bdd_inst.formats.records import LabelSet, Picture
+from bdd_inst.formats.scalabel import careful_label
+from bdd_inst.formats.sniff import Found
+
+
+def read(found: Found) -> LabelSet:
+    """The label set of a v1 file, or of a folder of them (one a picture)."""
+
+    def generate(log: ProblemLog) -> Iterator[Picture]:
+        for file, top in contents(found, log):
+            raws = top if isinstance(top, list) else [msgspec.Raw(msgspec.json.encode(top))]
+            for raw in raws:
+                yield from _record(raw, str(file), log)
+
+    return label_set(found, generate, "official", notes=("before August 2018: boxes end at x2, y2",))
+
+
+def _record(raw: msgspec.Raw, where: str, log: ProblemLog) -> Iterator[Picture]:
+    """The pictures of one record: one, or one for each frame of a video."""
+    try:
+        record = plain(raw)
+    except ValueError as error:
+        log.add("bad-frame", where, f"{error}; left out")
+        return
+    frames = record.get("frames") if isinstance(record, dict) else None
+    if not isinstance(frames, list):
+        log.add("bad-frame", where, f"{describe(record)} without a list of frames; left out")
+        return
+    name = record.get("name")
+    if not isinstance(name, str) or not name.strip():
+        # One file a picture: where the record forgot its name, the file still has it.
+        name = Path(where).name.removesuffix(".gz").removesuffix(".json")
+        log.add("no-name", where, f"a record without a name; taken from the file: {name}")
+    attributes = fields.split_flags(record.get("attributes"))[1]
+    if not frames:
+        yield Picture(_file_name(name), attributes=attributes, labelled=False)
+    for number, frame in enumerate(frames):
+        yield _frame(frame, name, attributes, number if len(frames) > 1 else None, where, log)
+
+
+def _frame(frame: Any, name: str, attributes: dict, number: int | None, where: str, log: ProblemLog) -> Picture:
+    picture = Picture(_file_name(name), attributes=dict(attributes), labelled=False)
+    if number is not None:
+        index = frame.get("index") if isinstance(frame, dict) else None
+        picture.video, picture.frame_index = name, index if isinstance(index, int) else number
+        picture.name = f"{name}-{picture.frame_index + 1:07d}.jpg"
+    where = f"{where} ({picture.name})"
+    objects = frame.get("objects") if isinstance(frame, dict) else None
+    if objects is None:
+        return picture
+    if not isinstance(objects, list):
+        log.add("bad-labels", where, f"objects is {describe(objects)}, not a list; the picture counts as unlabelled")
+        return picture
+    picture.labelled = True
+    for place, label in enumerate(objects):
+        own = fields.identity(label.get("id")) if isinstance(label, dict) else None
+        name_of_it = repr(own) if own is not None else f"#{place}"
+        instance = careful_label(label, f"{where}, object {name_of_it}", log, False, (None, None))
+        if instance is not None:
+            picture.instances.append(instance)
+    return picture
+
+
+def _file_name(name: str) -> str:
+    return name if Path(name).suffix.lower() in (".jpg", ".jpeg", ".png") else f"{name}.jpg"
+
+

@@ -1,0 +1,41 @@
+"""COCO results: a list of ``image_id, category_id, bbox, score, segmentation``, in ours with ``file_name`` and ``category_name``."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from bdd_inst.errors import DataError, ProblemLog
+from bdd_inst.formats.coco import Annotation, CocoInstances, Id, key_of, read_annotations
+from bdd_inst.formats.json_files import seen, top_level
+from bdd_inst.formats.reading import label_set
+from bdd_inst.formats.records import LabelSet, Picture
+from bdd_inst.formats.sniff import Found
+
+
+def read(found: Found) -> LabelSet:
+    """The label set of one results file: a picture for each image id, in order of first appearance.
+
+    Results know neither names nor sizes. Where they carry no ``file_name`` a picture is called by its id, where no ``category_name`` a
+    category by its number (``attributes["category_id"]`` holds it in any case).
+    """
+    where = str(found.files[0])
+    top = found.top if found.top is not None else top_level(where)
+    if not isinstance(top, list):
+        raise DataError(f"{where}: results are a list, this is {seen(top)}")
+
+    def generate(log: ProblemLog) -> Iterator[Picture]:
+        groups: dict[Id, list[Annotation]] = defaultdict(list)
+        for annotation in read_annotations(top, where, log):
+            groups[key_of(annotation.image_id)].append(annotation)
+        reader = CocoInstances(None, log)
+        for found_here in groups.values():
+            name = next((a.file_name for a in found_here if a.file_name), str(found_here[0].image_id))
+            picture = Picture(name, image_id=found_here[0].image_id)
+            picture.instances = reader.instances(found_here, picture, where)
+            size = next((i.rle["size"] for i in picture.instances if i.rle), None)
+            if size:
+                picture.height, picture.width = size
+            yield picture
+
+    return label_set(found, generate, "pixels")

@@ -1,0 +1,121 @@
+"""COCO's ``segmentation`` in all its spellings: polygons, runs as a list, runs as compressed text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from bdd_inst.errors import DataError, ProblemLog
+from bdd_inst.formats import rle_text
+from bdd_inst.formats.json_files import plain
+from bdd_inst.formats.records import Instance, Picture
+from bdd_inst.geometry.paths import MAX_COORDINATE, Path
+
+
+class _Rle(msgspec.Struct, gc=False):
+    counts: str
+    size: tuple[int, int]
+
+
+_decoder = msgspec.json.Decoder(list[list[float]] | _Rle | None)
+
+
+class SegmentationReader:
+    """Turns raw segmentations into the paths or RLE of their instances, one picture at a time; what is wrong is counted in ``log``."""
+
+    def __init__(self, log: ProblemLog) -> None:
+        self.log = log
+
+    def fill(self, instances: Sequence[Instance], raws: Sequence[msgspec.Raw], picture: Picture, where: str) -> None:
+        """Give each instance the paths or the RLE of its raw segmentation (empty bytes for none)."""
+        polygons: list[tuple[Instance, list[list[float]]]] = []
+        coded: list[tuple[Instance, dict]] = []
+        for instance, raw in zip(instances, raws, strict=True):
+            if not memoryview(raw).nbytes:
+                continue
+            try:
+                value = _decoder.decode(raw)
+            except (msgspec.MsgspecError, RecursionError):
+                self._careful(instance, raw, picture, where)
+                continue
+            if isinstance(value, _Rle):
+                coded.append((instance, {"size": list(value.size), "counts": value.counts}))
+            elif value and all(len(p) >= 6 and len(p) % 2 == 0 for p in value):
+                polygons.append((instance, value))
+            elif value:
+                self._careful(instance, raw, picture, where)
+        self._take_polygons(polygons, picture, where)
+        self._take_rles(coded, picture, where)
+
+    def _take_polygons(self, polygons: list[tuple[Instance, list[list[float]]]], picture: Picture, where: str) -> None:
+        """Well-shaped polygons of a picture, their vertices views into one array."""
+        parts = [part for _, value in polygons for part in value]
+        flat = np.fromiter(chain.from_iterable(parts), dtype=np.float64).reshape(-1, 2)
+        if flat.size and not (np.abs(flat) <= MAX_COORDINATE).all():
+            for instance, value in polygons:
+                self._careful_polygons(instance, value, picture, where)
+            return
+        start = 0
+        for instance, value in polygons:
+            instance.paths = []
+            for part in value:
+                stop = start + len(part) // 2
+                instance.paths.append(Path(flat[start:stop]))
+                start = stop
+
+    def _take_rles(self, coded: list[tuple[Instance, dict]], picture: Picture, where: str) -> None:
+        covered = rle_text.totals([rle["counts"] for _, rle in coded]) if coded else ()
+        for (instance, rle), total in zip(coded, covered, strict=True):
+            height, width = rle["size"]
+            if height > 0 and width > 0 and height * width == total and self._fits(rle, picture):
+                instance.rle = rle
+            else:
+                self._careful_rle(instance, rle, picture, where)
+
+    def _fits(self, rle: dict, picture: Picture) -> bool:
+        return not (picture.height and picture.width) or rle["size"] == [picture.height, picture.width]
+
+    def _careful(self, instance: Instance, raw: msgspec.Raw, picture: Picture, where: str) -> None:
+        """A segmentation that does not follow the schema."""
+        try:
+            value = plain(raw)
+        except ValueError as error:
+            self._fault("bad-segmentation", instance, picture, where, str(error))
+            return
+        if isinstance(value, dict):
+            self._careful_rle(instance, value, picture, where)
+        elif isinstance(value, list):
+            # One polygon without the list around it is a common slip, and can be nothing else.
+            flat = bool(value) and all(isinstance(v, int | float) for v in value)
+            self._careful_polygons(instance, [value] if flat else value, picture, where)
+        else:
+            self._fault("bad-segmentation", instance, picture, where, f"segmentation is {str(value)[:30]!r}")
+
+    def _careful_polygons(self, instance: Instance, value: list[Any], picture: Picture, where: str) -> None:
+        paths = []
+        for part in value:
+            try:
+                path = Path.from_coco(part)
+                if len(path) < 3:
+                    raise DataError(f"a polygon of {len(path)} points")
+                paths.append(path)
+            except DataError as error:
+                self._fault("bad-polygon", instance, picture, where, f"{error}; that part left out")
+        instance.paths = paths or None
+
+    def _careful_rle(self, instance: Instance, value: dict, picture: Picture, where: str) -> None:
+        try:
+            known = (picture.height, picture.width) if picture.height and picture.width else None
+            rle = rle_text.parse(value, known)
+            if not self._fits(rle, picture):
+                raise ValueError(f"RLE of {rle['size'][1]}x{rle['size'][0]}, the picture has {picture.width}x{picture.height}")
+            instance.rle = rle
+        except ValueError as error:
+            self._fault("bad-rle", instance, picture, where, f"{error}; mask left out")
+
+    def _fault(self, code: str, instance: Instance, picture: Picture, where: str, message: str) -> None:
+        self.log.add(code, f"{where} ({picture.name}): annotation {instance.id!r}", message)

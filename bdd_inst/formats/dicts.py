@@ -1,0 +1,100 @@
+"""Detectron2's standard dataset dicts as JSON: a list, with the class names in ``NAME.meta.json`` beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path as FilePath
+from typing import Any
+
+import msgspec
+
+from bdd_inst.errors import DataError, ProblemLog
+from bdd_inst.formats import fields
+from bdd_inst.formats.coco_segmentation import SegmentationReader
+from bdd_inst.formats.json_files import describe, plain
+from bdd_inst.formats.reading import contents, label_set
+from bdd_inst.formats.records import Instance, LabelSet, Picture
+from bdd_inst.formats.sniff import Found
+
+XYXY_ABS, XYWH_ABS = 0, 1
+
+
+def meta_path(path: FilePath) -> FilePath:
+    """Where the class names of a file of dicts stand."""
+    return path.with_name(path.name.removesuffix(".gz").removesuffix(".json") + ".meta.json")
+
+
+def read(found: Found) -> LabelSet:
+    """The label set of one file of dicts. Without class names a category is called by its number."""
+    names, rule = _meta(meta_path(found.files[0]))
+
+    def generate(log: ProblemLog) -> Iterator[Picture]:
+        for file, top in contents(found, log):
+            if not isinstance(top, list):
+                raise DataError(f"{file}: dataset dicts are a list")
+            for number, raw in enumerate(top):
+                picture = _picture(raw, names, f"{file}: dict #{number}", log)
+                if picture is not None:
+                    yield picture
+
+    ids = tuple(range(len(names))) if names else None
+    return label_set(found, generate, rule, categories=names, category_ids=ids)
+
+
+def _meta(path: FilePath) -> tuple[tuple[str, ...] | None, str]:
+    """Class names and mask rule of a meta file; None and ``coco`` where there is none."""
+    if not path.is_file():
+        return None, "coco"
+    try:
+        meta = msgspec.json.decode(path.read_bytes())
+        return tuple(map(str, meta["thing_classes"])), str(meta.get("mask_rule", "coco"))
+    except (OSError, msgspec.MsgspecError, RecursionError, KeyError, TypeError, AttributeError):
+        raise DataError(f"{path}: not the meta file of dataset dicts (an object with 'thing_classes'); mend or remove it") from None
+
+
+def _picture(raw: msgspec.Raw, names: tuple[str, ...] | None, where: str, log: ProblemLog) -> Picture | None:
+    try:
+        value = plain(raw)
+    except ValueError as error:
+        log.add("bad-frame", where, f"{error}; left out")
+        return None
+    if not isinstance(value, dict) or not isinstance(value.get("file_name"), str) or not value["file_name"].strip():
+        log.add("bad-frame", where, f"{describe(value)} without a file_name; left out")
+        return None
+    picture = Picture(
+        value["file_name"],
+        fields.side(value.get("width")),
+        fields.side(value.get("height")),
+        image_id=fields.identity(value.get("image_id")),
+        labelled=isinstance(value.get("annotations"), list),
+    )
+    if isinstance(value.get("attributes"), dict):
+        picture.attributes = value["attributes"]
+    raws = []
+    for number, annotation in enumerate(value["annotations"] if picture.labelled else []):
+        try:
+            picture.instances.append(_instance(annotation, names))
+            raws.append(msgspec.Raw(msgspec.json.encode(annotation.get("segmentation"))))
+        except ValueError as error:
+            log.add("bad-label", f"{where}, annotation #{number}", f"{error}; left out")
+    SegmentationReader(log).fill(picture.instances, raws, picture, where)
+    return picture
+
+
+def _instance(annotation: Any, names: tuple[str, ...] | None) -> Instance:
+    if not isinstance(annotation, dict):
+        raise ValueError(f"{describe(annotation)} where an annotation should be")
+    category = annotation.get("category_id")
+    if isinstance(category, bool) or not isinstance(category, int) or category < 0 or (names and category >= len(names)):
+        raise ValueError(f"category_id {str(category)[:20]!r} is no class")
+    box, mode = annotation.get("bbox"), annotation.get("bbox_mode", XYXY_ABS)
+    if box is not None and mode == XYWH_ABS:
+        box = fields.sized_box(box)
+    elif box is not None and mode == XYXY_ABS and isinstance(box, list) and len(box) == 4:
+        box = fields.corners_box(dict(zip(("x1", "y1", "x2", "y2"), box, strict=True)), inclusive=False)
+    elif box is not None:
+        raise ValueError(f"bbox {str(box)[:40]} of mode {str(mode)[:20]} is not understood (0 is x1,y1,x2,y2; 1 is x,y,w,h)")
+    flags, others = fields.split_flags(annotation.get("attributes"))
+    flags["crowd"] = flags.get("crowd", False) or fields.truth(annotation.get("iscrowd"))
+    own = fields.identity(annotation.get("id"))
+    return Instance(names[category] if names else str(category), box, id=own, attributes=others, **flags)

@@ -1,0 +1,120 @@
+"""JSON files into memory: whole or item by item, NaN tokens and byte-order marks included, never with a traceback."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import re
+import zlib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from bdd_inst.errors import DataError
+
+# A label file of 8 GB is forty times COCO's largest; what is bigger is another thing, or a bomb.
+LARGEST_FILE = 8 << 30
+LARGEST_UNPACKED = 2 << 30
+# Python's json writes these three words, which JSON does not know. They become a number out of range: refused where it stands.
+NOT_FINITE = re.compile(rb"(?<=[\[,:\s])(?:NaN|[-+]?Infinity)(?=\s*[\],}])")
+BYTE_POSITION = re.compile(r"\(byte (\d+)\)")
+
+_raw_list = msgspec.json.Decoder(list[msgspec.Raw])
+_raw_dict = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+Top = list[msgspec.Raw] | dict[str, msgspec.Raw]
+
+
+def read_bytes(path: str | os.PathLike) -> bytes:
+    """The bytes of a text file as UTF-8 without a byte-order mark; ``.gz`` is unpacked, up to 2 GB."""
+    path = Path(path)
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise DataError(f"{path}: {path.stat().st_size >> 30} GB is too large for a label file; split it")
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); give a file that can") from None
+    if data[:2] == b"\x1f\x8b":
+        data = _unpack(data, path)
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        data = data.decode("utf-16", errors="replace").encode()
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    if not data.strip():
+        raise DataError(f"{path}: the file is empty; fetch it again")
+    return data
+
+
+def _unpack(data: bytes, path: Path) -> bytes:
+    try:
+        unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+        text = unpacker.decompress(data, LARGEST_UNPACKED)
+    except (zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{path}: broken gzip file ({error}); fetch it again") from None
+    if unpacker.unconsumed_tail:
+        raise DataError(f"{path}: unpacks to more than {LARGEST_UNPACKED >> 30} GB; refused")
+    return text
+
+
+def top_level(path: str | os.PathLike) -> Top:
+    """The outermost list or object of a JSON file, its items as raw slices of the file (checked for syntax, not parsed)."""
+    return split(read_bytes(path), path)
+
+
+def split(data: bytes, path: str | os.PathLike) -> Top:
+    """``data``'s outermost list or object, items as raw slices. DataError names line and column of what is broken."""
+    first = data.lstrip()[:1]
+    if first not in (b"[", b"{"):
+        raise DataError(f"{path}: not a JSON label file: it starts with {data.lstrip()[:20].decode(errors='replace')!r}")
+    decoder = _raw_list if first == b"[" else _raw_dict
+    try:
+        return decoder.decode(data)
+    except RecursionError:
+        raise DataError(f"{path}: nested too deeply for a label file; fetch it again") from None
+    except msgspec.DecodeError as error:
+        repaired = NOT_FINITE.sub(b"1e999", data)
+        if repaired != data:
+            return split(repaired, path)
+        raise DataError(f"{path}: broken JSON: {_position(str(error), data)}; the file may be cut short, fetch it again") from None
+
+
+def _position(message: str, data: bytes) -> str:
+    """msgspec's complaint, with line and column in place of the byte."""
+    found = BYTE_POSITION.search(message)
+    if not found:
+        return message.removeprefix("JSON is malformed: ").removeprefix("Input data was ")
+    before = data[: int(found[1])]
+    column = len(before) - before.rfind(b"\n")
+    return f"{message[: found.start()].removeprefix('JSON is malformed: ').strip()} at line {before.count(10) + 1}, column {column}"
+
+
+def plain(raw: msgspec.Raw | bytes) -> Any:
+    """One item as plain Python objects, numbers out of range as infinity. ValueError where even that fails."""
+    try:
+        return json.loads(bytes(raw))
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def items(raw: msgspec.Raw | None) -> list[msgspec.Raw] | None:
+    """The items of a raw list; None where it is no list."""
+    if raw is None:
+        return None
+    try:
+        return _raw_list.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+
+
+def describe(value: Any) -> str:
+    """A value's type and beginning in words, for messages."""
+    kinds = {dict: "an object", list: "a list", str: "text", bool: "a truth value", int: "a number", float: "a number", type(None): "null"}
+    kind = kinds.get(type(value), type(value).__name__)
+    if isinstance(value, dict):
+        return f"{kind} with keys {', '.join(map(repr, list(value)[:6]))}" if value else "an empty object"
+    if isinstance(value, list):
+        return f"a list of {len(value)}"
+    return kind if value is None else f"{kind} {str(value)[:40]!r}"

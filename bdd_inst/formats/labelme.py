@@ -1,0 +1,121 @@
+"""LabelMe JSON, one file a picture: polygons, rectangles, circles, masks; shapes of one ``group_id`` are one object."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import math
+from collections.abc import Iterator
+from pathlib import Path as FilePath
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from bdd_inst.errors import DataError, ProblemLog
+from bdd_inst.formats import fields
+from bdd_inst.formats.json_files import describe, items, plain
+from bdd_inst.formats.png_bytes import decode_mask
+from bdd_inst.formats.reading import contents, label_set
+from bdd_inst.formats.records import Instance, LabelSet, Picture
+from bdd_inst.formats.sniff import Found
+from bdd_inst.geometry import rle as coding
+from bdd_inst.geometry.paths import Path
+
+# As many corners as LabelMe itself draws a circle with is not laid down; these leave less than a hundredth of a pixel at radius 100.
+CIRCLE_CORNERS = 64
+
+
+def read(found: Found) -> LabelSet:
+    """The label set of one file or a folder of them. ``imageData`` (the picture itself) is not looked at."""
+
+    def generate(log: ProblemLog) -> Iterator[Picture]:
+        for file, top in contents(found, log):
+            picture = _picture(top, file, log)
+            if picture is not None:
+                yield picture
+
+    return label_set(found, generate, "coco")
+
+
+def _field(top: dict[str, msgspec.Raw], key: str) -> Any:
+    try:
+        return plain(top[key]) if key in top else None
+    except ValueError:
+        return None
+
+
+def _picture(top: Any, file: FilePath, log: ProblemLog) -> Picture | None:
+    shapes = items(top.get("shapes")) if isinstance(top, dict) else None
+    if shapes is None:
+        log.add("bad-frame", str(file), "no list of shapes; left out")
+        return None
+    path = _field(top, "imagePath")
+    # Paths come from the labeller's machine, Windows included; the picture's own name is what holds elsewhere.
+    name = path.replace("\\", "/").rsplit("/", 1)[-1] if isinstance(path, str) and path.strip() else f"{file.stem}.jpg"
+    picture = Picture(name, fields.side(_field(top, "imageWidth")), fields.side(_field(top, "imageHeight")))
+    flags = _field(top, "flags")
+    picture.attributes = flags if isinstance(flags, dict) else {}
+    groups: dict[tuple[str, Any], Instance] = {}
+    for number, raw in enumerate(shapes):
+        where = f"{file}: shape #{number}"
+        try:
+            _add(plain(raw), picture, groups, where)
+        except (DataError, ValueError, TypeError, OverflowError) as error:
+            log.add("bad-label", where, f"{error}; left out")
+    return picture
+
+
+def _add(shape: Any, picture: Picture, groups: dict[tuple[str, Any], Instance], where: str) -> None:
+    """Add one shape: a new instance, or another part of its group's."""
+    if not isinstance(shape, dict):
+        raise ValueError(f"{describe(shape)} where a shape should be")
+    category = fields.word(shape.get("label"))
+    group = fields.identity(shape.get("group_id"))
+    flags, others = fields.split_flags(shape.get("flags"))
+    new = Instance(category, attributes=others, id=group, **flags)
+    kind = shape.get("shape_type") or "polygon"
+    points = Path.checked(shape.get("points") if isinstance(shape.get("points"), list) else []).vertices
+    if kind == "mask":
+        new.rle = _mask(shape.get("mask"), points, picture, where)
+    elif kind == "rectangle" and len(points) == 2:
+        (x1, y1), (x2, y2) = points.min(0).tolist(), points.max(0).tolist()
+        if x2 <= x1 or y2 <= y1:
+            raise ValueError("a rectangle of no area")
+        new.box = (x1, y1, x2, y2)
+    elif kind == "circle" and len(points) == 2:
+        new.paths = [Path(_circle(points))]
+    elif kind in ("polygon", "rectangle", "oriented_rectangle"):
+        if len(points) < 3:
+            raise ValueError(f"a polygon of {len(points)} points")
+        new.paths = [Path(points)]
+    else:
+        raise ValueError(f"a {str(kind)[:20]} encloses nothing")
+    before = groups.get((category, group)) if group is not None else None
+    if before is not None and before.paths and new.paths:
+        before.paths += new.paths
+        return
+    groups[category, group] = new
+    picture.instances.append(new)
+
+
+def _circle(points: np.ndarray) -> np.ndarray:
+    """Corners of a circle given by its centre and a point on it."""
+    center, radius = points[0], math.dist(*points)
+    turn = np.linspace(0, 2 * np.pi, CIRCLE_CORNERS, endpoint=False)
+    return center + radius * np.stack([np.cos(turn), np.sin(turn)], axis=1)
+
+
+def _mask(data: Any, points: np.ndarray, picture: Picture, where: str) -> dict:
+    """The RLE of a ``mask`` shape: a base64 PNG whose first pixel is the first of its two corner points."""
+    if not isinstance(data, str) or len(points) != 2 or not picture.width or not picture.height:
+        raise ValueError("a mask without data, corner points or picture size")
+    try:
+        mask = decode_mask(base64.b64decode(data), where)
+    except binascii.Error as error:
+        raise ValueError(f"mask data is no base64 ({error})") from None
+    x, y = (int(v) for v in points.min(0))
+    h, w = mask.shape
+    if x < 0 or y < 0 or x + w > picture.width or y + h > picture.height:
+        raise ValueError(f"a mask of {w}x{h} at {x},{y} leaves its picture of {picture.width}x{picture.height}")
+    return coding.encode_crop(mask, x, y, picture.height, picture.width)

@@ -1,0 +1,48 @@
+"""What all readers of JSON files share: file after file, the unreadable ones counted, pictures made as they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from bdd_inst.errors import DataError, ProblemLog
+from bdd_inst.formats.json_files import Top, top_level
+from bdd_inst.formats.records import LabelSet, LazyPictures, Picture
+from bdd_inst.formats.sniff import Found, kind_of_json, seen
+
+
+def contents(found: Found, log: ProblemLog) -> Iterator[tuple[Path, Top]]:
+    """Every file of a source with its content. In a folder, a file that cannot be read or is of another kind is counted and left out;
+    DataError where not one is left."""
+    if found.top is not None:
+        yield found.files[0], found.top
+        return
+    read = 0
+    for file in found.files:
+        try:
+            top = top_level(file)
+        except DataError as error:
+            log.add("unreadable-file", str(file), str(error).removeprefix(f"{file}: "))
+            continue
+        kind = kind_of_json(top)
+        if kind not in (found.kind, None) or (kind is None and top):
+            log.add("other-kind", str(file), f"{seen(top)} is not {found.kind}; left out")
+            continue
+        read += 1
+        yield file, top
+    if not read:
+        raise DataError(f"{found.path}: none of its {len(found.files)} files could be read, e.g. {log.lines()[0]}")
+
+
+def label_set(
+    found: Found,
+    generate: Callable[[ProblemLog], Iterator[Picture]],
+    rule: str,
+    *,
+    categories: tuple[str, ...] | None = None,
+    category_ids: tuple[int, ...] | None = None,
+    notes: tuple[str, ...] = (),
+) -> LabelSet:
+    """A label set whose pictures ``generate`` makes whenever they are iterated."""
+    problems = ProblemLog()
+    return LabelSet(found.kind, str(found.path), categories, LazyPictures(generate, problems), problems, rule, category_ids, notes)

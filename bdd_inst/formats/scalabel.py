@@ -1,0 +1,314 @@
+"""Scalabel JSON, BDD100K's format since August 2018: lists of frames, ``{"frames", "config"}``, single frames, folders of files.
+
+Most frames follow the schema and are parsed as typed structs; one that does not is parsed again as plain objects, label by label, so that
+what is wrong with it costs that label only.
+
+Boxes: ``x2, y2`` name the last pixel (the official tools take ``w = x2 - x1 + 1``), so one is added. Files of the 2018 release keep
+``x2, y2`` as they are, as that release's own converter did. ``url`` is never taken for a file name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from bdd_inst.errors import ProblemLog
+from bdd_inst.formats import fields, rle_text
+from bdd_inst.formats.json_files import Top, describe, items, plain, top_level
+from bdd_inst.formats.poly2d import FEWEST_CLOSED, FEWEST_OPEN, parse_poly2d
+from bdd_inst.formats.reading import contents, label_set
+from bdd_inst.formats.records import Instance, LabelSet, Picture
+from bdd_inst.formats.sniff import Found
+from bdd_inst.geometry.paths import MAX_COORDINATE, Path
+
+# BDD100K's pictures; used to read an RLE that comes without its size, and only where its runs add up to exactly this.
+USUAL_SIZE = (720, 1280)
+WORDS_OF_2018 = {"bike", "motor", "drivable area", "lane"}
+
+
+class _Box(msgspec.Struct, gc=False):
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+
+
+class _Part(msgspec.Struct, gc=False):
+    vertices: list[tuple[float, float]]
+    types: str | None = None
+    closed: bool = True
+
+
+class _Rle(msgspec.Struct, gc=False):
+    counts: str
+    size: tuple[int, int]
+
+
+class _Label(msgspec.Struct, gc=False):
+    category: str
+    id: str | int | None = None
+    index: int | None = None
+    score: float | None = None
+    attributes: dict[str, Any] | None = None
+    box2d: _Box | None = None
+    poly2d: list[_Part] | None = None
+    rle: _Rle | None = None
+    seg2d: None = None
+
+
+class _Size(msgspec.Struct, gc=False):
+    width: int
+    height: int
+
+
+class _Frame(msgspec.Struct, gc=False):
+    name: str
+    labels: list[_Label] | None = None
+    attributes: dict[str, Any] | None = None
+    videoName: str | None = None
+    frameIndex: int | None = None
+    size: _Size | None = None
+
+
+_frame_decoder = msgspec.json.Decoder(_Frame)
+
+
+class _OddFrameError(Exception):
+    """This frame needs the slow, forgiving way."""
+
+
+def read(found: Found) -> LabelSet:
+    """The label set of Scalabel files. Categories and picture size come from a wrapper's ``config`` where there is one."""
+    top = found.top if found.top is not None else top_level(found.files[0])
+    of_2018 = is_of_2018(frames_of(top))
+
+    def generate(log: ProblemLog) -> Iterator[Picture]:
+        for file, content in contents(found, log):
+            raws = frames_of(content)
+            config = content.get("config") if isinstance(content, dict) else None
+            yield from read_frames(raws, str(file), log, inclusive=not is_of_2018(raws), size=_config_size(config))
+
+    note = "the 2018 release: boxes end at x2, y2" if of_2018 else "boxes include the pixel x2, y2: one was added"
+    return label_set(found, generate, "official", categories=_config_categories(top), notes=(note,))
+
+
+def frames_of(top: Top) -> list[msgspec.Raw]:
+    """The raw frames of a file: a list (of frames, or of a video's lists), ``{"frames": [...]}``, or one frame alone."""
+    if isinstance(top, dict):
+        if "frames" in top:
+            return items(top["frames"]) or []
+        return [msgspec.Raw(msgspec.json.encode(top))]
+    if top and bytes(memoryview(top[0])[:1]) == b"[":
+        return [frame for raw in top for frame in items(raw) or [raw]]
+    return top
+
+
+def _config_size(config: msgspec.Raw | None) -> _Size | None:
+    """A wrapper's ``config.imageSize``."""
+    size = _config(config).get("imageSize")
+    width, height = (fields.side(size.get(key)) for key in ("width", "height")) if isinstance(size, dict) else (None, None)
+    return _Size(width, height) if width and height else None
+
+
+def _config_categories(top: Top) -> tuple[str, ...] | None:
+    """A wrapper's ``config.categories``, the leaves of its tree in order (the official ids count them from 1)."""
+
+    def leaves(nodes: Any) -> Iterator[str]:
+        for node in nodes if isinstance(nodes, list) else []:
+            if isinstance(node, dict) and isinstance(node.get("subcategories"), list) and node["subcategories"]:
+                yield from leaves(node["subcategories"])
+            elif isinstance(node, dict) and isinstance(node.get("name"), str):
+                yield node["name"].strip()
+
+    config = _config(top.get("config")) if isinstance(top, dict) else {}
+    try:
+        return tuple(leaves(config.get("categories"))) or None
+    except RecursionError:
+        return None
+
+
+def _config(raw: msgspec.Raw | None) -> dict:
+    try:
+        value = plain(raw) if raw is not None else {}
+    except ValueError:
+        value = {}
+    return value if isinstance(value, dict) else {}
+
+
+def read_frames(raws: list[msgspec.Raw], source: str, log: ProblemLog, *, inclusive: bool, size: _Size | None = None) -> Iterator[Picture]:
+    """Pictures of raw frames in order. ``inclusive``: boxes name their last pixel. ``size``: the file's own default picture size."""
+    for number, raw in enumerate(raws):
+        try:
+            yield _quick(_frame_decoder.decode(raw), inclusive, size)
+        except (msgspec.MsgspecError, RecursionError, _OddFrameError):
+            picture = _careful(raw, f"{source}: frame {number}", log, inclusive, size)
+            if picture is not None:
+                yield picture
+
+
+def is_of_2018(raws: list[msgspec.Raw]) -> bool:
+    """Whether frames come from the 2018 release: ids are numbers, and its marks (manual flags, ``bike``, ``motor``, ...) are there."""
+    for raw in raws[:50]:
+        try:
+            labels = plain(raw).get("labels") or []
+        except (ValueError, AttributeError):
+            continue
+        for label in labels if isinstance(labels, list) else []:
+            if not isinstance(label, dict) or not isinstance(label.get("id"), int):
+                continue
+            if isinstance(label.get("manualShape"), bool) or label.get("category") in WORDS_OF_2018:
+                return True
+    return False
+
+
+def _quick(frame: _Frame, inclusive: bool, size: _Size | None) -> Picture:
+    """A frame that follows the schema; _OddFrameError for anything that needs a word said about it."""
+    labels = frame.labels or []
+    outlines = _outlines(labels)
+    coded = [label.rle for label in labels if label.rle is not None]
+    if coded and not _complete(coded):
+        raise _OddFrameError
+    if not frame.name.strip() or any(not label.category.strip() for label in labels):
+        raise _OddFrameError
+    size = frame.size or size
+    if size is not None and not (0 < size.width <= 1 << 20 and 0 < size.height <= 1 << 20):
+        raise _OddFrameError
+    return Picture(
+        name=frame.name,
+        width=size.width if size else None,
+        height=size.height if size else None,
+        attributes=fields.split_flags(frame.attributes)[1] if frame.attributes else {},
+        instances=[_instance(label, paths, inclusive) for label, paths in zip(labels, outlines, strict=True)],
+        video=frame.videoName,
+        frame_index=frame.frameIndex,
+        labelled=frame.labels is not None,
+    )
+
+
+def _instance(label: _Label, paths: list[Path] | None, inclusive: bool) -> Instance:
+    flags, others = fields.split_flags(label.attributes) if label.attributes else ({}, {})
+    if label.index is not None:
+        others["index"] = label.index
+    box = label.box2d
+    if box is not None:
+        last = 1 if inclusive else 0
+        box = (box.x1, box.y1, box.x2 + last, box.y2 + last)
+        if not (-MAX_COORDINATE <= box[0] < box[2] <= MAX_COORDINATE and -MAX_COORDINATE <= box[1] < box[3] <= MAX_COORDINATE):
+            raise _OddFrameError
+    rle = label.rle and {"size": list(label.rle.size), "counts": label.rle.counts}
+    return Instance(label.category.strip(), box, paths, rle, **flags, score=label.score, id=label.id, attributes=others)
+
+
+def _complete(coded: list[_Rle]) -> bool:
+    """Whether every RLE covers its picture exactly."""
+    sizes = np.array([r.size for r in coded], dtype=object)
+    if any(not (0 < h <= rle_text.MAX_PIXELS and 0 < w <= rle_text.MAX_PIXELS) for h, w in sizes):
+        return False
+    return bool((rle_text.totals([r.counts for r in coded]) == [h * w for h, w in sizes]).all())
+
+
+def _outlines(labels: list[_Label]) -> list[list[Path] | None]:
+    """The paths of all labels of a frame, their vertices views into one array. _OddFrameError where one is not as it should be."""
+    parts = [part for label in labels if label.poly2d for part in label.poly2d]
+    flat = np.fromiter(chain.from_iterable(chain.from_iterable([part.vertices for part in parts])), dtype=np.float64).reshape(-1, 2)
+    if flat.size and not (np.abs(flat) <= MAX_COORDINATE).all():
+        raise _OddFrameError
+    out, start = [], 0
+    for label in labels:
+        paths = None
+        if label.poly2d is not None:
+            paths = []
+            for part in label.poly2d:
+                number, types = len(part.vertices), part.types or ""
+                if number < (FEWEST_CLOSED if part.closed else FEWEST_OPEN) or (types and (len(types) != number or types.strip("LC"))):
+                    raise _OddFrameError
+                paths.append(Path(flat[start : start + number], types if "C" in types else "", part.closed))
+                start += number
+        out.append(paths)
+    return out
+
+
+def _careful(raw: msgspec.Raw, where: str, log: ProblemLog, inclusive: bool, size: _Size | None) -> Picture | None:
+    """A frame that does not follow the schema, as much of it as can be used; what cannot is counted. None where nothing can."""
+    try:
+        frame = plain(raw)
+    except ValueError as error:
+        log.add("bad-frame", where, f"{error}; left out")
+        return None
+    if not isinstance(frame, dict) or not isinstance(frame.get("name"), str) or not frame["name"].strip():
+        log.add("bad-frame", where, f"{'a frame without a name' if isinstance(frame, dict) else describe(frame)}; left out")
+        return None
+    where = f"{where} ({frame['name']})"
+    own = frame.get("size") if isinstance(frame.get("size"), dict) else {}
+    picture = Picture(
+        name=frame["name"],
+        width=fields.side(own.get("width")) or (size.width if size else None),
+        height=fields.side(own.get("height")) or (size.height if size else None),
+        attributes=fields.split_flags(frame.get("attributes"))[1],
+        video=frame.get("videoName") if isinstance(frame.get("videoName"), str) else None,
+        frame_index=frame.get("frameIndex") if isinstance(frame.get("frameIndex"), int) else None,
+        labelled=isinstance(frame.get("labels"), list),
+    )
+    if frame.get("labels") is not None and not picture.labelled:
+        log.add("bad-labels", where, f"labels is {describe(frame['labels'])}, not a list; the picture counts as unlabelled")
+    for number, label in enumerate(frame["labels"] if picture.labelled else []):
+        instance = careful_label(label, f"{where}, label {_name(label, number)}", log, inclusive, (picture.height, picture.width))
+        if instance is not None:
+            picture.instances.append(instance)
+    return picture
+
+
+def _name(label: Any, number: int) -> str:
+    """How messages call a label: its id, or its place."""
+    own = fields.identity(label.get("id")) if isinstance(label, dict) else None
+    return repr(own) if own is not None else f"#{number}"
+
+
+def careful_label(label: Any, where: str, log: ProblemLog, inclusive: bool, size: tuple[int | None, int | None]) -> Instance | None:
+    """One label as plain objects; None where it is left out (counted in ``log``). ``size``: the picture's h, w where known."""
+    if not isinstance(label, dict):
+        log.add("bad-label", where, f"{describe(label)} where a label should be; left out")
+        return None
+    try:
+        category, score = fields.word(label.get("category")), fields.score_of(label.get("score"))
+    except ValueError as error:
+        log.add("bad-label", where, f"{error}; left out")
+        return None
+    flags, others = fields.split_flags(label.get("attributes"))
+    if isinstance(label.get("index"), int):
+        others["index"] = label["index"]
+    out = Instance(category, score=score, id=fields.identity(label.get("id")), attributes=others, **flags)
+    faults = 0
+    if label.get("box2d") is not None:
+        try:
+            out.box = fields.corners_box(label["box2d"], inclusive=inclusive)
+        except ValueError as error:
+            faults += 1
+            log.add("bad-box", where, f"{error}; box left out")
+    for key in ("poly2d", "seg2d"):
+        paths, sentences = parse_poly2d(label.get(key))
+        faults += len(sentences)
+        for sentence in sentences:
+            log.add("bad-polygon", where, f"{sentence}; that part left out")
+        if paths and not out.paths:
+            out.paths = paths
+    if label.get("rle") is not None:
+        try:
+            out.rle = _careful_rle(label["rle"], size)
+        except ValueError as error:
+            faults += 1
+            log.add("bad-rle", where, f"{error}; mask left out")
+    if faults and out.box is None and not out.has_mask:
+        log.add("bad-label", where, "nothing of its shape can be used; left out")
+        return None
+    return out
+
+
+def _careful_rle(rle: Any, size: tuple[int | None, int | None]) -> dict:
+    """An RLE in any spelling; a bare string or list takes the picture's size, or BDD100K's where it adds up to that."""
+    known = (size[0], size[1]) if size[0] and size[1] else USUAL_SIZE
+    return rle_text.parse(rle, known)

@@ -1,0 +1,200 @@
+"""What kind of label file or folder this is, told from its content; never a guess, never from its name."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from bdd_inst.errors import DataError
+from bdd_inst.formats import png_kinds
+from bdd_inst.formats.json_files import Top, describe, items, plain, top_level
+
+JSON_ENDINGS = (".json", ".json.gz")
+# Files that stand beside labels and are none.
+BESIDE = {"meta.json", "key_id_map.json", "obj_class_to_machine_color.json"}
+# Sub-folders of a BDD100K task that hold the same labels in different forms.
+SAME_LABELS = {"polygons", "rles", "bitmasks", "colormaps"}
+# How many of a folder's files, and of a list's items, are looked at.
+FILES_LOOKED_AT, ITEMS_LOOKED_AT = 24, 50
+
+
+@dataclass(slots=True)
+class Found:
+    """A label source and its kind; ``top`` is its content where it is one JSON file."""
+
+    kind: str
+    path: Path
+    files: list[Path]
+    top: Top | None = None
+
+
+def sniff(path: str | os.PathLike, kind: str | None = None) -> Found:
+    """Find out what ``path`` (a file, a folder, or a folder with a pattern such as ``labels/*_person.png``) holds.
+
+    With ``kind`` given it is taken at its word. DataError says what was seen where it is nothing that we know.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return _folder(path, _files_below(path), kind)
+    if not path.exists() and any(c in path.name for c in "*?["):
+        files = sorted(path.parent.glob(path.name))
+        if not files:
+            raise DataError(f"{path}: no file of this pattern")
+        return _folder(path, files, kind)
+    if not path.exists():
+        raise DataError(f"{path}: no such file or folder")
+    if path.suffix.lower() == ".png":
+        return Found(kind or png_kinds.kind_of([path], path), path, [path])
+    top = top_level(path)
+    found = kind or kind_of_json(top)
+    if found is None:
+        raise DataError(f"{path}: no label format that we know: {seen(top)}; known are {KNOWN}")
+    return Found(found, path, [path], top)
+
+
+KNOWN = (
+    "BDD100K/Scalabel, COCO, COCO results, Detectron2 dicts, Supervisely, LabelMe and VIA JSON, and folders of BDD100K bitmasks, "
+    "label maps or 0/255 masks"
+)
+
+
+def _files_below(path: Path) -> list[Path]:
+    """The label files of a folder: its JSON files, or where there is none its PNGs; hidden ones are not looked at."""
+    forms = sorted(d.name for d in path.iterdir() if d.is_dir() and d.name in SAME_LABELS)
+    if len(forms) > 1:
+        raise DataError(f"{path}: holds the same labels in several forms ({', '.join(forms)}); name one of these folders")
+    json_files, pngs = [], []
+    for folder, folders, names in os.walk(path):
+        folders[:] = sorted(d for d in folders if not d.startswith("."))
+        for name in sorted(names):
+            if name.startswith(".") or name in BESIDE:
+                continue
+            if name.lower().endswith(JSON_ENDINGS):
+                json_files.append(Path(folder, name))
+            elif name.lower().endswith(".png"):
+                pngs.append(Path(folder, name))
+    if not json_files and not pngs:
+        raise DataError(f"{path}: no JSON file and no PNG in this folder; {KNOWN} are understood")
+    return json_files or pngs
+
+
+def _folder(path: Path, files: list[Path], kind: str | None) -> Found:
+    if files[0].suffix.lower() == ".png":
+        return Found(kind or png_kinds.kind_of(files, path), path, files)
+    if kind is None:
+        kind = _common_kind(path, files)
+    if len(files) == 1:
+        return Found(kind, path, files, top_level(files[0]))
+    if kind in ("coco", "coco-results", "dicts"):
+        raise DataError(f"{path}: {len(files)} {kind} files; name one, e.g. {files[0]}")
+    return Found(kind, path, files)
+
+
+def _common_kind(path: Path, files: list[Path]) -> str:
+    """The one kind that a folder's JSON files are of, from a sample spread over all of them."""
+    step = max(1, len(files) // FILES_LOOKED_AT)
+    kinds: Counter[str] = Counter()
+    trouble = ""
+    for file in files[::step]:
+        try:
+            top = top_level(file)
+        except DataError as error:
+            trouble = trouble or str(error)
+            continue
+        kind = kind_of_json(top)
+        if kind is None:
+            trouble = trouble or f"{file}: {seen(top)}"
+        else:
+            kinds[kind] += 1
+    if len(kinds) == 1:
+        return kinds.most_common(1)[0][0]
+    if kinds:
+        raise DataError(f"{path}: holds different kinds ({', '.join(kinds)}); give a folder or a file of one kind")
+    raise DataError(f"{path}: no label format that we know in {len(files)} JSON files, e.g. {trouble}")
+
+
+def kind_of_json(top: Top) -> str | None:
+    """The kind of a JSON label file from its outermost keys and first items; None where it is none that we know."""
+    if isinstance(top, dict):
+        return _kind_of_object(top)
+    return _kind_of_list(top)
+
+
+def _kind_of_object(top: dict[str, msgspec.Raw]) -> str | None:
+    keys = set(top)
+    if "frames" in keys:
+        frames = items(top["frames"])
+        first = list(_looks(frames or []))
+        if any("objects" in f for f in first) or ("name" in keys and not any("name" in f for f in first)):
+            return "bdd-v1"
+        return "scalabel" if frames is not None or bytes(top["frames"]) == b"null" else None
+    if "shapes" in keys and items(top["shapes"]) is not None:
+        return "labelme"
+    if "objects" in keys and "size" in keys:
+        return "supervisely"
+    if "images" in keys and items(top["images"]) is not None:
+        return "coco"
+    if "name" in keys and "labels" in keys:
+        return "scalabel"
+    regions = [v for v in _looks((top.get("_via_img_metadata") and _values(top["_via_img_metadata"])) or top.values())]
+    if regions and all("regions" in r and "filename" in r for r in regions):
+        return "via"
+    return None
+
+
+def _kind_of_list(top: list[msgspec.Raw]) -> str | None:
+    for item in _looks(_flat(top)):
+        keys = set(item)
+        if "image_id" in keys and "category_id" in keys and "annotations" not in keys:
+            return "coco-results"
+        if "file_name" in keys and ("annotations" in keys or "image_id" in keys):
+            return "dicts"
+        if "frames" in keys and "name" in keys:
+            return "bdd-v1"
+        if "name" in keys:
+            return "scalabel"
+    return None
+
+
+def _flat(top: list[msgspec.Raw]) -> Iterable[msgspec.Raw]:
+    """The items of a list, those of inner lists (one a video) in its place."""
+    for raw in top[:ITEMS_LOOKED_AT]:
+        yield from (items(raw) or []) if bytes(memoryview(raw)[:1]) == b"[" else [raw]
+
+
+def _looks(raws: Iterable[msgspec.Raw]) -> Iterable[dict[str, Any]]:
+    """The first few items that are objects."""
+    for number, raw in enumerate(raws):
+        if number >= ITEMS_LOOKED_AT:
+            return
+        try:
+            value = plain(raw)
+        except ValueError:
+            continue
+        if isinstance(value, dict):
+            yield value
+
+
+def _values(raw: msgspec.Raw) -> list[msgspec.Raw]:
+    try:
+        return list(msgspec.json.decode(raw, type=dict[str, msgspec.Raw]).values())
+    except msgspec.DecodeError:
+        return []
+
+
+def seen(top: Top) -> str:
+    """What a JSON file holds, in words."""
+    if isinstance(top, dict):
+        return f"an object with keys {', '.join(map(repr, list(top)[:8]))}" if top else "an empty object"
+    if not top:
+        return "an empty list, which could be of any kind (say which)"
+    try:
+        return f"a list of {len(top)}, the first {describe(plain(top[0]))}"
+    except ValueError:
+        return f"a list of {len(top)}"

@@ -1,0 +1,167 @@
+"""Supervisely JSON, one file a picture: bitmap objects (base64, zlib, PNG, placed at an origin), polygons with holes, rectangles.
+
+A polygon with holes becomes a mask by COCO's fill, outline minus holes, for a list of outlines cannot say which of them are holes.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import zlib
+from collections.abc import Iterator
+from pathlib import Path as FilePath
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from bdd_inst.errors import DataError, ProblemLog
+from bdd_inst.formats import fields, png_kinds
+from bdd_inst.formats.json_files import describe, plain
+from bdd_inst.formats.png_bytes import decode_mask
+from bdd_inst.formats.reading import contents, label_set
+from bdd_inst.formats.records import Instance, LabelSet, Picture
+from bdd_inst.formats.sniff import Found
+from bdd_inst.geometry import rle as coding
+from bdd_inst.geometry.paths import Path
+
+# A mask of 2^28 pixels does not pack worse than this; what unpacks to more is a bomb.
+LARGEST_PNG = 64 << 20
+PICTURE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+
+
+def read(found: Found) -> LabelSet:
+    """The label set of one annotation file or of a project's folder; classes come from ``meta.json`` where it stands there."""
+
+    def generate(log: ProblemLog) -> Iterator[Picture]:
+        for file, top in contents(found, log):
+            picture = _picture(top, file, log)
+            if picture is not None:
+                yield picture
+
+    return label_set(found, generate, "coco", categories=_classes(found.path))
+
+
+def _classes(path: FilePath) -> tuple[str, ...] | None:
+    """Class titles of the project's ``meta.json``, looked for in the folder and the two above."""
+    folder = path if path.is_dir() else path.parent
+    for place in (folder, *list(folder.resolve().parents)[:2]):
+        meta = place / "meta.json"
+        if meta.is_file():
+            try:
+                classes = msgspec.json.decode(meta.read_bytes())["classes"]
+                return tuple(str(c["title"]).strip() for c in classes)
+            except (OSError, msgspec.MsgspecError, RecursionError, KeyError, TypeError):
+                return None
+    return None
+
+
+def _picture(top: Any, file: FilePath, log: ProblemLog) -> Picture | None:
+    try:
+        value = {key: plain(raw) for key, raw in top.items()} if isinstance(top, dict) else None
+    except ValueError as error:
+        log.add("bad-frame", str(file), f"{error}; left out")
+        return None
+    size = value.get("size") if value is not None else None
+    width, height = (fields.side(size.get(k)) for k in ("width", "height")) if isinstance(size, dict) else (None, None)
+    objects = value.get("objects") if value is not None else None
+    if not width or not height or not isinstance(objects, list) or width * height > coding.MAX_PIXELS:
+        log.add("bad-frame", str(file), "no picture size or no list of objects; left out")
+        return None
+    name = file.name.removesuffix(".gz").removesuffix(".json")
+    picture = Picture(name if name.lower().endswith(PICTURE_ENDINGS) else f"{name}.jpg", width, height)
+    tags = value.get("tags")
+    for tag in tags if isinstance(tags, list) else ():
+        if isinstance(tag, dict) and "name" in tag:
+            picture.attributes[str(tag["name"])] = tag.get("value", True)
+    for number, item in enumerate(objects):
+        where = f"{file}: object {item.get('id', f'#{number}') if isinstance(item, dict) else f'#{number}'}"
+        try:
+            picture.instances.append(_instance(item, height, width, where, log))
+        except (DataError, ValueError, TypeError, KeyError, OverflowError) as error:
+            log.add("bad-label", where, f"{error}; left out")
+    return picture
+
+
+def _instance(item: Any, height: int, width: int, where: str, log: ProblemLog) -> Instance:
+    """One object; ValueError or DataError for what is none."""
+    if not isinstance(item, dict):
+        raise ValueError(f"{describe(item)} where an object should be")
+    out = Instance(fields.word(item.get("classTitle")), id=fields.identity(item.get("id")))
+    bitmap, points = item.get("bitmap"), item.get("points")
+    if isinstance(bitmap, dict) and bitmap.get("data"):
+        out.rle = _bitmap(bitmap, height, width, where, log)
+        return out
+    exterior = points.get("exterior") if isinstance(points, dict) else None
+    if not isinstance(exterior, list):
+        raise ValueError(f"an object of type {item.get('geometryType')!r} without bitmap or outline")
+    outline = Path.checked(exterior)
+    if item.get("geometryType") == "rectangle" or len(outline) == 2:
+        low, high = outline.vertices.min(0), outline.vertices.max(0)
+        # A rectangle names its last pixel, as all of Supervisely's integer coordinates do.
+        out.box = (float(low[0]), float(low[1]), float(high[0]) + 1, float(high[1]) + 1)
+        return out
+    if item.get("geometryType") in ("point", "line", "polyline", "graph"):
+        raise ValueError(f"a {item['geometryType']} encloses nothing")
+    if len(outline) < 3:
+        raise ValueError(f"a polygon of {len(outline)} points")
+    holes = []
+    for hole in points.get("interior") or []:
+        try:
+            holes.append(Path.checked(hole))
+            if len(holes[-1]) < 3:
+                raise DataError(f"a hole of {len(holes.pop())} points")
+        except DataError as error:
+            log.add("bad-polygon", where, f"hole left out: {error}")
+    if holes:
+        out.rle = _with_holes(outline, holes, height, width)
+    else:
+        out.paths = [outline]
+    return out
+
+
+def _with_holes(outline: Path, holes: list[Path], height: int, width: int) -> dict:
+    filled = coding.decode(coding.from_polygons_coco([outline.vertices], height, width))
+    empty = coding.decode(coding.from_polygons_coco([h.vertices for h in holes], height, width))
+    return coding.encode(filled & ~empty)
+
+
+def _bitmap(bitmap: dict, height: int, width: int, where: str, log: ProblemLog) -> dict:
+    """The RLE of a bitmap placed in its picture; what lies outside is cut off and counted."""
+    origin = bitmap.get("origin")
+    if not isinstance(origin, list) or len(origin) != 2:
+        raise ValueError("a bitmap without an origin")
+    x, y = (int(fields.number(v, "bitmap origin")) for v in origin)
+    mask = decode_mask(unpack(bitmap["data"]), where)
+    h, w = mask.shape
+    left, top, right, bottom = max(0, -x), max(0, -y), min(w, width - x), min(h, height - y)
+    if right <= left or bottom <= top:
+        raise ValueError(f"a bitmap of {w}x{h} at {x},{y} lies outside its picture of {width}x{height}")
+    if (left, top, right, bottom) != (0, 0, w, h):
+        log.add("outside-picture", where, f"a bitmap of {w}x{h} at {x},{y} leaves its picture of {width}x{height}; cut off")
+    return coding.encode_crop(mask[top:bottom, left:right], x + left, y + top, height, width)
+
+
+def unpack(data: Any) -> bytes:
+    """The PNG of a bitmap's ``data``: base64 of a zlib stream. ValueError where it is none, or unpacks to more than any mask."""
+    if not isinstance(data, str):
+        raise ValueError("bitmap data is no text")
+    try:
+        packed = base64.b64decode(data)
+        # Some exporters leave out the zlib layer.
+        if packed.startswith(png_kinds.SIGNATURE):
+            return packed
+        unpacker = zlib.decompressobj()
+        png = unpacker.decompress(packed, LARGEST_PNG)
+    except (binascii.Error, ValueError, zlib.error) as error:
+        raise ValueError(f"bitmap data is no base64 of a zlib stream ({error})") from None
+    if unpacker.unconsumed_tail:
+        raise ValueError(f"bitmap data unpacks to more than {LARGEST_PNG >> 20} MB")
+    return png
+
+
+def pack(mask: np.ndarray) -> str:
+    """The ``data`` of a bitmap: H,W bool -> PNG, zlib, base64."""
+    from bdd_inst.formats.png_bytes import encode_mask
+
+    return base64.b64encode(zlib.compress(encode_mask(mask))).decode("ascii")
