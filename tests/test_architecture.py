@@ -28,8 +28,8 @@ ROOMS = (
     "report",
     "semantic",
 )
-# One file conducts the whole run, labels to report, and therefore looks ahead.
-CONDUCTORS = {"training/run.py"}
+# These conduct the whole run, labels to report, and therefore look ahead.
+CONDUCTORS = {"training/run.py", "training/scoring.py"}
 
 LONGEST_FILE, LONGEST_TOOL, LONGEST_FUNCTION = 400, 140, 70
 

@@ -1,0 +1,70 @@
+"""What a user sees of the log: our own lines, beside a progress bar, and none of the libraries' chatter."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from pathlib import Path
+
+from tqdm import tqdm
+
+FORMAT = "%(asctime)s %(levelname).1s %(message)s"
+TIME = "%H:%M:%S"
+# What these say at INFO and WARNING is advice to programmers.
+CHATTERS = (
+    "lightning",
+    "lightning.fabric",
+    "lightning.pytorch",
+    "lightning_fabric",
+    "lightning_utilities",
+    "py.warnings",
+    "matplotlib",
+    "fvcore",
+    "iopath",
+    "PIL",
+    "torch.distributed",
+    "tensorboard",
+)
+
+
+class BarHandler(logging.Handler):
+    """Writes lines above a progress bar instead of through it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One record, one line."""
+        tqdm.write(self.format(record), file=sys.stderr)
+
+
+def quiet_libraries() -> None:
+    """Silence warnings and log lines that are not addressed to the user of this project."""
+    warnings.filterwarnings("ignore")
+    for name in CHATTERS:
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def show_log(level: int = logging.INFO) -> None:
+    """Show this project's log on standard error."""
+    handler = BarHandler()
+    handler.setFormatter(logging.Formatter(FORMAT, TIME))
+    root = logging.getLogger("bdd_inst")
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    root.propagate = False
+
+
+def log_to(folder: Path, rank: int = 0) -> logging.Handler:
+    """Also write the log to ``log.txt`` (``log.txt.rank1`` ... of other processes), after what is there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(folder / ("log.txt" if rank == 0 else f"log.txt.rank{rank}"), encoding="utf-8")
+    handler.setFormatter(logging.Formatter(FORMAT))
+    logging.getLogger("bdd_inst").addHandler(handler)
+    return handler
+
+
+def mute_others(rank: int) -> None:
+    """Processes other than the first show warnings and errors only."""
+    if rank:
+        for handler in logging.getLogger("bdd_inst").handlers:
+            if isinstance(handler, BarHandler):
+                handler.setLevel(logging.WARNING)

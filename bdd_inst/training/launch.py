@@ -1,0 +1,179 @@
+"""Processes of a run: who starts them, how they find each other, and what each computes on."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from fvcore.common.config import CfgNode
+from lightning.fabric import Fabric
+from lightning.fabric.plugins.environments import LightningEnvironment, SLURMEnvironment, TorchElasticEnvironment
+from lightning.fabric.strategies import DDPStrategy
+
+from bdd_inst.errors import ConfigError
+
+log = logging.getLogger(__name__)
+
+GRACE = 600  # seconds that processes get to save and end after a stop signal, before they are killed
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How many machines, how many processes on each, and who started them (``self``, ``torchrun``, ``slurm`` or ``none`` yet)."""
+
+    machines: int = 1
+    processes: int = 1
+    started_by: str = "self"
+
+    @property
+    def world_size(self) -> int:
+        """Processes in all."""
+        return self.machines * self.processes
+
+
+def find_layout(num_gpus: int = 1, num_machines: int = 1) -> Layout:
+    """The layout this process lives in: torchrun's or SLURM's where they started it, else what the command line asks for."""
+    env = os.environ
+    if TorchElasticEnvironment.detect():
+        processes = int(env["LOCAL_WORLD_SIZE"])
+        return Layout(int(env["WORLD_SIZE"]) // processes, processes, "torchrun")
+    if "LOCAL_RANK" not in env and SLURMEnvironment.detect() and int(env.get("SLURM_NTASKS", 1)) > 1:
+        machines = int(env.get("SLURM_NNODES", 1))
+        return Layout(machines, int(env["SLURM_NTASKS"]) // machines, "slurm")
+    return Layout(num_machines, num_gpus, "self" if "LOCAL_RANK" in env or num_gpus * num_machines == 1 else "none")
+
+
+def start_processes(layout: Layout, machine_rank: int, dist_url: str, command: Sequence[str]) -> int:
+    """Run ``command`` once per process of this machine and wait; the exit code is 0 when all ended well.
+
+    Stop signals are passed on, and when one process fails the others are ended: none is left waiting for it.
+    """
+    address, port = parse_url(dist_url, layout.machines)
+    shared = {"MASTER_ADDR": address, "MASTER_PORT": str(port), "NODE_RANK": str(machine_rank), "WORLD_SIZE": str(layout.world_size)}
+    workers = []
+    for local_rank in range(layout.processes):
+        env = os.environ | shared | {"LOCAL_RANK": str(local_rank), "RANK": str(machine_rank * layout.processes + local_rank)}
+        workers.append(subprocess.Popen(list(command), env=env))
+
+    def pass_on(number: int, _frame: object) -> None:
+        for worker in workers:
+            with contextlib.suppress(ProcessLookupError):
+                worker.send_signal(number)
+
+    # A terminal sends Ctrl-C to the whole group by itself, so only signals that come to us alone are passed on.
+    signal.signal(signal.SIGTERM, pass_on)
+    signal.signal(signal.SIGUSR1, pass_on)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return wait(workers)
+
+
+def wait(workers: list[subprocess.Popen]) -> int:
+    """Until all have ended, or one has failed and the others were ended for it. Returns the first failure's exit code."""
+    while True:
+        codes = [worker.poll() for worker in workers]
+        failed = [code for code in codes if code]
+        if failed:
+            end(workers)
+            return failed[0] if failed[0] > 0 else 128 - failed[0]
+        if all(code == 0 for code in codes):
+            return 0
+        time.sleep(0.05)
+
+
+def end(workers: list[subprocess.Popen]) -> None:
+    """Kill what still runs: after a failure the others hang in a collective and would never see a polite signal."""
+    time.sleep(1.0)  # the same error usually reaches all of them; let them say so
+    for worker in workers:
+        if worker.poll() is None:
+            worker.kill()
+    for worker in workers:
+        worker.wait()
+
+
+def parse_url(url: str, machines: int) -> tuple[str, int]:
+    """Address and port of ``tcp://host:port``; ``auto`` takes a free port, on one machine only."""
+    if url in ("", "auto"):
+        if machines > 1:
+            raise ConfigError("--num-machines above 1 needs --dist-url tcp://HOST:PORT of the first machine, the same on all")
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            return "127.0.0.1", probe.getsockname()[1]
+    host, _, port = url.removeprefix("tcp://").rpartition(":")
+    if not url.startswith("tcp://") or not host or not port.isdigit():
+        raise ConfigError(f"--dist-url {url}: expected tcp://HOST:PORT")
+    return host, int(port)
+
+
+def make_fabric(cfg: CfgNode, layout: Layout) -> Fabric:
+    """Lightning's Fabric for MODEL.DEVICE and SOLVER.AMP, its process group started."""
+    accelerator = pick_accelerator(cfg)
+    if accelerator == "cuda" and layout.processes > torch.cuda.device_count():
+        raise ConfigError(f"--num-gpus {layout.processes}: this machine has {torch.cuda.device_count()}")
+    strategy: object = "auto"
+    plugins: list = []
+    if layout.world_size > 1:
+        # Norm buffers are each process's own, as in Detectron2; rank 0's are saved. SyncBN shares what should be shared.
+        strategy = DDPStrategy(process_group_backend="nccl" if accelerator == "cuda" else "gloo", broadcast_buffers=False)
+        environments = {"torchrun": TorchElasticEnvironment, "self": LightningEnvironment}
+        plugins.append(SLURMEnvironment(auto_requeue=False) if layout.started_by == "slurm" else environments[layout.started_by]())
+    precision = pick_precision(cfg, accelerator)
+    devices = pick_devices(cfg, accelerator, layout)
+    fabric = Fabric(
+        accelerator=accelerator, devices=devices, num_nodes=layout.machines, strategy=strategy, precision=precision, plugins=plugins
+    )
+    fabric.launch()
+    set_threads(accelerator, layout)
+    return fabric
+
+
+def pick_accelerator(cfg: CfgNode) -> str:
+    """``cuda``, ``mps`` or ``cpu``; the config is corrected, and the log says so, where its device is not there."""
+    wanted = cfg.MODEL.DEVICE.split(":")[0]
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if wanted not in there:
+        raise ConfigError(f"MODEL.DEVICE {cfg.MODEL.DEVICE!r} is none of {', '.join(there)}")
+    if not there[wanted]:
+        log.warning("MODEL.DEVICE is %s but there is none here: training on the CPU", cfg.MODEL.DEVICE)
+        cfg.MODEL.DEVICE = wanted = "cpu"
+    return wanted
+
+
+def pick_devices(cfg: CfgNode, accelerator: str, layout: Layout) -> int | list[int]:
+    """The number of processes of this machine, or the one GPU that ``cuda:N`` names."""
+    _, _, number = cfg.MODEL.DEVICE.partition(":")
+    return [int(number)] if accelerator == "cuda" and number and layout.world_size == 1 else layout.processes
+
+
+def pick_precision(cfg: CfgNode, accelerator: str) -> str:
+    """Fabric's name for SOLVER.AMP. ``auto`` is bf16 where the hardware has it: no loss scale, no overflow where float32 has none."""
+    amp = cfg.SOLVER.AMP
+    if not amp.ENABLED:
+        return "32-true"
+    if amp.PRECISION not in ("auto", "bf16", "fp16"):
+        raise ConfigError(f"SOLVER.AMP.PRECISION {amp.PRECISION!r} is none of auto, bf16, fp16")
+    if amp.PRECISION == "fp16" and accelerator == "cpu":
+        log.warning("SOLVER.AMP.PRECISION fp16 needs a GPU: bf16 is used on the CPU")
+    has_bf16 = accelerator != "cuda" or torch.cuda.is_bf16_supported(including_emulation=False)
+    fp16 = accelerator != "cpu" and (amp.PRECISION == "fp16" or not has_bf16)
+    return "16-mixed" if fp16 else "bf16-mixed"
+
+
+def set_threads(accelerator: str, layout: Layout) -> None:
+    """On the CPU the processes of a machine share its cores; beside a GPU torch's own choice stands."""
+    if accelerator == "cpu" and "OMP_NUM_THREADS" not in os.environ:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        torch.set_num_threads(max(1, cores // layout.processes))
+
+
+def this_command() -> list[str]:
+    """The command line that runs this program again."""
+    return [sys.executable, *sys.argv]

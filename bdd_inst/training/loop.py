@@ -1,0 +1,225 @@
+"""The training loop: stage after stage, batch in, optimizer step out, hooks watching; and the state that a checkpoint holds."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from lightning.fabric import Fabric
+from torch import nn
+
+from bdd_inst.errors import DataError
+from bdd_inst.modeling.freeze import set_trainable
+from bdd_inst.training import distributed, guards
+from bdd_inst.training.checkpoints import CheckpointFolder
+from bdd_inst.training.hooks import Hook, Progress, Step
+from bdd_inst.training.modes import train_mode
+from bdd_inst.training.optim import build_optimizer, clip_gradients
+from bdd_inst.training.schedules import LearningRate
+from bdd_inst.training.seeds import seed_all
+from bdd_inst.training.signals import StopRequest
+from bdd_inst.training.stages import Stage
+
+log = logging.getLogger(__name__)
+
+# Makes the endless batches of a stage, from the given batch on: (stage, batches already used) -> lists of dataset dicts.
+Batches = Callable[[Stage, int], Iterable[list[dict]]]
+
+
+@dataclass
+class Run:
+    """One training run: what it trains, on what, how far it is. ``train`` runs it from where ``progress`` stands."""
+
+    fabric: Fabric
+    model: nn.Module
+    stages: list[Stage]
+    batches: Batches
+    checkpoints: CheckpointFolder
+    seed: int
+    hooks: list[Hook] = field(default_factory=list)
+    stop: StopRequest = field(default_factory=StopRequest)
+    progress: Progress = field(default_factory=Progress)
+    last: Step = field(default_factory=Step)
+    last_saved: Path | None = None
+    end_stage: str = ""  # a hook writes here why the stage should end early
+    stopped: bool = False
+    # Of the current stage
+    stage: Stage | None = None
+    wrapped: nn.Module | None = None
+    optimizer: torch.optim.Optimizer | None = None
+    rate: LearningRate | None = None
+    resumed: dict | None = None
+
+    @property
+    def total_iterations(self) -> int:
+        """Optimizer steps of the whole run."""
+        return sum(stage.max_iter for stage in self.stages)
+
+    @property
+    def is_last_step(self) -> bool:
+        """Whether the step just taken ends the last stage."""
+        return self.progress.stage == len(self.stages) - 1 and self.progress.iteration >= self.stages[-1].max_iter
+
+    def train(self) -> None:
+        """Run every stage that is left. Returns early, with ``stopped`` set and a checkpoint written, when a signal asks for it."""
+        while self.progress.stage < len(self.stages) and not self.stopped:
+            self.set_up_stage()
+            self.run_stage()
+            if not self.stopped:
+                self.finish_stage()
+
+    def set_up_stage(self) -> None:
+        """Freeze, build the optimizer afresh, wrap for the strategy, and take back the state of a resumed checkpoint."""
+        self.stage = stage = self.stages[self.progress.stage]
+        # The last stage's wrapper holds hooks on the parameters; it must be gone before the next one is made.
+        self.wrapped = self.optimizer = self.rate = None
+        gc.collect()
+        set_trainable(self.model, stage.train, stage.freeze_at)
+        train_mode(self.model)
+        optimizer = build_optimizer(stage.cfg, self.model)
+        self.rate = LearningRate(optimizer, stage.cfg)
+        self.wrapped, self.optimizer = self.fabric.setup(self.model, optimizer)
+        if self.resumed and self.resumed["optimizer"]:
+            self.resume_optimizer(self.resumed)
+        self.resumed = None
+        describe(self.model, stage, self.progress)
+        for hook in self.hooks:
+            hook.before_stage(self)
+
+    def resume_optimizer(self, state: dict) -> None:
+        """Take back optimizer, schedule and loss scale.
+
+        Raises:
+            DataError: other parameters train now than did then.
+        """
+        try:
+            self.optimizer.load_state_dict(state["optimizer"])
+        except ValueError:
+            raise DataError(
+                f"stage {self.stage.name}: other parameters train now than when the checkpoint was written; "
+                "resume with the config of the run, or start anew with MODEL.WEIGHTS set to the checkpoint"
+            ) from None
+        self.rate.load_state_dict(state["rate"])
+        self.fabric.strategy.precision.load_state_dict(state["precision"])
+
+    def run_stage(self) -> None:
+        """Steps until the stage's length, an early end or a stop signal."""
+        stage, progress = self.stage, self.progress
+        self.end_stage = ""
+        source = iter(self.batches(stage, progress.iteration * stage.cfg.SOLVER.ACCUMULATE))
+        try:
+            while progress.iteration < stage.max_iter and not self.end_stage:
+                self.last = self.step(source)
+                progress.iteration += 1
+                progress.total += 1
+                for hook in self.hooks:
+                    hook.after_step(self)
+                if distributed.any_true(bool(self.stop), self.fabric.device):
+                    self.stopped = True
+                    if self.last_saved is None or self.last_saved.name != f"model_{progress.total - 1:07d}.pth":
+                        self.save()
+                    return
+        finally:
+            close(source)
+
+    def step(self, source: Iterator[list[dict]]) -> Step:
+        """One optimizer step over ``SOLVER.ACCUMULATE`` batches, whose gradients are averaged."""
+        started = time.perf_counter()
+        cfg = self.stage.cfg
+        report = Step(rate=self.rate.set(self.progress.iteration))
+        parts = cfg.SOLVER.ACCUMULATE
+        seeded = False
+        for part in range(parts):
+            asked = time.perf_counter()
+            with guards.plain_worker_errors():
+                batch = next(source)
+            report.waited += time.perf_counter() - asked
+            report.pictures += len(batch)
+            if not seeded:  # after the first batch: starting data workers draws from the global generator
+                seed_all(cfg.SEED, self.progress.iteration, distributed.world()[0])
+                seeded = True
+            with guards.explain_out_of_memory(batch, cfg), self.fabric.no_backward_sync(self.wrapped, enabled=part < parts - 1):
+                losses = self.wrapped(batch)
+                self.fabric.backward(sum(losses.values()) / parts)
+            guards.add_losses(report.losses, losses, parts, batch, self)
+        if cfg.SOLVER.CLIP_GRADIENTS.ENABLED:
+            self.fabric.strategy.precision.unscale_gradients(self.optimizer)
+            clip_gradients(self.optimizer, cfg)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        report.seconds = time.perf_counter() - started
+        return report
+
+    def finish_stage(self) -> None:
+        """Say that the stage is over and write a checkpoint that starts the next one."""
+        if self.end_stage:
+            log.info("stage %s ends early after %d iterations: %s", self.stage.name, self.progress.iteration, self.end_stage)
+        for hook in self.hooks:
+            hook.after_stage(self)
+        self.progress = Progress(self.progress.stage + 1, 0, self.progress.total)
+        self.optimizer = None
+        self.save()
+
+    def save(self) -> None:
+        """Write the numbered checkpoint of where the run stands. Rank 0 writes; a full disk is reported and training goes on."""
+        guards.check_weights(self.model, self)
+        state = self.state_dict()
+        error = ""
+        if distributed.world()[0] == 0:
+            try:
+                self.last_saved = self.checkpoints.save_step(self.progress.total, state)
+            except OSError as problem:
+                error = f"could not write a checkpoint ({problem}); {guards.last_good(self)}"
+        error = distributed.broadcast(error)
+        if error and (self.stopped or self.progress.stage >= len(self.stages)):
+            raise DataError(f"{error}; free space there, then go on with --resume")
+        if error:
+            log.error("%s; training goes on and tries again at the next checkpoint", error)
+
+    def state_dict(self) -> dict:
+        """All that a run needs to go on as if it had never stopped. Random states are not in it: see ``seeds``."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict() if self.optimizer is not None else None,
+            "rate": self.rate.state_dict() if self.optimizer is not None else None,
+            "precision": self.fabric.strategy.precision.state_dict(),
+            "hooks": {type(hook).__name__: hook.state_dict() for hook in self.hooks},
+            "progress": asdict(self.progress),
+            "iteration": self.progress.total - 1,
+            "seed": self.seed,
+        }
+
+    def load_state_dict(self, state: dict) -> None:
+        """Stand where the checkpoint stood; the optimizer's part waits until its stage is set up."""
+        self.model.load_state_dict(state["model"])
+        self.progress = Progress(**state["progress"])
+        for hook in self.hooks:
+            hook.load_state_dict(state["hooks"].get(type(hook).__name__, {}))
+        self.resumed = state
+
+
+def describe(model: nn.Module, stage: Stage, progress: Progress) -> None:
+    """Log what trains in a stage."""
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    whole = sum(p.numel() for p in model.parameters())
+    frozen = sorted({name.split(".")[0] for name, p in model.named_parameters() if not p.requires_grad})
+    solver = stage.cfg.SOLVER
+    log.info(
+        "stage %s: iterations %d to %d, %.2f M of %.2f M parameters train (%s)%s; batch %d, %s, learning rate %g, %s",
+        stage.name, progress.iteration, stage.max_iter, trained / 1e6, whole / 1e6,
+        stage.train if isinstance(stage.train, str) else ", ".join(stage.train),
+        f", frozen ones lie in {', '.join(frozen)}" if frozen else "",
+        solver.IMS_PER_BATCH, solver.OPTIMIZER, solver.BASE_LR, solver.LR_SCHEDULER_NAME,
+    )  # fmt: skip
+
+
+def close(source: Iterator) -> None:
+    """End a batch source, and with it its worker processes."""
+    with contextlib.suppress(AttributeError):
+        source.close()

@@ -1,0 +1,107 @@
+"""The optimizer of a stage: parameter groups by Detectron2's rules, SGD or AdamW, gradient clipping."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import torch
+from fvcore.common.config import CfgNode
+from torch import nn
+
+from bdd_inst.errors import ConfigError
+
+# Layers whose parameters take SOLVER.WEIGHT_DECAY_NORM. Local response norm has no parameters and is left out.
+NORMS = (
+    nn.modules.batchnorm._BatchNorm,  # BatchNorm and SyncBatchNorm of any dimension
+    nn.modules.instancenorm._InstanceNorm,
+    nn.GroupNorm,
+    nn.LayerNorm,
+)
+
+
+def parameter_groups(model: nn.Module, cfg: CfgNode) -> list[dict]:
+    """Groups of the trainable parameters that share learning rate and weight decay, each with its parameters' ``names``.
+
+    Norm layers take WEIGHT_DECAY_NORM; parameters called ``bias`` take BIAS_LR_FACTOR and, where it is set, WEIGHT_DECAY_BIAS, which
+    wins over the norm's (Detectron2's rules). With LAYER_DECAY below 1 deeper layers of the backbone train slower.
+    """
+    solver = cfg.SOLVER
+    groups: dict[tuple[float, float], dict] = {}
+    for name, parameter, in_norm in trainable(model):
+        rate, weight_decay = solver.BASE_LR, solver.WEIGHT_DECAY_NORM if in_norm else solver.WEIGHT_DECAY
+        if weight_decay is None:
+            weight_decay = solver.WEIGHT_DECAY
+        if name.rsplit(".", 1)[-1] == "bias":
+            rate = rate * solver.BIAS_LR_FACTOR if solver.BIAS_LR_FACTOR != 1.0 else rate
+            weight_decay = weight_decay if solver.WEIGHT_DECAY_BIAS is None else solver.WEIGHT_DECAY_BIAS
+        if solver.LAYER_DECAY != 1.0:
+            rate *= solver.LAYER_DECAY ** layers_above(name)
+        group = groups.setdefault((rate, weight_decay), {"params": [], "names": [], "lr": rate, "weight_decay": weight_decay})
+        group["params"].append(parameter)
+        group["names"].append(name)
+    return list(groups.values())
+
+
+def trainable(model: nn.Module) -> Iterator[tuple[str, nn.Parameter, bool]]:
+    """Name, parameter and whether it belongs to a norm layer, each trainable parameter once."""
+    seen: set[int] = set()
+    for module_name, module in model.named_modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            if parameter.requires_grad and id(parameter) not in seen:
+                seen.add(id(parameter))
+                yield f"{module_name}.{name}".lstrip("."), parameter, isinstance(module, NORMS)
+
+
+def layers_above(name: str) -> int:
+    """How many stages of the bottom-up backbone lie between a parameter and the FPN: 0 for everything above the backbone.
+
+    Counted by stage (stem, res2 .. res5; stem, stage 0 .. 3 of other backbones), as ViTDet and ConvNeXt do by layer.
+    """
+    if not name.startswith("backbone.bottom_up."):
+        return 0
+    numbered = re.search(r"\bres(\d)\b", name) or re.search(r"\bstages?[._](\d)|\blayers?[._](\d)|\bblocks[._](\d)", name)
+    if not numbered:
+        return 5
+    number = int(next(part for part in numbered.groups() if part is not None))
+    return max(1, 6 - number) if "res" in numbered.group(0) else max(1, 4 - number)
+
+
+def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
+    """SGD or AdamW over the trainable parameters. ``foreach`` updates them together, as Detectron2 does.
+
+    Raises:
+        ConfigError: nothing trains, or an optimizer of another name.
+    """
+    solver = cfg.SOLVER
+    groups = parameter_groups(model, cfg)
+    if not groups:
+        raise ConfigError("no parameter trains in this stage; see STAGES.<stage>.TRAIN and FREEZE_AT")
+    if solver.OPTIMIZER == "SGD":
+        return torch.optim.SGD(
+            groups, lr=solver.BASE_LR, momentum=solver.MOMENTUM, nesterov=solver.NESTEROV, weight_decay=solver.WEIGHT_DECAY, foreach=True
+        )
+    if solver.OPTIMIZER == "AdamW":
+        return torch.optim.AdamW(groups, lr=solver.BASE_LR, weight_decay=solver.WEIGHT_DECAY, foreach=True)
+    raise ConfigError(f"SOLVER.OPTIMIZER {solver.OPTIMIZER!r} is none of SGD, AdamW")
+
+
+def clip_gradients(optimizer: torch.optim.Optimizer, cfg: CfgNode) -> None:
+    """Clip in place where SOLVER.CLIP_GRADIENTS asks for it.
+
+    ``value`` clips every entry, ``norm`` the norm of each parameter's gradient on its own (both as Detectron2), ``full_model``
+    the norm of all gradients together (as its DETR-style projects do).
+    """
+    clip = cfg.SOLVER.CLIP_GRADIENTS
+    if not clip.ENABLED:
+        return
+    parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+    if clip.CLIP_TYPE == "value":
+        nn.utils.clip_grad_value_(parameters, clip.CLIP_VALUE)
+    elif clip.CLIP_TYPE == "norm":
+        for parameter in parameters:
+            nn.utils.clip_grad_norm_(parameter, clip.CLIP_VALUE, clip.NORM_TYPE)
+    elif clip.CLIP_TYPE == "full_model":
+        nn.utils.clip_grad_norm_(parameters, clip.CLIP_VALUE, clip.NORM_TYPE)
+    else:
+        raise ConfigError(f"SOLVER.CLIP_GRADIENTS.CLIP_TYPE {clip.CLIP_TYPE!r} is none of value, norm, full_model")

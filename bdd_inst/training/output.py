@@ -1,0 +1,48 @@
+"""The folder of a run: a new one named by the time, the one asked for, or the one to go on in."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+
+from bdd_inst.errors import DataError
+from bdd_inst.training.checkpoints import CheckpointFolder
+
+
+def choose_folder(output: str | None, base: str, *, resume: bool, training: bool = True) -> Path:
+    """The run's folder (not made yet).
+
+    Args:
+        output: ``--output``, or None.
+        base: ``OUTPUT_DIR``, under which runs without ``--output`` get a folder named by the time.
+        resume: go on in the folder, or in the newest run under ``base``.
+        training: False where only an evaluation is written there.
+
+    Raises:
+        DataError: the folder holds another run's checkpoints and ``resume`` is not set, or there is no run to go on with.
+    """
+    if output:
+        folder = Path(output)
+        if folder.exists() and not folder.is_dir():
+            raise DataError(f"--output {folder}: is a file, not a folder")
+        last = CheckpointFolder(folder, 0).last() if training and not resume and folder.is_dir() else None
+        if last:
+            raise DataError(f"{folder}: holds a run already ({last.name}); --resume goes on with it, another --output starts anew")
+        return folder
+    if resume:
+        runs = sorted(
+            (path.parent for path in Path(base).glob("*/last_checkpoint")), key=lambda run: (run / "last_checkpoint").stat().st_mtime
+        )
+        if not runs:
+            raise DataError(f"--resume: no run with a checkpoint under OUTPUT_DIR {base}; name its folder with --output")
+        return runs[-1]
+    return unused(Path(base) / datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))
+
+
+def unused(folder: Path) -> Path:
+    """``folder``, or with a number behind it where two runs start in the same second."""
+    number, free = 1, folder
+    while free.exists():
+        number += 1
+        free = folder.with_name(f"{folder.name}_{number}")
+    return free

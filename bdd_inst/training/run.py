@@ -1,0 +1,259 @@
+"""One command's whole run: data, model, every stage, then evaluation, curves and pictures. The one file that looks ahead to later rooms."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import shlex
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from fvcore.common.config import CfgNode
+from lightning.fabric import Fabric
+
+from bdd_inst.data.loader import build_train_loader, load_datasets
+from bdd_inst.errors import ConfigError, DataError
+from bdd_inst.files import atomic_write
+from bdd_inst.modeling import build_model
+from bdd_inst.modeling.checkpoint import load_weights, save_weights
+from bdd_inst.training import distributed, provenance
+from bdd_inst.training.checkpoints import CheckpointFolder
+from bdd_inst.training.console import log_to, mute_others
+from bdd_inst.training.ema import MovingAverage
+from bdd_inst.training.launch import Layout, find_layout, make_fabric
+from bdd_inst.training.locks import FolderLock
+from bdd_inst.training.loop import Run
+from bdd_inst.training.metric_log import MetricLog
+from bdd_inst.training.output import choose_folder
+from bdd_inst.training.progress_bar import ProgressBar
+from bdd_inst.training.scoring import Scorer, result_text
+from bdd_inst.training.seeds import draw_seed, make_deterministic, seed_all
+from bdd_inst.training.signals import catch_stop
+from bdd_inst.training.stages import Stage, fit_all, parse_stages
+from bdd_inst.training.watch import Checkpointer, Evaluation
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Outcome:
+    """What a run leaves: its folder, its figures (None after a stop signal), what to tell the user; ``rank`` of this process."""
+
+    folder: Path
+    metrics: dict | None
+    text: str
+    rank: int = 0
+
+
+def train(
+    cfg: CfgNode, output: str | None = None, *, resume: bool = False, eval_only: bool = False, layout: Layout | None = None
+) -> Outcome:
+    """Run every stage of ``cfg`` and evaluate, or with ``eval_only`` evaluate MODEL.WEIGHTS.
+
+    Args:
+        cfg: the whole config; not changed.
+        output: the run's folder; None makes one under OUTPUT_DIR named by the time.
+        resume: go on from the folder's last checkpoint where there is one.
+        eval_only: no training.
+        layout: processes; each of them calls this.
+
+    Raises:
+        DataError: data or weights that are missing, a folder in use, a run that has diverged, ... in one readable line.
+    """
+    cfg = cfg.clone()
+    cfg.defrost()
+    layout = layout or find_layout()
+    fabric = make_fabric(cfg, layout)
+    rank = distributed.world()[0]
+    mute_others(rank)
+    prepare_torch(cfg)
+    stages = [] if eval_only else parse_stages(cfg)
+    folder = on_first(lambda: choose_folder(output, cfg.OUTPUT_DIR, resume=resume, training=not eval_only))
+    data = TrainingData(stages)
+    scorer = Scorer(cfg)
+    with folder_taken(folder, rank), catch_stop() as stop:
+        if eval_only:
+            return evaluate_only(cfg, folder, fabric, scorer)
+        last = CheckpointFolder(folder, cfg.SOLVER.KEEP_CHECKPOINTS).load_last() if resume else None
+        run = build_run(cfg, folder, fabric, stages, data, last)
+        run.stop = stop
+        return conduct(run, cfg, folder, scorer, data, resume)
+
+
+def prepare_torch(cfg: CfgNode) -> None:
+    """Global switches of torch, before anything is built."""
+    if cfg.FLOAT32_PRECISION:
+        torch.set_float32_matmul_precision(cfg.FLOAT32_PRECISION)
+    torch.backends.cudnn.benchmark = cfg.CUDNN_BENCHMARK
+    if cfg.DETERMINISTIC:
+        make_deterministic()
+
+
+@contextlib.contextmanager
+def folder_taken(folder: Path, rank: int) -> Iterator[None]:
+    """Hold the folder's lock (rank 0) and write the log into it while the run goes on."""
+    lock = FolderLock(folder)
+    on_first(lock.acquire)
+    if rank == 0:
+        CheckpointFolder(folder, 0).sweep_parts()
+    handler = log_to(folder, rank)
+    try:
+        yield
+    finally:
+        logging.getLogger("bdd_inst").removeHandler(handler)
+        handler.close()
+        lock.release()
+
+
+def on_first(action: Callable[[], object]) -> object:
+    """Do something on rank 0 only; its result, or its DataError, comes to every process."""
+    result: object = None
+    if distributed.world()[0] == 0:
+        try:
+            result = action()
+        except DataError as error:
+            result = error
+    result = distributed.broadcast(result)
+    if isinstance(result, DataError):
+        raise result
+    return result
+
+
+class TrainingData:
+    """The training data of every stage, read once a list of data sets."""
+
+    def __init__(self, stages: list[Stage]) -> None:
+        self.dicts: dict[tuple[str, ...], list[dict]] = {}
+        for stage in stages:
+            names = tuple(stage.cfg.DATASETS.TRAIN)
+            if not names:
+                raise ConfigError("DATASETS.TRAIN is empty: name at least one data set to train on")
+            if names not in self.dicts:
+                self.dicts[names], _, problems = load_datasets(stage.cfg, names, True)
+                for line in problems.lines():
+                    log.warning("%s: %s", ", ".join(names), line)
+
+    def of(self, stage: Stage) -> list[dict]:
+        """The dataset dicts of a stage."""
+        return self.dicts[tuple(stage.cfg.DATASETS.TRAIN)]
+
+    def batches(self, stage: Stage, start: int) -> Iterable[list[dict]]:
+        """The endless batches of a stage from number ``start`` on; with SOLVER.ACCUMULATE each is a part of a step's."""
+        cfg = stage.cfg.clone()
+        cfg.defrost()
+        cfg.SOLVER.IMS_PER_BATCH //= cfg.SOLVER.ACCUMULATE
+        rank, world_size = distributed.world()
+        return build_train_loader(cfg, self.of(stage), rank=rank, world_size=world_size, start_iteration=start)
+
+
+def build_run(cfg: CfgNode, folder: Path, fabric: Fabric, stages: list[Stage], data: TrainingData, last: tuple[Path, dict] | None) -> Run:
+    """Model, weights, stages and seed of a new run, or of the one that ``last`` (path and content of a checkpoint) goes on with."""
+    seed = last[1]["seed"] if last else cfg.SEED
+    if seed < 0:
+        seed = distributed.broadcast(draw_seed())
+    cfg.SEED = seed
+    stages = fit_all(parse_stages(cfg), [len(data.of(stage)) for stage in stages], distributed.world()[1])
+    seed_all(seed, 0)
+    model = build_model(cfg)
+    if not last:
+        load_weights(model, cfg.MODEL.WEIGHTS, cfg)
+    run = Run(fabric, model, stages, data.batches, CheckpointFolder(folder, cfg.SOLVER.KEEP_CHECKPOINTS), seed)
+    if last:
+        run.last_saved = last[0]
+    return run
+
+
+def conduct(run: Run, cfg: CfgNode, folder: Path, scorer: Scorer, data: TrainingData, resume: bool) -> Outcome:
+    """Hooks on, train, then evaluate and draw."""
+    first = distributed.world()[0] == 0
+    average = MovingAverage(run.model, cfg.SOLVER.EMA.DECAY) if cfg.SOLVER.EMA.ENABLED else None
+    metrics = MetricLog(folder, cfg)
+    evaluation = Evaluation(scorer.score, metrics, cfg, average)
+    run.hooks = [hook for hook in (average, metrics, evaluation, ProgressBar(metrics), Checkpointer()) if hook is not None]
+    facts = provenance.describe_run(run.seed, provenance.command_line(), data_by_name(data), distributed.world()[1])
+    if run.last_saved:
+        run.load_state_dict(run.checkpoints.load_last()[1])
+        log.info(
+            "going on from %s: stage %d, %d of %d iterations done",
+            run.last_saved,
+            run.progress.stage + 1,
+            run.progress.total,
+            run.total_iterations,
+        )
+    elif resume:
+        log.info("%s holds no checkpoint: starting from the beginning", folder)
+    if first:
+        write_config(cfg, folder)
+        provenance.write_run(folder, provenance.read_run(folder) | facts)
+    run.train()
+    if run.stopped:
+        metrics.close()
+        return Outcome(folder, None, stop_text(run, folder), distributed.world()[0])
+    return finish(run, cfg, folder, scorer, evaluation, metrics, facts)
+
+
+def finish(run: Run, cfg: CfgNode, folder: Path, scorer: Scorer, evaluation: Evaluation, metrics: MetricLog, facts: dict) -> Outcome:
+    """Final weights, final evaluation with curves and pictures, and what to tell the user."""
+    rank = distributed.world()[0]
+    average = evaluation.average
+    if rank == 0:
+        save_weights(run.model, folder / "model_final.pth")
+        if average is not None:
+            save_weights(average.model, folder / "model_ema.pth")
+    results = scorer.report(run.model, folder)
+    flat = dict(scorer.last)
+    if average is not None:
+        scorer.report(average.model, folder / "ema")
+        flat |= {f"ema/{name}": value for name, value in scorer.last.items()}
+    run.rate = None  # the run is over: no plateau to hear of it
+    if flat:
+        evaluation.saw(run, flat)
+    metrics.close()
+    text = result_text(results, folder)
+    if evaluation.best is not None and evaluation.best_iteration < run.progress.total:
+        best = f"{evaluation.name} {abs(evaluation.best):.2f} was after {evaluation.best_iteration} iterations"
+        text += f"\nthe best {best}: {folder / 'model_best.pth'}"
+    if rank == 0:
+        facts |= {"finished": provenance.now(), "iterations": run.progress.total, "results": flat}
+        provenance.write_run(folder, provenance.read_run(folder) | facts)
+    return Outcome(folder, results, text, rank)
+
+
+def evaluate_only(cfg: CfgNode, folder: Path, fabric: Fabric, scorer: Scorer) -> Outcome:
+    """Evaluate MODEL.WEIGHTS, or the folder's final weights where the config names none."""
+    final = folder / "model_final.pth"
+    weights = str(final) if final.is_file() and not cfg.MODEL.WEIGHTS else cfg.MODEL.WEIGHTS
+    if not weights:
+        raise ConfigError("--eval-only: name the weights, e.g. MODEL.WEIGHTS output/demo/model_final.pth")
+    if not cfg.DATASETS.TEST:
+        raise ConfigError("--eval-only: DATASETS.TEST is empty; name a data set to evaluate on")
+    model = build_model(cfg)
+    load_weights(model, weights, cfg)
+    model.to(fabric.device)
+    results = scorer.report(model, folder)
+    return Outcome(folder, results, result_text(results, folder), distributed.world()[0])
+
+
+def data_by_name(data: TrainingData) -> dict[str, list[dict]]:
+    """Dataset dicts under their joined names, for the record of the run."""
+    return {"+".join(names): dicts for names, dicts in data.dicts.items()}
+
+
+def write_config(cfg: CfgNode, folder: Path) -> None:
+    """The config as it was run, every key, its seed drawn."""
+    with atomic_write(folder / "config.yaml") as stream:
+        stream.write(cfg.dump())
+
+
+def stop_text(run: Run, folder: Path) -> str:
+    """What to type to go on."""
+    words = [word for word in provenance.command_line() if word != "--resume"]
+    if "--output" not in words:
+        words += ["--output", str(folder)]
+    done = f"{run.progress.total} of {run.total_iterations} iterations"
+    return (
+        f"stopped by {run.stop.name or 'a signal to another process'} after {done}; saved {run.last_saved}\n"
+        f"to go on: {shlex.join([*words[:2], '--resume', *words[2:]])}"
+    )

@@ -1,0 +1,127 @@
+"""Learning-rate schedules: Detectron2's values at every iteration (warm-up, then steps, cosine or fixed decays), and plateaus."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from fvcore.common.config import CfgNode
+from fvcore.common.param_scheduler import (
+    CompositeParamScheduler,
+    ConstantParamScheduler,
+    CosineParamScheduler,
+    LinearParamScheduler,
+    MultiStepParamScheduler,
+    ParamScheduler,
+    StepWithFixedGammaParamScheduler,
+)
+
+from bdd_inst.errors import ConfigError
+
+PLATEAU = "WarmupReduceOnPlateau"
+NAMES = ("WarmupMultiStepLR", "WarmupCosineLR", "WarmupStepWithFixedGammaLR", PLATEAU)
+
+
+def decay(cfg: CfgNode) -> ParamScheduler:
+    """The multiplier after warm-up, as a function of the share of the stage that is done (0 to 1)."""
+    solver = cfg.SOLVER
+    if solver.LR_SCHEDULER_NAME == "WarmupMultiStepLR":
+        steps = [step for step in solver.STEPS if step <= solver.MAX_ITER]
+        return MultiStepParamScheduler([solver.GAMMA**k for k in range(len(steps) + 1)], milestones=steps, num_updates=solver.MAX_ITER)
+    if solver.LR_SCHEDULER_NAME == "WarmupCosineLR":
+        end = solver.BASE_LR_END / solver.BASE_LR
+        if not 0 <= end <= 1:
+            raise ConfigError(f"SOLVER.BASE_LR_END {solver.BASE_LR_END} must lie between 0 and SOLVER.BASE_LR {solver.BASE_LR}")
+        return CosineParamScheduler(1, end)
+    if solver.LR_SCHEDULER_NAME == "WarmupStepWithFixedGammaLR":
+        return StepWithFixedGammaParamScheduler(1.0, gamma=solver.GAMMA, num_decays=solver.NUM_DECAYS, num_updates=solver.MAX_ITER)
+    if solver.LR_SCHEDULER_NAME == PLATEAU:
+        return ConstantParamScheduler(1.0)
+    raise ConfigError(f"SOLVER.LR_SCHEDULER_NAME {solver.LR_SCHEDULER_NAME!r} is none of {', '.join(NAMES)}")
+
+
+def multiplier(cfg: CfgNode) -> Callable[[int], float]:
+    """The factor on every learning rate at an iteration (0-based) of a stage.
+
+    Same values as Detectron2's ``WarmupParamScheduler`` over the schedule that the config names: warm-up runs from
+    ``WARMUP_FACTOR`` times the first value to the value that the schedule has where warm-up ends.
+    """
+    solver = cfg.SOLVER
+    after = decay(cfg)
+    share = min(solver.WARMUP_ITERS / solver.MAX_ITER, 1.0)
+    first = solver.WARMUP_FACTOR * after(0.0)
+    if solver.WARMUP_METHOD == "constant":
+        warmup: ParamScheduler = ConstantParamScheduler(first)
+    elif solver.WARMUP_METHOD == "linear":
+        warmup = LinearParamScheduler(first, after(0.0) if solver.RESCALE_INTERVAL else after(share))
+    else:
+        raise ConfigError(f"SOLVER.WARMUP_METHOD {solver.WARMUP_METHOD!r} is none of linear, constant")
+    scaling = ["rescaled", "rescaled" if solver.RESCALE_INTERVAL else "fixed"]
+    whole = CompositeParamScheduler([warmup, after], lengths=[share, 1 - share], interval_scaling=scaling)
+    return lambda iteration: whole(iteration / solver.MAX_ITER)
+
+
+class LearningRate:
+    """Sets the learning rate of every parameter group at each iteration: its own base rate times the schedule's factor.
+
+    Stateless but for what a plateau has done: ``set`` gives the same rate for the same iteration, whenever it is called.
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer, cfg: CfgNode) -> None:
+        self.optimizer = optimizer
+        self.factor = multiplier(cfg)
+        self.base_rates = [group["lr"] for group in optimizer.param_groups]
+        self.reached = 1.0
+        self.plateau = Plateau(cfg) if cfg.SOLVER.LR_SCHEDULER_NAME == PLATEAU else None
+
+    def set(self, iteration: int) -> float:
+        """Write the rates for ``iteration`` (0-based) into the optimizer; returns the first group's."""
+        factor = self.factor(iteration) * self.reached
+        for group, base in zip(self.optimizer.param_groups, self.base_rates, strict=True):
+            group["lr"] = base * factor
+        return self.base_rates[0] * factor
+
+    def saw(self, value: float | None) -> bool:
+        """Tell the plateau rule of a new value of the watched metric (higher is better); True where the rate falls."""
+        if self.plateau is None or not self.plateau.saw(value):
+            return False
+        self.reached *= self.plateau.gamma
+        return True
+
+    def state_dict(self) -> dict:
+        """What a checkpoint must hold."""
+        return {"reached": self.reached, "plateau": self.plateau.state_dict() if self.plateau else None}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Go on from a checkpoint."""
+        self.reached = state["reached"]
+        if self.plateau and state["plateau"]:
+            self.plateau.load_state_dict(state["plateau"])
+
+
+class Plateau:
+    """Counts evaluations without improvement; after ``PLATEAU_PATIENCE`` of them says that the rate should fall by GAMMA."""
+
+    def __init__(self, cfg: CfgNode) -> None:
+        self.patience, self.gamma = cfg.SOLVER.PLATEAU_PATIENCE, cfg.SOLVER.GAMMA
+        self.best: float | None = None
+        self.waited = 0
+
+    def saw(self, value: float | None) -> bool:
+        """Take in one evaluation; True when patience has run out (the count then starts again)."""
+        if value is not None and (self.best is None or value > self.best):
+            self.best, self.waited = value, 0
+            return False
+        self.waited += 1
+        if self.waited < self.patience:
+            return False
+        self.waited = 0
+        return True
+
+    def state_dict(self) -> dict:
+        """What a checkpoint must hold."""
+        return {"best": self.best, "waited": self.waited}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Go on from a checkpoint."""
+        self.best, self.waited = state["best"], state["waited"]

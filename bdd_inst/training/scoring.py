@@ -1,0 +1,162 @@
+"""A model's figures on DATASETS.TEST: quick ones while it trains, the full set with curves and pictures at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import torch
+from fvcore.common.config import CfgNode
+from torch import nn
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from bdd_inst.data.loader import build_test_loader, load_datasets
+from bdd_inst.evaluation.evaluator import Evaluator
+from bdd_inst.files import atomic_write
+from bdd_inst.inference.run import predict_dataset
+from bdd_inst.report.draw import Objects, side_by_side
+from bdd_inst.report.objects import from_fields, from_record
+from bdd_inst.training import distributed
+from bdd_inst.training.guards import plain_worker_errors
+from bdd_inst.training.modes import mode
+from bdd_inst.training.validation_loss import validation_losses
+
+log = logging.getLogger(__name__)
+
+DRAWN_SCORE = 0.5  # predictions below it are left out of the pictures, not of the figures
+
+
+@dataclass
+class TestSet:
+    """One data set of DATASETS.TEST."""
+
+    __test__ = False  # not a test case, whatever its name looks like to pytest
+
+    name: str
+    dicts: Sequence[dict]
+    metadata: dict
+
+
+class Scorer:
+    """Scores models on every data set of ``cfg.DATASETS.TEST``; every process takes its share and all get the same figures."""
+
+    def __init__(self, cfg: CfgNode) -> None:
+        self.cfg = cfg
+        self.sets: list[TestSet] = []
+        self.last: dict[str, float | None] = {}
+        for name in cfg.DATASETS.TEST:
+            dicts, metadata, problems = load_datasets(cfg, [name], False)
+            for line in problems.lines():
+                log.warning("%s: %s", name, line)
+            self.sets.append(TestSet(name, dicts, metadata))
+
+    def score(self, model: nn.Module) -> dict[str, float | None]:
+        """Flat figures, ``segm/AP`` and the like; of the second and later data sets under ``<name>/segm/AP``."""
+        values: dict[str, float | None] = {}
+        for i, test in enumerate(self.sets):
+            prefix = f"{test.name}/" if i else ""
+            values |= flat(self._evaluate(model, test, None, []), prefix)
+            losses = validation_losses(model, self.cfg, test.dicts, self.cfg.TEST.VAL_LOSS_PICTURES)
+            values |= {f"{prefix}val/{name}": value for name, value in losses.items()}
+        self.last = values
+        return values
+
+    def report(self, model: nn.Module, folder: Path) -> dict:
+        """Full figures into ``folder``: metrics.json, PR curves, results and pictures; a folder a data set where there are several.
+
+        Returns:
+            data set's name to the content of its metrics.json.
+        """
+        results = {}
+        self.last = {}
+        for i, test in enumerate(self.sets):
+            place = folder / test.name if len(self.sets) > 1 else folder
+            drawn: list[tuple[dict, object]] = []
+            results[test.name] = self._evaluate(model, test, place, drawn)
+            draw(drawn, test.metadata, place / "pictures")
+            self.last |= flat(results[test.name], f"{test.name}/" if i else "")
+        if len(results) > 1 and distributed.world()[0] == 0:
+            with atomic_write(folder / "metrics.json") as stream:
+                json.dump(next(iter(results.values())) | {"datasets": results}, stream, indent=1)
+        return results
+
+    def _evaluate(self, model: nn.Module, test: TestSet, folder: Path | None, drawn: list) -> dict:
+        rank, world_size = distributed.world()
+        evaluator = Evaluator(test.dicts, test.metadata, self.cfg.TEST.PROTOCOL, folder)
+        loader = build_test_loader(self.cfg, test.dicts, rank=rank, world_size=world_size)
+        wanted = picked(test.dicts, self.cfg.TEST.PICTURES) if folder else {}
+        with undisturbed(), mode(model, evaluate=True), plain_worker_errors():
+            for given, instances in watch(predict_dataset(model, loader), loader, rank, f"evaluating {test.name}"):
+                evaluator.process([given], [{"instances": instances}])
+                if given["image_id"] in wanted:
+                    drawn.append((wanted[given["image_id"]], instances))
+        return evaluator.evaluate()
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Leave the global random state as it was: starting data workers draws from it."""
+    with torch.random.fork_rng(devices=[]):
+        yield
+
+
+def watch(items: Iterable, loader: DataLoader, rank: int, title: str) -> Iterable:
+    """A progress bar over pictures on a terminal."""
+    return tqdm(
+        items, total=len(loader.dataset), desc=title, unit="img", leave=False, dynamic_ncols=True, disable=None if rank == 0 else True
+    )
+
+
+def picked(dicts: Sequence[dict], number: int) -> dict[object, dict]:
+    """Pictures to draw, by image id: evenly spread over the data set, those with objects first."""
+    candidates = [item for item in dicts if item.get("annotations")] or list(dicts)
+    step = max(1, len(candidates) // number) if number > 0 else 0
+    return {item["image_id"]: item for item in candidates[::step][:number]} if step else {}
+
+
+def draw(drawn: Sequence[tuple[dict, object]], metadata: dict, folder: Path) -> None:
+    """Labels and predictions of some pictures side by side, one PNG each."""
+    for record, instances in drawn:
+        image = cv2.imread(str(record["file_name"]))
+        if image is None:
+            log.warning("%s: could not be read for drawing", record["file_name"])
+            continue
+        labels: Objects = from_record({**record, "height": image.shape[0], "width": image.shape[1]}, metadata)
+        picture = side_by_side(image, labels, from_fields(instances, metadata, DRAWN_SCORE), title=Path(record["file_name"]).name)
+        with atomic_write(folder / f"{Path(record['file_name']).stem}.png", "wb") as stream:
+            stream.write(cv2.imencode(".png", picture)[1].tobytes())
+
+
+def flat(metrics: dict, prefix: str = "") -> dict[str, float | None]:
+    """``{"segm": {"AP": 1.0}}`` to ``{"segm/AP": 1.0}``; notes and names are left out, as are figures a class."""
+    values: dict[str, float | None] = {}
+    for group, figures in metrics.items():
+        if isinstance(figures, dict):
+            values |= {f"{prefix}{group}/{name}": v for name, v in figures.items() if v is None or isinstance(v, (int, float))}
+    return values
+
+
+def result_text(results: dict[str, dict], folder: Path) -> str:
+    """The AP table of every data set, and the folder to open."""
+    lines = []
+    columns = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR100")
+    for name, metrics in results.items():
+        lines.append(f"{name}, protocol {metrics.get('protocol', 'coco')}:")
+        lines.append(" " * 6 + "".join(f"{column:>8}" for column in columns))
+        for kind in ("bbox", "segm"):
+            if kind in metrics:
+                lines.append(f"{kind:<6}" + "".join(f"{cell(metrics[kind].get(column)):>8}" for column in columns))
+                classes = {key[3:]: value for key, value in metrics[kind].items() if key.startswith("AP-")}
+                lines += [f"  {kind} AP of " + ", ".join(f"{key} {cell(value)}" for key, value in classes.items())] if classes else []
+    return "\n".join([*lines, f"results in {folder}"])
+
+
+def cell(value: float | None) -> str:
+    """A figure, or a dash where it is undefined."""
+    return "-" if value is None else f"{value:.1f}"

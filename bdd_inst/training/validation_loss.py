@@ -1,0 +1,59 @@
+"""The training losses on test pictures, without augmentation and without leaving a trace in the model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from fvcore.common.config import CfgNode
+from torch import nn
+
+from bdd_inst.data.loader import TrainDataset, make_loader
+from bdd_inst.data.mapper import DatasetMapper
+from bdd_inst.training import distributed
+from bdd_inst.training.guards import plain_worker_errors
+from bdd_inst.training.modes import mode
+
+
+def validation_losses(model: nn.Module, cfg: CfgNode, dicts: Sequence[dict], pictures: int) -> dict[str, float]:
+    """Mean losses a picture over (up to) ``pictures`` labelled pictures spread over ``dicts``; -1 takes all, 0 gives {}.
+
+    Norms run on their stored statistics; proposals are sampled with a seed that depends on the picture alone, so that two
+    evaluations differ by the weights only.
+    """
+    labelled = [item for item in dicts if item.get("annotations")]
+    if pictures == 0 or not labelled:
+        return {}
+    step = 1 if pictures < 0 else max(1, len(labelled) // pictures)
+    chosen = labelled[::step] if pictures < 0 else labelled[::step][:pictures]
+    rank, world_size = distributed.world()
+    plain = without_augmentation(cfg)
+    dataset = TrainDataset(chosen, DatasetMapper(plain, True), 0)
+    plan = [[(i, i)] for i in range(rank, len(chosen), world_size)]
+    sums: dict[str, float] = {}
+    with torch.random.fork_rng(devices=[]), mode(model, evaluate=False), torch.no_grad(), plain_worker_errors():
+        for batch in make_loader(plain, dataset, plan):
+            for name, value in model(batch).items():
+                sums[name] = sums.get(name, 0.0) + float(value)
+    shares = distributed.gather((sums, len(plan)))
+    return distributed.broadcast(combine(shares) if shares is not None else None)
+
+
+def combine(shares: Sequence[tuple[dict[str, float], int]]) -> dict[str, float]:
+    """Means over all pictures of sums by process, with ``total_loss``."""
+    count = sum(number for _, number in shares)
+    names = sorted({name for sums, _ in shares for name in sums})
+    means = {name: sum(sums.get(name, 0.0) for sums, _ in shares) / count for name in names}
+    return means | {"total_loss": sum(means.values())}
+
+
+def without_augmentation(cfg: CfgNode) -> CfgNode:
+    """The config with test sizes and no random transforms in training."""
+    plain = cfg.clone()
+    plain.defrost()
+    chosen = plain.INPUT
+    chosen.MIN_SIZE_TRAIN, chosen.MIN_SIZE_TRAIN_SAMPLING = [chosen.MIN_SIZE_TEST], "choice"
+    chosen.MAX_SIZE_TRAIN, chosen.RANDOM_FLIP = chosen.MAX_SIZE_TEST, "none"
+    for name in ("CROP", "ROTATION", "COLOR_JITTER", "LARGE_SCALE_JITTER", "COPY_PASTE"):
+        chosen[name].ENABLED = False
+    return plain

@@ -1,0 +1,99 @@
+#!/usr/bin/env python
+"""Train every stage of a config, evaluate, and leave a folder with weights, figures and pictures.
+
+python tools/train_net.py --config demo.yaml
+python tools/train_net.py --config bdd_maskrcnn.yaml --num-gpus 8 SOLVER.IMS_PER_BATCH 16
+python tools/train_net.py --config bdd_maskrcnn.yaml --output output/bdd --resume
+python tools/train_net.py --config demo.yaml --eval-only MODEL.WEIGHTS output/demo/model_final.pth
+python tools/train_net.py --config demo.yaml --sweep SOLVER.BASE_LR=0.005,0.01,0.02
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # idle threads that spin slow small operations down; read when torch loads
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+
+def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", "--config-file", required=True, help="a YAML file, or the name of one in configs/")
+    parser.add_argument("--num-gpus", type=int, default=1, metavar="N", help="processes on this machine, one a GPU (or sharing the CPU)")
+    parser.add_argument("--num-machines", type=int, default=1, metavar="M", help="machines in all")
+    parser.add_argument("--machine-rank", type=int, default=0, metavar="R", help="number of this machine, from 0")
+    parser.add_argument("--dist-url", default="auto", metavar="U", help="tcp://HOST:PORT of the first machine")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on from the last checkpoint of --output (or of the newest run of the config)"
+    )
+    parser.add_argument("--eval-only", action="store_true", help="evaluate MODEL.WEIGHTS on DATASETS.TEST, train nothing")
+    parser.add_argument("--output", metavar="DIR", help="the run's folder; a new one named by the time under OUTPUT_DIR when absent")
+    parser.add_argument("--lr-find", action="store_true", help="measure the loss over rising learning rates, propose one, train nothing")
+    parser.add_argument("--sweep", nargs="+", metavar="KEY=V1,V2", help="one run for every combination of values, then one table")
+    parser.add_argument("overrides", nargs="*", metavar="KEY VALUE", help="config keys and values")
+    options = parser.parse_intermixed_args(arguments)
+    split_sweep(options)
+    return options
+
+
+def split_sweep(options: argparse.Namespace) -> None:
+    """``--sweep A=1,2 B 3``: words without ``=`` after the sweep are overrides."""
+    if options.sweep:
+        words, options.sweep = options.sweep, []
+        while words and "=" in words[0]:
+            options.sweep.append(words.pop(0))
+        options.overrides = words + options.overrides
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse, run, say where the result is. 0 on success, 1 on bad data, 2 on a usage error."""
+    options = parse_args(arguments)
+    from bdd_inst.errors import DataError
+    from bdd_inst.training.console import quiet_libraries, show_log
+
+    quiet_libraries()
+    show_log()
+    try:
+        return run(options)
+    except DataError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do what the options ask for."""
+    from bdd_inst.config import load_cfg
+    from bdd_inst.training import launch
+
+    cfg = load_cfg(options.config, options.overrides)
+    if options.sweep:
+        from bdd_inst.training.sweep import sweep
+
+        print(sweep(options.sweep, cfg, options, launch.this_command()))
+        return 0
+    layout = launch.find_layout(options.num_gpus, options.num_machines)
+    if layout.started_by == "none":
+        return launch.start_processes(layout, options.machine_rank, options.dist_url, launch.this_command())
+
+    from bdd_inst.training import run as training
+
+    if options.lr_find:
+        print(training.find_learning_rate(cfg, options.output, layout))
+        return 0
+    outcome = training.train(cfg, options.output, resume=options.resume, eval_only=options.eval_only, layout=layout)
+    if outcome.rank == 0:
+        print(outcome.text)
+    return 0
+
+
+if __name__ == "__main__":
+    logging.captureWarnings(True)
+    sys.exit(main())
