@@ -7,8 +7,6 @@ import logging
 import torch
 from torch import nn
 
-from bdd_inst.errors import ConfigError
-
 __all__ = ["build_model"]
 
 logger = logging.getLogger(__name__)
@@ -20,12 +18,13 @@ def build_model(cfg) -> nn.Module:
     Raises:
         ConfigError: an unknown engine, a key that the engine does not support, Detectron2 asked for and absent.
     """
+    from bdd_inst.modeling.supported import check_supported
+
+    check_supported(cfg)
     if cfg.MODEL.ENGINE == "detectron2":
         from bdd_inst.modeling.detectron2_engine import build_detectron2_model
 
         return build_detectron2_model(cfg)
-    if cfg.MODEL.ENGINE != "builtin":
-        raise ConfigError(f"MODEL.ENGINE {cfg.MODEL.ENGINE!r} is not one of builtin, detectron2")
     from bdd_inst.modeling.mask_rcnn import build_mask_rcnn
 
     return build_mask_rcnn(cfg).to(pick_device(cfg.MODEL.DEVICE))

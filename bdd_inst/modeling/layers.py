@@ -1,6 +1,6 @@
-"""Convolution and linear layers that carry their norm and ReLU, and fold them together where nothing is lost.
+"""Convolution and linear layers that carry their norm and ReLU, and compute in the precision and order of their input.
 
-A folded weight is a derived value: it is kept outside the state dict and rebuilt when any tensor it came from changes.
+A converted or folded weight is a derived value: it is kept outside the state dict and rebuilt when what it came from changes.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bdd_inst.modeling.norms import is_affine, scale_and_shift
+from bdd_inst.modeling.norms import apply_affine_, is_affine, scale_and_shift
 
 
 class Derived:
@@ -63,32 +63,40 @@ class Conv2d(_Deriving, nn.Conv2d):
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
         """N,C,H,W to N,C',H',W'; ``residual`` has the shape of the result."""
-        if self.norm is None or is_affine(self.norm):
-            out = self._conv_forward(x, *self._folded(x.dtype))
-        else:
-            out = apply_norm(self.norm, self._conv_forward(x, cast(self.weight, x), cast(self.bias, x)))
+        weight, bias, norm = self._effective(x)
+        out = self._conv_forward(x, weight, bias)
+        if norm is not None:
+            out = apply_affine_(norm, out) if is_affine(norm) else apply_norm(norm, out)
         if residual is not None:
             out = out.add_(residual)
         return F.relu_(out) if self.relu else out
 
-    def _folded(self, dtype: torch.dtype) -> tuple[Tensor, Tensor | None]:
-        """Weight and bias that include the norm, in ``dtype``; differentiable while any of them is being trained."""
-        sources = [t for t in (self.weight, self.bias) if t is not None]
-        if self.norm is not None:
-            sources += [self.norm.weight, self.norm.bias, self.norm.running_mean, self.norm.running_var]
-        if torch.is_grad_enabled() and any(s.requires_grad for s in sources):
-            return self._fold(self.weight.dtype)
-        if self.norm is None and dtype == self.weight.dtype:
-            return self.weight, self.bias
-        return self.derived.get(sources, dtype, lambda: self._fold(dtype))
+    def _effective(self, x: Tensor) -> tuple[Tensor, Tensor | None, nn.Module | None]:
+        """Weight and bias for ``x``, and the norm still to be applied.
 
-    def _fold(self, dtype: torch.dtype) -> tuple[Tensor, Tensor | None]:
+        In float32 the norm stays apart, which rounds as Detectron2 does; in lower precision it is folded in.
+        """
+        if torch.is_autocast_enabled(x.device.type) or (torch.is_grad_enabled() and self.weight.requires_grad):
+            return cast(self.weight, x), cast(self.bias, x), self.norm
+        fold = self.norm is not None and x.dtype != self.weight.dtype and is_affine(self.norm)
+        last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+        if not fold and not last and x.dtype == self.weight.dtype:
+            return self.weight, self.bias, self.norm
+        sources = [t for t in (self.weight, self.bias) if t is not None]
+        if fold:
+            sources += [self.norm.weight, self.norm.bias, self.norm.running_mean, self.norm.running_var]
+        weight, bias = self.derived.get(sources, (x.dtype, last, fold), lambda: self._derive(x.dtype, last, fold))
+        return weight, bias, None if fold else self.norm
+
+    def _derive(self, dtype: torch.dtype, last: bool, fold: bool) -> tuple[Tensor, Tensor | None]:
+        """Weight and bias in the precision and memory order of the input, with the norm folded in if ``fold``."""
         weight, bias = self.weight, self.bias
-        if self.norm is not None:
+        if fold:
             scale, shift = scale_and_shift(self.norm)
             weight = weight * scale[:, None, None, None]
             bias = shift if bias is None else bias * scale + shift
-        return weight.to(dtype), None if bias is None else bias.to(dtype)
+        layout = torch.channels_last if last else torch.contiguous_format
+        return weight.to(dtype).contiguous(memory_format=layout), None if bias is None else bias.to(dtype)
 
 
 class ConvTranspose2d(_Deriving, nn.ConvTranspose2d):

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from bdd_inst.errors import ConfigError
 from bdd_inst.modeling.fpn import build_backbone
+from bdd_inst.modeling.freeze import set_trainable
 from bdd_inst.modeling.matching import picture_generators
 from bdd_inst.modeling.postprocessing import postprocess
 from bdd_inst.modeling.roi_heads import StandardROIHeads
@@ -39,8 +39,6 @@ class MaskRCNN(nn.Module):
         self.mask_format = "bitmask"
         self.precision = PRECISIONS[cfg.MODEL.PRECISION]
         self.channels_last = cfg.MODEL.CHANNELS_LAST
-        if self.channels_last:
-            self.to(memory_format=torch.channels_last)
 
     @property
     def device(self) -> torch.device:
@@ -73,7 +71,9 @@ class MaskRCNN(nn.Module):
     def preprocess(self, batch: Sequence[dict]) -> ImageList:
         """Normalised pictures, padded with zeros to a size that the backbone's strides divide."""
         pictures = [(entry["image"].to(self.device).float() - self.pixel_mean) / self.pixel_std for entry in batch]
-        return ImageList.from_tensors(pictures, self.backbone.size_divisibility, channels_last=self.channels_last)
+        # Float32 training keeps the plain order: another order of summation would move gradients by more than its gain is worth.
+        last = self.channels_last and (not self.training or torch.is_autocast_enabled(self.device.type))
+        return ImageList.from_tensors(pictures, self.backbone.size_divisibility, channels_last=last)
 
     def _postprocess(self, detections: Instances, entry: dict) -> Instances:
         height, width = (int(entry.get(key, own)) for key, own in zip(("height", "width"), detections.image_size, strict=True))
@@ -81,11 +81,7 @@ class MaskRCNN(nn.Module):
 
 
 def build_mask_rcnn(cfg) -> MaskRCNN:
-    """The model of ``cfg`` on MODEL.DEVICE, randomly initialised, frozen as MODEL.BACKBONE.FREEZE_AT says."""
-    from bdd_inst.modeling.freeze import set_trainable
-
-    if cfg.MODEL.PRECISION not in PRECISIONS:
-        raise ConfigError(f"MODEL.PRECISION {cfg.MODEL.PRECISION!r} is not one of {', '.join(PRECISIONS)}")
+    """The model of ``cfg``, randomly initialised, frozen as MODEL.BACKBONE.FREEZE_AT says."""
     model = MaskRCNN(cfg)
     set_trainable(model, "all", cfg.MODEL.BACKBONE.FREEZE_AT)
     return model

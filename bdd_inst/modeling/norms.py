@@ -85,13 +85,29 @@ def get_norm(name: str, channels: int) -> nn.Module | None:
 
 
 def is_affine(norm: nn.Module) -> bool:
-    """Whether the layer is, as it stands, the same scale and shift for every input (and so folds into a convolution)."""
+    """Whether the layer is, as it stands, the same fixed scale and shift for every input."""
     if isinstance(norm, FrozenBatchNorm2d):
         return True
-    return isinstance(norm, nn.modules.batchnorm._BatchNorm) and (not norm.training or getattr(norm, "frozen", False))
+    if not isinstance(norm, nn.modules.batchnorm._BatchNorm) or (norm.training and not getattr(norm, "frozen", False)):
+        return False
+    return not (torch.is_grad_enabled() and norm.weight.requires_grad)
 
 
 def scale_and_shift(norm: nn.Module) -> tuple[Tensor, Tensor]:
     """C, C: the scale and shift that an affine norm amounts to."""
     scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
     return scale, norm.bias - norm.running_mean * scale
+
+
+def apply_affine_(norm: nn.Module, x: Tensor) -> Tensor:
+    """An affine norm on N,C,H,W in place.
+
+    Rounds exactly as ``F.batch_norm`` does where ``x`` carries no gradient (one fused multiply-add, the shift as well), and
+    as Detectron2's FrozenBatchNorm2d where it does: deep networks amplify a last-digit difference a thousandfold.
+    """
+    if x.requires_grad or x.dtype != torch.float32:
+        scale, shift = scale_and_shift(norm)
+        return x.mul_(scale.to(x.dtype)[:, None, None]).add_(shift.to(x.dtype)[:, None, None])
+    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+    shift = (norm.bias.double() - norm.running_mean.double() * scale.double()).float()
+    return torch.addcmul(shift[:, None, None], x, scale[:, None, None], out=x)

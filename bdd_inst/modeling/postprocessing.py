@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bdd_inst.geometry.paste import paste_masks, paste_to_rles
 from bdd_inst.structures import Instances, RLEMasks
 
 MASK_THRESHOLD = 0.5
@@ -17,8 +18,6 @@ def postprocess(detections: Instances, height: int, width: int, mask_format: str
     Returns:
         new Instances without the boxes that are empty once clipped.
     """
-    from bdd_inst.geometry.paste import paste_masks, paste_to_rles
-
     old_height, old_width = detections.image_size
     out = Instances((height, width), **detections.get_fields())
     out.pred_boxes = detections.pred_boxes.clone()

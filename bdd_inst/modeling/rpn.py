@@ -142,6 +142,6 @@ class RPN(nn.Module):
         clipped.clip(size)
         keep = finite & clipped.nonempty(threshold=self.min_size)
         if self.training and not finite.all():
-            raise FloatingPointError("predicted boxes or scores are not finite: training has diverged; lower SOLVER.BASE_LR or clip gradients")
+            raise FloatingPointError("predicted boxes or scores are not finite: training has diverged; lower SOLVER.BASE_LR")
         boxes, scores, levels = clipped.tensor[keep], scores[keep], levels[keep]
         return boxes[batched_nms(boxes, scores, levels, self.nms_threshold)[: self.after_nms[self.training]]]
