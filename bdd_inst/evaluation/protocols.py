@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bdd_inst.evaluation import coco, curves, outputs
+import numpy as np
+
+from bdd_inst.errors import ConfigError, DataError
+from bdd_inst.evaluation import bdd, coco, curves, outputs
 from bdd_inst.evaluation.ground_truth import GroundTruth
 from bdd_inst.evaluation.results import Results
 
@@ -16,18 +19,25 @@ PROTOCOLS = ("coco", "bdd", "both")
 class Outcome:
     """Figures, and what they were made from.
 
-    ``scores`` maps ``bbox`` and ``segm`` to the precision arrays behind the figures; ``notes`` are sentences a reader must know.
+    ``scores`` maps protocol and kind (``("coco", "segm")``) to the precision arrays behind the figures; ``notes`` are sentences
+    that a reader of the figures must know.
     """
 
     metrics: dict
     truth: GroundTruth
     results: Results
-    scores: dict[str, coco.CocoScores]
+    scores: dict[tuple[str, str], coco.CocoScores]
     notes: list[str] = field(default_factory=list)
 
+    @property
+    def main(self) -> dict[str, coco.CocoScores]:
+        """``bbox`` and ``segm`` of the protocol that the top level of ``metrics`` speaks of."""
+        protocol = "bdd" if self.metrics["protocol"] == "bdd" else "coco"
+        return {kind: scores for (name, kind), scores in self.scores.items() if name == protocol}
+
     def curves(self) -> list[curves.Curve]:
-        """Every PR curve, boxes before masks."""
-        return [curve for kind, scores in self.scores.items() for curve in curves.pr_curves(scores, kind)]
+        """Every PR curve of the main protocol, boxes before masks."""
+        return [curve for kind, scores in self.main.items() for curve in curves.pr_curves(scores, kind)]
 
     def write(self, folder: str | Path) -> None:
         """``metrics.json``, ``pr_curves.csv`` and ``pr_curves.png``."""
@@ -35,20 +45,69 @@ class Outcome:
         outputs.write_curves(self.curves(), folder)
 
 
-def score(truth: GroundTruth, results: Results, protocol: str = "coco") -> Outcome:
-    """Score one set of predictions by ``protocol``: boxes where they have boxes, masks where both sides have masks."""
-    scores = {kind: coco.evaluate(truth, results, kind) for kind in kinds(truth, results)}
-    notes = undefined_classes(truth)
-    metrics = {"protocol": protocol} | {kind: one.figures() for kind, one in scores.items()}
-    if notes:
-        metrics["notes"] = notes
-    return Outcome(metrics, truth, results, scores, notes)
+def score(truth: GroundTruth, results: Results, protocol: str = "coco", *, max_detections: int = 100) -> Outcome:
+    """Score one set of predictions by ``protocol``: boxes where they have boxes, masks where both sides have masks.
+
+    ``both`` puts the COCO figures at the top level and both protocols under their names.
+
+    Raises:
+        ConfigError: no such protocol. DataError: nothing that both sides have.
+    """
+    if protocol not in PROTOCOLS:
+        raise ConfigError(f"no evaluation protocol {protocol!r}; there are {', '.join(PROTOCOLS)}")
+    wanted = kinds(truth, results)
+    if not wanted:
+        raise DataError(f"{results.source}: these predictions have only masks, but {truth.source} has only boxes; nothing to compare")
+    names = ("coco", "bdd") if protocol == "both" else (protocol,)
+    scores, notes = {}, undefined_classes(truth) + limit_notes(results, max_detections)
+    for name in names:
+        for kind in wanted:
+            scores[name, kind] = run(truth, results, name, kind, max_detections)
+    figures = {name: {kind: scores[name, kind].figures() for kind in wanted} for name in names}
+    metrics = {"protocol": protocol} | figures[names[0]]
+    if protocol == "both":
+        metrics |= figures
+    if "bdd" in names:
+        metrics |= bdd_remarks(truth, results, wanted)
+        notes += crowd_notes(truth, metrics)
+    notes += truth.problems.lines() + results.problems.lines()
+    return Outcome(metrics | ({"notes": notes} if notes else {}), truth, results, scores, notes)
+
+
+def run(truth: GroundTruth, results: Results, protocol: str, kind: str, max_detections: int) -> coco.CocoScores:
+    """One protocol on boxes or masks. BDD100K scores boxes as COCO does."""
+    if kind == "segm":
+        results = results.with_masks()
+    if protocol == "bdd" and kind == "segm":
+        return bdd.evaluate(truth, results)
+    return coco.evaluate(truth, results, kind, max_detections=(1, 10, max_detections))
+
+
+def bdd_remarks(truth: GroundTruth, results: Results, wanted: list[str]) -> dict:
+    """What belongs beside BDD100K figures: the RLE variant, the official crowd rule where it matters, and what was mended."""
+    if "segm" not in wanted:
+        return {}
+    results = results.with_masks()
+    resolved, changed = bdd.without_overlaps(truth, results)
+    remarks: dict = {"segm_rle": coco.evaluate(truth, resolved, "segm").figures(), "overlapping_pictures": changed}
+    if truth.crowd.any():
+        remarks["segm_official_crowds"] = bdd.evaluate(truth, results, official_crowds=True).figures()
+    return remarks | {"mended": list(bdd.MENDED)}
+
+
+def crowd_notes(truth: GroundTruth, metrics: dict) -> list[str]:
+    """A sentence on crowds, whose treatment differs between the official documentation and the official code."""
+    if "segm_official_crowds" not in metrics:
+        return []
+    other = metrics["segm_official_crowds"]["AP"]
+    shown = "undefined" if other is None else f"{other:.2f}"
+    return [f"{int(truth.crowd.sum())} crowd objects are ignored, as BDD100K documents; its code counts them as objects: mask AP {shown}"]
 
 
 def kinds(truth: GroundTruth, results: Results) -> list[str]:
     """``bbox`` and ``segm``, as far as both sides have them."""
-    masks = truth.has_masks and results.masks is not None
-    return (["bbox"] if results.boxes is not None else []) + (["segm"] if masks else [])
+    masks = truth.has_masks or not len(truth)
+    return (["bbox"] if results.boxes is not None else []) + (["segm"] if masks and results.masks is not None else [])
 
 
 def undefined_classes(truth: GroundTruth) -> list[str]:
@@ -56,3 +115,16 @@ def undefined_classes(truth: GroundTruth) -> list[str]:
     present = set(truth.category[~(truth.crowd | truth.ignored)].tolist())
     absent = [name for k, name in enumerate(truth.class_names) if k not in present]
     return [f"no ground truth for {', '.join(absent)}: AP undefined (null) and left out of the mean"] if absent else []
+
+
+def limit_notes(results: Results, max_detections: int) -> list[str]:
+    """A sentence where the detection limit cuts predictions off, or is not the usual one."""
+    notes = [] if max_detections == 100 else [f"AP is taken at {max_detections} detections a picture and class; published figures use 100"]
+    if len(results):
+        keys = results.image * (int(results.category.max()) + 1) + results.category
+        beyond = int((np.unique(keys, return_counts=True)[1] > max_detections).sum())
+        if beyond:
+            rest = f"more than {max_detections} detections of one class; those of lowest score are cut off"
+            notes.append(f"in {beyond} cases a picture has {rest}")
+    return notes
+

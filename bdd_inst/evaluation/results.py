@@ -18,7 +18,7 @@ class Results:
         category: D int64, position of the class.
         scores: D float64.
         boxes: D,4 float64 ``x, y, w, h``, or None where only masks are known.
-        masks: D compressed RLE dicts (``counts`` str), or None where only boxes are known.
+        masks: D compressed RLE dicts (``counts`` str), or None where only boxes are known; single entries may be None.
     """
 
     image: np.ndarray
@@ -31,6 +31,12 @@ class Results:
 
     def __len__(self) -> int:
         return len(self.image)
+
+    def with_masks(self) -> Results:
+        """Only the detections that have a mask."""
+        if all(mask is not None for mask in self.masks):
+            return self
+        return self.take(np.array([mask is not None for mask in self.masks], bool))
 
     def take(self, keep: np.ndarray) -> Results:
         """Only the detections of ``keep`` (D bool or positions)."""

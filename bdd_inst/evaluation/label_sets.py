@@ -1,0 +1,236 @@
+"""Any label format as ground truth or as predictions: Scalabel JSON, bitmask folders and what else the readers know."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+
+import numpy as np
+
+from bdd_inst import classes
+from bdd_inst.errors import DataError, ProblemLog
+from bdd_inst.evaluation.ground_truth import GroundTruth, GroundTruthBuilder
+from bdd_inst.evaluation.results import Results, ResultsBuilder
+from bdd_inst.formats.records import Instance, LabelSet, Picture
+from bdd_inst.geometry import rasterize
+from bdd_inst.geometry import rle as rle_tools
+
+BDD_KINDS = ("scalabel", "bdd-v1", "bitmask")
+BDD_SIZE = (720, 1280)  # of every BDD100K picture, for files that do not say
+
+
+def truth_from_labels(labels: LabelSet) -> GroundTruth:
+    """A label set as ground truth; polygons are drawn by its own rule (``official`` for BDD100K).
+
+    Raises:
+        DataError: where there is no picture, or a picture's size is needed and nowhere said.
+    """
+    labels.load()
+    names = class_names(labels)
+    ids = labels.category_ids if labels.categories and labels.category_ids else range(1, len(names) + 1)
+    builder = GroundTruthBuilder(names, list(ids), labels.source)
+    builder.problems.merge(labels.problems)
+    position = {name: k for k, name in enumerate(names)}
+    for number, picture in enumerate(labels.pictures, 1):
+        height, width = size_of(picture, labels)
+        identity = number if picture.image_id is None else picture.image_id
+        builder.picture(identity, full_name(picture), height, width, picture.attributes)
+        if not picture.labelled:
+            where = f"{labels.source}: {picture.name}"
+            builder.problems.add("unlabelled-picture", where, "no labels; every prediction there counts as false")
+        for instance in picture.instances:
+            add_instance(builder, instance, picture, position, labels.rule)
+    if not builder.image_ids:
+        raise DataError(f"{labels.source}: no picture in it; there is nothing to score against")
+    built = builder.build()
+    built.rule = labels.rule
+    return built
+
+
+def add_instance(builder: GroundTruthBuilder, instance: Instance, picture: Picture, position: dict[str, int], rule: str) -> None:
+    """One labelled object; those of classes that are not scored are counted."""
+    name, ignored = meaning(instance.category, position)
+    where = f"{builder.source}: {picture.name}"
+    if name is None:
+        builder.problems.add("class-not-scored", where, f"{instance.category!r} is not among the classes")
+        return
+    mask = mask_of(instance, *builder.sizes[-1], rule)
+    box = instance.box if instance.box is not None else mask_box(mask)
+    if box is None:
+        builder.problems.add("object-without-shape", where, f"a {instance.category} with neither box nor mask")
+        return
+    flags = {name: getattr(instance, name) for name in ("occluded", "truncated", "ignored", "crowd")}
+    flags["ignored"] = flags["ignored"] or ignored
+    builder.add(
+        position[name],
+        box=(box[0], box[1], box[2] - box[0], box[3] - box[1]),
+        mask=mask,
+        area=instance.attributes.get("area") if mask is None else None,
+        crowd=instance.crowd,
+        ignored=flags["ignored"],
+        attributes=instance.attributes | flags,
+    )
+
+
+def class_names(labels: LabelSet) -> list[str]:
+    """The classes that a label set is scored on: its own list, else BDD100K's eight or ten, else every name in it."""
+    present = {instance.category for picture in labels.pictures for instance in picture.instances}
+    if labels.categories and labels.kind not in BDD_KINDS:
+        return list(labels.categories)
+    meant = {classes.BDD100K_ALIASES.get(name, name) for name in present} - set(classes.BDD100K_IGNORED)
+    listed = set(labels.categories or ()) | meant
+    if labels.kind in BDD_KINDS and (not meant or meant & set(classes.BDD100K_DET)):
+        return list(classes.BDD100K_DET if listed & {"traffic light", "traffic sign"} else classes.BDD100K_INS_SEG)
+    return list(labels.categories or sorted(present))
+
+
+def meaning(category: str, position: dict[str, int]) -> tuple[str | None, bool]:
+    """The scored class that a word stands for, and whether it only excuses predictions; (None, False) where it is not scored."""
+    if category in position:
+        return category, False
+    alias = classes.BDD100K_ALIASES.get(category)
+    if alias in position:
+        return alias, False
+    excused = classes.BDD100K_IGNORED.get(category)
+    if excused in position and "rider" in position:
+        return excused, True
+    back = next((word for word, name in classes.BDD100K_ALIASES.items() if name == category and word in position), None)
+    return back, False
+
+
+def size_of(picture: Picture, labels: LabelSet) -> tuple[int, int]:
+    """Height and width: the file's, else the size of its masks, else (BDD100K kinds) 720x1280, else 0, 0."""
+    if picture.height and picture.width:
+        return picture.height, picture.width
+    for instance in picture.instances:
+        if instance.rle is not None:
+            return tuple(instance.rle["size"])
+    if labels.kind in BDD_KINDS:
+        return BDD_SIZE
+    return 0, 0
+
+
+def full_name(picture: Picture) -> str:
+    """The picture's name with its video's folder, where it has one."""
+    return f"{picture.video}/{picture.name}" if picture.video and "/" not in picture.name else picture.name
+
+
+def mask_of(instance: Instance, height: int, width: int, rule: str) -> dict | None:
+    """The object's mask as compressed RLE: its own, or its outline drawn by ``rule``; open lines have none."""
+    if instance.rle is not None:
+        return instance.rle
+    paths = [path for path in instance.paths or () if path.closed]
+    if not paths:
+        return None
+    if not height or not width:
+        raise DataError("outlines need the pictures' sizes; give the folder of pictures with --images")
+    return rasterize.polygons_to_rle(paths, height, width, rule="coco" if rule == "coco" else "official")
+
+
+def mask_box(mask: dict | None) -> tuple[float, float, float, float] | None:
+    """x1, y1, x2, y2 around a mask; None without one."""
+    return None if mask is None else rle_tools.to_bbox(mask)
+
+
+class PictureNames:
+    """Finds pictures of the ground truth by the names that other files use: with or without folder, with or without ending."""
+
+    def __init__(self, names: Sequence[str]):
+        self.tables: list[dict[str, int]] = []
+        for shorten in (str, lambda n: PurePosixPath(n).name, lambda n: PurePosixPath(n).stem):
+            keys = [shorten(name) for name in names]
+            times = Counter(keys)
+            self.tables.append({key: i for i, key in enumerate(keys) if key and times[key] == 1})
+
+    def find(self, name: str) -> int | None:
+        """The picture's position, None where there is none (or more than one)."""
+        for key, table in zip((name, PurePosixPath(name).name, PurePosixPath(name).stem), self.tables, strict=True):
+            if key in table:
+                return table[key]
+        return None
+
+
+def results_from_labels(labels: LabelSet, truth: GroundTruth, scores: dict[str, dict[str, float]] | None = None) -> Results:
+    """A label set with scores as predictions on ``truth``; pictures are matched by name, classes by name.
+
+    Args:
+        scores: for bitmasks: picture name (no folder, no ending) -> instance id -> score.
+
+    Raises:
+        DataError: a picture or class that the ground truth does not have, an object without score, a mask of another size.
+    """
+    labels.load()
+    reader = PredictionReader(labels, truth, scores)
+    names = PictureNames(truth.file_names)
+    builder, seen = ResultsBuilder(), set()
+    for picture in labels.pictures:
+        place = names.find(full_name(picture))
+        if place is None:
+            raise DataError(f"{labels.source}: picture {picture.name} is not in the ground truth {truth.source}")
+        if place in seen:
+            raise DataError(f"{labels.source}: picture {picture.name} comes twice")
+        seen.add(place)
+        columns = [row for row in (reader.row(instance, picture, place) for instance in picture.instances) if row is not None]
+        if columns:
+            classes_, scores_, boxes, masks = zip(*columns, strict=True)
+            builder.add(place, np.array(classes_), np.array(scores_), np.array(boxes, np.float64), list(masks))
+    results = builder.build(labels.source)
+    results.problems = reader.problems
+    note_maskless(results)
+    return results
+
+
+class PredictionReader:
+    """Turns predicted instances into rows of class, score, box and mask."""
+
+    def __init__(self, labels: LabelSet, truth: GroundTruth, scores: dict[str, dict[str, float]] | None):
+        self.labels, self.truth, self.scores = labels, truth, scores
+        self.position = {name: k for k, name in enumerate(truth.class_names)}
+        self.problems = ProblemLog()
+        self.problems.merge(labels.problems)
+        self.unscored = labels.kind == "bitmask" and scores is None
+        if self.unscored:
+            message = "bitmasks carry no scores; every instance counts with score 1 (name a file of scores with --scores)"
+            self.problems.add("no-scores", labels.source, message)
+
+    def row(self, instance: Instance, picture: Picture, place: int) -> tuple | None:
+        """class, score, box (x, y, w, h) and mask of one predicted object; None for one that is left out (and counted)."""
+        where = f"{self.labels.source}: {picture.name}, a {instance.category}" + (f" (id {instance.id})" if instance.id is not None else "")
+        name, _ = meaning(instance.category, self.position)
+        if name is None:
+            raise DataError(f"{where}: this class is not in the ground truth, which has {', '.join(self.truth.class_names)}")
+        score = self.score(instance, picture)
+        if score is None or not np.isfinite(score):
+            raise DataError(f"{where}: it has no score; every prediction needs one")
+        mask = mask_of(instance, *self.truth.sizes[place], self.labels.rule)
+        self.check_size(mask, place, where)
+        box = instance.box if instance.box is not None else mask_box(mask)
+        if box is None:
+            self.problems.add("object-without-shape", where, "neither box nor mask; left out")
+            return None
+        return self.position[name], float(score), (box[0], box[1], box[2] - box[0], box[3] - box[1]), mask
+
+    def score(self, instance: Instance, picture: Picture) -> float | None:
+        """The instance's score: from the file of scores, else its own, else 1 for bitmasks without either."""
+        if self.scores is not None:
+            return self.scores.get(PurePosixPath(picture.name).stem, {}).get(str(instance.id))
+        return 1.0 if self.unscored else instance.score
+
+    def check_size(self, mask: dict | None, place: int, where: str) -> None:
+        """DataError where a mask is not of its picture's size."""
+        size = self.truth.sizes[place]
+        if mask is not None and all(size) and tuple(mask["size"]) != tuple(size):
+            h, w = mask["size"]
+            raise DataError(f"{where}: its mask is for height x width {h}x{w}, but the picture is {size[0]}x{size[1]}")
+
+
+def note_maskless(results: Results) -> None:
+    """Where only some predictions have masks, count the others: they are left out of the mask scores. Where none has, drop the column."""
+    lacking = sum(mask is None for mask in results.masks or ())
+    if results.masks and lacking == len(results.masks):
+        results.masks = None
+    elif lacking:
+        n = next(n for n, mask in enumerate(results.masks) if mask is None)
+        message = "predictions with a box but no mask, though others have one: left out of the mask scores"
+        results.problems.add("prediction-without-mask", f"{results.source}: prediction {n + 1}", message, count=lacking)

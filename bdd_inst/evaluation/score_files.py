@@ -1,0 +1,62 @@
+"""The file of scores that goes with a folder of predicted bitmasks: a Scalabel list whose labels name instance ids."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+import msgspec
+
+from bdd_inst.errors import DataError
+from bdd_inst.evaluation.coco_files import decode
+
+
+class ScoredLabel(msgspec.Struct, gc=False):
+    """One label: the instance id of the bitmask under ``index`` (the official key), else ``id``."""
+
+    score: float
+    index: int | None = None
+    id: int | str | None = None
+
+
+class ScoredFrame(msgspec.Struct, gc=False):
+    """One picture's scores."""
+
+    name: str
+    labels: list[ScoredLabel] | None = None
+
+
+class ScoredFrames(msgspec.Struct, gc=False):
+    """The wrapped form."""
+
+    frames: list[ScoredFrame]
+
+
+def beside(folder: Path) -> Path | None:
+    """The scores that lie with a bitmask folder: the one JSON file inside it, or ``<folder>.json`` next to it."""
+    inside = sorted(folder.glob("*.json")) if folder.is_dir() else []
+    if len(inside) == 1:
+        return inside[0]
+    sibling = folder.with_name(folder.name + ".json")
+    return sibling if sibling.is_file() else None
+
+
+def read_scores(path: str | Path) -> dict[str, dict[str, float]]:
+    """Picture name without folder and ending -> instance id as text -> score.
+
+    Raises:
+        DataError: broken JSON, a label without score or id, an id scored twice.
+    """
+    path = Path(path)
+    content = decode(path, list[ScoredFrame] | ScoredFrames, "a list of frames with labels of index and score")
+    frames = content.frames if isinstance(content, ScoredFrames) else content
+    out: dict[str, dict[str, float]] = {}
+    for frame in frames:
+        table = out.setdefault(PurePosixPath(frame.name).stem, {})
+        for label in frame.labels or ():
+            identity = label.index if label.index is not None else label.id
+            if identity is None:
+                raise DataError(f"{path}: {frame.name}: a score without index; it must say which instance id it belongs to")
+            if str(identity) in table:
+                raise DataError(f"{path}: {frame.name}: instance {identity} has two scores")
+            table[str(identity)] = label.score
+    return out

@@ -1,0 +1,57 @@
+"""Figures as text: the table that tools print, and Markdown, LaTeX and CSV for a paper."""
+
+from __future__ import annotations
+
+HEADLINE = ("AP", "AP50", "AP75", "APs", "APm", "APl")
+NAMES = {"bbox": "boxes", "segm": "masks", "segm_rle": "masks, RLE variant", "segm_official_crowds": "masks, crowds as in the code"}
+PROTOCOL_NAMES = {"coco": "COCO", "bdd": "BDD100K"}
+
+
+def shown(value: float | None, digits: int = 2) -> str:
+    """A figure in percent, or a dash where it is undefined."""
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def blocks(metrics: dict) -> list[tuple[str, str, dict]]:
+    """Protocol, kind and figures of every block of ``metrics.json``, both protocols in turn where there are both."""
+    if metrics["protocol"] == "both":
+        return [(p, kind, metrics[p][kind]) for p in ("coco", "bdd") for kind in ("bbox", "segm") if kind in metrics[p]]
+    return [(metrics["protocol"], kind, metrics[kind]) for kind in ("bbox", "segm") if kind in metrics]
+
+
+def recalls(figures: dict) -> list[str]:
+    """Names of the AR figures in order."""
+    return [name for name in figures if name.startswith("AR")]
+
+
+def class_rows(metrics: dict) -> list[list[str]]:
+    """A row a class: its name and its AP in every block."""
+    parts = blocks(metrics)
+    names = [name for name in (parts[0][2] if parts else {}) if name.startswith("AP-")]
+    return [[name.removeprefix("AP-"), *(shown(figures.get(name)) for _, _, figures in parts)] for name in names]
+
+
+def headers(metrics: dict) -> list[str]:
+    """A column name a block."""
+    return [f"{PROTOCOL_NAMES[p]} {NAMES[kind]}" for p, kind, _ in blocks(metrics)]
+
+
+def summary(metrics: dict) -> str:
+    """The printed table: headline figures and recalls by protocol and kind, then AP by class, then what must be known."""
+    parts = blocks(metrics)
+    lines = []
+    for names in (list(HEADLINE), recalls(parts[0][2]) if parts else []):
+        pairs = zip(headers(metrics), parts, strict=True)
+        rows = [[head, *(shown(figures.get(name)) for name in names)] for head, (_, _, figures) in pairs]
+        lines += [*grid(["protocol", *names], rows), ""]
+    lines += grid(["class (AP)", *headers(metrics)], class_rows(metrics))
+    lines += [f"note: {note}" for note in metrics.get("notes", ())]
+    return "\n".join(lines)
+
+
+def grid(header: list[str], rows: list[list[str]]) -> list[str]:
+    """Lines of a plain table: the first column left, the others right."""
+    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+    cells = [[row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))] for row in [header, *rows]]
+    lines = ["  ".join(row) for row in cells]
+    return [lines[0], "-" * len(lines[0]), *lines[1:]]

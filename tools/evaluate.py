@@ -1,0 +1,74 @@
+"""Score predictions: a results file against labels, or a model on a config's test sets.
+
+Examples:
+    python tools/evaluate.py --ground-truth instances_val.json --predictions results.json --output output/eval
+    python tools/evaluate.py --ground-truth labels/ins_seg/bitmasks/val --predictions predictions/ --protocol both
+    python tools/evaluate.py --config bdd_maskrcnn.yaml --output output/eval MODEL.WEIGHTS output/model_final.pth
+
+Writes metrics.json, pr_curves.csv and pr_curves.png to --output.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from bdd_inst.errors import DataError
+from bdd_inst.evaluation import files, tables
+from bdd_inst.evaluation.protocols import PROTOCOLS
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--ground-truth", metavar="GT", help="COCO JSON, Scalabel JSON (BDD100K) or a bitmask folder")
+    parser.add_argument("--predictions", metavar="RESULTS", help="COCO results JSON, Scalabel JSON with scores or a bitmask folder")
+    parser.add_argument("--scores", metavar="JSON", help="scores of predicted bitmasks (default: the JSON in that folder or beside it)")
+    parser.add_argument("--images", metavar="DIR", help="folder of pictures, where labels do not say their sizes")
+    parser.add_argument("--config", "--config-file", metavar="YAML", help="run this config's model on its DATASETS.TEST instead")
+    parser.add_argument("--protocol", choices=PROTOCOLS, help="default: coco (with --config: TEST.PROTOCOL)")
+    parser.add_argument("--max-detections", type=int, default=100, metavar="N", help="detections a picture and class that count")
+    parser.add_argument("--output", metavar="DIR", help="where the figures go (default: evaluation, or the config's OUTPUT_DIR)")
+    parser.add_argument("overrides", nargs="*", metavar="KEY VALUE", help="config keys to override, with --config")
+    options = parser.parse_args(arguments)
+    if bool(options.config) == bool(options.ground_truth or options.predictions):
+        parser.error("give either --ground-truth and --predictions, or --config")
+    if not options.config and not (options.ground_truth and options.predictions):
+        parser.error("--ground-truth and --predictions go together")
+    if options.overrides and not options.config:
+        parser.error(f"unexpected {' '.join(options.overrides)}; KEY VALUE pairs go with --config")
+    if options.max_detections < 1:
+        parser.error("--max-detections must be 1 or more")
+    return options
+
+
+def evaluate_files(options: argparse.Namespace) -> None:
+    """Files against files."""
+    outcome = files.outcome_of_files(
+        options.ground_truth,
+        options.predictions,
+        options.protocol or "coco",
+        options.images,
+        scores=options.scores,
+        max_detections=options.max_detections,
+    )
+    folder = Path(options.output or "evaluation")
+    outcome.write(folder)
+    print(tables.summary(outcome.metrics))
+    print(f"\nfigures and curves: {folder}")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parse(arguments)
+    try:
+        evaluate_files(options)
+    except DataError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
