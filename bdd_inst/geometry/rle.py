@@ -82,6 +82,12 @@ def _changes(flat: np.ndarray) -> np.ndarray:
     return np.concatenate(([0], edges)) if flat[0] else edges
 
 
+def empty(height: int, width: int) -> dict:
+    """The RLE of a mask without a pixel."""
+    total = height * width
+    return {"size": [int(height), int(width)], "counts": pack_counts(np.array([total]), np.array([1]))[0]}
+
+
 def decode(rle: dict) -> np.ndarray:
     """RLE -> H,W bool (column-major in memory). Raises DataError where the counts and the size disagree."""
     height, width = _size(rle)
@@ -181,7 +187,7 @@ def from_polygons_coco(polygons: Sequence[Sequence[float] | np.ndarray], height:
             raise DataError("a polygon reaches too far outside its picture to be drawn")
         flat.append(points.reshape(-1).tolist())
     if not flat:
-        return {"size": [int(height), int(width)], "counts": pack_counts(np.array([height * width]), np.array([1]))[0]}
+        return empty(height, width)
     merged = coco_mask.merge(coco_mask.frPyObjects(flat, height, width))
     return {"size": [int(height), int(width)], "counts": merged["counts"].decode("ascii")}
 
