@@ -1,0 +1,124 @@
+"""Draws the transforms of one sample: rotation, crop, resize, flip, large-scale jitter, colour. Every draw comes from the given generator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from fvcore.common.config import CfgNode
+
+from bdd_inst.data.transforms import Chain, Crop, Flip, Resize, Rotate, Transform
+from bdd_inst.errors import ConfigError
+
+PADDING = 128  # grey around a picture smaller than the jitter's canvas, as in Detectron2's FixedSizeCrop
+
+
+@dataclass(slots=True)
+class Objects:
+    """What a crop may want to know of the picture: boxes N,4 (x1, y1, x2, y2) and classes N."""
+
+    boxes: np.ndarray
+    classes: np.ndarray
+
+
+def shortest_edge(size: tuple[int, int], edge: float, longest: float) -> tuple[int, int]:
+    """Height and width with the shorter side ``edge``, unless the longer would pass ``longest``; halves are rounded up."""
+    height, width = size
+    scale = edge * 1.0 / min(height, width)
+    new_h, new_w = (edge * 1.0, scale * width) if height < width else (scale * height, edge * 1.0)
+    if max(new_h, new_w) > longest:
+        scale = longest * 1.0 / max(new_h, new_w)
+        new_h, new_w = new_h * scale, new_w * scale
+    return int(new_h + 0.5), int(new_w + 0.5)
+
+
+def test_chain(cfg: CfgNode, size: tuple[int, int]) -> Chain:
+    """The resize of evaluation."""
+    return Chain(size, resized(size, cfg.INPUT.MIN_SIZE_TEST, cfg.INPUT.MAX_SIZE_TEST))
+
+
+def train_chain(cfg: CfgNode, size: tuple[int, int], objects: Objects, rng: np.random.Generator) -> Chain:
+    """The transforms of one training sample, in the order rotate, crop, resize (or jitter), flip."""
+    spec, steps = cfg.INPUT, []
+    if spec.ROTATION.ENABLED and rng.random() < spec.ROTATION.PROB:
+        angle = float(rng.uniform(*spec.ROTATION.ANGLE))
+        if angle % 360:
+            steps.append(Rotate(size, angle))
+    if spec.CROP.ENABLED:
+        here = Chain(size, steps)
+        steps.append(random_crop(spec.CROP, here.out, Objects(here.boxes(objects.boxes), objects.classes), rng))
+    size_now = steps[-1].out if steps else tuple(size)
+    if spec.LARGE_SCALE_JITTER.ENABLED:
+        steps += large_scale_jitter(size_now, spec.LARGE_SCALE_JITTER, rng)
+    else:
+        steps += resized(size_now, draw_edge(spec.MIN_SIZE_TRAIN, spec.MIN_SIZE_TRAIN_SAMPLING, rng), spec.MAX_SIZE_TRAIN)
+    if spec.RANDOM_FLIP != "none" and rng.random() < 0.5:
+        steps.append(Flip(steps[-1].out if steps else tuple(size), spec.RANDOM_FLIP == "vertical"))
+    return Chain(size, steps)
+
+
+def resized(size: tuple[int, int], edge: float, longest: float) -> list[Transform]:
+    """The resize to a shortest edge; none where ``edge`` is 0 or nothing changes."""
+    if not edge:
+        return []
+    out = shortest_edge(size, edge, longest)
+    return [] if out == tuple(size) else [Resize(tuple(size), out)]
+
+
+def draw_edge(sizes: int | list[int] | tuple[int, ...], style: str, rng: np.random.Generator) -> int:
+    """A shortest edge: one of the listed, or a whole number between the two given (both included).
+
+    Raises:
+        ConfigError: MIN_SIZE_TRAIN_SAMPLING is neither, or ``range`` does not come with two sizes.
+    """
+    sizes = [sizes] if isinstance(sizes, int) else list(sizes)
+    if style == "choice" and sizes:
+        return int(sizes[rng.integers(len(sizes))])
+    if style == "range" and len(sizes) == 2:
+        return int(rng.integers(sizes[0], sizes[1] + 1))
+    raise ConfigError(f"INPUT.MIN_SIZE_TRAIN {sizes} does not go with MIN_SIZE_TRAIN_SAMPLING {style!r}: choice takes a list, range two sizes")
+
+
+def random_crop(spec: CfgNode, size: tuple[int, int], objects: Objects, rng: np.random.Generator) -> Crop:
+    """A window of random place; with probability INSTANCE_PROB it holds the middle of an object, of a class drawn evenly among those there."""
+    out = crop_size(spec, size, rng)
+    low, high = np.zeros(2, int), np.subtract(size, out)
+    if len(objects.boxes) and rng.random() < spec.INSTANCE_PROB:
+        label = rng.choice(np.unique(objects.classes))
+        x1, y1, x2, y2 = objects.boxes[rng.choice(np.flatnonzero(objects.classes == label))]
+        middle = np.array([(y1 + y2) / 2, (x1 + x2) / 2])
+        low = np.clip(np.floor(middle).astype(int) - out + 1, low, high)
+        high = np.clip(np.floor(middle).astype(int), low, high)
+    y, x = (int(rng.integers(a, b + 1)) for a, b in zip(low, high))
+    return Crop(tuple(size), x, y, out)
+
+
+def crop_size(spec: CfgNode, size: tuple[int, int], rng: np.random.Generator) -> tuple[int, int]:
+    """Height and width of the crop by INPUT.CROP.TYPE, as Detectron2 defines the four.
+
+    Raises:
+        ConfigError: an unknown TYPE.
+    """
+    height, width = size
+    if spec.TYPE in ("relative", "relative_range"):
+        share = np.asarray(spec.SIZE, np.float32)
+        if spec.TYPE == "relative_range":
+            share = share + rng.random(2) * (1 - share)
+        return int(height * share[0] + 0.5), int(width * share[1] + 0.5)
+    if spec.TYPE == "absolute":
+        return min(int(spec.SIZE[0]), height), min(int(spec.SIZE[1]), width)
+    if spec.TYPE == "absolute_range":
+        return tuple(int(rng.integers(min(side, int(spec.SIZE[0])), min(side, int(spec.SIZE[1])) + 1)) for side in size)
+    raise ConfigError(f"INPUT.CROP.TYPE {spec.TYPE!r} is unknown; use relative, relative_range, absolute or absolute_range")
+
+
+def large_scale_jitter(size: tuple[int, int], spec: CfgNode, rng: np.random.Generator) -> list[Transform]:
+    """Scale to fit SIZE times a factor of SCALE, then cut or pad to SIZE (Ghiasi et al., arXiv 2012.07177)."""
+    target = np.array(spec.SIZE, int)
+    scale = rng.uniform(*spec.SCALE)
+    ratio = np.min(target * scale / size)
+    out = tuple(int(v) for v in np.maximum(np.round(np.multiply(size, ratio)), 1))
+    spare = np.maximum(np.subtract(out, target), 0)
+    y, x = (int(v) for v in np.round(spare * rng.random()))
+    steps: list[Transform] = [] if out == tuple(size) else [Resize(tuple(size), out)]
+    return [*steps, Crop(out, x, y, tuple(int(v) for v in target), PADDING)]

@@ -1,0 +1,190 @@
+"""Batches for training and evaluation: the same ones for any number of workers and processes, from any iteration on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from fvcore.common.config import CfgNode
+from torch.utils.data import DataLoader, Dataset
+
+from bdd_inst.catalog import DatasetCatalog, MetadataCatalog
+from bdd_inst.data.ground_truth import usable
+from bdd_inst.data.mapper import DatasetMapper, Mapper
+from bdd_inst.data.samplers import batches, build_sampler, inference_shard
+from bdd_inst.errors import ConfigError, DataError, ProblemLog
+
+log = logging.getLogger(__name__)
+
+
+class TrainDataset(Dataset):
+    """Sample ``(place, index)``: dict ``index``, mapped with the randomness of ``place`` in the stream."""
+
+    def __init__(self, dicts: Sequence[dict], mapper: Mapper, seed: int):
+        self.dicts, self.mapper, self.seed = dicts, mapper, seed
+
+    def __getitem__(self, key: tuple[int, int]) -> dict:
+        place, index = key
+        return self.mapper(self.dicts[index], np.random.default_rng([self.seed, place]))
+
+    def __len__(self) -> int:
+        return len(self.dicts)
+
+
+class TestDataset(Dataset):
+    """Sample ``index``: dict ``index``, mapped for evaluation."""
+
+    __test__ = False  # not a test case, whatever its name looks like to pytest
+
+    def __init__(self, dicts: Sequence[dict], mapper: Mapper):
+        self.dicts, self.mapper = dicts, mapper
+
+    def __getitem__(self, index: int) -> dict:
+        return self.mapper(self.dicts[index], None)
+
+    def __len__(self) -> int:
+        return len(self.dicts)
+
+
+class RankBatches:
+    """The endless batches of one process: its even share of every global batch."""
+
+    def __init__(self, sampler, size: int, wide: np.ndarray | None, rank: int, world_size: int, start: int):
+        self.sampler, self.size, self.wide, self.rank, self.world_size, self.start = sampler, size, wide, rank, world_size, start
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        share = self.size // self.world_size
+        for batch in batches(self.sampler, self.size, self.wide, self.start):
+            yield batch[self.rank * share : (self.rank + 1) * share]
+
+
+def build_train_loader(
+    cfg: CfgNode, dataset_dicts: Sequence[dict], *, rank: int = 0, world_size: int = 1, start_iteration: int = 0, mapper: Mapper | None = None
+) -> DataLoader:
+    """An endless loader of ``list[dict]``: this process's share of batches of SOLVER.IMS_PER_BATCH.
+
+    Which samples make batch ``i``, and every random choice in them, follow from SEED and ``i`` alone.
+
+    Raises:
+        ConfigError: a batch that the processes cannot share evenly, or processes without a common seed.
+    """
+    total = cfg.SOLVER.IMS_PER_BATCH
+    if total < 1 or total % world_size:
+        raise ConfigError(f"SOLVER.IMS_PER_BATCH {total} does not divide into {world_size} processes; choose a multiple")
+    seed = common_seed(cfg.SEED, world_size)
+    sampler = build_sampler(cfg, [{a["category_id"] for a in d.get("annotations", ())} for d in dataset_dicts], seed)
+    wide = np.array([d["width"] > d["height"] for d in dataset_dicts]) if cfg.DATALOADER.ASPECT_RATIO_GROUPING else None
+    dataset = TrainDataset(dataset_dicts, mapper or DatasetMapper(cfg, True), seed)
+    plan = RankBatches(sampler, total, wide, rank, world_size, start_iteration)
+    return make_loader(cfg, dataset, plan)
+
+
+def build_test_loader(cfg: CfgNode, dataset_dicts: Sequence[dict], *, rank: int = 0, world_size: int = 1, mapper: Mapper | None = None) -> DataLoader:
+    """A loader of ``list[dict]`` over this process's contiguous share of the pictures, in order, TEST.IMS_PER_BATCH at a time."""
+    shard = list(inference_shard(len(dataset_dicts), rank, world_size))
+    size = max(1, cfg.TEST.IMS_PER_BATCH)
+    plan = [shard[i : i + size] for i in range(0, len(shard), size)]
+    return make_loader(cfg, TestDataset(dataset_dicts, mapper or DatasetMapper(cfg, False)), plan)
+
+
+def make_loader(cfg: CfgNode, dataset: Dataset, plan) -> DataLoader:
+    """A DataLoader over planned batches; workers compute on one thread each, since there is one for every core."""
+    workers = cfg.DATALOADER.NUM_WORKERS
+    pinned = torch.cuda.is_available() and cfg.MODEL.DEVICE != "cpu"
+    return DataLoader(
+        dataset,
+        batch_sampler=plan,
+        num_workers=workers,
+        collate_fn=as_list,
+        worker_init_fn=one_thread if workers else None,
+        pin_memory=pinned,
+        prefetch_factor=2 if workers else None,
+    )
+
+
+def as_list(samples: list[dict]) -> list[dict]:
+    """A batch is the list of its samples: pictures differ in size."""
+    return samples
+
+
+def one_thread(worker: int) -> None:
+    """Keep torch and OpenCV in a worker from starting threads of their own."""
+    import cv2
+
+    torch.set_num_threads(1)
+    cv2.setNumThreads(0)
+
+
+def common_seed(seed: int, world_size: int) -> int:
+    """SEED itself; where it is negative a random one, the same for all processes.
+
+    Raises:
+        ConfigError: several processes, no seed, and no process group to agree by.
+    """
+    if seed >= 0:
+        return seed
+    drawn = [int(np.random.SeedSequence().generate_state(1)[0])]
+    if world_size > 1:
+        if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+            raise ConfigError("several processes need one seed: set SEED to a number >= 0")
+        torch.distributed.broadcast_object_list(drawn, src=0)
+    return drawn[0]
+
+
+def load_datasets(cfg: CfgNode, names: Sequence[str], is_train: bool) -> tuple[Sequence[dict], dict, ProblemLog]:
+    """The dicts of all named data sets, their metadata, and what was skipped and why.
+
+    In training, pictures without a usable object are left out (DATALOADER.FILTER_EMPTY_ANNOTATIONS) and counted.
+
+    Raises:
+        ConfigError: no names, names of sets with different classes, or a model with another number of classes.
+        DataError: a data set that is not there, or nothing left to train or evaluate on.
+    """
+    if not names:
+        raise ConfigError(f"DATASETS.{'TRAIN' if is_train else 'TEST'} is empty; name a data set, e.g. synthetic_bdd_train")
+    problems = ProblemLog()
+    dicts: list[dict] = []
+    for name in names:
+        dicts += DatasetCatalog.get(name, raster=cfg.DATASETS.RASTER, instances=cfg.DATASETS.INSTANCES, source=cfg.DATASETS.SOURCE)
+        found = MetadataCatalog.get(name).get("problems")
+        if found is not None:
+            problems.merge(found)
+    metadata = common_metadata(names)
+    check_classes(cfg, metadata, names)
+    if is_train and cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS:
+        dicts = without_empty(dicts, problems)
+    if not dicts:
+        reasons = "; ".join(problems.lines()) or "the label files list no pictures"
+        raise DataError(f"{', '.join(names)}: nothing left to {'train' if is_train else 'evaluate'} on: {reasons}")
+    log.info("%s: %d pictures", ", ".join(names), len(dicts))
+    return dicts, metadata, problems
+
+
+def common_metadata(names: Sequence[str]) -> dict:
+    """The metadata of the first data set; the others must have the same classes."""
+    first = MetadataCatalog.get(names[0]).as_dict()
+    for name in names[1:]:
+        other = MetadataCatalog.get(name).as_dict()
+        if list(other["thing_classes"]) != list(first["thing_classes"]):
+            raise ConfigError(f"{names[0]} and {name} have different classes ({first['thing_classes']}; {other['thing_classes']}) and cannot be joined")
+    return first
+
+
+def check_classes(cfg: CfgNode, metadata: dict, names: Sequence[str]) -> None:
+    """Raise ConfigError where the model has another number of classes than the data."""
+    there, wanted = len(metadata["thing_classes"]), cfg.MODEL.ROI_HEADS.NUM_CLASSES
+    if there != wanted:
+        raise ConfigError(f"MODEL.ROI_HEADS.NUM_CLASSES is {wanted}, but {', '.join(names)} has {there} classes: set it to {there}")
+
+
+def without_empty(dicts: list[dict], problems: ProblemLog) -> list[dict]:
+    """Pictures with at least one object that is no crowd; the others are counted."""
+    kept = []
+    for d in dicts:
+        if usable(d.get("annotations", ())):
+            kept.append(d)
+        else:
+            problems.add("no-usable-object", d["file_name"], "no object to train on (none labelled, or only crowds); left out of training")
+    return kept

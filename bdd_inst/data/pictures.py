@@ -1,0 +1,54 @@
+"""Reads a picture as Detectron2 does: PIL's decoder, EXIF orientation applied, three channels; bad files named in one line."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+import numpy as np
+import torch
+from PIL import Image
+
+from bdd_inst.datasets.image_files import EXIF_ORIENTATION, readable
+from bdd_inst.errors import ConfigError
+
+# EXIF 2.32, table 6 (orientation): what turns the stored picture upright.
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def read_picture(path: str | os.PathLike) -> Image.Image:
+    """The picture, upright, in mode RGB.
+
+    Raises:
+        DataError: missing, truncated, or no picture.
+    """
+    with readable(path), Image.open(path) as image:
+        with contextlib.suppress(Exception):  # a damaged EXIF block says nothing about the pixels
+            turn = UPRIGHT.get(image.getexif().get(EXIF_ORIENTATION))
+            if turn is not None:
+                return image.transpose(turn).convert("RGB")
+        image.load()
+        return image.convert("RGB")
+
+
+def to_tensor(image: Image.Image | np.ndarray, channels: str) -> torch.Tensor:
+    """An RGB picture as a contiguous uint8 tensor C,H,W in the order ``channels`` (``BGR`` or ``RGB``).
+
+    Raises:
+        ConfigError: another INPUT.FORMAT.
+    """
+    if channels not in ("BGR", "RGB"):
+        raise ConfigError(f"INPUT.FORMAT {channels} is not supported; use BGR or RGB")
+    array = np.asarray(image)
+    out = np.empty((3, *array.shape[:2]), np.uint8)
+    for i in range(3):
+        out[2 - i if channels == "BGR" else i] = array[..., i]
+    return torch.from_numpy(out)

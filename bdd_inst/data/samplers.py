@@ -1,0 +1,134 @@
+"""Which picture comes at which place of the endless training stream: shuffled, repeated for rare classes, or a subset.
+
+Every stream is a function of its seed alone, so all processes see the same one, and a run may start anywhere in it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from fvcore.common.config import CfgNode
+
+from bdd_inst.errors import ConfigError
+
+
+class TrainingSampler:
+    """Every picture once an epoch, in an order that changes with the epoch."""
+
+    def __init__(self, size: int, seed: int, shuffle: bool = True):
+        if size <= 0:
+            raise ValueError("a sampler needs at least one picture")
+        self.size, self.seed, self.shuffle = size, seed, shuffle
+
+    def epoch(self, number: int) -> np.ndarray:
+        """Indices (int64) of epoch ``number`` in order."""
+        return self.generator(number).permutation(self.size) if self.shuffle else np.arange(self.size)
+
+    def generator(self, number: int) -> np.random.Generator:
+        """The source of randomness of one epoch."""
+        return np.random.default_rng([self.seed, number])
+
+    def stream(self, start: int = 0) -> Iterator[int]:
+        """Indices from place ``start`` of the endless stream on."""
+        number, skip = 0, start
+        while True:
+            indices = self.epoch(number)
+            if skip < len(indices):
+                yield from indices[skip:].tolist()
+            skip = max(0, skip - len(indices))
+            number += 1
+
+
+class RandomSubsetTrainingSampler(TrainingSampler):
+    """A fixed random share of the pictures, every one of them once an epoch."""
+
+    def __init__(self, size: int, ratio: float, seed: int, shuffle: bool = True):
+        if not 0 < ratio <= 1 or int(size * ratio) < 1:
+            raise ConfigError(f"DATALOADER.RANDOM_SUBSET_RATIO {ratio} of {size} pictures leaves none; give a share in (0, 1]")
+        super().__init__(int(size * ratio), seed, shuffle)
+        self.subset = np.random.default_rng([seed, 2**32 - 1]).permutation(size)[: self.size]
+
+    def epoch(self, number: int) -> np.ndarray:
+        return self.subset[super().epoch(number)]
+
+
+class RepeatFactorTrainingSampler(TrainingSampler):
+    """Pictures with rare classes more than once an epoch (Gupta et al., LVIS, arXiv 1908.03195, appendix B.2).
+
+    A factor of 2.3 means twice, and a third time in three epochs of ten, drawn anew each epoch.
+    """
+
+    def __init__(self, factors: Sequence[float] | np.ndarray, seed: int, shuffle: bool = True):
+        super().__init__(len(factors), seed, shuffle)
+        self.factors = np.asarray(factors, np.float32)
+
+    def epoch(self, number: int) -> np.ndarray:
+        rng = self.generator(number)
+        whole = np.floor(self.factors)
+        times = whole + (rng.random(self.size) < self.factors - whole)
+        indices = np.repeat(np.arange(self.size), times.astype(int))
+        return rng.permutation(indices) if self.shuffle else indices
+
+
+def repeat_factors(categories: Sequence[set[int]], threshold: float, sqrt: bool = True) -> np.ndarray:
+    """The factor of each picture, float32: that of its rarest class, ``max(1, sqrt(threshold / share of pictures with the class))``.
+
+    Args:
+        categories: the classes in each picture.
+        threshold: the share of pictures below which a class is repeated.
+        sqrt: False takes the plain ratio.
+    """
+    pictures = Counter(category for present in categories for category in present)
+    factor = {}
+    for category, count in pictures.items():
+        ratio = threshold / (count / len(categories))
+        factor[category] = max(1.0, ratio**0.5 if sqrt else ratio)
+    return np.array([max((factor[c] for c in present), default=1.0) for present in categories], np.float32)
+
+
+def build_sampler(cfg: CfgNode, categories: Sequence[set[int]], seed: int) -> TrainingSampler:
+    """The sampler that DATALOADER.SAMPLER_TRAIN names, for pictures with these classes.
+
+    Raises:
+        ConfigError: an unknown sampler, or a repeat factor without a threshold.
+    """
+    spec = cfg.DATALOADER
+    if spec.SAMPLER_TRAIN == "TrainingSampler":
+        return TrainingSampler(len(categories), seed)
+    if spec.SAMPLER_TRAIN == "RandomSubsetTrainingSampler":
+        return RandomSubsetTrainingSampler(len(categories), spec.RANDOM_SUBSET_RATIO, seed)
+    if spec.SAMPLER_TRAIN == "RepeatFactorTrainingSampler":
+        if spec.REPEAT_THRESHOLD <= 0:
+            raise ConfigError("RepeatFactorTrainingSampler needs DATALOADER.REPEAT_THRESHOLD > 0, the share of pictures below which a class is rare")
+        return RepeatFactorTrainingSampler(repeat_factors(categories, spec.REPEAT_THRESHOLD, spec.REPEAT_SQRT), seed)
+    known = "TrainingSampler, RepeatFactorTrainingSampler, RandomSubsetTrainingSampler"
+    raise ConfigError(f"DATALOADER.SAMPLER_TRAIN {spec.SAMPLER_TRAIN!r} is unknown; there are {known}")
+
+
+def batches(sampler: TrainingSampler, size: int, wide: np.ndarray | None = None, start: int = 0) -> Iterator[list[tuple[int, int]]]:
+    """Batches of ``(place in the stream, index)`` without end, from batch ``start`` on.
+
+    Args:
+        size: of a batch, over all processes.
+        wide: for each picture whether it is wider than high; batches then hold only one of the two kinds (less padding).
+    """
+    waiting: dict[bool, list[tuple[int, int]]] = {False: [], True: []}
+    place = start * size if wide is None else 0
+    made = start if wide is None else 0
+    for place, index in enumerate(sampler.stream(place), place):  # noqa: B020 (the stream goes on where it began)
+        queue = waiting[False if wide is None else bool(wide[index])]
+        queue.append((place, index))
+        if len(queue) == size:
+            if made >= start:
+                yield list(queue)
+            made += 1
+            queue.clear()
+
+
+def inference_shard(size: int, rank: int, world_size: int) -> range:
+    """The pictures of one process in evaluation: contiguous, every one exactly once over all processes."""
+    base, extra = divmod(size, world_size)
+    begin = rank * base + min(rank, extra)
+    return range(begin, begin + base + (rank < extra))

@@ -1,0 +1,87 @@
+"""BDD100K: instance segmentation (7 000 / 1 000 pictures of the 10K set) and detection (70 000 / 10 000), from any of its label kinds."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from bdd_inst import classes, formats
+from bdd_inst.datasets.dataset import Categories, DatasetRecords
+from bdd_inst.datasets.image_files import ImageFolder
+from bdd_inst.datasets.layout import MissingDataError
+from bdd_inst.datasets.to_dicts import Options, to_dicts
+from bdd_inst.errors import ConfigError, ProblemLog
+
+FOLDER = "bdd100k"
+TASKS = {"ins_seg": (classes.BDD100K_INS_SEG, "images/10k"), "det": (classes.BDD100K_DET, "images/100k")}
+# In the order of preference: polygons are what the annotators drew, the other two were made from them.
+SOURCES = ("polygons", "rles", "bitmasks")
+
+
+def label_paths(root: Path, task: str, split: str) -> dict[str, Path]:
+    """Where each kind of label lies below the folder ``bdd100k``."""
+    if task == "det":
+        return {"polygons": root / "labels" / "det_20" / f"det_{split}.json"}
+    folder = root / "labels" / "ins_seg"
+    files = {kind: folder / kind / f"ins_seg_{split}.json" for kind in ("polygons", "rles")}
+    return {**files, "bitmasks": folder / "bitmasks" / split}
+
+
+def load_bdd100k(
+    root: str | os.PathLike, task: str = "ins_seg", split: str = "train", *, source: str = "auto", raster: str = "official", folder: str = FOLDER
+) -> DatasetRecords:
+    """Load one split from ``root/bdd100k``.
+
+    Args:
+        root: the folder that $DETECTRON2_DATASETS names.
+        task: ``ins_seg`` (8 classes, masks) or ``det`` (10 classes, boxes).
+        source: ``polygons``, ``rles``, ``bitmasks``, or ``auto``: the first of them that is there.
+        raster: how outlines become masks: ``official`` (BDD100K's rule, run lengths) or ``coco`` (polygons, COCO's fill).
+        folder: another folder of the same tree.
+
+    Crowds and ignored regions both become ``iscrowd`` 1, as in the official COCO conversion; ``attributes`` say which it was.
+
+    Raises:
+        MissingDataError: labels or pictures are not there. DataError: a label file that cannot be read. ConfigError: an unknown task,
+        source or rule.
+    """
+    if task not in TASKS or source not in ("auto", *SOURCES) or raster not in ("official", "coco"):
+        raise ConfigError(f"BDD100K has tasks {', '.join(TASKS)}, sources {', '.join(SOURCES)} and rules official, coco; not {task}, {source}, {raster}")
+    names, pictures = TASKS[task]
+    base = Path(root) / folder
+    kind, labels = find_labels(base, task, split, source)
+    image_root = base / pictures / split
+    if not image_root.is_dir():
+        raise MissingDataError(f"{folder}_{task}_{split}", root, [labels, image_root], folder)
+    problems = ProblemLog()
+    label_set = formats.read(labels)
+    known = frozenset(classes.BDD100K_DET) - frozenset(names)
+    categories = Categories(names, classes.BDD100K_ALIASES, classes.BDD100K_IGNORED, known)
+    options = Options(task == "ins_seg", raster, "rle" if kind == "rles" else "paths")
+    dicts = to_dicts(label_set.pictures, ImageFolder(image_root), categories, options, problems)
+    problems.merge(label_set.problems)
+    metadata = {
+        "thing_classes": list(names),
+        "thing_dataset_id_to_contiguous_id": {i + 1: i for i in range(len(names))},
+        "image_root": str(image_root),
+        "json_file": str(labels),
+        "evaluator_type": "coco",
+        "mask_rule": raster if kind == "polygons" else label_set.rule,
+        "source": kind,
+    }
+    return DatasetRecords(dicts, metadata, problems)
+
+
+def find_labels(base: Path, task: str, split: str, source: str) -> tuple[str, Path]:
+    """The kind and the path of the labels to read.
+
+    Raises:
+        MissingDataError: none of them is there.
+    """
+    paths = label_paths(base, task, split)
+    wanted = [source] if source != "auto" and task == "ins_seg" else list(paths)
+    for kind in wanted:
+        if paths[kind].exists():
+            return kind, paths[kind]
+    images = base / TASKS[task][1] / split
+    raise MissingDataError(f"{base.name}_{task}_{split}", base.parent, [paths[wanted[0]], images], base.name)

@@ -1,0 +1,47 @@
+"""The data sets that this project knows by name, each with its loader and what is fixed for it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from bdd_inst import classes
+from bdd_inst.datasets.bdd100k import load_bdd100k
+from bdd_inst.datasets.dataset import DatasetRecords
+from bdd_inst.datasets.synthetic import FOLDER as SYNTHETIC
+from bdd_inst.datasets.synthetic import render
+
+
+def load_synthetic(root: str | os.PathLike, split: str, *, raster: str = "official") -> DatasetRecords:
+    """The rendered street set, rendered first where it is not there."""
+    from tqdm import tqdm
+
+    render(root, progress=lambda jobs: tqdm(jobs, desc="rendering street scenes", unit="picture"))
+    return load_bdd100k(root, "ins_seg", split, raster=raster, folder=SYNTHETIC)
+
+
+TABLE: dict[str, tuple[Callable[..., DatasetRecords], dict]] = {
+    **{f"bdd100k_{task}_{split}": (load_bdd100k, {"task": task, "split": split}) for task in ("ins_seg", "det") for split in ("train", "val")},
+    **{f"synthetic_bdd_{split}": (load_synthetic, {"split": split}) for split in ("train", "val")},
+}
+
+CLASSES: dict[str, tuple[str, ...]] = {
+    **{f"bdd100k_ins_seg_{split}": classes.BDD100K_INS_SEG for split in ("train", "val")},
+    **{f"bdd100k_det_{split}": classes.BDD100K_DET for split in ("train", "val")},
+    **{f"synthetic_bdd_{split}": classes.BDD100K_INS_SEG for split in ("train", "val")},
+}
+
+
+class AtRoot:
+    """A loader bound to a root, or to whatever ``find_root`` says at the time of loading; its signature is the loader's without ``root``."""
+
+    def __init__(self, loader: Callable[..., DatasetRecords], root: str | os.PathLike | None, find_root: Callable[[], Path]):
+        import inspect
+
+        self.loader, self.root, self.find_root = loader, root, find_root
+        parameters = list(inspect.signature(loader).parameters.values())[1:]
+        self.__signature__ = inspect.Signature(parameters)
+
+    def __call__(self, **options: object) -> DatasetRecords:
+        return self.loader(self.find_root() if self.root is None else self.root, **options)
