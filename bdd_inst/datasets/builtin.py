@@ -8,7 +8,9 @@ from pathlib import Path
 
 from bdd_inst import classes
 from bdd_inst.datasets.bdd100k import load_bdd100k
+from bdd_inst.datasets.coco_person import load_coco_2017
 from bdd_inst.datasets.dataset import DatasetRecords
+from bdd_inst.datasets.fashion import SPLITS, TARGETS, load_fashion
 from bdd_inst.datasets.synthetic import FOLDER as SYNTHETIC
 from bdd_inst.datasets.synthetic import render
 
@@ -17,18 +19,22 @@ def load_synthetic(root: str | os.PathLike, split: str, *, raster: str = "offici
     """The rendered street set, rendered first where it is not there."""
     from tqdm import tqdm
 
-    render(root, progress=lambda jobs: tqdm(jobs, desc="rendering street scenes", unit="picture"))
+    render(root, progress=lambda jobs: tqdm(jobs, desc="rendering street scenes", unit="picture", disable=None))
     return load_bdd100k(root, "ins_seg", split, raster=raster, folder=SYNTHETIC)
 
 
 TABLE: dict[str, tuple[Callable[..., DatasetRecords], dict]] = {
     **{f"bdd100k_{task}_{split}": (load_bdd100k, {"task": task, "split": split}) for task in ("ins_seg", "det") for split in ("train", "val")},
+    **{f"fashion_{target}_{split}": (load_fashion, {"target": target, "split": split}) for target in TARGETS for split in SPLITS},
+    **{f"coco_2017_person_{split}": (load_coco_2017, {"split": split, "categories": ("person",)}) for split in ("train", "val")},
     **{f"synthetic_bdd_{split}": (load_synthetic, {"split": split}) for split in ("train", "val")},
 }
 
 CLASSES: dict[str, tuple[str, ...]] = {
     **{f"bdd100k_ins_seg_{split}": classes.BDD100K_INS_SEG for split in ("train", "val")},
     **{f"bdd100k_det_{split}": classes.BDD100K_DET for split in ("train", "val")},
+    **{f"fashion_{target}_{split}": names for target, names in TARGETS.items() for split in SPLITS},
+    **{f"coco_2017_person_{split}": classes.COCO_PERSON for split in ("train", "val")},
     **{f"synthetic_bdd_{split}": classes.BDD100K_INS_SEG for split in ("train", "val")},
 }
 

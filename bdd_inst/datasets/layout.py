@@ -23,8 +23,8 @@ FASHION = """\
     images/0001.jpg ... 0600.jpg
     labels/0001_person.png ... 0600_person.png          0 background, 1 person
     labels/0001_clothes.png ... 0600_clothes.png        0 background, 1 skin ... 6 dress
-  Pictures and masks of the fashion assignment of CSC420 (University of Toronto), made from the Fashionista
-  data set; pictures are split 0001-0300 train, 0301-0360 val, 0361-0600 test."""
+  The folders images and labels of https://github.com/Garykn/CSC420-Image_Processing_Course_Project
+  (600 samples made from Fashionista). Split by number: 0001-0300 train, 0301-0360 val, 0361-0600 test."""
 
 COCO = """\
   {root}/coco/

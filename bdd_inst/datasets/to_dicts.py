@@ -24,11 +24,13 @@ class Options:
 
     ``masks``: a mask is required (an instance without one is skipped); otherwise boxes alone. ``rule``: how outlines become pixels:
     ``official`` gives run lengths, ``coco`` keeps them as polygons. ``prefer``: ``paths`` or ``rle`` where a label carries both.
+    ``box``: ``mask``, the tight box of the mask as in the official conversion, or ``file``, the label's own where it has one.
     """
 
     masks: bool = True
     rule: str = "official"
     prefer: str = "paths"
+    box: str = "mask"
 
 
 def to_dicts(pictures: Iterable[Picture], images: ImageFolder, categories: Categories, options: Options, problems: ProblemLog) -> list[dict]:
@@ -186,6 +188,8 @@ def annotate(job: Job, record: dict, options: Options, problems: ProblemLog) -> 
             segmentation, box = as_rle(instance.rle, job, height, width, problems)
         if segmentation is None:
             return None
+        if options.box == "file" and instance.box is not None:
+            box = instance.box
     if box is None or not (min(box[2], width) - max(box[0], 0) > 0 and min(box[3], height) - max(box[1], 0) > 0):
         problems.add("empty-object", job.where, "its mask or box covers no pixel of the picture")
         return None

@@ -1,0 +1,142 @@
+"""The fashion set: 600 pictures of one dressed person each, with a person mask and a clothing mask; two data sets of instances."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from bdd_inst import classes
+from bdd_inst.datasets.dataset import DatasetRecords
+from bdd_inst.datasets.image_files import ImageFolder, read_size
+from bdd_inst.datasets.layout import MissingDataError
+from bdd_inst.errors import ConfigError, DataError, ProblemLog
+from bdd_inst.formats.png_kinds import pixels
+from bdd_inst.geometry import rle as run_lengths
+from bdd_inst.structures import BoxMode
+
+FOLDER = "fashion"
+TARGETS = {"person": classes.FASHION_PERSON, "clothes": classes.FASHION_CLOTHES}
+# 50, 10 and 40 per cent of the 600 pictures by their numbers, so that every machine has the same split.
+SPLITS = {"train": range(1, 301), "val": range(301, 361), "test": range(361, 601)}
+SMALLEST_PART = 16  # pixels; smaller connected components are specks of the labelling tool
+
+
+def load_fashion(root: str | os.PathLike, target: str = "person", split: str = "train", *, instances: str = "class") -> DatasetRecords:
+    """Load one split from ``root/fashion``.
+
+    Pictures are ``images/NNNN.jpg``, masks ``labels/NNNN_person.png`` (0, 1) and ``labels/NNNN_clothes.png`` (0 to 6), palette or grey:
+    their stored values count, not their colours. Where some of the 600 are missing the rest is loaded and they are counted.
+
+    Args:
+        root: the folder that $DETECTRON2_DATASETS names.
+        target: ``person`` (1 class) or ``clothes`` (6 classes). They were labelled apart and do not agree; neither follows from the other.
+        instances: ``class``, one instance a class present, or ``component``, one a connected component (8 neighbours).
+
+    Raises:
+        MissingDataError: there is not one picture of the split. ConfigError: an unknown target, split or way of making instances.
+    """
+    if target not in TARGETS or split not in SPLITS or instances not in ("class", "component"):
+        raise ConfigError(
+            f"the fashion set has targets {', '.join(TARGETS)}, splits {', '.join(SPLITS)} and instances by class or component; "
+            f"not {target}, {split}, {instances}"
+        )
+    base = Path(root) / FOLDER
+    name = f"fashion_{target}_{split}"
+    if not (base / "images").is_dir() or not (base / "labels").is_dir():
+        raise MissingDataError(name, root, [base / "images", base / "labels"], FOLDER)
+    images, labels, problems = ImageFolder(base / "images"), ImageFolder(base / "labels"), ProblemLog()
+    pictures = numbered(images, r"(\d+)\.\w+")
+    masks = numbered(labels, rf"(\d+)_{target}\.png")
+    dicts = []
+    for number in SPLITS[split]:
+        record = load_picture(number, pictures.get(number), masks.get(number), target, instances, problems)
+        if record is not None:
+            dicts.append(record)
+    if not dicts:
+        raise MissingDataError(name, root, [base / "images" / f"{SPLITS[split][0]:04d}.jpg", base / "labels" / f"{SPLITS[split][0]:04d}_{target}.png"], FOLDER)
+    names = TARGETS[target]
+    metadata = {
+        "thing_classes": list(names),
+        "thing_dataset_id_to_contiguous_id": {i + 1: i for i in range(len(names))},
+        "image_root": str(base / "images"),
+        "label_root": str(base / "labels"),
+        "evaluator_type": "coco",
+        "mask_rule": "pixels",
+    }
+    return DatasetRecords(dicts, metadata, problems)
+
+
+def numbered(folder: ImageFolder, pattern: str) -> dict[int, str]:
+    """The files of a folder whose whole name fits ``pattern``, by their number."""
+    found = {}
+    for name in folder.names():
+        match = re.fullmatch(pattern, name, re.IGNORECASE)
+        if match:
+            found[int(match[1])] = folder.find(name)
+    return found
+
+
+def load_picture(number: int, picture: str | None, mask: str | None, target: str, instances: str, problems: ProblemLog) -> dict | None:
+    """The standard dict of one picture, or None, counted, where it or its mask cannot be used."""
+    where = f"{number:04d}"
+    if picture is None and mask is None:
+        problems.add("missing-sample", where, "neither picture nor mask is there")
+        return None
+    if picture is None or mask is None:
+        code, message = ("missing-image", f"{mask} has no picture") if picture is None else ("image-without-labels", f"{picture} has no {target} mask")
+        problems.add(code, where, message)
+        return None
+    try:
+        width, height = read_size(picture)
+        values = pixels(mask)
+    except DataError as error:
+        problems.add("broken-file", where, str(error))
+        return None
+    if values.ndim != 2:
+        problems.add("wrong-mask-kind", where, f"{mask}: a colour picture where class numbers are expected (a converted palette?)")
+        return None
+    if values.shape != (height, width):
+        problems.add("wrong-size-image", where, f"the picture is {width}x{height}, its mask {values.shape[1]}x{values.shape[0]}")
+        return None
+    record = {"file_name": picture, "height": height, "width": width, "image_id": number, "label_file": mask}
+    record["annotations"] = annotations(values, len(TARGETS[target]), instances, where, problems)
+    return record
+
+
+def annotations(values: np.ndarray, count: int, instances: str, where: str, problems: ProblemLog) -> list[dict]:
+    """One annotation a class present (or a connected component of it) from class numbers H,W; 0 is background."""
+    out = []
+    present = np.unique(values)
+    for value in present[present > count].tolist():
+        problems.add("unknown-category", where, f"value {value} in the mask is none of the classes 1 to {count}; taken as background")
+    for value in present[(present > 0) & (present <= count)].tolist():
+        mask = values == value
+        for part in components(mask, where, problems) if instances == "component" else [mask]:
+            out.append(annotation(part, int(value) - 1))
+    return out
+
+
+def components(mask: np.ndarray, where: str, problems: ProblemLog) -> list[np.ndarray]:
+    """The connected components of a mask, specks counted and left out."""
+    total, ids, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    large = [i for i in range(1, total) if stats[i, cv2.CC_STAT_AREA] >= SMALLEST_PART]
+    if len(large) < total - 1:
+        problems.add("speck", where, f"components under {SMALLEST_PART} pixels, left out", count=total - 1 - len(large))
+    return [ids == i for i in large]
+
+
+def annotation(mask: np.ndarray, category_id: int) -> dict:
+    """The annotation of one mask (H,W bool, not empty)."""
+    rle = run_lengths.encode(mask)
+    return {
+        "bbox": list(run_lengths.to_bbox(rle)),
+        "bbox_mode": BoxMode.XYXY_ABS,
+        "category_id": category_id,
+        "iscrowd": 0,
+        "segmentation": rle,
+        "attributes": {},
+    }
