@@ -72,8 +72,8 @@ def gather(
             raise DataError(f"cannot draw: {number} boxes but {len(values)} {name}")
     if regions is None:
         regions = [None] * number
-    if rows is None:
-        rows = np.array([r.box if r else (np.nan,) * 4 for r in regions], np.float64).reshape(-1, 4)
+    around = np.array([r.box if r else (np.nan,) * 4 for r in regions], np.float64).reshape(-1, 4)
+    rows = around if rows is None else np.where(np.isnan(rows).all(1, keepdims=True), around, rows)
     indices = [0] * number if classes is None else [int(c) for c in array(classes)]
     return Objects(
         rows,

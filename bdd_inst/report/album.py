@@ -1,0 +1,105 @@
+"""Pictures into a folder, drawn and encoded in several threads, each file whole or absent."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+
+import cv2
+import numpy as np
+
+from bdd_inst.data.pictures import read_picture
+from bdd_inst.errors import DataError, ProblemLog
+from bdd_inst.files import atomic_write
+from bdd_inst.inference.pipeline import ordered_map
+from bdd_inst.report.draw import caption, count, draw_objects, enlarge, side_by_side
+from bdd_inst.report.matching import judge
+from bdd_inst.report.paint import Style
+from bdd_inst.report.scenes import Scene, Vocabulary
+
+JPEG_QUALITY = 92
+
+
+def picture_path(folder: str | os.PathLike, name: str) -> Path:
+    """Where the picture called ``name`` (``a/b.tif``) goes below ``folder``: JPEG and PNG keep their names, others become PNG."""
+    parts = [part for part in PurePosixPath(name.replace("\\", "/")).parts if part not in ("/", "..", ".") and not part.endswith(":")]
+    target = Path(folder, *parts) if parts else Path(folder, "picture")
+    return target if target.suffix.lower() in (".jpg", ".jpeg", ".png") else target.with_name(f"{target.name}.png")
+
+
+def save_picture(path: str | os.PathLike, image: np.ndarray) -> Path:
+    """Encode H,W,3 uint8 BGR by the suffix of ``path`` and write it (any characters in the path, on any system)."""
+    path = Path(path)
+    options = [cv2.IMWRITE_PNG_COMPRESSION, 3] if path.suffix.lower() == ".png" else [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+    done, data = cv2.imencode(path.suffix.lower(), image, options)
+    if not done:
+        raise DataError(f"{path}: a picture of {image.shape[1]}x{image.shape[0]} cannot be encoded as {path.suffix}")
+    with atomic_write(path, "wb") as stream:
+        stream.write(data.tobytes())
+    return path
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a page of the album shows. ``show``: ``both`` (side by side where there are both), ``labels``, ``predictions``."""
+
+    show: str = "both"
+    verdicts: bool = False
+    iou: float = 0.5
+    score_threshold: float = 0.5
+    style: Style = field(default_factory=Style)
+
+
+def compose(scene: Scene, vocabulary: Vocabulary, layout: Layout) -> np.ndarray:
+    """The finished picture H,W,3 uint8 BGR of a scene.
+
+    Raises:
+        DataError: the picture cannot be read, or labels or predictions do not fit it.
+    """
+    image = np.ascontiguousarray(np.asarray(read_picture(scene.path))[:, :, ::-1])
+    size = image.shape[:2]
+    labels = scene.labels.objects(size, vocabulary) if scene.labels is not None else None
+    found = scene.predictions.objects(size, vocabulary, layout.score_threshold) if scene.predictions is not None else None
+    if labels is not None and found is not None and layout.show == "both":
+        return side_by_side(image, labels, found, verdicts=layout.verdicts, iou=layout.iou, title=scene.name, style=layout.style)
+    style = layout.style
+    if labels is not None and found is not None and layout.verdicts:
+        labels, found = judge(labels, found, layout.iou)
+        style = replace(style, color_by="verdict")
+    alone, what = (labels, "labelled") if found is None or layout.show == "labels" else (found, "predicted")
+    if alone is None:
+        raise DataError("nothing to show: the picture is not labelled")
+    canvas, alone = enlarge(image, alone)
+    return caption(draw_objects(canvas, alone, style), f"{scene.name}  ·  {count(len(alone))} {what}")
+
+
+def fill_album(
+    scenes: Iterable[Scene], folder: str | os.PathLike, vocabulary: Vocabulary, layout: Layout, problems: ProblemLog, workers: int = 2
+) -> Iterator[Path]:
+    """Draw every scene below ``folder`` in ``workers`` threads, a few ahead; yields the files in order, problems are counted."""
+
+    def page(scene: Scene) -> Path | DataError:
+        try:
+            return save_picture(picture_path(folder, scene.name), compose(scene, vocabulary, layout))
+        except DataError as error:
+            return error
+
+    pending: deque[Scene] = deque()
+
+    def passed() -> Iterator[Scene]:
+        for scene in scenes:
+            if scene.path is None:
+                problems.add("missing-picture", scene.name, "labelled, but there is no such picture")
+            else:
+                pending.append(scene)
+                yield scene
+
+    for result in ordered_map(page, passed(), workers):
+        scene = pending.popleft()
+        if isinstance(result, DataError):
+            problems.add("not-drawn", scene.name, str(result).removeprefix(f"{scene.path}: "))
+        else:
+            yield result

@@ -1,0 +1,161 @@
+"""Pictures with their labels and predictions, brought together from label files, data sets and results files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from bdd_inst import classes
+from bdd_inst.errors import DataError, ProblemLog
+from bdd_inst.evaluation.label_sets import PictureNames, full_name, meaning
+from bdd_inst.formats.pictures import PictureFinder
+from bdd_inst.formats.records import Instance, LabelSet, Picture
+from bdd_inst.geometry.bezier import flatten_many
+from bdd_inst.report.colors import Color, class_color
+from bdd_inst.report.objects import Objects, gather
+from bdd_inst.structures import BoxMode
+
+MISSING = (np.nan,) * 4
+
+
+class Vocabulary:
+    """Class words and their indices and colours; words that are not known yet are added. BDD100K's classes keep their colours."""
+
+    def __init__(self, names: Iterable[str] = (), colors: Sequence[Color] | None = None, ids: dict[int, int] | None = None):
+        """``ids``: what a results file's category numbers mean, id -> index."""
+        self.names: list[str] = []
+        self.colors: list[Color] = []
+        self.position: dict[str, int] = {}
+        self.ids = ids or {}
+        for i, name in enumerate(names):
+            self.add(name, tuple(colors[i]) if colors is not None and i < len(colors) else None)
+
+    def add(self, word: str, color: Color | None = None) -> int:
+        """The index of a word."""
+        if word not in self.position:
+            self.position[word] = len(self.names)
+            self.names.append(word)
+            plain = classes.BDD100K_ALIASES.get(word, word)
+            usual = classes.BDD100K_DET.index(plain) if plain in classes.BDD100K_DET else len(classes.BDD100K_DET) + len(self.names)
+            self.colors.append(color or class_color(usual))
+        return self.position[word]
+
+    def of_prediction(self, instance: Instance) -> int:
+        """The index of a predicted object's class: by number where the file has no word, by other spellings of the same class."""
+        number = instance.attributes.get("category_id")
+        if number in self.ids and instance.category == str(number):
+            return self.ids[number]
+        known, _ = meaning(instance.category, self.position)
+        return self.add(known or (f"class {number}" if instance.category == str(number) else instance.category))
+
+
+@dataclass(slots=True)
+class Rows:
+    """Objects before they are bound to a picture: boxes (or MISSING), masks of any kind (or None), and the rest by row."""
+
+    boxes: list[Sequence[float]] = field(default_factory=list)
+    masks: list[object] = field(default_factory=list)
+    classes: list[int] = field(default_factory=list)
+    crowd: list[bool] = field(default_factory=list)
+    scores: list[float] | None = None
+
+    def objects(self, size: tuple[int, int], vocabulary: Vocabulary, score_threshold: float = 0.0) -> Objects:
+        """For a picture of ``size`` (H, W); scored ones below the threshold are left out. DataError where a mask does not fit."""
+        keep = [i for i, s in enumerate(self.scores or [1.0] * len(self.boxes)) if s >= score_threshold]
+        boxes, masks, indices, crowd = ([column[i] for i in keep] for column in (self.boxes, self.masks, self.classes, self.crowd))
+        scores = None if self.scores is None else [self.scores[i] for i in keep]
+        return gather(
+            size, boxes=boxes, masks=masks, classes=indices, scores=scores, crowd=crowd, names=vocabulary.names, colors=vocabulary.colors
+        )
+
+
+@dataclass(slots=True)
+class Scene:
+    """One picture file with what is labelled (None: nobody looked) and what was predicted (None: nobody asked)."""
+
+    name: str
+    path: Path | None
+    image_id: int | str | None = None
+    labels: Rows | None = None
+    predictions: Rows | None = None
+
+
+def from_label_set(labels: LabelSet, images: PictureFinder, vocabulary: Vocabulary, problems: ProblemLog) -> Iterator[Scene]:
+    """A scene a picture of a label file; pictures that cannot be found have no ``path``."""
+    for picture in labels.pictures:
+        rows = instance_rows(picture, vocabulary) if picture.labelled else None
+        yield Scene(full_name(picture), find(images, picture, problems), picture.image_id, rows)
+
+
+def from_records(records: Iterable[dict], vocabulary: Vocabulary, root: str | None = None) -> Iterator[Scene]:
+    """A scene a Detectron2 standard dict; named below ``root`` where the picture lies there."""
+    for record in records:
+        rows = Rows()
+        for annotation in record.get("annotations") or ():
+            mode = annotation.get("bbox_mode", BoxMode.XYXY_ABS)
+            rows.boxes.append(BoxMode.convert(list(annotation["bbox"]), mode, BoxMode.XYXY_ABS))
+            rows.masks.append(annotation.get("segmentation") or None)
+            rows.classes.append(annotation["category_id"])
+            rows.crowd.append(bool(annotation.get("iscrowd") or (annotation.get("attributes") or {}).get("ignored")))
+        path = Path(record["file_name"])
+        name = path.relative_to(root).as_posix() if root and path.is_relative_to(root) else path.name
+        yield Scene(name, path if path.is_file() else None, record.get("image_id"), rows if "annotations" in record else None)
+
+
+def from_predictions(labels: LabelSet, images: PictureFinder, vocabulary: Vocabulary, problems: ProblemLog) -> Iterator[Scene]:
+    """A scene a picture of a results file, where there are no labels to set beside it."""
+    for picture in labels.pictures:
+        rows = instance_rows(picture, vocabulary, predicted=True)
+        yield Scene(full_name(picture), find(images, picture, problems), picture.image_id, None, rows)
+
+
+def with_predictions(scenes: Iterable[Scene], found: LabelSet, vocabulary: Vocabulary, problems: ProblemLog) -> Iterator[Scene]:
+    """The scenes with what a results file has for them, by name, else by picture id; what fits no scene is counted at the end."""
+    found.load()
+    names = PictureNames([full_name(p) for p in found.pictures])
+    ids = {str(p.image_id): i for i, p in enumerate(found.pictures) if p.image_id is not None}
+    named = {i for i, p in enumerate(found.pictures) if full_name(p) != str(p.image_id)}
+    left = set(range(len(found.pictures)))
+    for scene in scenes:
+        place = names.find(scene.name)
+        if place is None:
+            place = ids.get(str(scene.image_id))
+            place = None if place in named else place
+        left.discard(place)
+        scene.predictions = Rows(scores=[]) if place is None else instance_rows(found.pictures[place], vocabulary, predicted=True)
+        yield scene
+    for place in sorted(left):
+        problems.add("predictions-without-labels", full_name(found.pictures[place]), "has predictions but is not among the labels")
+
+
+def instance_rows(picture: Picture, vocabulary: Vocabulary, predicted: bool = False) -> Rows:
+    """The objects of a picture of any label file."""
+    rows = Rows(scores=[] if predicted else None)
+    for instance in picture.instances:
+        rows.boxes.append(instance.box or MISSING)
+        rows.masks.append(instance.rle if instance.rle is not None else outlines(instance))
+        rows.classes.append(vocabulary.of_prediction(instance) if predicted else vocabulary.add(instance.category))
+        rows.crowd.append(not predicted and (instance.crowd or instance.ignored))
+        if predicted:
+            rows.scores.append(1.0 if instance.score is None else instance.score)
+    return rows
+
+
+def outlines(instance: Instance) -> list[np.ndarray] | None:
+    """Curves flattened, V,2 each; an open line runs there and back, so that it encloses nothing."""
+    if not instance.paths:
+        return None
+    flat = flatten_many(instance.paths)
+    return [line if path.closed else np.concatenate([line, line[::-1]]) for path, line in zip(instance.paths, flat, strict=True)]
+
+
+def find(images: PictureFinder, picture: Picture, problems: ProblemLog) -> Path | None:
+    """The picture's file; None where it is missing, or where several could be meant (counted)."""
+    try:
+        return images.find(picture)
+    except DataError as error:
+        problems.add("ambiguous-picture", picture.name, str(error).removeprefix(f"{picture.name}: "))
+        return None
