@@ -8,8 +8,12 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from bdd_inst.formats.records import Instance, LabelSet, Picture
+
+if TYPE_CHECKING:
+    from bdd_inst.formats.conversion import Conversion
 
 __all__ = ["Instance", "LabelSet", "Picture", "detect", "read", "write"]
 
@@ -18,7 +22,7 @@ def detect(path: str | os.PathLike) -> str:
     """Name the kind of a label file or folder from its content; DataError says what was seen where it is none that we know."""
     from bdd_inst.formats.sniff import sniff
 
-    return sniff(path)
+    return sniff(path).kind
 
 
 def read(path: str | os.PathLike, kind: str | None = None, images: str | os.PathLike | None = None) -> LabelSet:
@@ -28,8 +32,9 @@ def read(path: str | os.PathLike, kind: str | None = None, images: str | os.Path
     return read_kind(path, kind=kind, images=images)
 
 
-def write(labels: LabelSet, path: str | os.PathLike, to: str, **options) -> LabelSet:
-    """Write a label set as another kind (``coco``, ``bitmask``, ``rle``, ``scalabel``, ``dicts``, ...)."""
+def write(labels: LabelSet, path: str | os.PathLike, to: str, **options) -> Conversion:
+    """Write a label set as another kind (``coco``, ``bitmask``, ``rle``, ``scalabel``, ``dicts``, ...); what it says of the result, and the
+    options, are those of :func:`bdd_inst.formats.registry.write`."""
     from bdd_inst.formats.registry import write as write_kind
 
     return write_kind(labels, path, to=to, **options)

@@ -27,6 +27,10 @@ class _Image(msgspec.Struct, gc=False):
     file_name: str
     width: int | None = None
     height: int | None = None
+    attributes: dict[str, Any] | None = None
+    video_name: str | None = None
+    frame_index: int | None = None
+    labelled: bool = True
 
 
 class Annotation(msgspec.Struct, gc=False):
@@ -70,7 +74,7 @@ def read(found: Found) -> LabelSet:
         by_picture = _grouped(read_annotations(annotated or [], where, log), pictures, where, log)
         reader = CocoInstances(names if categories is not None else None, log)
         for key, picture in pictures.items():
-            picture.labelled = annotated is not None
+            picture.labelled = picture.labelled and annotated is not None
             picture.instances = reader.instances(by_picture.pop(key, ()), picture, where)
             yield picture
 
@@ -114,7 +118,9 @@ def _pictures(raws: list[msgspec.Raw], where: str, log: ProblemLog) -> dict[Id, 
             log.add("duplicate-picture-id", f"{where}: image {image.id!r}", message)
             continue
         width, height = fields.side(image.width), fields.side(image.height)
-        pictures[key] = Picture(image.file_name, width, height, image_id=image.id)
+        pictures[key] = Picture(
+            image.file_name, width, height, image.attributes or {}, [], image.video_name, image.frame_index, image.id, image.labelled
+        )
     return pictures
 
 
@@ -224,7 +230,8 @@ class CocoInstances:
 
     def _instance(self, annotation: Annotation, category: str, where: str) -> Instance:
         flags, others = fields.split_flags(annotation.attributes) if annotation.attributes else ({}, {})
-        flags["crowd"] = bool(annotation.iscrowd)
+        # Files converted here say in an attribute whether iscrowd stands for a crowd or for an ignored region.
+        flags["crowd"] = flags.get("crowd", bool(annotation.iscrowd))
         flags["ignored"] = bool(annotation.ignore) or flags.get("ignored", False)
         if self.names is None:
             others["category_id"] = annotation.category_id

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 from bdd_inst.errors import DataError, ProblemLog
 from bdd_inst.formats.coco import Annotation, CocoInstances, Id, key_of, read_annotations
-from bdd_inst.formats.json_files import seen, top_level
+from bdd_inst.formats.json_files import top_level
 from bdd_inst.formats.reading import label_set
 from bdd_inst.formats.records import LabelSet, Picture
-from bdd_inst.formats.sniff import Found
+from bdd_inst.formats.sniff import Found, seen
 
 
 def read(found: Found) -> LabelSet:

@@ -9,11 +9,9 @@ from bdd_inst.formats.records import Box
 from bdd_inst.geometry.paths import MAX_COORDINATE
 
 FLAGS = ("occluded", "truncated", "crowd", "ignored")
+NAMES = ("weather", "scene", "timeofday", "trafficLightColor", "areaType", "laneDirection", "laneStyle", "laneTypes", "laneType")
 # Capitals come and go between releases ("Occluded", "Weather"); these words are known, so they get one spelling.
-SPELLING = {
-    name.lower(): name
-    for name in ("weather", "scene", "timeofday", "trafficLightColor", "areaType", "laneDirection", "laneStyle", "laneTypes", "laneType")
-}
+SPELLING = {name.lower(): name for name in (*FLAGS, *NAMES)}
 TRUE_WORDS = {"true", "yes", "1"}
 
 
@@ -29,11 +27,12 @@ def split_flags(attributes: Any) -> tuple[dict[str, bool], dict[str, Any]]:
     flags, others = {}, {}
     if isinstance(attributes, dict):
         for key, value in attributes.items():
-            lower = key.lower()
-            if lower in FLAGS:
-                flags[lower] = truth(value)
+            # Nearly every key is spelt as expected; this runs for each label of a data set.
+            name = key if key in FLAGS else SPELLING.get(key.lower(), key)
+            if name in FLAGS:
+                flags[name] = value if value is True or value is False else truth(value)
             else:
-                others[SPELLING.get(lower, key)] = value
+                others[name] = value
     return flags, others
 
 

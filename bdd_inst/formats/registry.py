@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from bdd_inst.errors import DataError, ProblemLog
+from bdd_inst.formats.conversion import Conversion, Progress, convert, fingerprint_of
 from bdd_inst.formats.pictures import PictureFinder
+from bdd_inst.formats.plan import make_plan
 from bdd_inst.formats.records import LabelSet, LazyPictures, Picture
 from bdd_inst.formats.sniff import sniff
 
@@ -59,3 +62,55 @@ def with_sizes(labels: LabelSet, images: str | os.PathLike) -> LazyPictures:
     return LazyPictures(generate, labels.problems)
 
 
+
+
+# target -> the module and class that writes it.
+WRITERS = {
+    "coco": ("write_coco", "CocoTarget"),
+    "bitmask": ("write_png", "BitmaskTarget"),
+    "rle": ("write_scalabel", "RleTarget"),
+    "scalabel": ("write_scalabel", "ScalabelTarget"),
+    "dicts": ("write_dicts", "DictsTarget"),
+    "label-map": ("write_png", "LabelMapTarget"),
+    "binary-masks": ("write_png", "BinaryTarget"),
+}
+TARGETS = tuple(WRITERS)
+
+
+def write(
+    labels: LabelSet,
+    path: str | os.PathLike,
+    to: str,
+    *,
+    raster: str | None = None,
+    categories: Sequence[str] | None = None,
+    masks: str = "auto",
+    prefer: str = "paths",
+    images: str | os.PathLike | None = None,
+    workers: int | None = 1,
+    progress: Progress | None = None,
+) -> Conversion:
+    """Write a label set as ``to``; what each option means is told by :class:`bdd_inst.formats.target.Target` and the writers.
+
+    ``raster``: the rule that draws outlines, ``official`` or ``coco`` (default: the label set's own). ``images``: the folder of pictures,
+    for dicts. An interrupted run is taken up where the source is a file or folder that has not changed since.
+    """
+    if to not in WRITERS:
+        raise DataError(f"unknown target {to!r}; known are {', '.join(WRITERS)}")
+    rule = raster or (labels.rule if labels.rule in ("official", "coco") else "coco")
+    plan = make_plan(labels, rule, categories)
+    module, name = WRITERS[to]
+    options = {"to": to, "raster": rule, "categories": plan.categories, "masks": masks, "prefer": prefer, "images": str(images)}
+    extra = {"images": str(images)} if to == "dicts" and images is not None else {}
+    target = getattr(_module(module), name)(plan, Path(path), prefer=prefer, masks=masks, **extra)
+    files = source_files(labels)
+    mark = fingerprint_of(labels.source, files, options) if files else ""
+    return convert(labels, target, fingerprint=mark, workers=workers, progress=progress)
+
+
+def source_files(labels: LabelSet) -> list[Path]:
+    """The files that a label set was read from; none where it was not read from any."""
+    try:
+        return sniff(labels.source, labels.kind).files
+    except DataError:
+        return []

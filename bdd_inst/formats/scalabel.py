@@ -190,25 +190,37 @@ def _quick(frame: _Frame, inclusive: bool, size: _Size | None) -> Picture:
 
 
 def _instance(label: _Label, paths: list[Path] | None, inclusive: bool) -> Instance:
-    flags, others = fields.split_flags(label.attributes) if label.attributes else ({}, {})
+    flags, others = fields.split_flags(label.attributes)
     if label.index is not None:
         others["index"] = label.index
     box = label.box2d
     if box is not None:
-        last = 1 if inclusive else 0
-        box = (box.x1, box.y1, box.x2 + last, box.y2 + last)
-        if not (-MAX_COORDINATE <= box[0] < box[2] <= MAX_COORDINATE and -MAX_COORDINATE <= box[1] < box[3] <= MAX_COORDINATE):
+        x1, y1, x2, y2 = box.x1, box.y1, box.x2 + inclusive, box.y2 + inclusive
+        if not (-MAX_COORDINATE <= x1 < x2 <= MAX_COORDINATE and -MAX_COORDINATE <= y1 < y2 <= MAX_COORDINATE):
             raise _OddFrameError
+        box = (x1, y1, x2, y2)
     rle = label.rle and {"size": list(label.rle.size), "counts": label.rle.counts}
-    return Instance(label.category.strip(), box, paths, rle, **flags, score=label.score, id=label.id, attributes=others)
+    get = flags.get
+    return Instance(
+        label.category.strip(),
+        box,
+        paths,
+        rle,
+        get("crowd", False),
+        get("ignored", False),
+        get("occluded", False),
+        get("truncated", False),
+        label.score,
+        label.id,
+        others,
+    )
 
 
 def _complete(coded: list[_Rle]) -> bool:
     """Whether every RLE covers its picture exactly."""
-    sizes = np.array([r.size for r in coded], dtype=object)
-    if any(not (0 < h <= rle_text.MAX_PIXELS and 0 < w <= rle_text.MAX_PIXELS) for h, w in sizes):
+    if any(not (0 < h <= rle_text.MAX_PIXELS and 0 < w <= rle_text.MAX_PIXELS) for h, w in (r.size for r in coded)):
         return False
-    return bool((rle_text.totals([r.counts for r in coded]) == [h * w for h, w in sizes]).all())
+    return rle_text.totals([r.counts for r in coded]).tolist() == [r.size[0] * r.size[1] for r in coded]
 
 
 def _outlines(labels: list[_Label]) -> list[list[Path] | None]:

@@ -142,7 +142,7 @@ def _kind_of_object(top: dict[str, msgspec.Raw]) -> str | None:
         return "coco"
     if "name" in keys and "labels" in keys:
         return "scalabel"
-    regions = [v for v in _looks((top.get("_via_img_metadata") and _values(top["_via_img_metadata"])) or top.values())]
+    regions = list(_looks((top.get("_via_img_metadata") and _values(top["_via_img_metadata"])) or top.values()))
     if regions and all("regions" in r and "filename" in r for r in regions):
         return "via"
     return None

@@ -1,0 +1,199 @@
+"""Any label set into any target: parallel over pictures, parts kept until the whole is done, so that what was interrupted goes on.
+
+Parts lie in ``.NAME.parts`` beside the output, one file for each chunk of pictures, written atomically; the output itself appears whole at
+the end. A second run with the same source and options takes up the parts that are there; other ones are thrown away.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+import bdd_inst
+from bdd_inst.errors import DataError, Problem, ProblemLog
+from bdd_inst.files import atomic_write
+from bdd_inst.formats.records import LabelSet, Picture
+from bdd_inst.formats.target import Target
+
+CHUNK = 32
+# Below this many pictures another process costs more than it brings.
+WORTH_A_PROCESS = 2 * CHUNK
+
+Progress = Callable[[int], None]
+
+
+@dataclass(slots=True)
+class Conversion:
+    """What was written: how many pictures and instances went in, how many parts came from an earlier run, what was skipped and lost."""
+
+    path: Path
+    pictures: int
+    instances: int
+    resumed: int
+    skipped: ProblemLog
+    lost: ProblemLog
+    rule: str
+
+
+def convert(
+    labels: LabelSet, target: Target, *, fingerprint: str = "", workers: int | None = None, progress: Progress | None = None
+) -> Conversion:
+    """Write all of ``labels`` through ``target``.
+
+    ``fingerprint`` stands for the source and all options (:func:`fingerprint_of`); without it nothing is taken from an earlier run.
+    ``progress`` is called with the number of pictures of each finished chunk. DataError where no picture could be written.
+    """
+    parts = PartStore(target.path, fingerprint)
+    workers = (os.cpu_count() or 1) if workers is None else workers
+    if target.plan.pictures < WORTH_A_PROCESS:
+        workers = 1
+    skipped, lost = ProblemLog(), ProblemLog()
+    written = 0
+    for number, size, outcome in _encoded(labels, target, parts, workers):
+        written += outcome["written"]
+        _take(skipped, outcome["skipped"])
+        _take(lost, outcome["lost"])
+        if progress is not None:
+            progress(size)
+        parts.count = max(parts.count, number + 1)
+    skipped.merge(labels.problems)
+    if not written:
+        parts.remove()
+        raise DataError(f"{labels.source}: nothing could be written: {skipped.lines()[0] if skipped else 'it holds no picture'}")
+    target.finish(parts.items)
+    parts.remove()
+    return Conversion(target.path, written, target.plan.instances, parts.resumed, skipped, lost, target.plan.rule)
+
+
+def _encoded(labels: LabelSet, target: Target, parts: PartStore, workers: int) -> Iterator[tuple[int, int, dict]]:
+    """Each chunk's number, size and outcome, its part stored; chunks of an earlier run come from the store."""
+    if workers <= 1:
+        for number, chunk in _chunks(labels.pictures):
+            outcome = parts.outcome(number)
+            yield number, len(chunk), outcome if outcome is not None else parts.put(number, encode_chunk(target, chunk))
+        return
+    with ProcessPoolExecutor(workers, initializer=_take_target, initargs=(target,)) as pool:
+        running: dict[Future, tuple[int, int]] = {}
+        for number, chunk in _chunks(labels.pictures):
+            outcome = parts.outcome(number)
+            if outcome is not None:
+                yield number, len(chunk), outcome
+                continue
+            # Few chunks in flight: a reader that is faster than its writers must not fill the memory.
+            while len(running) >= 2 * workers:
+                yield from _finished(running, parts)
+            running[pool.submit(_encode_in_worker, chunk)] = (number, len(chunk))
+        while running:
+            yield from _finished(running, parts)
+
+
+def _finished(running: dict[Future, tuple[int, int]], parts: PartStore) -> Iterator[tuple[int, int, dict]]:
+    done, _ = wait(running, return_when=FIRST_COMPLETED)
+    for future in done:
+        number, size = running.pop(future)
+        yield number, size, parts.put(number, future.result())
+
+
+def _chunks(pictures: Iterable[Picture]) -> Iterator[tuple[int, list[Picture]]]:
+    chunk: list[Picture] = []
+    number = 0
+    for picture in pictures:
+        chunk.append(picture)
+        if len(chunk) == CHUNK:
+            yield number, chunk
+            chunk, number = [], number + 1
+    if chunk:
+        yield number, chunk
+
+
+def encode_chunk(target: Target, chunk: list[Picture]) -> dict:
+    """The parts of a chunk of pictures with what was skipped and lost, ready to be stored."""
+    target.skipped, target.lost = ProblemLog(), ProblemLog()
+    items = [target.encode(picture) for picture in chunk]
+    items = [item for item in items if item is not None]
+    return {"written": len(items), "skipped": _plain(target.skipped), "lost": _plain(target.lost), "items": items}
+
+
+_target: Target | None = None
+
+
+def _take_target(target: Target) -> None:
+    global _target
+    _target = target
+
+
+def _encode_in_worker(chunk: list[Picture]) -> bytes:
+    # Encoded here and not in the parent, which has all the writing to do.
+    return msgspec.json.encode(encode_chunk(_target, chunk))
+
+
+def _plain(log: ProblemLog) -> list:
+    return [[code, number, [[p.where, p.message] for p in log.examples[code]]] for code, number in log.counts.items()]
+
+
+def _take(log: ProblemLog, plain: list) -> None:
+    """Add what another process has counted."""
+    other = ProblemLog()
+    for code, number, examples in plain:
+        other.counts[code] = number
+        other.examples[code] = [Problem(code, where, message) for where, message in examples]
+    log.merge(other)
+
+
+class PartStore:
+    """The parts of one output on disk."""
+
+    def __init__(self, output: Path, fingerprint: str) -> None:
+        self.folder = output.parent / f".{output.name}.parts"
+        self.count = 0
+        self.resumed = 0
+        mark = self.folder / "fingerprint"
+        if self.folder.exists() and not (fingerprint and mark.is_file() and mark.read_text(encoding="utf-8") == fingerprint):
+            shutil.rmtree(self.folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with atomic_write(mark) as stream:
+            stream.write(fingerprint)
+
+    def _file(self, number: int) -> Path:
+        return self.folder / f"{number:07d}.json"
+
+    def outcome(self, number: int) -> dict | None:
+        """What an earlier run noted of a chunk; None where it has not done it."""
+        try:
+            outcome = msgspec.json.decode(self._file(number).read_bytes())
+        except (OSError, msgspec.DecodeError):
+            return None
+        self.resumed += 1
+        return outcome
+
+    def put(self, number: int, outcome: dict | bytes) -> dict:
+        """Store a chunk's outcome and give it back."""
+        data = outcome if isinstance(outcome, bytes) else msgspec.json.encode(outcome)
+        with atomic_write(self._file(number), "wb") as stream:
+            stream.write(data)
+        return msgspec.json.decode(data, type=dict)
+
+    def items(self) -> Iterator[Any]:
+        """The parts of all pictures in order."""
+        for number in range(self.count):
+            yield from msgspec.json.decode(self._file(number).read_bytes())["items"]
+
+    def remove(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def fingerprint_of(source: str, files: Iterable[os.PathLike], options: dict[str, Any]) -> str:
+    """A digest of a source's files (path, size, time of change) and of all options."""
+    digest = hashlib.sha256(f"{bdd_inst.__version__}\n{source}\n{sorted(options.items())!r}\n".encode())
+    for file in files:
+        state = os.stat(file)
+        digest.update(f"{file}\t{state.st_size}\t{state.st_mtime_ns}\n".encode())
+    return digest.hexdigest()

@@ -1,0 +1,60 @@
+"""What a writer is: something that encodes pictures one at a time, in any process, and puts the parts together in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bdd_inst.errors import DataError, ProblemLog
+from bdd_inst.formats.plan import Plan, size_of
+from bdd_inst.formats.records import Picture
+
+Parts = Callable[[], Iterator[Any]]
+
+
+@dataclass
+class Target:
+    """Base of all writers.
+
+    ``encode`` turns one picture into a part (anything JSON can say) and may write that picture's own file; it runs in worker processes.
+    ``finish`` writes what belongs to the whole. ``skipped`` counts what could not be written, ``lost`` what the target format cannot say.
+    """
+
+    plan: Plan
+    path: Path
+    prefer: str = "paths"
+    masks: str = "auto"
+    skipped: ProblemLog = field(default_factory=ProblemLog)
+    lost: ProblemLog = field(default_factory=ProblemLog)
+
+    def encode(self, picture: Picture) -> Any:
+        """One picture's part; None where the picture is left out (counted)."""
+        raise NotImplementedError
+
+    def finish(self, parts: Parts) -> None:
+        """Write the whole from its parts, which ``parts()`` gives in order as often as it is called."""
+        raise NotImplementedError
+
+    def written(self) -> Iterable[Path]:
+        """Files that must still be there for work done before to count as done."""
+        return ()
+
+    def size(self, picture: Picture) -> tuple[int, int]:
+        """Width and height of a picture: its own, or the data set's. DataError where neither is known."""
+        size = size_of(picture)
+        if size is not None:
+            return size
+        if self.plan.size is None:
+            raise DataError(f"{picture.name}: the labels do not say how large it is; give the folder of pictures with --images")
+        width, height = self.plan.size
+        self.skipped.add("size-assumed", picture.name, f"no size in its labels; taken for BDD100K's {width}x{height}")
+        return self.plan.size
+
+    def category(self, word: str) -> tuple[str, bool] | None:
+        """The category that a source's word means, and whether it is an ignored one; None where it was not asked for (counted)."""
+        found = self.plan.words.get(word)
+        if found is None:
+            self.skipped.add("category-left-out", word, "not among the categories asked for")
+        return found

@@ -1,0 +1,113 @@
+"""COCO instances JSON from any label set: polygons (COCO's rule) or RLE (masks drawn by the official rule, or carried).
+
+What COCO has no word for travels in extra keys that its tools pass over: ``attributes`` of images and annotations, ``video_name``,
+``frame_index``, ``labelled``; the rule that made the masks stands in ``info.mask_rule``.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from bdd_inst.errors import DataError
+from bdd_inst.files import atomic_write
+from bdd_inst.formats import draw
+from bdd_inst.formats.records import Box, Instance, Picture
+from bdd_inst.formats.target import Parts, Target
+from bdd_inst.geometry import rle as coding
+
+
+@dataclass
+class CocoTarget(Target):
+    """``masks``: ``polygons``, ``rle``, or ``auto``: polygons where COCO's own fill is the rule, else RLE."""
+
+    def encode(self, picture: Picture) -> dict | None:
+        try:
+            width, height = self.size(picture)
+        except DataError as error:
+            self.skipped.add("no-picture-size", self.plan.kind, str(error))
+            return None
+        image: dict[str, Any] = {"id": picture.image_id, "file_name": picture.name, "width": width, "height": height}
+        if picture.attributes:
+            image["attributes"] = picture.attributes
+        if picture.video is not None:
+            image |= {"video_name": picture.video, "frame_index": picture.frame_index}
+        if not picture.labelled:
+            image["labelled"] = False
+        drawn = draw.masks(picture, height, width, self.plan.rule, self.skipped, prefer=self.prefer)
+        annotations = [self._annotation(i, rle, picture) for i, rle in zip(picture.instances, drawn, strict=True)]
+        return {"image": image, "annotations": [a for a in annotations if a is not None]}
+
+    def _annotation(self, instance: Instance, rle: dict | None, picture: Picture) -> dict | None:
+        found = self.category(instance.category)
+        if found is None:
+            return None
+        name, ignored = found
+        ignored = ignored or instance.ignored
+        box = draw.box_of(instance, rle)
+        if box is None:
+            self.skipped.add("no-shape", draw.where(picture, instance), "neither a box nor a mask with any pixel; left out")
+            return None
+        out: dict[str, Any] = {"id": instance.id, "image_id": None, "category_id": self.plan.number[name], "bbox": xywh(box)}
+        segmentation = self._segmentation(instance, rle, picture)
+        if segmentation is not None:
+            out["segmentation"] = segmentation
+        out["area"] = instance.area if instance.area is not None else coding.area(rle) if rle else out["bbox"][2] * out["bbox"][3]
+        out["iscrowd"] = int(instance.crowd or ignored)
+        flags = {"occluded": instance.occluded, "truncated": instance.truncated, "ignored": ignored}
+        attributes = instance.attributes | {key: True for key, value in flags.items() if value}
+        if ignored:
+            attributes["crowd"] = instance.crowd
+        if attributes:
+            out["attributes"] = attributes
+        if instance.score is not None:
+            out["score"] = instance.score
+        if not self.plan.keep_ids and instance.id is not None:
+            out["source_id"] = instance.id
+        return out
+
+    def _segmentation(self, instance: Instance, rle: dict | None, picture: Picture) -> list | dict | None:
+        if rle is None:
+            return None
+        as_polygons = self.masks == "polygons" or (self.masks == "auto" and self.plan.rule == "coco")
+        if not as_polygons or not instance.paths or (self.prefer == "rle" and instance.rle is not None):
+            return {"size": rle["size"], "counts": rle["counts"]}
+        out, curved, left_out = draw.polygons(instance)
+        if curved:
+            self.lost.add("curves", draw.where(picture, instance), "Bezier curves became straight pieces")
+        if left_out:
+            self.lost.add("open-lines", draw.where(picture, instance), "COCO has no open lines; that part is left out")
+        return out or None
+
+    def finish(self, parts: Parts) -> None:
+        plan = self.plan
+        with atomic_write(self.path, "wb") as stream:
+            info = {"description": f"converted from {plan.kind} by bdd_inst", "mask_rule": plan.rule}
+            stream.write(b'{"info": ' + msgspec.json.encode(info) + b', "licenses": [],\n"categories": ')
+            stream.write(msgspec.json.encode([{"id": i, "name": n, "supercategory": ""} for n, i in plan.number.items()]))
+            stream.write(b',\n"images": [')
+            image_ids: list[Any] = []
+            for number, part in enumerate(parts(), 1):
+                image_ids.append(part["image"]["id"] if plan.keep_image_ids else number)
+                part["image"]["id"] = image_ids[-1]
+                stream.write((b",\n" if number > 1 else b"\n") + msgspec.json.encode(part["image"]))
+            stream.write(b'\n],\n"annotations": [')
+            numbers = itertools.count(1)
+            first = True
+            for image_id, part in zip(image_ids, parts(), strict=True):
+                for annotation in part["annotations"]:
+                    annotation["image_id"] = image_id
+                    if not plan.keep_ids:
+                        annotation["id"] = next(numbers)
+                    stream.write((b"\n" if first else b",\n") + msgspec.json.encode(annotation))
+                    first = False
+            stream.write(b"\n]}\n")
+
+
+def xywh(box: Box) -> list[float]:
+    """x1, y1, x2, y2 -> x, y, width, height, in decimals that give the same box back when read."""
+    x1, y1, x2, y2 = box
+    return [x1, y1, draw.shortest(x2 - x1, x2, x1), draw.shortest(y2 - y1, y2, y1)]

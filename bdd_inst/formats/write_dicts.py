@@ -1,0 +1,75 @@
+"""Detectron2's standard dataset dicts as JSON: a list to load and register, class names and mask rule in ``NAME.meta.json`` beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from bdd_inst.files import atomic_write
+from bdd_inst.formats.dicts import XYXY_ABS, meta_path
+from bdd_inst.formats.pictures import PictureFinder
+from bdd_inst.formats.records import Picture
+from bdd_inst.formats.target import Parts
+from bdd_inst.formats.write_coco import CocoTarget
+
+
+@dataclass
+class DictsTarget(CocoTarget):
+    """As COCO's, with 0-based classes and corner boxes; ``images`` puts the pictures' folder into ``file_name``."""
+
+    images: str | None = None
+
+    def encode(self, picture: Picture) -> dict | None:
+        part = super().encode(picture)
+        if part is None:
+            return None
+        image = part["image"]
+        out: dict[str, Any] = {
+            "file_name": self._file_name(picture),
+            "height": image["height"],
+            "width": image["width"],
+            "image_id": image["id"],
+        }
+        if picture.labelled:
+            out["annotations"] = [self._dict(a) for a in part["annotations"]]
+        attributes = dict(picture.attributes)
+        if picture.video is not None:
+            attributes |= {"video": picture.video, "frame_index": picture.frame_index}
+        if attributes:
+            out["attributes"] = attributes
+        return out
+
+    def _file_name(self, picture: Picture) -> str:
+        if self.images is None:
+            return picture.name
+        if not hasattr(self, "_finder"):
+            self._finder = PictureFinder(self.images)
+        found = self._finder.find(picture)
+        if found is None:
+            self.skipped.add("missing-picture", picture.name, f"no such picture below {self.images}; its name stays as it is")
+        return str(found or picture.name)
+
+    def _dict(self, annotation: dict) -> dict:
+        x, y, w, h = annotation["bbox"]
+        out = {
+            "bbox": [x, y, x + w, y + h],
+            "bbox_mode": XYXY_ABS,
+            "category_id": self.plan.ids.index(annotation["category_id"]),
+            "iscrowd": annotation["iscrowd"],
+            "id": annotation["id"],
+        }
+        return out | {key: annotation[key] for key in ("segmentation", "attributes", "score") if key in annotation}
+
+    def finish(self, parts: Parts) -> None:
+        meta = {"thing_classes": self.plan.categories, "mask_rule": self.plan.rule, "dataset_ids": self.plan.ids}
+        with atomic_write(meta_path(self.path), "wb") as stream:
+            stream.write(msgspec.json.format(msgspec.json.encode(meta), indent=1))
+        with atomic_write(self.path, "wb") as stream:
+            stream.write(b"[")
+            for number, part in enumerate(parts(), 1):
+                if not self.plan.keep_image_ids:
+                    part["image_id"] = number
+                stream.write((b",\n" if number > 1 else b"\n") + msgspec.json.encode(part))
+            stream.write(b"\n]\n")
