@@ -16,13 +16,14 @@ class AnchorGenerator(nn.Module):
         sizes: square roots of the areas in pixels, a list a map (one list serves all maps).
         ratios: height over width, likewise.
         strides: pixels between cells, one a map.
+        rounded: whole-pixel corners around the centre, as torchvision's detectors were trained with.
     """
 
-    def __init__(self, sizes: Sequence, ratios: Sequence, strides: Sequence[int], offset: float):
+    def __init__(self, sizes: Sequence, ratios: Sequence, strides: Sequence[int], offset: float, rounded: bool = False):
         super().__init__()
         self.strides, self.offset = list(strides), offset
         per_map = zip(_per_map(sizes, len(strides)), _per_map(ratios, len(strides)), strict=True)
-        cells = [cell_anchors(s, r) for s, r in per_map]
+        cells = [cell_anchors(s, r).round() if rounded else cell_anchors(s, r) for s, r in per_map]
         self.per_cell = [len(cell) for cell in cells]
         for index, cell in enumerate(cells):
             self.register_buffer(f"cell{index}", cell, persistent=False)

@@ -63,7 +63,7 @@ class RPN(nn.Module):
         self.in_features = tuple(options.IN_FEATURES)
         anchors = cfg.MODEL.ANCHOR_GENERATOR
         self.anchor_generator = AnchorGenerator(
-            anchors.SIZES, anchors.ASPECT_RATIOS, [strides[name] for name in self.in_features], anchors.OFFSET
+            anchors.SIZES, anchors.ASPECT_RATIOS, [strides[name] for name in self.in_features], anchors.OFFSET, anchors.ROUND
         )
         self.rpn_head = RPNHead(channels[self.in_features[0]], self.anchor_generator.per_cell[0], options.CONV_DIMS)
         self.matcher = Matcher(options.IOU_THRESHOLDS, options.IOU_LABELS, keep_best=True)

@@ -76,7 +76,7 @@ _HONOURED_BY_SECTION = {
     "MODEL.": "DEVICE WEIGHTS PIXEL_MEAN PIXEL_STD MASK_ON CHANNELS_LAST",
     "MODEL.RESNETS.": "OUT_FEATURES NUM_GROUPS WIDTH_PER_GROUP STEM_OUT_CHANNELS RES2_OUT_CHANNELS STRIDE_IN_1X1",
     "MODEL.FPN.": "IN_FEATURES OUT_CHANNELS",
-    "MODEL.ANCHOR_GENERATOR.": "SIZES ASPECT_RATIOS OFFSET",
+    "MODEL.ANCHOR_GENERATOR.": "SIZES ASPECT_RATIOS OFFSET ROUND",
     "MODEL.PROPOSAL_GENERATOR.": "MIN_SIZE",
     "MODEL.RPN.": "IN_FEATURES CONV_DIMS BOUNDARY_THRESH IOU_THRESHOLDS IOU_LABELS BATCH_SIZE_PER_IMAGE POSITIVE_FRACTION "
     "BBOX_REG_LOSS_WEIGHT BBOX_REG_WEIGHTS SMOOTH_L1_BETA LOSS_WEIGHT PRE_NMS_TOPK_* POST_NMS_TOPK_* NMS_THRESH",
@@ -124,6 +124,8 @@ def check_supported(cfg: CfgNode) -> None:
             raise ConfigError(f"{key} {value!r} is not supported: {reason}; leave it at {get_key(default, key)!r}")
     if engine == "builtin":
         check_consistency(cfg)
+    elif cfg.MODEL.ANCHOR_GENERATOR.ROUND:
+        raise ConfigError("MODEL.ANCHOR_GENERATOR.ROUND True is not supported with MODEL.ENGINE detectron2; use builtin")
 
 
 def is_classified(key: str) -> bool:
