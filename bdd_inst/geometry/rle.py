@@ -16,8 +16,8 @@ from bdd_inst.errors import DataError
 from bdd_inst.geometry.paths import check_vertices
 from bdd_inst.geometry.rle_codec import check_counts, pack_counts, unpack_counts
 
-# Numbers beyond it are no picture: 65535 x 65535 does not fit in the 32-bit runs of pycocotools.
-MAX_PIXELS = 1 << 28
+# A mask of more is refused: a broken or hostile size would ask for gigabytes.
+MAX_PIXELS = 1 << 26
 # pycocotools samples each edge at five points a pixel; a polygon that runs on for longer than this would ask for gigabytes.
 _MAX_PERIMETER = 4_000_000
 

@@ -1,0 +1,121 @@
+"""Label maps: one PNG a picture whose values are class numbers, palette or gray; and the colours that make them readable.
+
+The stored values are what counts: a palette PNG is read by its indices and never converted, for converting replaces them by colours.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from bdd_inst.errors import DataError
+from bdd_inst.files import atomic_write
+from bdd_inst.formats import png_kinds
+from bdd_inst.geometry import rle as rle_masks
+from bdd_inst.geometry.label_runs import label_rles, paint
+
+VOID = 255
+
+
+def read_label_map(path: str | os.PathLike) -> np.ndarray:
+    """A palette or gray PNG -> H,W uint8 (uint16 for 16 bits) of stored values. DataError for colour pictures and broken files."""
+    _, _, depth, color = png_kinds.header(path)
+    if color not in (png_kinds.PALETTE, png_kinds.GRAY):
+        raise DataError(f"{path}: a label map is a palette or gray PNG, this one is {png_kinds.COLORS[color]}; its classes cannot be told")
+    values = png_kinds.pixels(path)
+    if values.ndim != 2:
+        raise DataError(f"{path}: a label map has one value a pixel, this PNG has {values.shape[-1]}")
+    if color == png_kinds.GRAY and depth in (2, 4):
+        # The PNG reader stretches gray of few bits to 0..255; the class numbers are the stored bits.
+        values = values // (255 // (2**depth - 1))
+    return values.astype(np.uint16) if depth == 16 else values.astype(np.uint8)
+
+
+def class_instances(values: np.ndarray, background: int = 0, void: int | None = VOID, by: str = "class") -> list[tuple[int, dict]]:
+    """H,W class numbers -> (class, RLE) pairs, classes ascending.
+
+    ``by="class"``: one instance a class that occurs; ``by="component"``: one a connected component (8-neighbours), from the top.
+    Pixels of ``background`` and ``void`` belong to nothing.
+    """
+    if by not in ("class", "component"):
+        raise ValueError(f'by must be "class" or "component", not {by!r}')
+    labels, rles = label_rles(values, background)
+    pairs = [(int(label), rle) for label, rle in zip(labels, rles) if label != void]
+    if by == "class":
+        return pairs
+    return [(label, part) for label, rle in pairs for part in components(rle)]
+
+
+def components(rle: dict) -> list[dict]:
+    """The connected components (8-neighbours) of a mask, one RLE each, by their top row, then by their left column."""
+    x1, y1, x2, y2 = (int(v) for v in rle_masks.to_bbox(rle))
+    height, width = rle["size"]
+    if x2 <= x1:
+        return []
+    crop = np.ascontiguousarray(rle_masks.decode(rle)[y1:y2, x1:x2])
+    count, numbers = cv2.connectedComponents(crop.view(np.uint8), connectivity=8, ltype=cv2.CV_32S)
+    if count == 2:
+        return [rle]
+    whole = np.zeros((height, width), dtype=np.int32)
+    whole[y1:y2, x1:x2] = numbers
+    _, rles = label_rles(whole)
+    return sorted(rles, key=lambda part: rle_masks.to_bbox(part)[1::-1])
+
+
+def to_label_map(rles: Sequence[dict], classes: Sequence[int], height: int, width: int, background: int = 0) -> np.ndarray:
+    """Masks and their class numbers (0 to 255) -> H,W uint8; the later mask's class stays where they overlap."""
+    bad = [number for number in classes if not 0 <= number <= 255]
+    if bad:
+        raise DataError(f"a label map holds classes 0 to 255, not {bad[0]}")
+    places = paint(rles, range(1, len(rles) + 1), height, width, np.uint32)
+    return np.array([background, *classes], dtype=np.uint8)[places]
+
+
+def write_label_map(path: str | os.PathLike, values: np.ndarray, palette: np.ndarray | None = None) -> None:
+    """H,W class numbers 0 to 255 -> a palette PNG, whole or not at all. ``palette``: up to 256,3 uint8 RGB (:func:`class_colors`)."""
+    picture = Image.fromarray(_bytes(values), "P")
+    colors = class_colors() if palette is None else np.asarray(palette, dtype=np.uint8)
+    picture.putpalette(colors.reshape(-1).tolist())
+    with atomic_write(path, "wb") as stream:
+        picture.save(stream, "PNG")
+
+
+def write_gray(path: str | os.PathLike, values: np.ndarray) -> None:
+    """H,W values 0 to 255 -> a gray PNG, whole or not at all."""
+    with atomic_write(path, "wb") as stream:
+        Image.fromarray(_bytes(values), "L").save(stream, "PNG")
+
+
+def _bytes(values: np.ndarray) -> np.ndarray:
+    values = np.asarray(values)
+    if values.ndim != 2 or (values.size and (values.min() < 0 or values.max() > 255)):
+        raise DataError("a label map is written from H,W values of 0 to 255")
+    return np.ascontiguousarray(values, dtype=np.uint8)
+
+
+def class_colors(count: int = 256) -> np.ndarray:
+    """``count``,3 uint8 RGB, the PASCAL VOC colours: black for 0, then each next number as far apart as bits allow."""
+    numbers = np.arange(count, dtype=np.int64)
+    colors = np.zeros((count, 3), dtype=np.int64)
+    # VOC's rule: bits 0, 1 and 2 of the number are red's, green's and blue's highest bits, bits 3, 4 and 5 the next ones, and so on.
+    for step in range(8):
+        for channel in range(3):
+            colors[:, channel] |= (numbers >> (3 * step + channel) & 1) << (7 - step)
+    return colors.astype(np.uint8)
+
+
+def overlay(image: np.ndarray, values: np.ndarray, opacity: float = 0.5, palette: np.ndarray | None = None) -> np.ndarray:
+    """H,W,3 uint8 RGB with the classes of a label map (H,W) laid over it; class 0 is left as it is."""
+    if image.shape[:2] != values.shape:
+        sizes = f"{values.shape[1]}x{values.shape[0]}", f"{image.shape[1]}x{image.shape[0]}"
+        raise DataError(f"a label map of {sizes[0]} does not fit a picture of {sizes[1]}")
+    colors = class_colors() if palette is None else np.asarray(palette, dtype=np.uint8)
+    marked = values != 0
+    out = image.copy()
+    mixed = image[marked] * (1 - opacity) + colors[values[marked] % len(colors)] * opacity
+    out[marked] = np.rint(mixed).astype(np.uint8)
+    return out
