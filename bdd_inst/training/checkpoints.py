@@ -7,6 +7,7 @@ import logging
 import os
 import re
 from pathlib import Path
+from typing import IO
 
 import torch
 
@@ -35,7 +36,7 @@ class CheckpointFolder:
         """Write ``name`` whole or not at all; the file that bore the name stays until the new one is safely on disk."""
         path = self.folder / name
         with atomic_write(path, "wb") as stream:
-            torch.save(state, stream)
+            save_to(state, stream)
         sync_folder(self.folder)
         return path
 
@@ -85,6 +86,17 @@ class CheckpointFolder:
         """Remove half-written files that a killed run has left. Call it only while holding the folder's lock."""
         for part in self.folder.glob(".*.part"):
             part.unlink(missing_ok=True)
+
+
+def save_to(state: dict, stream: IO[bytes]) -> None:
+    """``torch.save``, with the system's own error where writing fails: torch answers a full disk with a RuntimeError of its own."""
+    try:
+        torch.save(state, stream)
+    except RuntimeError as error:
+        cause = error.__context__
+        if isinstance(cause, OSError):
+            raise cause from None
+        raise
 
 
 def read(path: Path) -> dict:

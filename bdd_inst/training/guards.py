@@ -99,7 +99,7 @@ def plain_worker_errors() -> Iterator[None]:
         if "Original Traceback" not in text:
             raise
         line = text.strip().splitlines()[-1]
-        raise type(error)(line.partition("Error: ")[2] or line) from None
+        raise DataError(line.partition("Error: ")[2] or line) from None
     except RuntimeError as error:
         if "DataLoader worker" not in str(error) or "Original Traceback" in str(error):
             raise

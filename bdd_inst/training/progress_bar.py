@@ -65,7 +65,7 @@ def line(run: Run, values: dict[str, float], left: datetime.timedelta) -> str:
     if not values:
         return f"{run.stage.name} {run.progress.iteration}/{run.stage.max_iter}"
     return (
-        f"{run.stage.name} {run.progress.iteration}/{run.stage.max_iter}: loss {values['total_loss']:.3f} ({losses}), lr {values['lr']:.3g}, "
-        f"{values['seconds_per_step']:.2f} s/it, {values['pictures_per_second']:.1f} pictures/s, "
+        f"{run.stage.name} {run.progress.iteration}/{run.stage.max_iter}: loss {values['total_loss']:.3f} ({losses}), "
+        f"lr {values['lr']:.3g}, {values['seconds_per_step']:.2f} s/it, {values['pictures_per_second']:.1f} pictures/s, "
         f"data wait {100 * values['data_wait_share']:.1f} %, {values['memory_gb']:.1f} GB, left {left}"
     )

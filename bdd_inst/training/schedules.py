@@ -18,11 +18,13 @@ from fvcore.common.param_scheduler import (
 
 from bdd_inst.errors import ConfigError
 
+# fvcore's even steps are defined below 1 (less its rounding margin of 1e-6); warm-up as long as the stage asks for 1.
+BEFORE_END = 1 - 1e-5
 PLATEAU = "WarmupReduceOnPlateau"
 NAMES = ("WarmupMultiStepLR", "WarmupCosineLR", "WarmupStepWithFixedGammaLR", PLATEAU)
 
 
-def decay(cfg: CfgNode) -> ParamScheduler:
+def decay(cfg: CfgNode) -> Callable[[float], float]:
     """The multiplier after warm-up, as a function of the share of the stage that is done (0 to 1)."""
     solver = cfg.SOLVER
     if solver.LR_SCHEDULER_NAME == "WarmupMultiStepLR":
@@ -34,9 +36,10 @@ def decay(cfg: CfgNode) -> ParamScheduler:
             raise ConfigError(f"SOLVER.BASE_LR_END {solver.BASE_LR_END} must lie between 0 and SOLVER.BASE_LR {solver.BASE_LR}")
         return CosineParamScheduler(1, end)
     if solver.LR_SCHEDULER_NAME == "WarmupStepWithFixedGammaLR":
-        return StepWithFixedGammaParamScheduler(1.0, gamma=solver.GAMMA, num_decays=solver.NUM_DECAYS, num_updates=solver.MAX_ITER)
+        steps = StepWithFixedGammaParamScheduler(1.0, gamma=solver.GAMMA, num_decays=solver.NUM_DECAYS, num_updates=solver.MAX_ITER)
+        return lambda share: steps(min(share, BEFORE_END))
     if solver.LR_SCHEDULER_NAME == PLATEAU:
-        return ConstantParamScheduler(1.0)
+        return MultiStepParamScheduler([1.0], num_updates=solver.MAX_ITER)
     raise ConfigError(f"SOLVER.LR_SCHEDULER_NAME {solver.LR_SCHEDULER_NAME!r} is none of {', '.join(NAMES)}")
 
 
