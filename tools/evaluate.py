@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from bdd_inst.errors import DataError
 from bdd_inst.evaluation import files, tables
 from bdd_inst.evaluation.protocols import PROTOCOLS
+from tools.cli import guarded, progress, show_problems
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -32,7 +33,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--max-detections", type=int, default=100, metavar="N", help="detections a picture and class that count")
     parser.add_argument("--output", metavar="DIR", help="where the figures go (default: evaluation, or the config's OUTPUT_DIR)")
     parser.add_argument("overrides", nargs="*", metavar="KEY VALUE", help="config keys to override, with --config")
-    options = parser.parse_args(arguments)
+    options = parser.parse_intermixed_args(arguments)
     if bool(options.config) == bool(options.ground_truth or options.predictions):
         parser.error("give either --ground-truth and --predictions, or --config")
     if not options.config and not (options.ground_truth and options.predictions):
@@ -44,7 +45,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     return options
 
 
-def evaluate_files(options: argparse.Namespace) -> None:
+def evaluate_files(options: argparse.Namespace) -> int:
     """Files against files."""
     outcome = files.outcome_of_files(
         options.ground_truth,
@@ -58,16 +59,37 @@ def evaluate_files(options: argparse.Namespace) -> None:
     outcome.write(folder)
     print(tables.summary(outcome.metrics))
     print(f"\nfigures and curves: {folder}")
+    return 0
+
+
+def evaluate_model(options: argparse.Namespace) -> int:
+    """A config's model on each of its test sets; several sets get a folder each."""
+    from bdd_inst.config import load_cfg
+    from bdd_inst.data.loader import build_test_loader, load_datasets
+    from bdd_inst.evaluation.evaluator import Evaluator
+    from bdd_inst.inference.predictor import load_model
+    from bdd_inst.inference.run import predict_dataset
+
+    cfg = load_cfg(options.config, options.overrides)
+    if not cfg.DATASETS.TEST:
+        raise DataError(f"{options.config}: DATASETS.TEST is empty; name a data set to evaluate on")
+    folder = Path(options.output or cfg.OUTPUT_DIR)
+    model = load_model(cfg)
+    for name in cfg.DATASETS.TEST:
+        dicts, metadata, problems = load_datasets(cfg, [name], False)
+        show_problems(problems, f"{name}:")
+        place = folder / name if len(cfg.DATASETS.TEST) > 1 else folder
+        evaluator = Evaluator(dicts, metadata, options.protocol or cfg.TEST.PROTOCOL, place)
+        for given, instances in progress(predict_dataset(model, build_test_loader(cfg, dicts)), len(dicts), "pictures"):
+            evaluator.process([given], [{"instances": instances}])
+        print(tables.summary(evaluator.evaluate()))
+        print(f"\nfigures and curves of {name}: {place}")
+    return 0
 
 
 def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
-    try:
-        evaluate_files(options)
-    except DataError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return guarded(lambda: evaluate_model(options) if options.config else evaluate_files(options))
 
 
 if __name__ == "__main__":

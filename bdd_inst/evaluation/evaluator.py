@@ -122,6 +122,8 @@ def write_results(truth: GroundTruth, results: Results, path: Path) -> None:
             row = {
                 "image_id": truth.image_ids[results.image[n]],
                 "category_id": truth.category_ids[results.category[n]],
+                "file_name": Path(truth.file_names[results.image[n]]).name or None,
+                "category_name": truth.class_names[results.category[n]],
                 "bbox": None if results.boxes is None else results.boxes[n].tolist(),
                 "score": float(results.scores[n]),
             }

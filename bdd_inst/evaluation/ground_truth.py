@@ -33,6 +33,7 @@ class GroundTruth:
         ignored: M bool, the BDD100K flag: matched detections count neither way. COCO's protocol sees them as crowds.
         masks: M entries: compressed RLE with str counts, COCO polygons (lists of floats), or None.
         attributes: M dicts (``occluded``, ``truncated``, ...), possibly empty.
+        numbered: True where the file has no picture ids, and ``image_ids`` just count from 1.
     """
 
     image_ids: list
@@ -51,6 +52,7 @@ class GroundTruth:
     image_attributes: list[dict] = field(default_factory=list)
     source: str = ""
     rule: str = ""
+    numbered: bool = False
     problems: ProblemLog = field(default_factory=ProblemLog)
 
     def __len__(self) -> int:
@@ -75,7 +77,7 @@ class GroundTruth:
         columns = {name: getattr(self, name)[chosen] for name in ("image", "category", "boxes", "area", "crowd", "ignored")}
         lists = {name: [getattr(self, name)[i] for i in chosen] if getattr(self, name) else [] for name in ("masks", "attributes")}
         same = {name: getattr(self, name) for name in ("image_ids", "file_names", "sizes", "class_names", "category_ids")}
-        rest = {name: getattr(self, name) for name in ("image_attributes", "source", "rule", "problems")}
+        rest = {name: getattr(self, name) for name in ("image_attributes", "source", "rule", "numbered", "problems")}
         return GroundTruth(**same, **columns, **lists, **rest)
 
 

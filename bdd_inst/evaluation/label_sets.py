@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -11,6 +9,7 @@ import numpy as np
 from bdd_inst import classes
 from bdd_inst.errors import DataError, ProblemLog
 from bdd_inst.evaluation.ground_truth import GroundTruth, GroundTruthBuilder
+from bdd_inst.evaluation.names import PictureNames
 from bdd_inst.evaluation.results import Results, ResultsBuilder
 from bdd_inst.formats.records import Instance, LabelSet, Picture
 from bdd_inst.geometry import rasterize
@@ -32,10 +31,11 @@ def truth_from_labels(labels: LabelSet) -> GroundTruth:
     builder = GroundTruthBuilder(names, list(ids), labels.source)
     builder.problems.merge(labels.problems)
     position = {name: k for k, name in enumerate(names)}
+    given = [picture.image_id for picture in labels.pictures]
+    numbered = None in given or len(set(given)) < len(given)
     for number, picture in enumerate(labels.pictures, 1):
         height, width = size_of(picture, labels)
-        identity = number if picture.image_id is None else picture.image_id
-        builder.picture(identity, full_name(picture), height, width, picture.attributes)
+        builder.picture(number if numbered else picture.image_id, full_name(picture), height, width, picture.attributes)
         if not picture.labelled:
             where = f"{labels.source}: {picture.name}"
             builder.problems.add("unlabelled-picture", where, "no labels; every prediction there counts as false")
@@ -44,7 +44,7 @@ def truth_from_labels(labels: LabelSet) -> GroundTruth:
     if not builder.image_ids:
         raise DataError(f"{labels.source}: no picture in it; there is nothing to score against")
     built = builder.build()
-    built.rule = labels.rule
+    built.rule, built.numbered = labels.rule, numbered
     return built
 
 
@@ -131,24 +131,6 @@ def mask_of(instance: Instance, height: int, width: int, rule: str) -> dict | No
 def mask_box(mask: dict | None) -> tuple[float, float, float, float] | None:
     """x1, y1, x2, y2 around a mask; None without one."""
     return None if mask is None else rle_tools.to_bbox(mask)
-
-
-class PictureNames:
-    """Finds pictures of the ground truth by the names that other files use: with or without folder, with or without ending."""
-
-    def __init__(self, names: Sequence[str]):
-        self.tables: list[dict[str, int]] = []
-        for shorten in (str, lambda n: PurePosixPath(n).name, lambda n: PurePosixPath(n).stem):
-            keys = [shorten(name) for name in names]
-            times = Counter(keys)
-            self.tables.append({key: i for i, key in enumerate(keys) if key and times[key] == 1})
-
-    def find(self, name: str) -> int | None:
-        """The picture's position, None where there is none (or more than one)."""
-        for key, table in zip((name, PurePosixPath(name).name, PurePosixPath(name).stem), self.tables, strict=True):
-            if key in table:
-                return table[key]
-        return None
 
 
 def results_from_labels(labels: LabelSet, truth: GroundTruth, scores: dict[str, dict[str, float]] | None = None) -> Results:

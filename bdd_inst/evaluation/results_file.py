@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
 from bdd_inst.errors import DataError, ProblemLog
 from bdd_inst.evaluation.coco_files import ResultRow, decode, no_collection
 from bdd_inst.evaluation.ground_truth import GroundTruth
+from bdd_inst.evaluation.names import PictureNames
 from bdd_inst.evaluation.results import Results
 from bdd_inst.evaluation.rle_check import check_rles
 from bdd_inst.geometry import rle as rle_tools
@@ -59,16 +60,17 @@ def refuse(bad: np.ndarray, where: callable, message: str) -> None:
 
 def match_pictures(rows: Sequence[ResultRow], truth: GroundTruth, source: str, problems: ProblemLog) -> np.ndarray:
     """N int64: positions of the rows' pictures, by id; file names that disagree are refused, or followed where no id fits."""
-    index = truth.image_index()
-    names = {PurePosixPath(name).name: i for i, name in enumerate(truth.file_names) if name}
+    index, names = truth.image_index(), PictureNames(truth.file_names)
+    known = {name: names.find(name) for name in {row.file_name for row in rows} if name}
     found = [index.get(row.image_id, -1) for row in rows]
-    named = [names.get(PurePosixPath(row.file_name).name, -1) if row.file_name else -1 for row in rows]
-    if rows and found != named and min(named) >= 0 and min(found) < 0:
-        # Some tools number the pictures themselves; where every entry names its picture and the ids do not fit, names decide.
-        message = "picture ids are not the ground truth's; pictures were matched by file name"
-        problems.add("matched-by-name", source, message, count=len(rows))
+    named = [-1 if not row.file_name or known[row.file_name] is None else known[row.file_name] for row in rows]
+    if found != named and min(named) >= 0 and (truth.numbered or min(found) < 0):
+        # Where the ground truth has no ids of its own, or other ones, and every entry names its picture, names decide.
+        problems.add("matched-by-name", source, "picture ids are not the ground truth's; pictures were matched by name", count=len(rows))
         return np.asarray(named, np.int64)
     for n, (by_id, by_name) in enumerate(zip(found, named, strict=True)):
+        if by_id < 0 and isinstance(rows[n].image_id, str):
+            by_id = found[n] = -1 if names.find(rows[n].image_id) is None else names.find(rows[n].image_id)
         if by_id < 0:
             raise DataError(f"{source}: entry {n + 1}: {unknown_picture(rows[n].image_id, truth)}")
         if 0 <= by_name != by_id:
