@@ -32,44 +32,53 @@ def flatten_many(paths: Sequence[Path]) -> list[np.ndarray]:
     return np.split(corners, np.cumsum(lengths)[:-1])
 
 
-def flatten_points(points: np.ndarray, paths: Sequence[Path]) -> tuple[np.ndarray, np.ndarray]:
-    """Flatten ``paths`` with their vertices replaced by ``points`` (V,2 float64, end to end) -> corners and their number a path."""
+def flatten_points(points: np.ndarray, paths: Sequence[Path], corner: float | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Flatten ``paths`` with their vertices replaced by ``points`` (V,2 float64, end to end) -> corners and their number a path.
+
+    ``corner`` decides what becomes of a curve that the path has too few vertices for (a fault in the file). None: a closed path's curve
+    ends at its first vertex, an open path's letters are taken for corners. A number: the missing points lie at (corner, corner), as they do
+    for the official tool, whose canvas reads on past the path's end.
+    """
     lengths = np.array([len(path.vertices) for path in paths], dtype=np.int64)
     if not any("C" in path.types for path in paths):
         return points, lengths
-    curves, control = _find_curves(paths)
+    curves = _find_curves(paths, corner is not None)
     if not len(curves):
         return points, lengths
-    which, share, added = _subdivide(points[curves])
-    kept = np.flatnonzero(~control)
+    missing = len(points)
+    known = np.concatenate([points, np.full((1, 2), corner or 0.0)])
+    which, share, added = _subdivide(known[curves])
+    control = np.zeros(missing + 1, dtype=bool)
+    control[curves[:, 1]] = True
+    control[curves[:, 2][curves[:, 2] > curves[:, 1]]] = True
+    kept = np.flatnonzero(~control[:missing])
+    open_ended = curves[curves[:, 3] == missing, 1]
     # A curve's new points take its first control point's place in the order, by where they lie along the curve.
-    places = np.concatenate([kept, curves[which, 1]])
-    order = np.lexsort((np.concatenate([np.zeros(len(kept)), share]), places))
+    places = np.concatenate([kept, curves[which, 1], open_ended])
+    order = np.lexsort((np.concatenate([np.zeros(len(kept)), share, np.ones(len(open_ended))]), places))
+    values = np.concatenate([known[kept], added, known[np.full(len(open_ended), missing)]])
     owner = np.repeat(np.arange(len(paths)), lengths)[places]
-    return np.concatenate([points[kept], added])[order], np.bincount(owner, minlength=len(paths))
+    return values[order], np.bincount(owner, minlength=len(paths))
 
 
-def _find_curves(paths: Sequence[Path]) -> tuple[np.ndarray, np.ndarray]:
-    """K,4 int64 indices (start, two controls, end) into all vertices end to end, and which of those are control points (bool)."""
+def _find_curves(paths: Sequence[Path], read_on: bool) -> np.ndarray:
+    """K,4 int64 indices (start, two controls, end) into all vertices end to end; one past the last where a vertex is missing."""
     curves: list[tuple[int, int, int, int]] = []
-    first = 0
+    first, missing = 0, sum(len(path.vertices) for path in paths)
     for path in paths:
         count = len(path.vertices)
         place = path.types.find("C", 1)
         while place >= 0:
-            # A closed path runs on to its first vertex, and waits there if the letters ask for more.
-            ahead = [k if k < count else 0 for k in (place + 1, place + 2)]
-            if not path.closed and place + 2 >= count:
-                break  # an open path with too few vertices left: what is there are corners
-            curves.append((first + place - 1, first + place, first + ahead[0], first + ahead[1]))
+            ahead = [first + k if k < count else missing for k in (place + 1, place + 2)]
+            if path.closed:
+                # A closed path comes back to its first vertex.
+                ahead = [first if place + k == count or (place + k > count and not read_on) else ahead[k - 1] for k in (1, 2)]
+            if ahead[1] == missing and not read_on:
+                break
+            curves.append((first + place - 1, first + place, *ahead))
             place = path.types.find("C", place + 3)
         first += count
-    table = np.array(curves, dtype=np.int64).reshape(-1, 4)
-    control = np.zeros(first, dtype=bool)
-    control[table[:, 1]] = True
-    inside = table[:, 2] > table[:, 1]
-    control[table[inside, 2]] = True
-    return table, control
+    return np.array(curves, dtype=np.int64).reshape(-1, 4)
 
 
 def _subdivide(curves: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

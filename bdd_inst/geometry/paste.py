@@ -105,6 +105,9 @@ class _CrossingSearch:
         line, knot = np.divmod(place, self.grid + 1)
         rows = self._rows(above, line, knot, owner[line], column[line])
         edges = column[line] * self.height + rows
+        # Two crossings within one pixel can swap by rounding: edges that run backwards belong to a mask for the sampler.
+        swapped = (np.diff(edges) < 0) & (np.diff(owner[line]) == 0)
+        self.unsure[owner[line][1:][swapped]] = True
         return pack_edges(edges, np.bincount(owner[line], minlength=len(widths)), self.height * self.width)
 
     def _column_values(self, owner: np.ndarray, column: np.ndarray) -> np.ndarray:

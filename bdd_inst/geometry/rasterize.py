@@ -101,7 +101,7 @@ def _flat(paths: list[Path], shift: float) -> tuple[np.ndarray, np.ndarray]:
     if not paths:
         return np.empty((0, 2)), np.zeros(0, dtype=np.int64)
     points = np.concatenate([path.vertices for path in paths])
-    return flatten_points(np.floor(points + 0.5) + shift, paths)
+    return flatten_points(np.floor(points + 0.5) + shift, paths, corner=shift)
 
 
 def _line_edges(paths: list[Path], height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
