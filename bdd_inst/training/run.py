@@ -212,7 +212,8 @@ def finish(run: Run, cfg: CfgNode, folder: Path, scorer: Scorer, evaluation: Eva
         evaluation.saw(run, flat)
     metrics.close()
     text = result_text(results, folder)
-    if evaluation.best is not None and evaluation.best_iteration < run.progress.total:
+    final = evaluation.watched(flat) if evaluation.best is not None else None
+    if evaluation.best is not None and (final is None or final < evaluation.best):
         best = f"{evaluation.name} {abs(evaluation.best):.2f} was after {evaluation.best_iteration} iterations"
         text += f"\nthe best {best}: {folder / 'model_best.pth'}"
     if rank == 0:
