@@ -85,3 +85,20 @@ def test_backbone_names_find_their_place_by_ending():
 def test_an_ending_that_fits_two_places_fits_none():
     weights = NamedWeights({"conv1.weight": torch.zeros(1)}, "detectron2")
     assert align_names(weights, ["a.conv1.weight", "b.conv1.weight"]) == {}
+
+
+def test_names_and_eps_of_torchvisions_first_coco_detector():
+    """Its file predates torchvision's nested names, and it was trained with eps 0 in its norms; ours have 1e-5."""
+    names = ["backbone.body.bn1.running_var", "backbone.fpn.inner_blocks.0.weight", "backbone.fpn.layer_blocks.3.bias"]
+    names += ["rpn.head.conv.weight", "roi_heads.mask_head.mask_fcn1.weight", "roi_heads.box_head.fc7.bias"]
+    got = to_detectron2_names({name: torch.ones(1) for name in names})
+    assert list(got.tensors) == [
+        "stem.conv1.norm.running_var",
+        "backbone.fpn_lateral2.weight",
+        "backbone.fpn_output5.bias",
+        "proposal_generator.rpn_head.conv.weight",
+        "roi_heads.mask_head.mask_fcn1.weight",
+        "roi_heads.box_head.fc2.bias",
+    ]
+    assert got.tensors["stem.conv1.norm.running_var"].item() == pytest.approx(1 - 1e-5)
+    assert any("eps 0" in note for note in got.notes)
