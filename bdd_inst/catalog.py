@@ -162,8 +162,13 @@ def builtin_loaders(root: str | os.PathLike | None = None) -> dict[str, Loader]:
 
 def register_all(root: str | os.PathLike | None = None) -> None:
     """Enter every built-in data set under its name, here and, where it is installed, in Detectron2's catalogs."""
+    from bdd_inst.datasets.builtin import CLASSES
+
     for name, loader in builtin_loaders(root).items():
         DatasetCatalog._loaders.setdefault(name, loader)
+        metadata = MetadataCatalog.get(name)
+        if metadata.get("thing_classes") is None:  # known before anything is loaded: prediction needs the names alone
+            metadata.set(thing_classes=list(CLASSES[name]))
     if "detectron2" in sys.modules:
         mirror_to_detectron2()
 

@@ -34,9 +34,16 @@ def read_picture(path: str | os.PathLike) -> Image.Image:
         with contextlib.suppress(Exception):  # a damaged EXIF block says nothing about the pixels
             turn = UPRIGHT.get(image.getexif().get(EXIF_ORIENTATION))
             if turn is not None:
-                return image.transpose(turn).convert("RGB")
+                return to_rgb(image.transpose(turn))
         image.load()
-        return image.convert("RGB")
+        return to_rgb(image)
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Mode RGB; 16-bit grey keeps its upper byte, where PIL's own conversion would turn everything above 255 white."""
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.getextrema()[1] > 255):
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
+    return image.convert("RGB")
 
 
 def to_tensor(image: Image.Image | np.ndarray, channels: str) -> torch.Tensor:

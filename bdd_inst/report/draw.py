@@ -16,7 +16,7 @@ from bdd_inst.report.paint import Style, paint
 
 __all__ = ["Objects", "Style", "caption", "draw_instances", "draw_objects", "from_dataset_dict", "from_instances", "side_by_side"]
 
-READABLE = 720  # the longer side from which names are readable without enlarging
+READABLE = 900  # small pictures grow by a whole number to about this long a side, so that names can be read
 WORDS = {"confused": "wrong class"}
 
 
@@ -126,7 +126,7 @@ def caption(image: np.ndarray, words: str) -> np.ndarray:
 
 def enlarge(image: np.ndarray, objects: Objects, factor: int = 0) -> tuple[np.ndarray, Objects]:
     """Picture and objects grown together; ``factor`` 0: as a small picture needs for its names to be readable (at most 8)."""
-    factor = factor or int(np.clip(READABLE // max(*image.shape[:2], 1), 1, 8))
+    factor = factor or int(np.clip(round(READABLE / max(*image.shape[:2], 1)), 1, 8))
     if factor == 1:
         return image, objects
     return cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC), objects.enlarged(factor)

@@ -37,7 +37,7 @@ class Style:
         crowding = 1.0 if number <= 25 else 0.88 if number <= 60 else 0.78
         return replace(
             self,
-            line=self.line or max(1, round(side / 560)),
+            line=self.line or max(1, round(side / 450)),
             font=self.font or int(np.clip(round(side / 62 * crowding), 9, 48)),
         )
 

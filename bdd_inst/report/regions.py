@@ -17,12 +17,16 @@ FAR = 1 << 20  # coordinates beyond this would overflow the fixed point
 
 @dataclass(slots=True)
 class Region:
-    """A mask's crop: ``mask`` h,w uint8 (0 or 255) with its corner at x, y; ``contours`` V,2 float32, pixel corners as origin."""
+    """A mask's crop: ``mask`` h,w uint8 (0 or 255) with its corner at x, y; ``contours`` V,2 float32, pixel corners as origin.
+
+    ``traced``: the contours were found along the mask's pixels, not given as polygons.
+    """
 
     x: int
     y: int
     mask: np.ndarray
     contours: list[np.ndarray]
+    traced: bool = False
 
     @property
     def box(self) -> tuple[float, float, float, float]:
@@ -38,6 +42,8 @@ class Region:
         """The same mask on a picture that is ``factor`` times as large, with smooth edges."""
         soft = cv2.resize(self.mask, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR)
         mask = np.where(soft > 127, np.uint8(255), np.uint8(0))
+        if self.traced:
+            return from_crop(mask, self.x * factor, self.y * factor)
         return Region(self.x * factor, self.y * factor, mask, [c * np.float32(factor) for c in self.contours])
 
 
@@ -86,7 +92,7 @@ def from_crop(crop: np.ndarray, x: int, y: int) -> Region:
     """A tight h,w bitmap with its corner at x, y to a region."""
     crop = np.where(crop, np.uint8(255), np.uint8(0))
     found, _ = cv2.findContours(crop, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
-    return Region(x, y, crop, [c[:, 0].astype(np.float32) + np.float32([x + 0.5, y + 0.5]) for c in found])
+    return Region(x, y, crop, [c[:, 0].astype(np.float32) + np.float32([x + 0.5, y + 0.5]) for c in found], True)
 
 
 def from_rle(mask: dict, height: int, width: int) -> Region | None:

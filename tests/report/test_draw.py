@@ -141,8 +141,8 @@ def test_side_by_side_shows_both_and_a_key():
 
 def test_small_pictures_grow_until_names_can_be_read():
     image, objects = draw.enlarge(street(90, 160), gather((90, 160), boxes=[[1, 2, 3, 4]]))
-    assert image.shape == (360, 640, 3)
-    assert objects.boxes.tolist() == [[4, 8, 12, 16]]
+    assert image.shape == (540, 960, 3)
+    assert objects.boxes.tolist() == [[6, 12, 18, 24]]
     assert draw.enlarge(street(720, 1280), objects)[0].shape == (720, 1280, 3)
 
 
@@ -214,7 +214,7 @@ def test_a_full_street_scene_is_drawn_in_time():
     draw.draw_instances(image, **kwargs)
     times = []
     for _ in range(5):
-        start = time.perf_counter()
+        start = time.process_time()
         draw.draw_instances(image, **kwargs)
-        times.append(time.perf_counter() - start)
-    assert min(times) < 0.25  # 20 ms where nothing else runs; a slow implementation takes seconds
+        times.append(time.process_time() - start)
+    assert min(times) < 0.25  # about 20 ms of work; an implementation on whole pictures takes seconds
