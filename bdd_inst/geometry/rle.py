@@ -65,7 +65,7 @@ def column_counts(columns: np.ndarray, x: int, y: int, height: int, width: int) 
         edges += column * (height - h - 1) + (x * height + y)
     total = height * width
     if len(edges) & 1:
-        edges = np.append(edges, total)
+        edges = np.append(edges, (x + w) * height)  # the crop's last pixel is set
     if len(edges) == 0 or edges[-1] != total:
         edges = np.append(edges, total)
     counts = np.empty(len(edges), dtype=np.int64)
