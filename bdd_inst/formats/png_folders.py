@@ -1,0 +1,169 @@
+"""Folders of PNGs as label sets: BDD100K bitmasks, label maps (one instance a class), 0/255 masks (one instance a picture).
+
+A mask belongs to the picture of its stem, ``NAME.png`` to ``NAME.jpg``; a label map's ``_person`` or ``_clothes`` ending names its classes
+(the fashion set) and is no part of the stem. Where we wrote the folder ourselves, ``.conversion.json`` in it has the class names.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from bdd_inst import classes
+from bdd_inst.errors import DataError, ProblemLog
+from bdd_inst.formats import bitmask, label_map, png_kinds
+from bdd_inst.formats.reading import label_set
+from bdd_inst.formats.records import Instance, LabelSet, Picture
+from bdd_inst.formats.sniff import Found
+from bdd_inst.geometry import rle as coding
+
+# Written beside PNGs that we make; hidden, so that it is taken for no label file.
+NOTE_FILE = ".conversion.json"
+ENDINGS = {"person": classes.FASHION_PERSON, "clothes": classes.FASHION_CLOTHES}
+# From half of 255 on a pixel of a smoothed mask belongs to the object.
+HALF = 128
+AHEAD = 32
+
+
+def read(found: Found) -> LabelSet:
+    """The label set of PNG masks, or of one."""
+    note = _note(found.path)
+    if found.kind == "bitmask":
+        names = tuple(note.get("categories") or classes.BDD100K_DET)
+        return _label_set(found, lambda file, log: _bitmask(file, names, log), names, note, ())
+    if found.kind == "label-map":
+        ending = _ending(found)
+        names = tuple(note.get("categories") or ENDINGS.get(ending, ()))
+        ids = tuple(note.get("ids") or range(1, len(names) + 1))
+        numbers = dict(zip(ids, names, strict=False))
+        notes = ("value 0 is background, 255 is void",)
+        ids = ids if names else None
+        return _label_set(found, lambda file, log: _label_map(file, numbers, ending, log), names or None, note, notes, ids)
+    name = (note.get("categories") or ["foreground"])[0]
+    notes = (f"values from {HALF} on are the object, called {name!r}",)
+    return _label_set(found, lambda file, log: _binary(file, name), (name,), note, notes)
+
+
+def _label_set(
+    found: Found,
+    parse: Callable[[Path, ProblemLog], Picture],
+    names: tuple[str, ...] | None,
+    note: dict,
+    notes: tuple[str, ...],
+    ids: tuple[int, ...] | None = None,
+) -> LabelSet:
+    def generate(log: ProblemLog) -> Iterator[Picture]:
+        read = 0
+        for file, picture in _in_threads(found.files, lambda file: _parsed(file, parse, log)):
+            if isinstance(picture, DataError):
+                if len(found.files) == 1:
+                    raise picture
+                log.add("unreadable-file", str(file), str(picture).removeprefix(f"{file}: "))
+                continue
+            read += 1
+            yield picture
+        if not read:
+            raise DataError(f"{found.path}: none of its {len(found.files)} PNGs could be read, e.g. {log.lines()[0]}")
+
+    return label_set(found, generate, note.get("mask_rule", "pixels"), categories=names, category_ids=ids, notes=notes)
+
+
+def _parsed(file: Path, parse: Callable[[Path, ProblemLog], Picture], log: ProblemLog) -> Picture | DataError:
+    try:
+        return parse(file, log)
+    except DataError as error:
+        return error
+
+
+def _in_threads(files: list[Path], work: Callable[[Path], Picture | DataError]) -> Iterator[tuple[Path, Picture | DataError]]:
+    """``work`` on every file, a few ahead of the reader; decoding PNGs leaves Python's lock alone."""
+    if len(files) < 4:
+        for file in files:
+            yield file, work(file)
+        return
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        for start in range(0, len(files), AHEAD):
+            block = files[start : start + AHEAD]
+            yield from zip(block, pool.map(work, block), strict=True)
+
+
+def _note(path: Path) -> dict:
+    """What we noted when we wrote this folder; empty where it is not ours."""
+    folder = path if path.is_dir() else path.parent
+    try:
+        note = msgspec.json.decode((folder / NOTE_FILE).read_bytes())
+    except (OSError, msgspec.DecodeError, RecursionError):
+        return {}
+    return note if isinstance(note, dict) else {}
+
+
+def _ending(found: Found) -> str:
+    """The part after the last ``_`` that all files share, if it is one that names classes. DataError where several kinds lie mixed."""
+    endings = {file.stem.rpartition("_")[2] for file in found.files if "_" in file.stem}
+    known = sorted(endings & ENDINGS.keys())
+    if len(known) > 1:
+        some = " or ".join(f"'{found.path / f'*_{ending}.png'}'" for ending in known)
+        raise DataError(f"{found.path}: holds {len(known)} label sets; give one of them as a pattern: {some}")
+    if known and all(file.stem.endswith(f"_{known[0]}") for file in found.files):
+        return known[0]
+    return ""
+
+
+def _picture(file: Path, height: int, width: int, ending: str = "") -> Picture:
+    stem = file.stem.removesuffix(f"_{ending}") if ending else file.stem
+    picture = Picture(f"{stem}.jpg", width, height)
+    # Tracking: frames lie in a folder of their video's name and are numbered from 1.
+    frame = re.fullmatch(re.escape(file.parent.name) + r"-(\d+)", stem)
+    if frame:
+        picture.video, picture.frame_index = file.parent.name, int(frame[1]) - 1
+    return picture
+
+
+def _instance(name: str, rle: dict, **fields) -> Instance:
+    return Instance(name, coding.to_bbox(rle), rle=rle, **fields)
+
+
+def _bitmask(file: Path, names: tuple[str, ...], log: ProblemLog) -> Picture:
+    (height, width), found = bitmask.read_bitmask(file)
+    picture = _picture(file, height, width)
+    shared = bitmask.shared_numbers(found)
+    if shared:
+        log.add("shared-number", f"{file}: instance {shared[0]}", "one number with several classes or flags; taken for several instances")
+    for item in found:
+        if item.category > len(names):
+            log.add("unknown-category", f"{file}: instance {item.number}", f"class {item.category} is none of 1 to {len(names)}")
+            name = str(item.category)
+        else:
+            name = names[item.category - 1]
+        flags = {flag: getattr(item, flag) for flag in ("truncated", "occluded", "crowd", "ignored")}
+        picture.instances.append(_instance(name, item.rle, id=item.number, **flags))
+    return picture
+
+
+def _label_map(file: Path, numbers: dict[int, str], ending: str, log: ProblemLog) -> Picture:
+    values = label_map.read_label_map(file)
+    picture = _picture(file, *values.shape, ending)
+    for value, rle in label_map.class_instances(values):
+        if numbers and value not in numbers:
+            log.add("unknown-category", str(file), f"value {value} is none of {', '.join(map(str, numbers))}; left out")
+            continue
+        picture.instances.append(_instance(numbers.get(value, str(value)), rle, id=value))
+    return picture
+
+
+def _binary(file: Path, name: str) -> Picture:
+    values = png_kinds.pixels(file)
+    if values.ndim == 3:
+        values = values[..., 0]
+    highest = np.iinfo(values.dtype).max if values.max(initial=0) > 1 else 1
+    mask = values >= (HALF if highest == 255 else (highest + 1) // 2)
+    picture = _picture(file, *mask.shape)
+    if mask.any():
+        picture.instances.append(_instance(name, coding.encode(mask), id=1))
+    return picture

@@ -1,0 +1,159 @@
+"""Folders of PNGs from any label set: BDD100K bitmasks, palette label maps, 0/255 masks; each written whole or not at all.
+
+None of them can hold overlaps: the higher score's pixel stays, without scores the later label's. ``.conversion.json`` in the folder
+notes the class names, their numbers and the rule that drew the masks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from bdd_inst import classes
+from bdd_inst.errors import DataError
+from bdd_inst.files import atomic_write
+from bdd_inst.formats import bitmask, draw, label_map
+from bdd_inst.formats.plan import BDD_KINDS
+from bdd_inst.formats.png_folders import NOTE_FILE
+from bdd_inst.formats.records import Instance, Picture
+from bdd_inst.formats.target import Parts, Target
+from bdd_inst.geometry import rle as coding
+from bdd_inst.geometry.label_runs import drawing_order
+
+
+@dataclass
+class PngTarget(Target):
+    """One PNG a picture, of its stem, below ``path``; frames of a video in a folder of its name."""
+
+    def encode(self, picture: Picture) -> Any:
+        try:
+            width, height = self.size(picture)
+        except DataError as error:
+            self.skipped.add("no-picture-size", self.plan.kind, str(error))
+            return None
+        if not picture.labelled:
+            message = "labels are null or missing; no PNG is written, for an empty one says that nothing is there"
+            self.skipped.add("unlabelled-picture", picture.name, message)
+            return None
+        chosen: list[tuple[Instance, dict, str, bool]] = []
+        drawn = draw.masks(picture, height, width, self.plan.rule, self.skipped, prefer=self.prefer)
+        for instance, rle in zip(picture.instances, drawn, strict=True):
+            found = self.category(instance.category)
+            if found is None or self.class_number(found[0]) is None:
+                if found is not None:
+                    self.skipped.add("category-left-out", found[0], f"{type(self).__name__[:-6]} has no number for this class")
+                continue
+            if rle is None:
+                self.skipped.add("no-mask", draw.where(picture, instance), "a label without outline or mask; left out")
+                continue
+            chosen.append((instance, rle, *found))
+        file = self.path / self.file_of(picture)
+        values = self.pixels(chosen, height, width)
+        covered = sum(coding.area(rle) for _, rle, _, _ in chosen) - int(np.count_nonzero(values if values.ndim == 2 else values[..., 0]))
+        if covered:
+            self.lost.add("overlaps", picture.name, f"{covered} pixels belong to several objects; one keeps each")
+        if picture.attributes:
+            self.lost.add("picture-attributes", picture.name, "a PNG has none")
+        self.save(file, values)
+        return [picture.name, str(file.relative_to(self.path))]
+
+    def file_of(self, picture: Picture) -> Path:
+        """Where a picture's PNG goes, relative to the folder; names that climb out of it stay inside."""
+        parts = [p for p in PurePosixPath(picture.name.replace("\\", "/")).parts if p not in ("..", "/", ".")]
+        name = Path(*parts[:-1], f"{PurePosixPath(parts[-1]).stem}.png") if parts else Path("unnamed.png")
+        if picture.video and len(parts) == 1:
+            return Path(PurePosixPath(picture.video).name) / name
+        return name
+
+    def class_number(self, name: str) -> int | None:
+        """The number of a class in the pixels; None where the format has none for it."""
+        number = self.plan.number[name]
+        return number if 0 < number <= 255 else None
+
+    def pixels(self, chosen: list[tuple[Instance, dict, str, bool]], height: int, width: int) -> np.ndarray:
+        """The PNG's values."""
+        raise NotImplementedError
+
+    def save(self, file: Path, values: np.ndarray) -> None:
+        """Write them."""
+        raise NotImplementedError
+
+    def finish(self, parts: Parts) -> None:
+        names = [name for name in self.plan.categories if self.class_number(name) is not None]
+        note = {
+            "mask_rule": self.plan.rule,
+            "source": self.plan.kind,
+            "categories": names,
+            "ids": [self.class_number(name) for name in names],
+        }
+        with atomic_write(self.path / NOTE_FILE, "wb") as stream:
+            stream.write(msgspec.json.format(msgspec.json.encode(note), indent=1))
+
+
+@dataclass
+class BitmaskTarget(PngTarget):
+    """BDD100K bitmasks. Its own classes are 1 to 8; other vocabularies count from 1 in their order."""
+
+    def class_number(self, name: str) -> int | None:
+        names = classes.BDD100K_INS_SEG if self.official else self.plan.categories
+        return names.index(name) + 1 if name in names[:255] else None
+
+    @property
+    def official(self) -> bool:
+        return self.plan.kind in BDD_KINDS and any(name in classes.BDD100K_INS_SEG for name in self.plan.categories)
+
+    def pixels(self, chosen: list[tuple[Instance, dict, str, bool]], height: int, width: int) -> np.ndarray:
+        numbers = _numbers([instance for instance, *_ in chosen])
+        items = [
+            bitmask.BitmaskInstance(rle, self.class_number(name), number, i.truncated, i.occluded, i.crowd, ignored or i.ignored)
+            for (i, rle, name, ignored), number in zip(chosen, numbers, strict=True)
+        ]
+        return bitmask.to_bitmask(items, height, width, _scores(chosen))
+
+    def save(self, file: Path, values: np.ndarray) -> None:
+        from PIL import Image
+
+        with atomic_write(file, "wb") as stream:
+            Image.fromarray(values, "RGBA").save(stream, "PNG")
+
+
+@dataclass
+class LabelMapTarget(PngTarget):
+    """Palette PNGs of class numbers."""
+
+    def pixels(self, chosen: list[tuple[Instance, dict, str, bool]], height: int, width: int) -> np.ndarray:
+        chosen = [chosen[i] for i in drawing_order(_scores(chosen), len(chosen))]
+        return label_map.to_label_map([rle for _, rle, _, _ in chosen], [self.class_number(n) for _, _, n, _ in chosen], height, width)
+
+    def save(self, file: Path, values: np.ndarray) -> None:
+        label_map.write_label_map(file, values)
+
+
+@dataclass
+class BinaryTarget(PngTarget):
+    """Gray PNGs, 255 where any object is, 0 elsewhere."""
+
+    def class_number(self, name: str) -> int | None:
+        return 255
+
+    def pixels(self, chosen: list[tuple[Instance, dict, str, bool]], height: int, width: int) -> np.ndarray:
+        return label_map.to_label_map([rle for _, rle, _, _ in chosen], [255] * len(chosen), height, width)
+
+    def save(self, file: Path, values: np.ndarray) -> None:
+        label_map.write_gray(file, values)
+
+
+def _scores(chosen: list[tuple[Instance, dict, str, bool]]) -> list[float | None]:
+    return [instance.score for instance, *_ in chosen]
+
+
+def _numbers(instances: list[Instance]) -> list[int]:
+    """The instances' numbers in the PNG: their ``index``, or their ids where these are such numbers; else 0, to be given."""
+    for given in ([i.attributes.get("index") for i in instances], [i.id for i in instances]):
+        if all(type(n) is int and 1 <= n <= bitmask.MAX_NUMBER for n in given) and len(set(given)) == len(given):
+            return given
+    return [0] * len(instances)
