@@ -1,4 +1,5 @@
-"""Draws the transforms of one sample: rotation, crop, resize, flip, large-scale jitter, colour. Every draw comes from the given generator."""
+"""Draws the transforms of one sample: rotation, crop, resize, flip, large-scale jitter, colour. Every draw comes from the given
+generator."""
 
 from __future__ import annotations
 
@@ -76,11 +77,12 @@ def draw_edge(sizes: int | list[int] | tuple[int, ...], style: str, rng: np.rand
         return int(sizes[rng.integers(len(sizes))])
     if style == "range" and len(sizes) == 2:
         return int(rng.integers(sizes[0], sizes[1] + 1))
-    raise ConfigError(f"INPUT.MIN_SIZE_TRAIN {sizes} does not go with MIN_SIZE_TRAIN_SAMPLING {style!r}: choice takes a list, range two sizes")
+    raise ConfigError(f"INPUT.MIN_SIZE_TRAIN {sizes} and MIN_SIZE_TRAIN_SAMPLING {style!r}: choice takes a list, range two sizes")
 
 
 def random_crop(spec: CfgNode, size: tuple[int, int], objects: Objects, rng: np.random.Generator) -> Crop:
-    """A window of random place; with probability INSTANCE_PROB it holds the middle of an object, of a class drawn evenly among those there."""
+    """A window of random place; with probability INSTANCE_PROB it holds the middle of an object, of a class drawn evenly among those
+    there."""
     out = crop_size(spec, size, rng)
     low, high = np.zeros(2, int), np.subtract(size, out)
     if len(objects.boxes) and rng.random() < spec.INSTANCE_PROB:

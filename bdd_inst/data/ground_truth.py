@@ -62,7 +62,7 @@ def moved_masks(segmentations: Sequence[list | dict], chain: Chain, mask_format:
     """The masks of one picture after the transforms."""
     if mask_format == "polygon":
         if any(isinstance(s, dict) for s in segmentations):
-            raise DataError(f"{where}: a mask is a run-length encoding, which INPUT.MASK_FORMAT polygon cannot carry; set INPUT.MASK_FORMAT bitmask")
+            raise DataError(f"{where}: a run-length mask, which INPUT.MASK_FORMAT polygon cannot carry; set INPUT.MASK_FORMAT bitmask")
         return PolygonMasks([chain.polygons(parts) for parts in segmentations])
     tables = chain.tables()
     return CroppedMasks.from_crops([moved_mask(s, chain, tables, where) for s in segmentations], chain.out)
@@ -75,7 +75,7 @@ def moved_mask(segmentation: list | dict, chain: Chain, tables: tuple[np.ndarray
         return decode_window(run_lengths.from_polygons_coco(parts, *chain.out)) if parts else (np.zeros((0, 0), bool), 0, 0)
     if tuple(segmentation["size"]) != tuple(chain.size):
         h, w = segmentation["size"]
-        raise DataError(f"{where}: a mask of {w}x{h} on a picture of {chain.size[1]}x{chain.size[0]}; the labels belong to another version of it")
+        raise DataError(f"{where}: a mask of {w}x{h} on a picture of {chain.size[1]}x{chain.size[0]}; one of them is another version")
     if tables is None:
         return chain.mask(run_lengths.decode(segmentation)), 0, 0
     mask, x, y = decode_window(segmentation)

@@ -61,7 +61,8 @@ class RankBatches:
 
 
 def build_train_loader(
-    cfg: CfgNode, dataset_dicts: Sequence[dict], *, rank: int = 0, world_size: int = 1, start_iteration: int = 0, mapper: Mapper | None = None
+    cfg: CfgNode, dataset_dicts: Sequence[dict], *, rank: int = 0, world_size: int = 1, start_iteration: int = 0,
+        mapper: Mapper | None = None
 ) -> DataLoader:
     """An endless loader of ``list[dict]``: this process's share of batches of SOLVER.IMS_PER_BATCH.
 
@@ -81,7 +82,8 @@ def build_train_loader(
     return make_loader(cfg, dataset, plan)
 
 
-def build_test_loader(cfg: CfgNode, dataset_dicts: Sequence[dict], *, rank: int = 0, world_size: int = 1, mapper: Mapper | None = None) -> DataLoader:
+def build_test_loader(cfg: CfgNode, dataset_dicts: Sequence[dict], *, rank: int = 0, world_size: int = 1,
+    mapper: Mapper | None = None) -> DataLoader:
     """A loader of ``list[dict]`` over this process's contiguous share of the pictures, in order, TEST.IMS_PER_BATCH at a time."""
     shard = list(inference_shard(len(dataset_dicts), rank, world_size))
     size = max(1, cfg.TEST.IMS_PER_BATCH)
@@ -168,7 +170,8 @@ def common_metadata(names: Sequence[str]) -> dict:
     for name in names[1:]:
         other = MetadataCatalog.get(name).as_dict()
         if list(other["thing_classes"]) != list(first["thing_classes"]):
-            raise ConfigError(f"{names[0]} and {name} have different classes ({first['thing_classes']}; {other['thing_classes']}) and cannot be joined")
+            both = f"{first['thing_classes']} and {other['thing_classes']}"
+            raise ConfigError(f"{names[0]} and {name} have different classes, {both}, and cannot be joined")
     return first
 
 

@@ -75,7 +75,8 @@ def check_size(dataset_dict: dict, image: Image.Image) -> None:
     expected = (dataset_dict.get("width", image.width), dataset_dict.get("height", image.height))
     if image.size != expected:
         name = dataset_dict["file_name"]
-        raise DataError(f"{name}: the picture is {image.width}x{image.height}, its labels say {expected[0]}x{expected[1]}; one of them is another version")
+        found = f"{image.width}x{image.height}"
+        raise DataError(f"{name}: the picture is {found}, its labels say {expected[0]}x{expected[1]}; one of them is another version")
 
 
 Mapper = Callable[[dict, np.random.Generator | None], dict]

@@ -101,7 +101,8 @@ def build_sampler(cfg: CfgNode, categories: Sequence[set[int]], seed: int) -> Tr
         return RandomSubsetTrainingSampler(len(categories), spec.RANDOM_SUBSET_RATIO, seed)
     if spec.SAMPLER_TRAIN == "RepeatFactorTrainingSampler":
         if spec.REPEAT_THRESHOLD <= 0:
-            raise ConfigError("RepeatFactorTrainingSampler needs DATALOADER.REPEAT_THRESHOLD > 0, the share of pictures below which a class is rare")
+            need = "DATALOADER.REPEAT_THRESHOLD > 0, the share of pictures below which a class is rare"
+            raise ConfigError(f"RepeatFactorTrainingSampler needs {need}")
         return RepeatFactorTrainingSampler(repeat_factors(categories, spec.REPEAT_THRESHOLD, spec.REPEAT_SQRT), seed)
     known = "TrainingSampler, RepeatFactorTrainingSampler, RandomSubsetTrainingSampler"
     raise ConfigError(f"DATALOADER.SAMPLER_TRAIN {spec.SAMPLER_TRAIN!r} is unknown; there are {known}")

@@ -133,8 +133,7 @@ class Rotate:
         return Image.fromarray(turned)
 
     def coords(self, points: np.ndarray) -> np.ndarray:
-        matrix = self.matrix(0.0)
-        return points @ matrix[:, :2].T + matrix[:, 2]
+        return cv2.transform(points[:, None], self.matrix(0.0))[:, 0] if len(points) else points
 
     def mask(self, mask: np.ndarray) -> np.ndarray:
         """A mask H,W bool, turned."""
@@ -189,7 +188,8 @@ class Chain:
         return [p.reshape(-1) for p in points]
 
     def tables(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """Index tables (rows, columns): pixel r,c of the result is pixel ``rows[r], columns[c]`` of the source. None if anything rotates."""
+        """Index tables (rows, columns): pixel r,c of the result is pixel ``rows[r], columns[c]`` of the source. None if anything
+        rotates."""
         rows, columns = np.arange(self.size[0]), np.arange(self.size[1])
         for step in self.steps:
             if isinstance(step, Rotate):

@@ -28,7 +28,8 @@ def label_paths(root: Path, task: str, split: str) -> dict[str, Path]:
 
 
 def load_bdd100k(
-    root: str | os.PathLike, task: str = "ins_seg", split: str = "train", *, source: str = "auto", raster: str = "official", folder: str = FOLDER
+    root: str | os.PathLike, task: str = "ins_seg", split: str = "train", *, source: str = "auto", raster: str = "official",
+        folder: str = FOLDER
 ) -> DatasetRecords:
     """Load one split from ``root/bdd100k``.
 
@@ -46,7 +47,8 @@ def load_bdd100k(
         source or rule.
     """
     if task not in TASKS or source not in ("auto", *SOURCES) or raster not in ("official", "coco"):
-        raise ConfigError(f"BDD100K has tasks {', '.join(TASKS)}, sources {', '.join(SOURCES)} and rules official, coco; not {task}, {source}, {raster}")
+        known = f"tasks {', '.join(TASKS)}, sources auto, {', '.join(SOURCES)} and rules official, coco"
+        raise ConfigError(f"BDD100K has {known}; not {task}, {source}, {raster}")
     names, pictures = TASKS[task]
     base = Path(root) / folder
     kind, labels = find_labels(base, task, split, source)

@@ -24,7 +24,8 @@ def load_synthetic(root: str | os.PathLike, split: str, *, raster: str = "offici
 
 
 TABLE: dict[str, tuple[Callable[..., DatasetRecords], dict]] = {
-    **{f"bdd100k_{task}_{split}": (load_bdd100k, {"task": task, "split": split}) for task in ("ins_seg", "det") for split in ("train", "val")},
+    **{f"bdd100k_{task}_{split}": (load_bdd100k, {"task": task, "split": split}) for task in ("ins_seg", "det") for split in ("train",
+        "val")},
     **{f"fashion_{target}_{split}": (load_fashion, {"target": target, "split": split}) for target in TARGETS for split in SPLITS},
     **{f"coco_2017_person_{split}": (load_coco_2017, {"split": split, "categories": ("person",)}) for split in ("train", "val")},
     **{f"synthetic_bdd_{split}": (load_synthetic, {"split": split}) for split in ("train", "val")},
@@ -40,7 +41,8 @@ CLASSES: dict[str, tuple[str, ...]] = {
 
 
 class AtRoot:
-    """A loader bound to a root, or to whatever ``find_root`` says at the time of loading; its signature is the loader's without ``root``."""
+    """A loader bound to a root, or to whatever ``find_root`` says at the time of loading; its signature is the loader's without
+    ``root``."""
 
     def __init__(self, loader: Callable[..., DatasetRecords], root: str | os.PathLike | None, find_root: Callable[[], Path]):
         import inspect

@@ -57,7 +57,8 @@ def load_fashion(root: str | os.PathLike, target: str = "person", split: str = "
         if record is not None:
             dicts.append(record)
     if not dicts:
-        raise MissingDataError(name, root, [base / "images" / f"{SPLITS[split][0]:04d}.jpg", base / "labels" / f"{SPLITS[split][0]:04d}_{target}.png"], FOLDER)
+        raise MissingDataError(name, root, [base / "images" / f"{SPLITS[split][0]:04d}.jpg",
+            base / "labels" / f"{SPLITS[split][0]:04d}_{target}.png"], FOLDER)
     names = TARGETS[target]
     metadata = {
         "thing_classes": list(names),
@@ -87,7 +88,8 @@ def load_picture(number: int, picture: str | None, mask: str | None, target: str
         problems.add("missing-sample", where, "neither picture nor mask is there")
         return None
     if picture is None or mask is None:
-        code, message = ("missing-image", f"{mask} has no picture") if picture is None else ("image-without-labels", f"{picture} has no {target} mask")
+        code, message = ("missing-image", f"{mask} has no picture") if picture is None else ("image-without-labels",
+            f"{picture} has no {target} mask")
         problems.add(code, where, message)
         return None
     try:

@@ -47,7 +47,7 @@ class MissingDataError(DataError):
         lines += [f"Data sets are looked for below {Path(root).absolute()} ({set_by})."]
         if family in TREES:
             lines += ["Lay it out like this:", TREES[family].format(root=root)]
-        lines += ["Elsewhere already? export DETECTRON2_DATASETS=/folder/that/holds/it. No data at hand? DATASETS.TRAIN \"['synthetic_bdd_train']\""]
-        lines += ["DATASETS.TEST \"['synthetic_bdd_val']\" renders a small street set. datasets/README.md tells more."]
+        lines += ["Elsewhere already? export DETECTRON2_DATASETS=/folder/that/holds/it. No data? A small street set is rendered for"]
+        lines += ["DATASETS.TRAIN \"['synthetic_bdd_train']\" DATASETS.TEST \"['synthetic_bdd_val']\". datasets/README.md tells more."]
         self.paths = missing
         super().__init__("\n".join(lines))

@@ -1,4 +1,5 @@
-"""From label sets to Detectron2's standard dicts: pictures found and measured, categories resolved, masks drawn, everything skipped counted."""
+"""From label sets to Detectron2's standard dicts: pictures found and measured, categories resolved, masks drawn, everything skipped
+counted."""
 
 from __future__ import annotations
 
@@ -33,7 +34,8 @@ class Options:
     box: str = "mask"
 
 
-def to_dicts(pictures: Iterable[Picture], images: ImageFolder, categories: Categories, options: Options, problems: ProblemLog) -> list[dict]:
+def to_dicts(pictures: Iterable[Picture], images: ImageFolder, categories: Categories, options: Options,
+    problems: ProblemLog) -> list[dict]:
     """The standard dicts of all pictures that are there, in file order; ``image_id`` counts from 1 unless the file has ids of its own."""
     out: list[dict] = []
     seen: set[str] = set()
@@ -215,7 +217,8 @@ def as_polygons(instance: Instance, height: int, width: int) -> tuple[list[list[
     return [points.reshape(-1).tolist() for points in flat], (float(low[0]), float(low[1]), float(high[0]), float(high[1]))
 
 
-def as_rle(rle: dict, job: Job, height: int, width: int, problems: ProblemLog) -> tuple[dict | None, tuple[float, float, float, float] | None]:
+def as_rle(rle: dict, job: Job, height: int, width: int, problems: ProblemLog) -> tuple[dict | None, tuple[float, float, float,
+    float] | None]:
     """The run lengths with str counts, and their tight box; None, counted, where they do not fit the picture."""
     try:
         if tuple(rle["size"]) != (height, width):

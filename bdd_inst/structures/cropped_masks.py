@@ -92,7 +92,7 @@ class CroppedMasks:
         rois = boxes.detach().to("cpu", torch.float32).numpy()
         out = np.zeros((len(rois), mask_size, mask_size), bool)
         for i in np.unique(chosen):
-            x1, y1, x2, y2 = self.boxes[i].tolist()
+            x1, y1, x2, _ = self.boxes[i].tolist()
             if x2 > x1:
                 mine = np.flatnonzero(chosen == i)
                 out[mine] = average_cells(self.crop(i), (x1, y1), self.image_size, rois[mine], mask_size) >= 0.5

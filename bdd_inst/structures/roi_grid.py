@@ -61,7 +61,8 @@ class AxisSamples:
 
 
 def axis_samples(start: np.ndarray, end: np.ndarray, length: int, side: int) -> AxisSamples:
-    """Where the operator samples along one axis of ``length`` pixels for boxes from ``start`` to ``end`` (R float32), in float32 as it does."""
+    """Where the operator samples along one axis of ``length`` pixels for boxes from ``start`` to ``end`` (R float32), in float32 as it
+    does."""
     begin = start.astype(np.float32) - np.float32(0.5)
     extent = (end.astype(np.float32) - np.float32(0.5)) - begin
     cell = extent / np.float32(side)

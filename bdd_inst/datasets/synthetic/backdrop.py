@@ -7,7 +7,8 @@ import numpy as np
 
 from bdd_inst.datasets.synthetic.scene import Scene
 
-SKY = {"clear": (120, 170, 225), "partly cloudy": (150, 182, 218), "overcast": (178, 184, 190), "rainy": (140, 147, 154), "snowy": (198, 203, 208), "foggy": (196, 199, 201)}
+SKY = {"clear": (120, 170, 225), "partly cloudy": (150, 182, 218), "overcast": (178, 184, 190), "rainy": (140, 147, 154),
+    "snowy": (198, 203, 208), "foggy": (196, 199, 201)}
 LIGHT = {"daytime": (1.0, 1.0, 1.0), "dawn/dusk": (0.86, 0.68, 0.58), "night": (0.38, 0.39, 0.47)}
 
 
@@ -53,7 +54,8 @@ def skyline(image: np.ndarray, scene: Scene, rng: np.random.Generator) -> None:
         z = 60.0
         while z > 8:
             depth = rng.uniform(6, 16)
-            house(image, scene, rng, side * rng.uniform(8.5, 11), z, max(z - depth, 5.0), rng.uniform(4, 13 if scene.kind == "city street" else 7))
+            house(image, scene, rng, side * rng.uniform(8.5, 11), z, max(z - depth, 5.0), rng.uniform(4,
+                13 if scene.kind == "city street" else 7))
             z -= depth + (rng.uniform(0, 6) if scene.kind == "residential" else 0)
 
 
@@ -74,7 +76,8 @@ def house(image: np.ndarray, scene: Scene, rng: np.random.Generator, x: float, f
     # The face turned to the viewer, of a house that stands free.
     px, py = camera.ground(x, far)
     s = camera.scale(far)
-    fill(image, np.array([(px, py), (px + np.sign(x) * 12 * s, py), (px + np.sign(x) * 12 * s, py - tall * s), (px, py - tall * s)]), wall * 0.8)
+    fill(image, np.array([(px, py), (px + np.sign(x) * 12 * s, py), (px + np.sign(x) * 12 * s, py - tall * s), (px, py - tall * s)]),
+        wall * 0.8)
     lit = scene.time != "daytime"
     for y in np.arange(1.2, tall - 1.2, 3.0):
         for z in np.arange(near + 1, far - 1.5, 2.6):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import cv2
@@ -73,7 +74,8 @@ def flank_of(thing: Thing, camera: Camera) -> np.ndarray | None:
     """The body swept from the near face to the far one, as a convex polygon P,2, or None where only the face shows."""
     if not thing.shape.depth:
         return None
-    near, far = (np.concatenate([thing.place(o, camera, behind).flat() for o in thing.shape.outline]) for behind in (0.0, thing.shape.depth))
+    near, far = (np.concatenate([thing.place(o, camera, behind).flat() for o in thing.shape.outline]) for behind in (0.0,
+        thing.shape.depth))
     face, body = (cv2.convexHull(points.astype(np.float32)) for points in (near, np.concatenate([near, far])))
     # A vehicle dead ahead hides its own sides behind its face.
     return body[:, 0] if cv2.contourArea(body) > 1.03 * cv2.contourArea(face) else None
@@ -116,7 +118,7 @@ def paint_flank(layer: np.ndarray, thing: Thing, camera: Camera) -> None:
     count = max(2, int(shape.depth / 1.6))
     edges = np.linspace(0.08, 0.92, count + 1) * shape.depth
     if thing.category != "truck":
-        for a, b in zip(edges[:-1], edges[1:]):
+        for a, b in itertools.pairwise(edges):
             quad = [corner(top * 0.58, a + 0.1), corner(top * 0.58, b - 0.1), corner(top * 0.86, b - 0.1), corner(top * 0.86, a + 0.1)]
             fill(layer, np.array(quad), (44, 52, 58))
     radius = 0.33 if thing.category == "car" else 0.48
@@ -135,7 +137,8 @@ def cast_shadow(image: np.ndarray, thing: Thing, camera: Camera, scene: Scene) -
     rx = max(2.0, (flat[:, 0].max() - flat[:, 0].min()) * 0.54)
     t = np.linspace(0, 2 * np.pi, 25)[:-1]
     patch = np.zeros(image.shape[:2], np.float32)
-    fill(patch, np.stack([x + rx * np.cos(t), y + max(1.0, 0.16 * camera.scale(thing.z)) * np.sin(t)], 1), (0.5 if scene.weather == "clear" else 0.3,))
+    fill(patch, np.stack([x + rx * np.cos(t), y + max(1.0, 0.16 * camera.scale(thing.z)) * np.sin(t)], 1),
+        (0.5 if scene.weather == "clear" else 0.3,))
     image *= 1 - patch[..., None]
 
 

@@ -56,7 +56,8 @@ def render(
         Path(root).mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix=f".{FOLDER}.", suffix=".part", dir=root))
     except OSError as error:
-        raise DataError(f"{root}: cannot render the synthetic set here ({error.strerror}); set DETECTRON2_DATASETS to a writable folder") from None
+        reason = f"cannot render the synthetic set here ({error.strerror})"
+        raise DataError(f"{root}: {reason}; set DETECTRON2_DATASETS to a writable folder") from None
     log.info("rendering %d street scenes to %s", sum(counts.values()), target)
     try:
         jobs = [(split, i) for split, count in counts.items() for i in range(count)]

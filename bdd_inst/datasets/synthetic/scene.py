@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bdd_inst.datasets.synthetic import shapes
+from bdd_inst.datasets.synthetic import furniture, people, vehicles
 from bdd_inst.datasets.synthetic.pen import Outline
 from bdd_inst.datasets.synthetic.shapes import Shape
 
@@ -74,7 +74,7 @@ def compose(rng: np.random.Generator, width: int, height: int) -> Scene:
     """A random scene. Cars are everywhere, trains rare: about the order of BDD100K's own counts, its tail made less thin."""
     camera = Camera(width, height, height * rng.uniform(0.36, 0.46), width * rng.uniform(0.42, 0.58), width * EYE)
     kind = choose(rng, SCENE)
-    things = traffic(rng, kind) + street_life(rng, kind) + rails(rng, kind) + furniture(rng, kind)
+    things = traffic(rng, kind) + street_life(rng, kind) + rails(rng, kind) + distractors(rng, kind)
     things.sort(key=lambda thing: -thing.z)
     return Scene(camera, choose(rng, WEATHER), kind, choose(rng, TIME), things)
 
@@ -98,27 +98,32 @@ def traffic(rng: np.random.Generator, kind: str) -> list[Thing]:
         for side in (-1, 1):
             z = rng.uniform(6, 12)
             while z < 30 and rng.random() < 0.75:
-                shape = shapes.car_end(rng, side > 0)
+                shape = vehicles.car_end(rng, side > 0)
                 things.append(Thing("car", shape, side * rng.uniform(5.2, 6.0), z))
                 z += shape.depth + rng.uniform(1, 9)
         if rng.random() < 0.55:
             category = str(rng.choice(["car", "bus", "truck"], p=[0.56, 0.2, 0.24]))
-            side_view = {"car": shapes.car_side, "bus": shapes.bus_side, "truck": shapes.truck_side}[category]
+            side_view = {"car": vehicles.car_side, "bus": vehicles.bus_side, "truck": vehicles.truck_side}[category]
             things.append(Thing(category, side_view(rng), rng.uniform(-7, 7), rng.uniform(11, 24), bool(rng.random() < 0.5)))
     return apart(things)
 
 
 def end_view(category: str, rng: np.random.Generator, rear: bool) -> Shape:
     """A vehicle of the class as seen along the road."""
-    return {"car": shapes.car_end, "truck": shapes.truck_end, "bus": shapes.bus_end}[category](rng, rear)
+    return {"car": vehicles.car_end, "truck": vehicles.truck_end, "bus": vehicles.bus_end}[category](rng, rear)
 
 
 def apart(things: list[Thing], clearance: float = 2.0) -> list[Thing]:
     """Leave out vehicles that would stand inside an earlier one."""
     kept: list[Thing] = []
     for thing in things:
-        half = 1.2 if thing.shape.depth else 3.5
-        if all(abs(thing.z - o.z) > max(clearance, o.shape.depth if o.z < thing.z else thing.shape.depth) * 0.8 or abs(thing.x - o.x) > half + 1.2 for o in kept):
+        width = 2.4 if thing.shape.depth else 4.7
+
+        def clear(other: Thing, thing: Thing = thing, width: float = width) -> bool:
+            length = other.shape.depth if other.z < thing.z else thing.shape.depth
+            return abs(thing.z - other.z) > max(clearance, length) * 0.8 or abs(thing.x - other.x) > width
+
+        if all(map(clear, kept)):
             kept.append(thing)
     return kept
 
@@ -130,12 +135,12 @@ def street_life(rng: np.random.Generator, kind: str) -> list[Thing]:
     for _ in range(rng.poisson(busy)):
         side = rng.choice([-1, 1])
         spot = side * rng.uniform(4.2, 7.5) if rng.random() < 0.7 else rng.uniform(-3.5, 3.5)
-        things.append(Thing("pedestrian", shapes.person(rng), float(spot), rng.uniform(6.5, 24), bool(rng.random() < 0.5)))
+        things.append(Thing("pedestrian", people.person(rng), float(spot), rng.uniform(6.5, 24), bool(rng.random() < 0.5)))
     for _ in range(rng.poisson(busy * 0.3)):
         things += rider(rng)
     for _ in range(rng.poisson(busy * 0.22)):
         motor = bool(rng.random() < 0.5)
-        shape = shapes.motorcycle_side(rng) if motor else shapes.bicycle_side(rng)
+        shape = people.motorcycle_side(rng) if motor else people.bicycle_side(rng)
         spot = rng.choice([-1, 1]) * rng.uniform(3.8, 6.5)
         things.append(Thing("motorcycle" if motor else "bicycle", shape, float(spot), rng.uniform(6, 15), bool(rng.random() < 0.5)))
     return things
@@ -146,10 +151,10 @@ def rider(rng: np.random.Generator) -> list[Thing]:
     motor, mirror = bool(rng.random() < 0.45), bool(rng.random() < 0.5)
     x, z = float(rng.choice([-1, 1]) * rng.uniform(1.2, 4.6)), rng.uniform(6, 18)
     if rng.random() < 0.6:
-        vehicle = shapes.motorcycle_side(rng) if motor else shapes.bicycle_side(rng)
-        body = shapes.rider_side(rng, motor)
+        vehicle = people.motorcycle_side(rng) if motor else people.bicycle_side(rng)
+        body = people.rider_side(rng, motor)
     else:
-        vehicle, body = shapes.two_wheeler_end(rng, motor), shapes.rider_end(rng, motor)
+        vehicle, body = people.two_wheeler_end(rng, motor), people.rider_end(rng, motor)
     return [Thing("motorcycle" if motor else "bicycle", vehicle, x, z, mirror), Thing("rider", body, x, z - 0.01, mirror)]
 
 
@@ -158,16 +163,16 @@ def rails(rng: np.random.Generator, kind: str) -> list[Thing]:
     if rng.random() > (0.08 if kind == "residential" else 0.2):
         return []
     if rng.random() < 0.4:
-        return [Thing("train", shapes.train_end(rng), rng.uniform(-8.5, -5.5), rng.uniform(13, 22))]
-    return [Thing("train", shapes.train_side(rng), rng.uniform(-9, 9), rng.uniform(20, 32), bool(rng.random() < 0.5))]
+        return [Thing("train", vehicles.train_end(rng), rng.uniform(-8.5, -5.5), rng.uniform(13, 22))]
+    return [Thing("train", vehicles.train_side(rng), rng.uniform(-9, 9), rng.uniform(20, 32), bool(rng.random() < 0.5))]
 
 
-def furniture(rng: np.random.Generator, kind: str) -> list[Thing]:
+def distractors(rng: np.random.Generator, kind: str) -> list[Thing]:
     """Distractors: lamp posts, traffic lights, signs, trees, bins, posters with people-coloured shapes."""
     things = []
     for _ in range(rng.poisson(5)):
         side = float(rng.choice([-1, 1]))
         name = str(rng.choice(["lamp", "tree", "sign", "bin", "light", "poster"], p=[0.2, 0.3, 0.18, 0.12, 0.12, 0.08]))
         near = 7.5 if kind == "highway" else 4.3
-        things.append(Thing(None, shapes.distractor(name, rng), side * rng.uniform(near, near + 4), rng.uniform(7, 34)))
+        things.append(Thing(None, furniture.distractor(name, rng), side * rng.uniform(near, near + 4), rng.uniform(7, 34)))
     return things
