@@ -34,7 +34,7 @@ class BoxTransform:
         """N,4K deltas (K predictions a box) on N,4 boxes to N,4K boxes, float32 whatever the precision of the deltas."""
         size = (source[:, 2:] - source[:, :2])[:, None]
         centre = source[:, None, :2] + 0.5 * size
-        deltas = deltas.float().view(len(deltas), -1, 4) / source.new_tensor(self.weights)
+        deltas = deltas.float().view(len(deltas), deltas.shape[1] // 4, 4) / source.new_tensor(self.weights)
         middle = deltas[..., :2] * size + centre
         half = 0.5 * (torch.exp(deltas[..., 2:].clamp(max=SCALE_CLAMP)) * size)
         return torch.cat((middle - half, middle + half), dim=2).flatten(1)

@@ -11,7 +11,7 @@ from bdd_inst.modeling.fpn import build_backbone
 from bdd_inst.modeling.freeze import set_trainable
 from bdd_inst.modeling.matching import picture_generators
 from bdd_inst.modeling.postprocessing import postprocess
-from bdd_inst.modeling.roi_heads import StandardROIHeads
+from bdd_inst.modeling.roi_heads import ROI_HEADS
 from bdd_inst.modeling.rpn import RPN
 from bdd_inst.structures import ImageList, Instances
 
@@ -33,12 +33,14 @@ class MaskRCNN(nn.Module):
         super().__init__()
         self.backbone = build_backbone(cfg)
         self.proposal_generator = RPN(cfg, self.backbone.channels, self.backbone.strides)
-        self.roi_heads = StandardROIHeads(cfg, self.backbone.channels, self.backbone.strides)
+        self.roi_heads = ROI_HEADS[cfg.MODEL.ROI_HEADS.NAME](cfg, self.backbone.channels, self.backbone.strides)
         self.register_buffer("pixel_mean", torch.tensor(cfg.MODEL.PIXEL_MEAN, dtype=torch.float32).view(-1, 1, 1), persistent=False)
         self.register_buffer("pixel_std", torch.tensor(cfg.MODEL.PIXEL_STD, dtype=torch.float32).view(-1, 1, 1), persistent=False)
         self.mask_format = "bitmask"
         self.precision = PRECISIONS[cfg.MODEL.PRECISION]
-        self.channels_last = cfg.MODEL.CHANNELS_LAST
+        # Group norm in this order sums its groups less exactly, which float32 would show.
+        grouped = any(isinstance(module, nn.GroupNorm) for module in self.modules())
+        self.channels_last = cfg.MODEL.CHANNELS_LAST and not (grouped and self.precision == torch.float32)
 
     @property
     def device(self) -> torch.device:

@@ -12,6 +12,7 @@ from bdd_inst.modeling.box_head import BoxPredictor, ConvFCHead
 from bdd_inst.modeling.mask_head import MaskHead
 from bdd_inst.modeling.matching import Matcher, sample
 from bdd_inst.modeling.poolers import ROIPooler
+from bdd_inst.modeling.resnet import build_stage
 from bdd_inst.structures import Boxes, Instances, pairwise_iou
 
 
@@ -134,6 +135,57 @@ class StandardROIHeads(ROIHeads):
         if self.mask_head is not None:
             self.mask_head.detect(self.mask_pooler(maps, [d.pred_boxes.tensor for d in detections]), detections)
         return detections
+
+
+class Res5ROIHeads(ROIHeads):
+    """The C4 second stage: one pooling from one map, then ``res5`` on every box; box and mask heads share its result."""
+
+    def __init__(self, cfg, channels: dict[str, int], strides: dict[str, int]):
+        super().__init__(cfg)
+        name = self.in_features[0]
+        self.pooler = build_pooler(cfg.MODEL.ROI_BOX_HEAD, [strides[name]])
+        self.res5 = build_stage(cfg, "res5", channels[name])
+        width = cfg.MODEL.RESNETS.RES2_OUT_CHANNELS * 8
+        self.box_predictor = BoxPredictor(cfg, width)
+        self.mask_head = MaskHead(cfg, width) if cfg.MODEL.MASK_ON else None
+
+    def forward(
+        self,
+        features: dict[str, Tensor],
+        proposals: Sequence[Tensor],
+        sizes: Sequence[tuple[int, int]],
+        targets: Sequence[Instances] | None = None,
+        generators: Sequence[torch.Generator | None] | None = None,
+    ) -> tuple[list[Instances], dict[str, Tensor]]:
+        """As :meth:`StandardROIHeads.forward`."""
+        maps = [features[self.in_features[0]]]
+        if self.training:
+            return [], self.losses(maps, proposals, targets, generators)
+        logits, deltas = self.box_predictor(self.shared(maps, proposals).mean(dim=(2, 3)))
+        return self.add_masks(maps, self.box_predictor.detect(logits, deltas, proposals, sizes)), {}
+
+    def shared(self, maps: Sequence[Tensor], boxes: Sequence[Tensor]) -> Tensor:
+        """Boxes of a batch to R,C,S/2,S/2."""
+        return self.res5(self.pooler(maps, boxes))
+
+    def losses(self, maps, proposals, targets, generators) -> dict[str, Tensor]:
+        drawn = [self.draw(p, t, g) for p, t, g in zip(proposals, targets, generators, strict=True)]
+        features = self.shared(maps, [d.boxes for d in drawn])
+        losses = self.box_losses(*self.box_predictor(features.mean(dim=(2, 3))), drawn)
+        if self.mask_head is not None:
+            classes = torch.cat([d.classes for d in drawn])
+            masks = self.mask_head(features[(classes >= 0) & (classes < self.classes)])
+            losses |= self.mask_loss(masks, self.foreground(drawn), targets)
+        return losses
+
+    def add_masks(self, maps: Sequence[Tensor], detections: list[Instances]) -> list[Instances]:
+        """Mask probabilities for boxes that are already there."""
+        if self.mask_head is not None:
+            self.mask_head.detect(self.shared(maps, [d.pred_boxes.tensor for d in detections]), detections)
+        return detections
+
+
+ROI_HEADS = {"StandardROIHeads": StandardROIHeads, "Res5ROIHeads": Res5ROIHeads}
 
 
 def build_pooler(options, strides: Sequence[int]) -> ROIPooler:
