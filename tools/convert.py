@@ -22,6 +22,12 @@ from bdd_inst import formats
 from bdd_inst.formats.registry import TARGETS
 from tools.cli import guarded, show_problems
 
+MADE_BY = {
+    "official": "masks by the official BDD100K rule",
+    "coco": "masks by COCO's rule",
+    "pixels": "masks as the source has them",
+}
+
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -64,7 +70,7 @@ def work(options: argparse.Namespace) -> int:
     show_problems(done.skipped, "skipped or assumed:")
     show_problems(done.lost, f"lost, because {options.to} has no word for it:")
     resumed = f", {done.resumed} chunks from the interrupted run" if done.resumed else ""
-    print(f"{labels.kind} -> {options.to}: {done.pictures} pictures, {done.instances} instances; masks by the {done.rule} rule{resumed}")
+    print(f"{labels.kind} -> {options.to}: {done.pictures} pictures, {done.instances} instances; {MADE_BY[done.rule]}{resumed}")
     print(done.path)
     return 1 if options.strict and done.skipped else 0
 

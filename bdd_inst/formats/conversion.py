@@ -70,7 +70,7 @@ def convert(
         raise DataError(f"{labels.source}: nothing could be written: {skipped.lines()[0] if skipped else 'it holds no picture'}")
     target.finish(parts.items)
     parts.remove()
-    return Conversion(target.path, written, target.plan.instances, parts.resumed, skipped, lost, target.plan.rule)
+    return Conversion(target.path, written, target.plan.instances, parts.resumed, skipped, lost, target.plan.made_by)
 
 
 def _encoded(labels: LabelSet, target: Target, parts: PartStore, workers: int) -> Iterator[tuple[int, int, dict]]:

@@ -23,7 +23,8 @@ class Plan:
 
     ``categories`` and ``ids`` go together; ``words`` says for each word of the source which category it is and whether that makes the
     object an ignored one. ``keep_ids`` and ``keep_image_ids``: the source's are whole numbers from 1 and unique, so they stay.
-    ``size``: width and height of pictures that do not say theirs.
+    ``size``: width and height of pictures that do not say theirs. ``rule`` draws outlines; ``made_by`` is how the masks that are written
+    came about: by that rule where there are outlines, else however the source's masks did.
     """
 
     kind: str
@@ -36,6 +37,7 @@ class Plan:
     instances: int
     size: tuple[int, int] | None
     rule: str = "official"
+    made_by: str = "official"
     common_size: tuple[int, int] | None = None
     number: dict[str, int] = field(init=False)
 
@@ -54,7 +56,7 @@ def make_plan(labels: LabelSet, rule: str, wanted: Sequence[str] | None = None) 
     ids: set = set()
     image_ids: set = set()
     sizes: set = set()
-    pictures = instances = 0
+    pictures = instances = outlined = 0
     numbers = image_numbers = True
     for picture in labels.pictures:
         pictures += 1
@@ -64,6 +66,7 @@ def make_plan(labels: LabelSet, rule: str, wanted: Sequence[str] | None = None) 
         sizes.add(size_of(picture))
         for instance in picture.instances:
             instances += 1
+            outlined += bool(instance.paths)
             words.setdefault(instance.category)
             if numbers:
                 numbers = type(instance.id) is int and instance.id > 0 and instance.id not in ids
@@ -84,6 +87,7 @@ def make_plan(labels: LabelSet, rule: str, wanted: Sequence[str] | None = None) 
         instances,
         BDD_SIZE if labels.kind in BDD_KINDS else None,
         rule,
+        rule if outlined else labels.rule,
         sizes.pop() if len(sizes) == 1 else None,
     )
 

@@ -85,7 +85,7 @@ class CocoTarget(Target):
     def finish(self, parts: Parts) -> None:
         plan = self.plan
         with atomic_write(self.path, "wb") as stream:
-            info = {"description": f"converted from {plan.kind} by bdd_inst", "mask_rule": plan.rule}
+            info = {"description": f"converted from {plan.kind} by bdd_inst", "mask_rule": plan.made_by}
             stream.write(b'{"info": ' + msgspec.json.encode(info) + b', "licenses": [],\n"categories": ')
             stream.write(msgspec.json.encode([{"id": i, "name": n, "supercategory": ""} for n, i in plan.number.items()]))
             stream.write(b',\n"images": [')

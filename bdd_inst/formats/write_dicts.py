@@ -63,7 +63,7 @@ class DictsTarget(CocoTarget):
         return out | {key: annotation[key] for key in ("segmentation", "attributes", "score") if key in annotation}
 
     def finish(self, parts: Parts) -> None:
-        meta = {"thing_classes": self.plan.categories, "mask_rule": self.plan.rule, "dataset_ids": self.plan.ids}
+        meta = {"thing_classes": self.plan.categories, "mask_rule": self.plan.made_by, "dataset_ids": self.plan.ids}
         with atomic_write(meta_path(self.path), "wb") as stream:
             stream.write(msgspec.json.format(msgspec.json.encode(meta), indent=1))
         with atomic_write(self.path, "wb") as stream:

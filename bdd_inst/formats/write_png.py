@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from PIL import Image
 
 from bdd_inst import classes
 from bdd_inst.errors import DataError
@@ -53,13 +54,19 @@ class PngTarget(Target):
             chosen.append((instance, rle, *found))
         file = self.path / self.file_of(picture)
         values = self.pixels(chosen, height, width)
+        self._say_lost(picture, chosen, values)
+        self.save(file, values)
+        return [picture.name, str(file.relative_to(self.path))]
+
+    def _say_lost(self, picture: Picture, chosen: list[tuple[Instance, dict, str, bool]], values: np.ndarray) -> None:
+        """Count what a PNG of these values cannot say of the picture and its instances."""
         covered = sum(coding.area(rle) for _, rle, _, _ in chosen) - int(np.count_nonzero(values if values.ndim == 2 else values[..., 0]))
         if covered:
             self.lost.add("overlaps", picture.name, f"{covered} pixels belong to several objects; one keeps each")
         if picture.attributes:
             self.lost.add("picture-attributes", picture.name, "a PNG has none")
-        self.save(file, values)
-        return [picture.name, str(file.relative_to(self.path))]
+        if any(instance.score is not None for instance, *_ in chosen):
+            self.lost.add("scores", picture.name, "decide on overlaps, and are not kept")
 
     def file_of(self, picture: Picture) -> Path:
         """Where a picture's PNG goes, relative to the folder; names that climb out of it stay inside."""
@@ -85,7 +92,7 @@ class PngTarget(Target):
     def finish(self, parts: Parts) -> None:
         names = [name for name in self.plan.categories if self.class_number(name) is not None]
         note = {
-            "mask_rule": self.plan.rule,
+            "mask_rule": self.plan.made_by,
             "source": self.plan.kind,
             "categories": names,
             "ids": [self.class_number(name) for name in names],
@@ -114,9 +121,15 @@ class BitmaskTarget(PngTarget):
         ]
         return bitmask.to_bitmask(items, height, width, _scores(chosen))
 
-    def save(self, file: Path, values: np.ndarray) -> None:
-        from PIL import Image
+    def _say_lost(self, picture: Picture, chosen: list[tuple[Instance, dict, str, bool]], values: np.ndarray) -> None:
+        super()._say_lost(picture, chosen, values)
+        hidden = len(chosen) - len(np.unique(bitmask.instance_numbers(values)[values[..., 0] > 0]))
+        if hidden:
+            self.lost.add("hidden-objects", picture.name, f"{hidden} objects have no pixel left under others", count=hidden)
+        if len(chosen) and not any(_numbers([instance for instance, *_ in chosen])):
+            self.lost.add("ids", picture.name, "numbers within the picture take their place")
 
+    def save(self, file: Path, values: np.ndarray) -> None:
         with atomic_write(file, "wb") as stream:
             Image.fromarray(values, "RGBA").save(stream, "PNG")
 

@@ -80,7 +80,7 @@ class ScalabelTarget(Target):
         plan = self.plan
         used = [word for word in plan.words if plan.words[word][0] in plan.categories]
         names = list(plan.categories) if plan.kind not in ("scalabel", "bdd-v1") else used
-        config: dict[str, Any] = {"categories": [{"name": name} for name in names], "maskRule": plan.rule}
+        config: dict[str, Any] = {"categories": [{"name": name} for name in names], "maskRule": plan.made_by}
         if plan.common_size:
             config["imageSize"] = {"width": plan.common_size[0], "height": plan.common_size[1]}
         with atomic_write(self.path, "wb") as stream:

@@ -17,7 +17,7 @@ from bdd_inst.geometry.paths import Path as Outline
 
 
 def split_of_dataset(name: str, dicts: Sequence[dict], metadata: Mapping[str, Any]) -> Split:
-    """A data set of the catalog, whose ``dicts`` and ``metadata`` (``json_file``, ``image_root``, ``thing_classes``, ``problems``) these are."""
+    """A data set of the catalog from its dicts and metadata (``json_file``, ``image_root``, ``thing_classes``, ``problems``)."""
     images = Path(metadata["image_root"]) if metadata.get("image_root") else None
     source = metadata.get("json_file")
     if source and os.path.exists(source):

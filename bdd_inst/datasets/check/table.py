@@ -10,6 +10,9 @@ from bdd_inst.datasets.check.run import Split
 from bdd_inst.datasets.check.statistics import FLAGS, SIZES
 from bdd_inst.files import atomic_write
 
+# Rarer classes than these are only counted in the terminal; the page has them all.
+MOST_CLASSES = 25
+
 
 def statistics_lines(split: Split) -> list[str]:
     """Counts of one split: a line for the whole, one for each class."""
@@ -24,10 +27,11 @@ def statistics_lines(split: Split) -> list[str]:
     if not found.classes:
         return out
     rows = [("class", "objects", "share", "pictures", "masks", *SIZES)]
-    for name, counts in found.by_frequency():
+    for name, counts in found.by_frequency()[:MOST_CLASSES]:
         share = f"{100 * counts.objects / found.objects:.1f} %"
         rows.append((name, *map(str, (counts.objects, share, counts.pictures, counts.masks, *(counts.sizes[s] for s in SIZES)))))
-    return out + aligned(rows)
+    out += aligned(rows)
+    return out if len(found.classes) <= MOST_CLASSES else [*out, f"... and {len(found.classes) - MOST_CLASSES} rarer classes"]
 
 
 def finding_lines(findings: Findings, examples: int = 1) -> list[str]:
