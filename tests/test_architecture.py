@@ -63,7 +63,7 @@ def imported_rooms(path: Path) -> list[tuple[int, str]]:
             modules = [absolute(path, node)]
             if modules == [PACKAGE]:
                 modules = [f"{PACKAGE}.{alias.name}" for alias in node.names]
-        found += [(node.lineno, m.split(".")[1]) for m in modules if m.startswith(f"{PACKAGE}.")]
+        found += [(node.lineno, m.split(".")[1]) for m in modules if m.startswith(f"{PACKAGE}.") and m != f"{PACKAGE}.__version__"]
     return found
 
 
@@ -132,7 +132,7 @@ def test_public_things_have_docstrings(path):
 
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)
 def test_nothing_is_left_for_later(path):
-    marks = re.findall(r"\b(TODO|FIXME|XXX|HACK)\b(?!\s*[:=]\s*[\d.])", path.read_text(encoding="utf-8"))
+    marks = re.findall(r"\b(TODO|FIXME|XXX)\b", path.read_text(encoding="utf-8"))
     assert not marks, f"{name_of(path)} still says {marks}"
 
 

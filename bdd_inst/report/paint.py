@@ -96,9 +96,9 @@ def draw_box(canvas: np.ndarray, objects: Objects, i: int, style: Style, small: 
     if verdict in ("missed", "false"):
         dashed_box(canvas, box, color, style.line)
         return
-    first, last = fixed(box.reshape(2, 2) + np.array([[0.5, 0.5], [-0.5, -0.5]]))
     line = 1 if masked else max(1, style.line - 1) if small else style.line
-    cv2.rectangle(canvas, first.tolist(), last.tolist(), color, line, cv2.LINE_AA, SHIFT)
+    first, last = np.round(box[:2]).astype(int), np.round(box[2:]).astype(int) - 1
+    cv2.rectangle(canvas, first.tolist(), np.maximum(first, last).tolist(), color, line)  # on whole pixels: upright lines stay crisp
 
 
 def dashed_box(canvas: np.ndarray, box: np.ndarray, color: Color, line: int) -> None:
