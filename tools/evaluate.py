@@ -3,6 +3,7 @@
 Examples:
     python tools/evaluate.py --ground-truth instances_val.json --predictions results.json --output output/eval
     python tools/evaluate.py --ground-truth labels/ins_seg/bitmasks/val --predictions predictions/ --protocol both
+    python tools/evaluate.py --ground-truth 'labels/*_clothes.png' --predictions predicted_maps/
     python tools/evaluate.py --config bdd_maskrcnn.yaml --output output/eval MODEL.WEIGHTS output/model_final.pth
 
 Writes metrics.json, pr_curves.csv and pr_curves.png to --output.
@@ -18,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bdd_inst.errors import DataError
 from bdd_inst.evaluation import files, tables
+from bdd_inst.evaluation.label_map import read_threshold
 from bdd_inst.evaluation.protocols import PROTOCOLS
 from tools.cli import guarded, progress, show_problems
 
@@ -31,6 +33,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--config", "--config-file", metavar="YAML", help="run this config's model on its DATASETS.TEST instead")
     parser.add_argument("--protocol", choices=PROTOCOLS, help="default: coco (with --config: TEST.PROTOCOL)")
     parser.add_argument("--max-detections", type=int, default=100, metavar="N", help="detections a picture and class that count")
+    parser.add_argument("--label-maps", action="store_true", help="score masks as label maps too (done of itself for label map PNGs)")
+    parser.add_argument(
+        "--label-threshold", default="auto", metavar="T", help="score from which instances enter a label map: a number, a metrics.json "
+        "whose choice is taken over, or auto: the best on the first set",
+    )  # fmt: skip
     parser.add_argument("--output", metavar="DIR", help="where the figures go (default: evaluation, or the config's OUTPUT_DIR)")
     parser.add_argument("overrides", nargs="*", metavar="KEY VALUE", help="config keys to override, with --config")
     options = parser.parse_intermixed_args(arguments)
@@ -47,6 +54,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def evaluate_files(options: argparse.Namespace) -> int:
     """Files against files."""
+    chosen, source = read_threshold(options.label_threshold)
     outcome = files.outcome_of_files(
         options.ground_truth,
         options.predictions,
@@ -54,6 +62,9 @@ def evaluate_files(options: argparse.Namespace) -> int:
         options.images,
         scores=options.scores,
         max_detections=options.max_detections,
+        label_maps=options.label_maps,
+        label_threshold=chosen,
+        threshold_source=source,
     )
     folder = Path(options.output or "evaluation")
     outcome.write(folder)
@@ -75,14 +86,20 @@ def evaluate_model(options: argparse.Namespace) -> int:
         raise DataError(f"{options.config}: DATASETS.TEST is empty; name a data set to evaluate on")
     folder = Path(options.output or cfg.OUTPUT_DIR)
     model = load_model(cfg)
+    chosen, source = read_threshold(options.label_threshold)
     for name in cfg.DATASETS.TEST:
         dicts, metadata, problems = load_datasets(cfg, [name], False)
         show_problems(problems, f"{name}:")
         place = folder / name if len(cfg.DATASETS.TEST) > 1 else folder
-        evaluator = Evaluator(dicts, metadata, options.protocol or cfg.TEST.PROTOCOL, place)
+        evaluator = Evaluator(
+            dicts, metadata, options.protocol or cfg.TEST.PROTOCOL, place, label_threshold=chosen, threshold_source=source
+        )
         for given, instances in progress(predict_dataset(model, build_test_loader(cfg, dicts)), len(dicts), "pictures"):
             evaluator.process([given], [{"instances": instances}])
-        print(tables.summary(evaluator.evaluate()))
+        metrics = evaluator.evaluate()
+        if chosen is None and "label_map" in metrics:
+            chosen, source = metrics["label_map"]["threshold"], name  # later sets are scored at the first one's choice
+        print(tables.summary(metrics))
         print(f"\nfigures and curves of {name}: {place}")
     return 0
 

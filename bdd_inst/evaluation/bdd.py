@@ -12,14 +12,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bdd_inst.evaluation import overlaps
 from bdd_inst.evaluation.coco import CocoScores
 from bdd_inst.evaluation.ground_truth import GroundTruth, to_rle
-from bdd_inst.evaluation.results import Results
+from bdd_inst.evaluation.results import Results, group
+from bdd_inst.geometry import label_runs
 from bdd_inst.geometry import rle as rle_tools
 
 MENDED = (
-    "overlapping predictions: the higher score keeps the pixel (the official RLE evaluation drops every prediction of such a picture)",
+    "overlapping predictions: the higher score keeps the pixel, among equals the later one (the official RLE evaluation drops every "
+    "prediction of such a picture)",
     "more than 100 objects in a picture are all scored (the official evaluation drops those beyond 100, then stops with IndexError)",
     "crowd objects are ignored, as the documentation says (the official code counts them as objects, and lets many detections match one)",
     "instances 255 and 256 of a picture are kept (the official bitmask writer loses them)",
@@ -70,21 +71,13 @@ def evaluate(truth: GroundTruth, results: Results, *, official_crowds: bool = Fa
 def without_overlaps(truth: GroundTruth, results: Results) -> tuple[Results, int]:
     """The detections with overlaps resolved by score (those painted over wholly are gone), and the number of pictures it changed."""
     masks, changed = list(results.masks), 0
-    kept = np.ones(len(results), bool)
-    for picture, own, found in by_picture(truth, results):
-        if not len(found):
-            continue
-        ranked = found[np.argsort(-results.scores[found], kind="stable")]
-        height, width = picture_size(truth, results, picture, own, ranked)
-        layers = [masks[n] for n in ranked]
-        flat = overlaps.paint(layers, np.arange(len(ranked))[::-1], height, width)
-        visible = np.bincount(flat, minlength=len(ranked) + 1)[1:]
-        areas = np.array([rle_tools.area(mask) for mask in layers])
-        kept[ranked[visible == 0]] = False
-        if (visible != areas).any():
-            changed += 1
-            for n, mask in zip(ranked, overlaps.split(flat, len(ranked), height, width), strict=True):
-                masks[n] = mask
+    for _, _, found in by_picture(truth, results):
+        before = [masks[n] for n in found]
+        after = label_runs.resolve_overlaps(before, results.scores[found].tolist())
+        changed += any(a["counts"] != b["counts"] for a, b in zip(before, after, strict=True))
+        for n, mask in zip(found, after, strict=True):
+            masks[n] = mask
+    kept = np.array([rle_tools.area(mask) > 0 for mask in masks], bool)
     return replace(results, masks=masks).take(kept), changed
 
 
@@ -94,12 +87,6 @@ def by_picture(truth: GroundTruth, results: Results):
     yield from zip(range(len(truth.image_ids)), owned, found, strict=True)
 
 
-def group(owner: np.ndarray, count: int) -> list[np.ndarray]:
-    """Positions by owner 0..count-1, in order."""
-    order = np.argsort(owner, kind="stable")
-    return np.split(order, np.searchsorted(owner[order], np.arange(1, count)))
-
-
 def picture_maps(
     truth: GroundTruth, results: Results, picture: int, own: np.ndarray, found: np.ndarray, official_crowds: bool
 ) -> PictureMaps:
@@ -107,10 +94,11 @@ def picture_maps(
     own = np.array([n for n in own if truth.masks[n] is not None], np.int64)
     found = found[np.argsort(-results.scores[found], kind="stable")]
     height, width = picture_size(truth, results, picture, own, found)
-    truth_map = overlaps.paint([to_rle(truth.masks[n], height, width) for n in own], np.arange(len(own)), height, width)
-    found_map = overlaps.paint([results.masks[n] for n in found], np.arange(len(found))[::-1], height, width)
     g, d = len(own), len(found)
-    table = np.bincount(found_map.astype(np.int64) * (g + 1) + truth_map, minlength=(d + 1) * (g + 1)).reshape(d + 1, g + 1)
+    truth_map = label_runs.paint([to_rle(truth.masks[n], height, width) for n in own], range(1, g + 1), height, width, np.int64)
+    layers = sorted(range(d), key=lambda n: (results.scores[found[n]], found[n]))
+    found_map = label_runs.paint([results.masks[found[n]] for n in layers], [n + 1 for n in layers], height, width, np.int64)
+    table = np.bincount((found_map * (g + 1) + truth_map).ravel(), minlength=(d + 1) * (g + 1)).reshape(d + 1, g + 1)
     truth_area, found_area = table.sum(axis=0)[1:], table.sum(axis=1)[1:]
     shared = table[1:, 1:]
     union = found_area[:, None] + truth_area[None] - shared

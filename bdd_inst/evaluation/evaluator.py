@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import torch
 
 from bdd_inst.errors import DataError
 from bdd_inst.evaluation.ground_truth import GroundTruth, from_dataset_dicts
-from bdd_inst.evaluation.protocols import score
+from bdd_inst.evaluation.protocols import Outcome, add_label_maps, score
 from bdd_inst.evaluation.results import Results, ResultsBuilder
 from bdd_inst.files import atomic_write
 
@@ -31,14 +31,27 @@ class Evaluator:
         output_dir: where ``metrics.json``, ``pr_curves.csv/.png`` and ``coco_instances_results.json`` go; None writes nothing.
 
     Memory is that of the compressed masks: full-size masks live only while ``process`` encodes them. With torch.distributed
-    initialised, every process handles its share and ``evaluate`` returns the same figures in each.
+    initialised, every process handles its share and ``evaluate`` returns the same figures in each. Pictures with a ``label_file``
+    (the fashion set) get label-map figures as well, at ``label_threshold`` (chosen on ``threshold_source``) or, where that is None, at
+    the threshold that is best on these very pictures.
     """
 
-    def __init__(self, dataset_dicts: Sequence[dict], metadata: Any = None, protocol: str = "coco", output_dir: str | Path | None = None):
+    def __init__(
+        self,
+        dataset_dicts: Sequence[dict],
+        metadata: Any = None,
+        protocol: str = "coco",
+        output_dir: str | Path | None = None,
+        *,
+        label_threshold: float | None = None,
+        threshold_source: str = "",
+    ):
         self.truth: GroundTruth = from_dataset_dicts(dataset_dicts, metadata)
         self.protocol, self.output_dir = protocol, output_dir
+        self.label_threshold, self.threshold_source = label_threshold, threshold_source
         self.index = self.truth.image_index()
         self.results: Results | None = None
+        self.outcome: Outcome | None = None
         self.reset()
 
     def reset(self) -> None:
@@ -62,16 +75,21 @@ class Evaluator:
     def evaluate(self) -> dict:
         """The content of ``metrics.json``: ``{"protocol", "bbox": {...}, "segm": {...}}``, percent, None where undefined."""
         parts = gather(self.parts)
+        return from_first(lambda: self.score(parts))
+
+    def score(self, parts: dict[int, tuple]) -> dict:
+        """Figures of gathered predictions, and the files of ``output_dir``."""
         missing = len(self.truth.image_ids) - len(parts)
         if missing:
             logger.warning("%d of %d pictures were never predicted; their objects count as missed", missing, len(self.truth.image_ids))
         self.results = build_results(parts)
-        outcome = score(self.truth, self.results, self.protocol)
-        if self.output_dir is not None and rank() == 0:
-            outcome.write(self.output_dir)
+        self.outcome = score(self.truth, self.results, self.protocol)
+        if self.truth.label_files and self.results.masks is not None:
+            add_label_maps(self.outcome, self.label_threshold, self.threshold_source)
+        if self.output_dir is not None:
+            self.outcome.write(self.output_dir)
             write_results(self.truth, self.results, Path(self.output_dir) / "coco_instances_results.json")
-        self.outcome = outcome
-        return outcome.metrics
+        return self.outcome.metrics
 
 
 def columns_of(instances: Any, classes: int, image_id: Any) -> tuple:
@@ -133,9 +151,20 @@ def write_results(truth: GroundTruth, results: Results, path: Path) -> None:
         stream.write("]\n")
 
 
-def rank() -> int:
-    """This process' number, 0 where there is only one."""
-    return torch.distributed.get_rank() if distributed() else 0
+def from_first(work: Callable[[], dict]) -> dict:
+    """``work()`` done by the first process and its answer given to all; an error is raised in all, so that none waits for ever."""
+    if not distributed():
+        return work()
+    message: list = [None, None]
+    if torch.distributed.get_rank() == 0:
+        try:
+            message[0] = work()
+        except Exception as error:
+            message[1] = error
+    torch.distributed.broadcast_object_list(message, src=0)
+    if message[1] is not None:
+        raise message[1]
+    return message[0]
 
 
 def distributed() -> bool:

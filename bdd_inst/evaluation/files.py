@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from bdd_inst import formats
 from bdd_inst.errors import DataError
 from bdd_inst.evaluation import coco_files, label_sets, results_file, score_files
-from bdd_inst.evaluation.ground_truth import GroundTruth
-from bdd_inst.evaluation.protocols import Outcome, score
-from bdd_inst.evaluation.results import Results
+from bdd_inst.evaluation.ground_truth import GroundTruth, GroundTruthBuilder
+from bdd_inst.evaluation.label_map_files import MapFolder, compare_folders, is_map_source, open_maps, truth_of_maps
+from bdd_inst.evaluation.protocols import Outcome, add_label_maps, score
+from bdd_inst.evaluation.results import Results, ResultsBuilder
 
 
 def evaluate_files(
@@ -44,16 +46,45 @@ def outcome_of_files(
     *,
     scores: str | Path | None = None,
     max_detections: int = 100,
+    label_maps: bool = False,
+    label_threshold: float | None = None,
+    threshold_source: str = "",
+    class_names: Sequence[str] | None = None,
 ) -> Outcome:
     """As :func:`evaluate_files`, with everything behind the figures.
 
     Args:
         scores: a file of scores for predicted bitmasks; by default the JSON in that folder, or of the folder's name beside it.
         max_detections: detections a picture and class that count, 100 in every published figure.
+        label_maps: score instances as label maps too; done of itself where the ground truth is label maps.
+        label_threshold: score above which instances enter a label map; None chooses the best one on these pictures.
+        threshold_source: where a given threshold was chosen, for the record.
+        class_names: what the values 1, 2, ... of label maps mean, where file names do not say.
     """
-    truth = read_truth(ground_truth, images)
+    maps = None
+    if is_map_source(ground_truth):
+        predicted = open_maps(predictions) if not is_empty_list(Path(predictions)) and is_map_source(predictions) else None
+        maps = open_maps(ground_truth, predicted)
+        if predicted is not None:
+            return outcome_of_maps(maps, predicted, class_names)
+    truth = read_truth(ground_truth, images) if maps is None else truth_of_maps(maps, class_names)
     results = read_predictions(predictions, truth, images, scores)
-    return score(truth, results, protocol, max_detections=max_detections)
+    outcome = score(truth, results, protocol, max_detections=max_detections)
+    if maps is not None or label_maps:
+        if "segm" not in outcome.metrics:
+            raise DataError(f"{predictions}: label maps are made of masks, and these predictions have none")
+        add_label_maps(outcome, label_threshold, threshold_source or "the command line", maps)
+    return outcome
+
+
+def outcome_of_maps(truth: MapFolder, predicted: MapFolder, class_names: Sequence[str] | None = None) -> Outcome:
+    """Prediction PNGs against label map PNGs: the ``label_map`` block alone."""
+    found, problems = compare_folders(truth, predicted, class_names)
+    block = found.figures() | {"confusion": {"classes": ["background", *found.class_names], "pixels": found.confusion.tolist()}}
+    notes = problems.lines()
+    metrics = {"protocol": "label-map", "label_map": block} | ({"notes": notes} if notes else {})
+    nothing = GroundTruthBuilder(found.class_names, range(1, len(found.class_names) + 1), truth.source).build()
+    return Outcome(metrics, nothing, ResultsBuilder().build(predicted.source), {}, notes)
 
 
 def read_truth(path: str | Path, images: str | Path | None = None) -> GroundTruth:

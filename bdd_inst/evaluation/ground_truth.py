@@ -33,6 +33,7 @@ class GroundTruth:
         ignored: M bool, the BDD100K flag: matched detections count neither way. COCO's protocol sees them as crowds.
         masks: M entries: compressed RLE with str counts, COCO polygons (lists of floats), or None.
         attributes: M dicts (``occluded``, ``truncated``, ...), possibly empty.
+        label_files: where pictures have label maps, a PNG (or None) each.
         numbered: True where the file has no picture ids, and ``image_ids`` just count from 1.
     """
 
@@ -53,6 +54,7 @@ class GroundTruth:
     source: str = ""
     rule: str = ""
     numbered: bool = False
+    label_files: list[str | None] = field(default_factory=list)
     problems: ProblemLog = field(default_factory=ProblemLog)
 
     def __len__(self) -> int:
@@ -77,7 +79,7 @@ class GroundTruth:
         columns = {name: getattr(self, name)[chosen] for name in ("image", "category", "boxes", "area", "crowd", "ignored")}
         lists = {name: [getattr(self, name)[i] for i in chosen] if getattr(self, name) else [] for name in ("masks", "attributes")}
         same = {name: getattr(self, name) for name in ("image_ids", "file_names", "sizes", "class_names", "category_ids")}
-        rest = {name: getattr(self, name) for name in ("image_attributes", "source", "rule", "numbered", "problems")}
+        rest = {name: getattr(self, name) for name in ("image_attributes", "source", "rule", "numbered", "label_files", "problems")}
         return GroundTruth(**same, **columns, **lists, **rest)
 
 
@@ -119,6 +121,8 @@ def from_dataset_dicts(dicts: Sequence[dict], metadata: Any = None, *, source: s
             add_annotation(builder, annotation)
     built = builder.build()
     built.rule = str(get("mask_rule") or "")
+    if any("label_file" in record for record in dicts):
+        built.label_files = [record.get("label_file") for record in dicts]
     return built
 
 

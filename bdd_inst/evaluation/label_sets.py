@@ -79,7 +79,7 @@ def class_names(labels: LabelSet) -> list[str]:
     if labels.categories and labels.kind not in BDD_KINDS:
         return list(labels.categories)
     meant = {classes.BDD100K_ALIASES.get(name, name) for name in present} - set(classes.BDD100K_IGNORED)
-    listed = set(labels.categories or ()) | meant
+    listed = meant if labels.kind == "bitmask" else set(labels.categories or ()) | meant
     if labels.kind in BDD_KINDS and (not meant or meant & set(classes.BDD100K_DET)):
         return list(classes.BDD100K_DET if listed & {"traffic light", "traffic sign"} else classes.BDD100K_INS_SEG)
     return list(labels.categories or sorted(present))

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from bdd_inst.errors import ConfigError, DataError
-from bdd_inst.evaluation import bdd, coco, curves, outputs
+from bdd_inst.evaluation import bdd, coco, curves, label_map, outputs
 from bdd_inst.evaluation.ground_truth import GroundTruth
+from bdd_inst.evaluation.label_map_files import MapFolder, count_results
 from bdd_inst.evaluation.results import Results
 
 PROTOCOLS = ("coco", "bdd", "both")
@@ -28,6 +29,7 @@ class Outcome:
     results: Results
     scores: dict[tuple[str, str], coco.CocoScores]
     notes: list[str] = field(default_factory=list)
+    label_maps: label_map.LabelMapCounter | None = None
 
     @property
     def main(self) -> dict[str, coco.CocoScores]:
@@ -42,7 +44,14 @@ class Outcome:
     def write(self, folder: str | Path) -> None:
         """``metrics.json``, ``pr_curves.csv`` and ``pr_curves.png``."""
         outputs.write_metrics(self.metrics, folder)
-        outputs.write_curves(self.curves(), folder)
+        if self.scores:
+            outputs.write_curves(self.curves(), folder)
+
+
+def add_label_maps(outcome: Outcome, threshold: float | None = None, chosen_on: str = "", maps: MapFolder | None = None) -> None:
+    """Add the ``label_map`` block: instances combined by score against label maps, at a threshold given or chosen on these pictures."""
+    outcome.label_maps = count_results(outcome.truth, outcome.results, maps)
+    outcome.metrics["label_map"] = label_map.report(outcome.label_maps, threshold, chosen_on)
 
 
 def score(truth: GroundTruth, results: Results, protocol: str = "coco", *, max_detections: int = 100) -> Outcome:

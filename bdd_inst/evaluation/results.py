@@ -46,6 +46,12 @@ class Results:
         return Results(self.image[chosen], self.category[chosen], self.scores[chosen], boxes, masks, self.source, self.problems)
 
 
+def group(owner: np.ndarray, count: int) -> list[np.ndarray]:
+    """Positions by owner 0..count-1, in order: which objects belong to each picture."""
+    order = np.argsort(owner, kind="stable")
+    return np.split(order, np.searchsorted(owner[order], np.arange(1, count))) if count else []
+
+
 class ResultsBuilder:
     """Collects arrays picture by picture; memory is that of the boxes, scores and compressed masks alone."""
 

@@ -40,13 +40,28 @@ def summary(metrics: dict) -> str:
     """The printed table: headline figures and recalls by protocol and kind, then AP by class, then what must be known."""
     parts = blocks(metrics)
     lines = []
-    for names in (list(HEADLINE), recalls(parts[0][2]) if parts else []):
+    for names in (list(HEADLINE), recalls(parts[0][2])) if parts else ():
         pairs = zip(headers(metrics), parts, strict=True)
         rows = [[head, *(shown(figures.get(name)) for name in names)] for head, (_, _, figures) in pairs]
         lines += [*grid(["protocol", *names], rows), ""]
-    lines += grid(["class (AP)", *headers(metrics)], class_rows(metrics))
+    if parts:
+        lines += grid(["class (AP)", *headers(metrics)], class_rows(metrics))
+    lines += label_map_lines(metrics.get("label_map"))
     lines += [f"note: {note}" for note in metrics.get("notes", ())]
     return "\n".join(lines)
+
+
+def label_map_lines(block: dict | None) -> list[str]:
+    """The label-map table: IoU and Dice by class, then the means and the threshold."""
+    if not block:
+        return []
+    names = [name.removeprefix("IoU-") for name in block if name.startswith("IoU-")]
+    rows = [[name, shown(block[f"IoU-{name}"]), shown(block[f"Dice-{name}"])] for name in names]
+    rows += [["mean without background", shown(block["mIoU"]), shown(block["mDice"])]]
+    lines = ["", *grid(["label map", "IoU", "Dice"], rows), f"pixel accuracy {shown(block['accuracy'])}"]
+    if "threshold" in block:
+        lines.append(f"instances with a score of at least {block['threshold']:.2f}, chosen on {block['threshold_chosen_on']}")
+    return [*lines, ""]
 
 
 def grid(header: list[str], rows: list[list[str]]) -> list[str]:
