@@ -97,7 +97,7 @@ class BoxPredictor(nn.Module):
 
     def boxes_of_classes(self, deltas: Tensor, proposals: Tensor, classes: Tensor) -> Tensor:
         """R,4: each proposal moved as its class predicts (background rows: as the last class does)."""
-        boxes = self.transform.decode(deltas, proposals).view(len(proposals), -1, 4)
+        boxes = self.transform.decode(deltas, proposals).unflatten(1, (-1, 4))
         rows = torch.arange(len(boxes), device=boxes.device)
         return boxes[rows, classes.clamp(0, boxes.shape[1] - 1)]
 
@@ -113,7 +113,7 @@ class BoxPredictor(nn.Module):
         finite = torch.isfinite(boxes).all(dim=1) & torch.isfinite(scores).all(dim=1)
         scores = scores[:, :-1]
         row, kind = ((scores > self.score_threshold) & finite[:, None]).nonzero(as_tuple=True)
-        picked = Boxes(boxes.view(len(boxes), -1, 4)[row, 0 if self.agnostic else kind])
+        picked = Boxes(boxes.unflatten(1, (-1, 4))[row, 0 if self.agnostic else kind])
         picked.clip(size)
         scores = scores[row, kind]
         keep = batched_nms(picked.tensor, scores, kind, self.nms_threshold)

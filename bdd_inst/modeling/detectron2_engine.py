@@ -125,6 +125,7 @@ def _seeded(batch: Sequence[dict], device: torch.device) -> Iterator[None]:
 
 def _import(name: str):
     try:
+        importlib.import_module("detectron2")
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name == "detectron2":
