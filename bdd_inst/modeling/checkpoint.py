@@ -64,7 +64,7 @@ def load_weights(model: nn.Module, source: str | os.PathLike, cfg: CfgNode | Non
 
 def _from_scratch(cfg: CfgNode | None) -> LoadReport:
     """No weights: warn where the backbone could not learn its way out of its random start."""
-    report = LoadReport("from scratch", "no")
+    report = LoadReport("from scratch", "")
     if cfg is not None and cfg.MODEL.RESNETS.NORM == "FrozenBN":
         report.warnings.append(f"MODEL.RESNETS.NORM FrozenBN cannot learn; training from scratch needs {FROM_SCRATCH}")
     elif cfg is not None and cfg.MODEL.BACKBONE.FREEZE_AT > 0:

@@ -14,7 +14,8 @@ class LoadReport:
 
     Attributes:
         source: what MODEL.WEIGHTS said.
-        kind: whose names the file used: ``detectron2``, ``caffe2``, ``torchvision resnet``, ``torchvision maskrcnn``.
+        kind: whose names the file used: ``detectron2``, ``caffe2``, ``torchvision resnet``, ``torchvision maskrcnn``; empty
+            where there was no file.
         loaded: parameters and buffers that now hold the file's values.
         reinitialised: class-dependent layers left at their fresh initialisation, because the number of classes differs.
         missing: parameters the file does not have; they keep their values.
@@ -43,7 +44,8 @@ class LoadReport:
 
     def lines(self) -> list[str]:
         """A line a finding; names are grouped by layer."""
-        out = [f"{self.source}: {len(self.loaded)} tensors loaded ({self.kind} names)"]
+        loaded = f"{len(self.loaded)} tensors loaded ({self.kind} names)" if self.kind else "every weight at its random start"
+        out = [f"{self.source}: {loaded}"]
         if self.reinitialised:
             out.append("re-initialised, the number of classes differs: " + "; ".join(self.reinitialised))
         if self.mismatched:
