@@ -18,6 +18,7 @@ from bdd_inst.errors import ConfigError, DataError
 from bdd_inst.files import atomic_write
 from bdd_inst.modeling import build_model
 from bdd_inst.modeling.checkpoint import load_weights, save_weights
+from bdd_inst.report.plots import training_curves
 from bdd_inst.training import distributed, provenance
 from bdd_inst.training.checkpoints import CheckpointFolder
 from bdd_inst.training.console import log_to, mute_others
@@ -217,6 +218,7 @@ def finish(run: Run, cfg: CfgNode, folder: Path, scorer: Scorer, evaluation: Eva
         best = f"{evaluation.name} {abs(evaluation.best):.2f} was after {evaluation.best_iteration} iterations"
         text += f"\nthe best {best}: {folder / 'model_best.pth'}"
     if rank == 0:
+        training_curves(folder)
         facts |= {"finished": provenance.now(), "iterations": run.progress.total, "results": flat}
         provenance.write_run(folder, provenance.read_run(folder) | facts)
     return Outcome(folder, results, text, rank)
