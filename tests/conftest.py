@@ -38,6 +38,12 @@ def fixed_seeds() -> None:
         torch.set_num_threads(1)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Parsed data sets are cached in a folder of the test run, not in the user's."""
+    os.environ["BDD_INST_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(scope="session")
 def shared_dir() -> Path:
     """The folder ``shared`` beside the project's root: real pictures and labels that may not be copied into the project."""

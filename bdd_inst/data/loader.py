@@ -14,6 +14,7 @@ from bdd_inst.catalog import DatasetCatalog, MetadataCatalog
 from bdd_inst.data.ground_truth import usable
 from bdd_inst.data.mapper import DatasetMapper, Mapper
 from bdd_inst.data.samplers import batches, build_sampler, inference_shard
+from bdd_inst.datasets.dict_array import DictArray
 from bdd_inst.errors import ConfigError, DataError, ProblemLog
 
 log = logging.getLogger(__name__)
@@ -75,11 +76,16 @@ def build_train_loader(
     if total < 1 or total % world_size:
         raise ConfigError(f"SOLVER.IMS_PER_BATCH {total} does not divide into {world_size} processes; choose a multiple")
     seed = common_seed(cfg.SEED, world_size)
-    sampler = build_sampler(cfg, [{a["category_id"] for a in d.get("annotations", ())} for d in dataset_dicts], seed)
-    wide = np.array([d["width"] > d["height"] for d in dataset_dicts]) if cfg.DATALOADER.ASPECT_RATIO_GROUPING else None
+    sampler = build_sampler(cfg, dataset_dicts, seed)
+    wide = wider_than_high(dataset_dicts) if cfg.DATALOADER.ASPECT_RATIO_GROUPING else None
     dataset = TrainDataset(dataset_dicts, mapper or DatasetMapper(cfg, True), seed)
     plan = RankBatches(sampler, total, wide, rank, world_size, start_iteration)
     return make_loader(cfg, dataset, plan)
+
+
+def wider_than_high(dicts: Sequence[dict]) -> np.ndarray:
+    """For each picture whether it is wider than high."""
+    return dicts.wide if isinstance(dicts, DictArray) else np.array([d["width"] > d["height"] for d in dicts])
 
 
 def build_test_loader(cfg: CfgNode, dataset_dicts: Sequence[dict], *, rank: int = 0, world_size: int = 1,
@@ -147,14 +153,15 @@ def load_datasets(cfg: CfgNode, names: Sequence[str], is_train: bool) -> tuple[S
     if not names:
         raise ConfigError(f"DATASETS.{'TRAIN' if is_train else 'TEST'} is empty; name a data set, e.g. synthetic_bdd_train")
     problems = ProblemLog()
-    dicts: list[dict] = []
+    parts: list[Sequence[dict]] = []
     for name in names:
-        dicts += DatasetCatalog.get(name, raster=cfg.DATASETS.RASTER, instances=cfg.DATASETS.INSTANCES, source=cfg.DATASETS.SOURCE)
+        parts.append(DatasetCatalog.get(name, raster=cfg.DATASETS.RASTER, instances=cfg.DATASETS.INSTANCES, source=cfg.DATASETS.SOURCE))
         found = MetadataCatalog.get(name).get("problems")
         if found is not None:
             problems.merge(found)
     metadata = common_metadata(names)
     check_classes(cfg, metadata, names)
+    dicts = parts[0] if len(parts) == 1 else [d for part in parts for d in part]
     if is_train and cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS:
         dicts = without_empty(dicts, problems)
     if not dicts:
@@ -182,12 +189,14 @@ def check_classes(cfg: CfgNode, metadata: dict, names: Sequence[str]) -> None:
         raise ConfigError(f"MODEL.ROI_HEADS.NUM_CLASSES is {wanted}, but {', '.join(names)} has {there} classes: set it to {there}")
 
 
-def without_empty(dicts: list[dict], problems: ProblemLog) -> list[dict]:
+def without_empty(dicts: Sequence[dict], problems: ProblemLog) -> Sequence[dict]:
     """Pictures with at least one object that is no crowd; the others are counted."""
-    kept = []
-    for d in dicts:
-        if usable(d.get("annotations", ())):
-            kept.append(d)
-        else:
-            problems.add("no-usable-object", d["file_name"], "no object to train on (none labelled, or only crowds); left out of training")
-    return kept
+    if isinstance(dicts, DictArray):
+        keep = dicts.object_counts(crowds=False) > 0
+    else:
+        keep = np.array([bool(usable(d.get("annotations", ()))) for d in dicts], bool)
+    if not keep.all():
+        example = dicts[int(np.flatnonzero(~keep)[0])]["file_name"]
+        message = "no object to train on (none labelled, or only crowds); left out of training"
+        problems.add("no-usable-object", example, message, count=int((~keep).sum()))
+    return dicts.select(keep) if isinstance(dicts, DictArray) else [d for d, k in zip(dicts, keep) if k]

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from fvcore.common.config import CfgNode
 
+from bdd_inst.datasets.dict_array import DictArray
 from bdd_inst.errors import ConfigError
 
 
@@ -88,22 +89,23 @@ def repeat_factors(categories: Sequence[set[int]], threshold: float, sqrt: bool 
     return np.array([max((factor[c] for c in present), default=1.0) for present in categories], np.float32)
 
 
-def build_sampler(cfg: CfgNode, categories: Sequence[set[int]], seed: int) -> TrainingSampler:
-    """The sampler that DATALOADER.SAMPLER_TRAIN names, for pictures with these classes.
+def build_sampler(cfg: CfgNode, dicts: Sequence[dict], seed: int) -> TrainingSampler:
+    """The sampler that DATALOADER.SAMPLER_TRAIN names.
 
     Raises:
         ConfigError: an unknown sampler, or a repeat factor without a threshold.
     """
     spec = cfg.DATALOADER
     if spec.SAMPLER_TRAIN == "TrainingSampler":
-        return TrainingSampler(len(categories), seed)
+        return TrainingSampler(len(dicts), seed)
     if spec.SAMPLER_TRAIN == "RandomSubsetTrainingSampler":
-        return RandomSubsetTrainingSampler(len(categories), spec.RANDOM_SUBSET_RATIO, seed)
+        return RandomSubsetTrainingSampler(len(dicts), spec.RANDOM_SUBSET_RATIO, seed)
     if spec.SAMPLER_TRAIN == "RepeatFactorTrainingSampler":
         if spec.REPEAT_THRESHOLD <= 0:
             need = "DATALOADER.REPEAT_THRESHOLD > 0, the share of pictures below which a class is rare"
             raise ConfigError(f"RepeatFactorTrainingSampler needs {need}")
-        return RepeatFactorTrainingSampler(repeat_factors(categories, spec.REPEAT_THRESHOLD, spec.REPEAT_SQRT), seed)
+        present = dicts.category_sets() if isinstance(dicts, DictArray) else [{a["category_id"] for a in d["annotations"]} for d in dicts]
+        return RepeatFactorTrainingSampler(repeat_factors(present, spec.REPEAT_THRESHOLD, spec.REPEAT_SQRT), seed)
     known = "TrainingSampler, RepeatFactorTrainingSampler, RandomSubsetTrainingSampler"
     raise ConfigError(f"DATALOADER.SAMPLER_TRAIN {spec.SAMPLER_TRAIN!r} is unknown; there are {known}")
 

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from bdd_inst import classes, formats
+from bdd_inst.datasets.cache import cached
 from bdd_inst.datasets.dataset import Categories, DatasetRecords
 from bdd_inst.datasets.image_files import ImageFolder
 from bdd_inst.datasets.layout import MissingDataError
@@ -49,12 +50,19 @@ def load_bdd100k(
     if task not in TASKS or source not in ("auto", *SOURCES) or raster not in ("official", "coco"):
         known = f"tasks {', '.join(TASKS)}, sources auto, {', '.join(SOURCES)} and rules official, coco"
         raise ConfigError(f"BDD100K has {known}; not {task}, {source}, {raster}")
-    names, pictures = TASKS[task]
+    pictures = TASKS[task][1]
     base = Path(root) / folder
     kind, labels = find_labels(base, task, split, source)
     image_root = base / pictures / split
     if not image_root.is_dir():
         raise MissingDataError(f"{folder}_{task}_{split}", root, [labels, image_root], folder)
+    options = {"loader": FOLDER, "task": task, "kind": kind, "raster": raster}
+    return cached([labels, image_root], options, lambda: parse(labels, image_root, task, kind, raster))
+
+
+def parse(labels: Path, image_root: Path, task: str, kind: str, raster: str) -> DatasetRecords:
+    """Read the labels and draw their masks."""
+    names = TASKS[task][0]
     problems = ProblemLog()
     label_set = formats.read(labels)
     known = frozenset(classes.BDD100K_DET) - frozenset(names)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bdd_inst import formats
+from bdd_inst.datasets.cache import cached
 from bdd_inst.datasets.dataset import Categories, DatasetRecords
 from bdd_inst.datasets.image_files import ImageFolder
 from bdd_inst.datasets.layout import MissingDataError
@@ -43,6 +44,12 @@ def load_coco(labels: str | os.PathLike, images: str | os.PathLike, categories: 
     Raises:
         DataError: the file cannot be read, or has no category of one of the names.
     """
+    options = {"loader": FOLDER, "categories": list(categories)}
+    return cached([labels, images], options, lambda: parse(labels, images, categories))
+
+
+def parse(labels: str | os.PathLike, images: str | os.PathLike, categories: Sequence[str]) -> DatasetRecords:
+    """Read the file and take what is of the categories."""
     label_set = formats.read(labels, kind="coco")
     names = label_set.categories or ()
     absent = [name for name in categories if name not in names]

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from bdd_inst import classes
+from bdd_inst.datasets.cache import cached
 from bdd_inst.datasets.dataset import DatasetRecords
 from bdd_inst.datasets.image_files import ImageFolder, read_size
 from bdd_inst.datasets.layout import MissingDataError
@@ -48,6 +49,13 @@ def load_fashion(root: str | os.PathLike, target: str = "person", split: str = "
     name = f"fashion_{target}_{split}"
     if not (base / "images").is_dir() or not (base / "labels").is_dir():
         raise MissingDataError(name, root, [base / "images", base / "labels"], FOLDER)
+    options = {"loader": FOLDER, "target": target, "split": split, "instances": instances}
+    return cached([base / "images", base / "labels"], options, lambda: parse(root, target, split, instances))
+
+
+def parse(root: str | os.PathLike, target: str, split: str, instances: str) -> DatasetRecords:
+    """Read every mask of the split and cut it into instances."""
+    base, name = Path(root) / FOLDER, f"fashion_{target}_{split}"
     images, labels, problems = ImageFolder(base / "images"), ImageFolder(base / "labels"), ProblemLog()
     pictures = numbered(images, r"(\d+)\.\w+")
     masks = numbered(labels, rf"(\d+)_{target}\.png")
