@@ -1,0 +1,102 @@
+"""One gray PNG a picture that says which pixels are of a class: 0 background, 1 the first class asked for, 2 the second, and so on."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from pycocotools import mask as coco_mask
+
+from bdd_inst.errors import DataError
+from bdd_inst.formats import label_map
+from bdd_inst.formats.conversion import Conversion, convert, fingerprint_of
+from bdd_inst.formats.plan import make_plan
+from bdd_inst.formats.records import Instance, LabelSet, Picture
+from bdd_inst.formats.registry import source_files
+from bdd_inst.formats.write_png import PngTarget
+from bdd_inst.geometry import rle as coding
+
+# What becomes of crowds, regions of many objects: they are of the class, they are background, or they are marked as void.
+CROWDS = ("class", "background", "void")
+MAX_CLASSES = 254
+Chosen = list[tuple[Instance, dict, str, bool]]
+
+
+@dataclass
+class ClassMaskTarget(PngTarget):
+    """Gray PNGs of class numbers; where classes overlap, the one that was named first stays, and any class goes before void."""
+
+    crowds: str = "class"
+
+    def category(self, word: str) -> tuple[str, bool] | None:
+        # What was not asked for is no loss here, and not counted.
+        return self.plan.words.get(word)
+
+    def class_number(self, name: str) -> int | None:
+        return self.plan.number[name]
+
+    def pixels(self, chosen: Chosen, height: int, width: int) -> np.ndarray:
+        layers = [(self._value(instance, name), rle) for instance, rle, name, _ in chosen]
+        # Painted from the last named to the first; void lies under all.
+        layers = sorted((layer for layer in layers if layer[0]), key=lambda layer: -layer[0])
+        return label_map.to_label_map([rle for _, rle in layers], [value for value, _ in layers], height, width)
+
+    def _value(self, instance: Instance, name: str) -> int:
+        if instance.crowd and self.crowds != "class":
+            return label_map.VOID if self.crowds == "void" else 0
+        return self.plan.number[name]
+
+    def _say_lost(self, picture: Picture, chosen: Chosen, values: np.ndarray) -> None:
+        by_value: dict[int, list[dict]] = {}
+        for instance, rle, name, _ in chosen:
+            by_value.setdefault(self._value(instance, name), []).append(rle)
+        by_value.pop(0, None)
+        claimed = sum(coding.area({**rles[0], "counts": coco_mask.merge(rles)["counts"]}) for rles in by_value.values())
+        shared = claimed - int(np.count_nonzero(values))
+        if shared:
+            self.lost.add("overlaps", picture.name, f"{shared} pixels belong to several classes; the one named first keeps each")
+
+    def save(self, file: Path, values: np.ndarray) -> None:
+        label_map.write_gray(file, values)
+
+
+def write_class_masks(
+    labels: LabelSet,
+    output: str | os.PathLike,
+    categories: Sequence[str],
+    *,
+    crowds: str = "class",
+    raster: str | None = None,
+    workers: int | None = 1,
+    progress: Callable[[int], None] | None = None,
+) -> Conversion:
+    """Write ``output/NAME.png`` for each labelled picture; see :class:`ClassMaskTarget`.
+
+    ``categories``: in the order of their values, which is also the order in which they keep contested pixels. ``crowds``: one of
+    :data:`CROWDS`. ``raster``: the rule that draws outlines (default: the label set's own). An interrupted run is taken up.
+    Raises DataError for a class that is not there, more than 254 of them, and two pictures that would share one PNG.
+    """
+    if crowds not in CROWDS:
+        raise ValueError(f"crowds must be one of {', '.join(CROWDS)}, not {crowds!r}")
+    if not 1 <= len(categories) <= MAX_CLASSES or len(set(categories)) != len(categories):
+        raise DataError(f"class masks need 1 to {MAX_CLASSES} different categories, not {', '.join(categories) or 'none'}")
+    rule = raster or (labels.rule if labels.rule in ("official", "coco") else "coco")
+    target = ClassMaskTarget(make_plan(labels, rule, list(categories)), Path(output), crowds=crowds)
+    _check_names(labels, target)
+    files = source_files(labels)
+    options = {"to": "class-masks", "raster": rule, "categories": tuple(categories), "crowds": crowds}
+    mark = fingerprint_of(labels.source, files, options) if files else ""
+    return convert(labels, target, fingerprint=mark, workers=workers, progress=progress)
+
+
+def _check_names(labels: LabelSet, target: ClassMaskTarget) -> None:
+    """DataError where two pictures would be written to one file."""
+    times = Counter(target.file_of(picture) for picture in labels.pictures)
+    file, number = times.most_common(1)[0]
+    if number > 1:
+        why = "give them names that differ in more than the ending"
+        raise DataError(f"{labels.source}: {number} pictures would be written to {file}; {why}")
