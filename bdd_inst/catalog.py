@@ -196,3 +196,8 @@ def mirror_to_detectron2() -> bool:
             if name in CLASSES:
                 TheirMetadata.get(name).set(thing_classes=list(CLASSES[name]))
     return True
+
+
+# A program that has Detectron2 loaded already finds our data sets in its catalogs by importing this module.
+if "detectron2" in sys.modules:
+    register_all()
