@@ -58,7 +58,10 @@ def log_to(folder: Path, rank: int = 0) -> logging.Handler:
     folder.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(folder / ("log.txt" if rank == 0 else f"log.txt.rank{rank}"), encoding="utf-8")
     handler.setFormatter(logging.Formatter(FORMAT))
-    logging.getLogger("bdd_inst").addHandler(handler)
+    root = logging.getLogger("bdd_inst")
+    root.addHandler(handler)
+    if root.level == logging.NOTSET:  # called as a library: the file is written all the same
+        root.setLevel(logging.INFO)
     return handler
 
 

@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import torch
-from fvcore.common.config import CfgNode
 from torch import nn
 
 from bdd_inst.errors import DataError
 
 if TYPE_CHECKING:
     from bdd_inst.training.loop import Run
+
+HELPS = "Lower SOLVER.BASE_LR, lengthen SOLVER.WARMUP_ITERS or set SOLVER.CLIP_GRADIENTS.ENABLED True"
 
 
 def add_losses(total: dict[str, float], losses: dict[str, torch.Tensor], parts: int, batch: list[dict], run: Run) -> None:
@@ -27,14 +28,17 @@ def add_losses(total: dict[str, float], losses: dict[str, torch.Tensor], parts: 
     values = torch.stack([losses[name].detach().float() for name in names]).tolist()  # one wait for the device, not one a loss
     bad = [f"{name} is {value}" for name, value in zip(names, values, strict=True) if not math.isfinite(value)]
     if bad:
-        pictures = ", ".join(f"{item.get('image_id')} ({item.get('file_name', 'no file')})" for item in batch)
-        raise DataError(
-            f"stage {run.stage.name}, iteration {run.progress.iteration}: {'; '.join(bad)}; the batch was {pictures}; {last_good(run)}. "
-            "Lower SOLVER.BASE_LR, lengthen SOLVER.WARMUP_ITERS or set SOLVER.CLIP_GRADIENTS.ENABLED True"
-        )
+        raise diverged("; ".join(bad), batch, run)
     for name, value in zip(names, values, strict=True):
         total[name] = total.get(name, 0.0) + value / parts
     total["total_loss"] = total.get("total_loss", 0.0) + sum(values) / parts
+
+
+def diverged(what: str, batch: list[dict], run: Run) -> DataError:
+    """The error for numbers that are no longer finite, with the pictures of the batch and where to go back to."""
+    pictures = ", ".join(f"{item.get('image_id')} ({item.get('file_name', 'no file')})" for item in batch)
+    where = f"stage {run.stage.name}, iteration {run.progress.iteration}"
+    return DataError(f"{where}: {what}; the batch was {pictures}; {last_good(run)}. {HELPS}")
 
 
 def check_weights(model: nn.Module, run: Run) -> None:
@@ -45,10 +49,7 @@ def check_weights(model: nn.Module, run: Run) -> None:
     """
     for name, tensor in model.state_dict().items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
-            raise DataError(
-                f"after iteration {run.progress.total}: {name} is no longer finite; {last_good(run)}. "
-                "Lower SOLVER.BASE_LR, lengthen SOLVER.WARMUP_ITERS or set SOLVER.CLIP_GRADIENTS.ENABLED True"
-            )
+            raise DataError(f"after iteration {run.progress.total}: {name} is no longer finite; {last_good(run)}. {HELPS}")
 
 
 def last_good(run: Run) -> str:
@@ -58,14 +59,17 @@ def last_good(run: Run) -> str:
 
 
 @contextlib.contextmanager
-def explain_out_of_memory(batch: list[dict], cfg: CfgNode) -> Iterator[None]:
-    """Turn an out-of-memory error into advice that knows the batch.
+def explained(batch: list[dict], run: Run) -> Iterator[None]:
+    """Turn what a model raises on a batch into advice that knows the batch.
 
     Raises:
-        DataError: says how large the batch was and which keys make it smaller.
+        DataError: memory ran out (how large the batch was, which keys make it smaller), or the model met numbers that are not finite.
     """
+    cfg = run.stage.cfg
     try:
         yield
+    except FloatingPointError as error:
+        raise diverged(str(error).rstrip("."), batch, run) from None
     except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise

@@ -144,7 +144,7 @@ class Run:
             if not seeded:  # after the first batch: starting data workers draws from the global generator
                 seed_all(cfg.SEED, self.progress.iteration, distributed.world()[0])
                 seeded = True
-            with guards.explain_out_of_memory(batch, cfg), self.fabric.no_backward_sync(self.wrapped, enabled=part < parts - 1):
+            with guards.explained(batch, self), self.fabric.no_backward_sync(self.wrapped, enabled=part < parts - 1):
                 losses = self.wrapped(batch)
                 self.fabric.backward(sum(losses.values()) / parts)
             guards.add_losses(report.losses, losses, parts, batch, self)

@@ -16,7 +16,11 @@ from bdd_inst.training.checkpoints import CheckpointFolder, read
 
 
 def state(value: float, size: int = 1000) -> dict:
-    return {"model": {f"w{i or ''}": torch.full((size,), value) for i in range(3)}, "progress": {"stage": 0, "iteration": 1, "total": 1}, "optimizer": None}
+    return {
+        "model": {f"w{i or ''}": torch.full((size,), value) for i in range(3)},
+        "progress": {"stage": 0, "iteration": 1, "total": 1},
+        "optimizer": None,
+    }
 
 
 def names(folder) -> list[str]:
@@ -84,7 +88,7 @@ def no_room_beyond(size: int) -> Iterator[None]:
 def test_a_full_disk_leaves_the_last_checkpoint_whole(tmp_path, room):
     folder = CheckpointFolder(tmp_path, keep=1)
     folder.save_step(10, state(10))
-    with no_room_beyond(room), pytest.raises(OSError):
+    with no_room_beyond(room), pytest.raises(OSError, match="File too large"):
         folder.save_step(20, state(20, size=200_000))
     assert names(tmp_path) == ["last_checkpoint", "model_0000009.pth"]
     assert folder.load_last()[1]["model"]["w"][0] == 10

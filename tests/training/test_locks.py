@@ -12,7 +12,8 @@ import pytest
 from bdd_inst.errors import DataError
 from bdd_inst.training.locks import NAME, FolderLock
 
-HOLD = "import sys, time; from pathlib import Path; from bdd_inst.training.locks import FolderLock; {more}; print('held', flush=True); time.sleep(60)"
+IMPORTS = "import sys, time; from pathlib import Path; from bdd_inst.training.locks import FolderLock"
+HOLD = IMPORTS + "; {more}; print('held', flush=True); time.sleep(60)"
 TAKE = "lock = FolderLock(Path(sys.argv[1])); lock.acquire()"
 
 

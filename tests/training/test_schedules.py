@@ -71,10 +71,8 @@ def test_plateau_falls_after_patience_and_survives_a_checkpoint():
     assert again.set(101) == pytest.approx(0.01)
 
 
-@pytest.mark.parametrize(
-    ("key", "value"), [("LR_SCHEDULER_NAME", "Cosine"), ("WARMUP_METHOD", "exp"), ("BASE_LR_END", 1.0)]
-)
+@pytest.mark.parametrize(("key", "value"), [("LR_SCHEDULER_NAME", "Cosine"), ("WARMUP_METHOD", "exp"), ("BASE_LR_END", 1.0)])
 def test_what_cannot_be_is_refused_by_name(key, value):
     keys = {"LR_SCHEDULER_NAME": "WarmupCosineLR", key: value}
     with pytest.raises(ConfigError, match=key):
-        rates(BASE_LR=0.1, MAX_ITER=10, **{k: v for k, v in keys.items()})
+        rates(BASE_LR=0.1, MAX_ITER=10, **keys)

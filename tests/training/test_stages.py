@@ -26,7 +26,8 @@ def test_no_list_is_one_stage_by_the_solver_keys():
 def test_a_stage_sets_its_own_keys_and_inherits_the_rest():
     heads, full = stages_of(
         {"NAME": "heads", "TRAIN": "heads", "MAX_ITER": 10, "BASE_LR": 1},
-        {"NAME": "full", "FREEZE_AT": 0, "INPUT": {"MIN_SIZE_TRAIN": [64]}, "INPUT.RANDOM_FLIP": "none", "CLIP_GRADIENTS": {"ENABLED": True}},
+        {"NAME": "full", "FREEZE_AT": 0, "INPUT": {"MIN_SIZE_TRAIN": [64]}, "INPUT.RANDOM_FLIP": "none",
+         "CLIP_GRADIENTS": {"ENABLED": True}},
         MAX_ITER=99, BASE_LR=0.5,
     )  # fmt: skip
     assert (heads.max_iter, heads.cfg.SOLVER.BASE_LR, heads.cfg.INPUT.RANDOM_FLIP) == (10, 1.0, "horizontal")
