@@ -108,6 +108,8 @@ def _pictures(raws: list[msgspec.Raw], where: str, log: ProblemLog) -> dict[Id, 
     for number, raw in enumerate(raws):
         try:
             image = decoder.decode(raw)
+            if not image.file_name.strip():
+                raise msgspec.ValidationError
         except (msgspec.MsgspecError, RecursionError):
             image = _careful_image(raw, f"{where}: image #{number}", log)
         if image is None:
@@ -138,7 +140,7 @@ def _careful_image(raw: msgspec.Raw, where: str, log: ProblemLog) -> _Image | No
     name = value.get("file_name")
     if not isinstance(name, str) or not name.strip():
         log.add("no-file-name", where, f"image {own!r} has no file_name; called by its id")
-        name = str(own)
+        name = str(own).strip() or f"#{where.rpartition('#')[2]}"
     return _Image(own, name, fields.side(value.get("width")), fields.side(value.get("height")))
 
 

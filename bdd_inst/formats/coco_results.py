@@ -30,7 +30,7 @@ def read(found: Found) -> LabelSet:
             groups[key_of(annotation.image_id)].append(annotation)
         reader = CocoInstances(None, log)
         for found_here in groups.values():
-            name = next((a.file_name for a in found_here if a.file_name), str(found_here[0].image_id))
+            name = next((a.file_name for a in found_here if a.file_name), str(found_here[0].image_id).strip() or "unnamed")
             picture = Picture(name, image_id=found_here[0].image_id)
             picture.instances = reader.instances(found_here, picture, where)
             size = next((i.rle["size"] for i in picture.instances if i.rle), None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from bdd_inst.formats.records import Box
@@ -40,8 +39,8 @@ def number(value: Any, what: str) -> float:
     """A finite number of a picture's order of size. ValueError names ``what`` it should have been."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"{what} is {str(value)[:30]!r}, not a number")
-    if not math.isfinite(value) or abs(value) > MAX_COORDINATE:
-        raise ValueError(f"{what} is {value:.3g}, which is in no picture")
+    if not abs(value) <= MAX_COORDINATE:  # a NaN fails this as well
+        raise ValueError(f"{what} is {str(value)[:20]}, which is in no picture")
     return float(value)
 
 

@@ -42,9 +42,20 @@ def read_bytes(path: str | os.PathLike) -> bytes:
         data = _unpack(data, path)
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         data = data.decode("utf-16", errors="replace").encode()
+    elif not data.isascii():
+        data = _as_utf8(data)
     data = data.removeprefix(b"\xef\xbb\xbf")
     if not data.strip():
         raise DataError(f"{path}: the file is empty; fetch it again")
+    return data
+
+
+def _as_utf8(data: bytes) -> bytes:
+    """The same where it is UTF-8; else each byte that is none replaced by U+FFFD (in names, mostly, which then match no picture)."""
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return data.decode(errors="replace").encode()
     return data
 
 
@@ -109,12 +120,17 @@ def items(raw: msgspec.Raw | None) -> list[msgspec.Raw] | None:
         return None
 
 
+def keys(value: dict) -> str:
+    """The first few keys of an object, long ones shortened."""
+    return ", ".join(f"{key!r:.40}" for key in list(value)[:8])
+
+
 def describe(value: Any) -> str:
     """A value's type and beginning in words, for messages."""
     kinds = {dict: "an object", list: "a list", str: "text", bool: "a truth value", int: "a number", float: "a number", type(None): "null"}
     kind = kinds.get(type(value), type(value).__name__)
     if isinstance(value, dict):
-        return f"{kind} with keys {', '.join(map(repr, list(value)[:6]))}" if value else "an empty object"
+        return f"{kind} with keys {keys(value)}" if value else "an empty object"
     if isinstance(value, list):
         return f"a list of {len(value)}"
     return kind if value is None else f"{kind} {str(value)[:40]!r}"

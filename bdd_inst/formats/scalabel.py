@@ -160,7 +160,7 @@ def is_of_2018(raws: list[msgspec.Raw]) -> bool:
         for label in labels if isinstance(labels, list) else []:
             if not isinstance(label, dict) or not isinstance(label.get("id"), int):
                 continue
-            if isinstance(label.get("manualShape"), bool) or label.get("category") in WORDS_OF_2018:
+            if isinstance(label.get("manualShape"), bool) or str(label.get("category")) in WORDS_OF_2018:
                 return True
     return False
 

@@ -13,7 +13,7 @@ import msgspec
 
 from bdd_inst.errors import DataError
 from bdd_inst.formats import png_kinds
-from bdd_inst.formats.json_files import Top, describe, items, plain, top_level
+from bdd_inst.formats.json_files import Top, describe, items, keys, plain, top_level
 
 JSON_ENDINGS = (".json", ".json.gz")
 # Files that stand beside labels and are none.
@@ -127,20 +127,20 @@ def kind_of_json(top: Top) -> str | None:
 
 
 def _kind_of_object(top: dict[str, msgspec.Raw]) -> str | None:
-    keys = set(top)
-    if "frames" in keys:
+    names = set(top)
+    if "frames" in names:
         frames = items(top["frames"])
         first = list(_looks(frames or []))
-        if any("objects" in f for f in first) or ("name" in keys and not any("name" in f for f in first)):
+        if any("objects" in f for f in first) or ("name" in names and not any("name" in f for f in first)):
             return "bdd-v1"
         return "scalabel" if frames is not None or bytes(top["frames"]) == b"null" else None
-    if "shapes" in keys and items(top["shapes"]) is not None:
+    if "shapes" in names and items(top["shapes"]) is not None:
         return "labelme"
-    if "objects" in keys and "size" in keys:
+    if "objects" in names and "size" in names:
         return "supervisely"
-    if "images" in keys and items(top["images"]) is not None:
+    if "images" in names and items(top["images"]) is not None:
         return "coco"
-    if "name" in keys and "labels" in keys:
+    if "name" in names and "labels" in names:
         return "scalabel"
     regions = list(_looks((top.get("_via_img_metadata") and _values(top["_via_img_metadata"])) or top.values()))
     if regions and all("regions" in r and "filename" in r for r in regions):
@@ -150,14 +150,14 @@ def _kind_of_object(top: dict[str, msgspec.Raw]) -> str | None:
 
 def _kind_of_list(top: list[msgspec.Raw]) -> str | None:
     for item in _looks(_flat(top)):
-        keys = set(item)
-        if "image_id" in keys and "category_id" in keys and "annotations" not in keys:
+        names = set(item)
+        if "image_id" in names and "category_id" in names and "annotations" not in names:
             return "coco-results"
-        if "file_name" in keys and ("annotations" in keys or "image_id" in keys):
+        if "file_name" in names and ("annotations" in names or "image_id" in names):
             return "dicts"
-        if "frames" in keys and "name" in keys:
+        if "frames" in names and "name" in names:
             return "bdd-v1"
-        if "name" in keys:
+        if "name" in names:
             return "scalabel"
     return None
 
@@ -191,7 +191,7 @@ def _values(raw: msgspec.Raw) -> list[msgspec.Raw]:
 def seen(top: Top) -> str:
     """What a JSON file holds, in words."""
     if isinstance(top, dict):
-        return f"an object with keys {', '.join(map(repr, list(top)[:8]))}" if top else "an empty object"
+        return f"an object with keys {keys(top)}" if top else "an empty object"
     if not top:
         return "an empty list, which could be of any kind (say which)"
     try:

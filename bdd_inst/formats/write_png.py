@@ -6,6 +6,7 @@ notes the class names, their numbers and the rule that drew the masks.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -70,7 +71,9 @@ class PngTarget(Target):
 
     def file_of(self, picture: Picture) -> Path:
         """Where a picture's PNG goes, relative to the folder; names that climb out of it stay inside."""
-        parts = [p for p in PurePosixPath(picture.name.replace("\\", "/")).parts if p not in ("..", "/", ".")]
+        # Letters that no file name may have (a NUL, half a surrogate pair) come from broken labels.
+        text = re.sub(r"[\x00-\x1f]", "_", picture.name.encode(errors="replace").decode()).replace("\\", "/")
+        parts = [p for p in PurePosixPath(text).parts if p not in ("..", "/", ".")]
         name = Path(*parts[:-1], f"{PurePosixPath(parts[-1]).stem}.png") if parts else Path("unnamed.png")
         if picture.video and len(parts) == 1:
             return Path(PurePosixPath(picture.video).name) / name

@@ -1,0 +1,201 @@
+"""Every reader survives 1000 broken files of its kind: a readable line or a counted skip, in little time and memory."""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+import resource
+import struct
+import time
+import zlib
+
+import numpy as np
+import pytest
+
+from bdd_inst import formats
+from bdd_inst.errors import DataError, ProblemLog
+from bdd_inst.formats import draw
+from bdd_inst.formats.records import Instance, Picture
+from tests.formats import examples
+
+FILES = 1000
+STRANGE = [
+    None, True, "", "x" * 50, "-1", -1, 0, 1e308, -1e308, float("nan"), float("inf"), 10**30, 2**63, 1e9, [], {}, [[]], [None], [1e9, -1e9],
+    {"a": 1}, [[0, 0]] * 4, [[1e12, 0], [0, 1e12], [3, 3]], [[[1, 2], [3]]], {"size": [10**6, 10**6], "counts": "0"}, {"size": [60, 80]},
+    {"size": [60, 80], "counts": [4800, 10**18]}, {"size": [60, 80], "counts": "PPPPPPPPPPPPPP"}, {"x1": 5, "y1": 5, "x2": 1, "y2": 1},
+    json.loads("[" * 60 + "]" * 60), "\x00", "\ud800", "../../../etc/passwd",
+]  # fmt: skip
+
+
+def nodes(value, path=()):
+    """The paths of everything in a JSON value."""
+    yield path
+    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in pairs:
+        yield from nodes(item, (*path, key))
+
+
+def mutated_value(value, rng: random.Random):
+    """A copy with a few things replaced, removed, doubled or renamed."""
+    value = copy.deepcopy(value)
+    for _ in range(rng.choice([1, 1, 1, 2, 4])):
+        paths = list(nodes(value))
+        path = rng.choice(paths)
+        if not path:
+            continue
+        parent = value
+        for key in path[:-1]:
+            parent = parent[key]
+        act = rng.random()
+        if act < 0.65:
+            parent[path[-1]] = copy.deepcopy(rng.choice(STRANGE))
+        elif act < 0.8:
+            del parent[path[-1]]
+        elif isinstance(parent, list):
+            parent.insert(path[-1], copy.deepcopy(parent[path[-1]]))
+        else:
+            parent[str(path[-1]).upper()] = parent.pop(path[-1])
+    return value
+
+
+def mutated_bytes(data: bytes, rng: random.Random) -> bytes:
+    """The bytes cut short, changed, or with something put in between."""
+    act, place = rng.random(), rng.randrange(len(data))
+    if act < 0.3:
+        return data[:place]
+    if act < 0.6:
+        out = bytearray(data)
+        for _ in range(rng.choice([1, 3, 20])):
+            out[rng.randrange(len(out))] = rng.randrange(256)
+        return bytes(out)
+    if act < 0.8:
+        return data[:place] + data[place + rng.randrange(1, 30) :]
+    junk = rng.choice([b"[" * 5000, b"\xff\xfe", b"\x00", b"NaN", b'{"a":', b",", b"1e999", b'"\\ud800"', b"9" * 400])
+    return data[:place] + junk + data[place:]
+
+
+def consume(path) -> None:
+    """Read a file and use what it gives as writers do; only DataError may come out."""
+    message = "-"
+    try:
+        labels = formats.read(path).load()
+    except DataError as error:
+        message, labels = str(error), None
+    assert 0 < len(message) < 1500
+    assert "\n" not in message
+    for picture in labels.pictures if labels else ():
+        assert isinstance(picture, Picture)
+        assert isinstance(picture.name, str)
+        assert picture.name
+        for instance in picture.instances:
+            check(instance)
+        width, height = picture.width or examples.WIDTH, picture.height or examples.HEIGHT
+        if width * height <= 1 << 22:
+            draw.masks(picture, height, width, "coco", ProblemLog())
+
+
+def check(instance: Instance) -> None:
+    assert isinstance(instance.category, str)
+    assert instance.category
+    assert isinstance(instance.attributes, dict)
+    if instance.box is not None:
+        assert np.isfinite(instance.box).all()
+        assert instance.box[0] < instance.box[2]
+        assert instance.box[1] < instance.box[3]
+    for path in instance.paths or ():
+        assert path.vertices.shape == (len(path), 2)
+        assert np.isfinite(path.vertices).all()
+        assert len(path) >= 2
+    if instance.rle is not None:
+        assert isinstance(instance.rle["counts"], str)
+        assert len(instance.rle["size"]) == 2
+    assert instance.score is None or np.isfinite(instance.score)
+
+
+@pytest.fixture(autouse=True)
+def bounded():
+    """A test of this file may not take a gigabyte more than what was there before."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    yield
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1_000_000
+
+
+@pytest.mark.parametrize("kind", examples.JSON_KINDS)
+def test_json_readers_survive_mutations(kind, tmp_path):
+    rng = random.Random(kind)
+    example = examples.JSON_KINDS[kind]()
+    data = json.dumps(example).encode()
+    path = tmp_path / "mutated.json"
+    slowest = 0.0
+    for number in range(FILES):
+        if number % 3:
+            path.write_bytes(json.dumps(mutated_value(example, rng)).encode())
+        else:
+            path.write_bytes(mutated_bytes(data, rng))
+        start = time.process_time()
+        consume(path)
+        slowest = max(slowest, time.process_time() - start)
+    assert slowest < 2
+
+
+@pytest.mark.parametrize("kind", examples.PNG_KINDS)
+def test_png_readers_survive_mutations(kind, tmp_path):
+    rng = random.Random(kind)
+    data = examples.PNG_KINDS[kind]()
+    path = tmp_path / "mutated.png"
+    for _ in range(FILES):
+        path.write_bytes(mutated_bytes(data, rng))
+        consume(path)
+
+
+def bomb(width: int, height: int, color: int = 6) -> bytes:
+    """A PNG that promises width x height pixels in a few kilobytes."""
+
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, color, 0, 0, 0)
+    packed = zlib.compress(bytes(1 << 24), 9)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("size", [(60_000, 60_000), (2**31 - 1, 1), (0, 10)])
+def test_a_png_of_too_many_pixels_is_refused_before_it_is_unpacked(size, tmp_path):
+    path = tmp_path / "bomb.png"
+    path.write_bytes(bomb(*size))
+    with pytest.raises(DataError, match="no mask that we read"):
+        formats.read(path, kind="bitmask").load()
+
+
+def test_a_bomb_inside_supervisely_data_is_a_counted_skip(tmp_path):
+    import base64
+
+    packed = [zlib.compress(bytes(1 << 27), 9), zlib.compress(bomb(60_000, 60_000))]
+    value = examples.supervisely()
+    for data in packed:
+        item = {"id": 5, "classTitle": "x", "bitmap": {"data": base64.b64encode(data).decode(), "origin": [0, 0]}}
+        value["objects"].append(item)
+    labels = formats.read(examples.write(tmp_path, "supervisely", value)).load()
+    assert labels.problems.counts == {"bad-label": 2}
+    assert len(labels.pictures[0].instances) == 4
+
+
+@pytest.mark.parametrize("text", ["[" * 1_000_000, '{"frames":' * 100_000, '[{"name":"a","labels":' + "[" * 200_000])
+def test_deep_nesting_is_one_line(text, tmp_path):
+    path = tmp_path / "deep.json"
+    path.write_text(text)
+    with pytest.raises(DataError, match="nested too deeply|broken JSON"):
+        formats.read(path)
+
+
+def test_a_gzip_bomb_is_refused(tmp_path, monkeypatch):
+    import gzip
+
+    from bdd_inst.formats import json_files
+
+    monkeypatch.setattr(json_files, "LARGEST_UNPACKED", 1 << 20)
+    path = tmp_path / "bomb.json.gz"
+    path.write_bytes(gzip.compress(b" " * (1 << 24)))
+    with pytest.raises(DataError, match="unpacks to more"):
+        formats.read(path)
