@@ -40,6 +40,8 @@ def from_detectron2(instances: d2.Instances, mask_format: str = "bitmask") -> In
             value = Boxes(value.tensor)
         elif isinstance(value, d2.BitMasks):
             value = value.tensor
+        elif isinstance(value, torch.Tensor) and value.is_floating_point():
+            value = value.float()  # scores come out in the arithmetic of autocast
         if name == "pred_masks" and mask_format == "rle":
             value = RLEMasks(rle.encode_batch(value.cpu().numpy()), size)
         out.set(name, value)

@@ -173,6 +173,15 @@ def test_masks_as_run_lengths(weights, rng):
 
 
 @needs_detectron2
+def test_half_precision_gives_float32_results(weights, rng):
+    model = build_model(config("detectron2", MODEL__PRECISION="bf16")).eval()
+    load_weights(model, weights)
+    found = model(batch(rng))[0]["instances"]
+    assert len(found) > 5
+    assert found.scores.dtype == found.pred_boxes.tensor.dtype == torch.float32
+
+
+@needs_detectron2
 def test_sampling_follows_the_pictures_seeds(weights, rng):
     few = {"MODEL__RPN__BATCH_SIZE_PER_IMAGE": 16, "MODEL__ROI_HEADS__BATCH_SIZE_PER_IMAGE": 16}
     model, data = build_model(config("detectron2", **few)).train(), batch(rng)
