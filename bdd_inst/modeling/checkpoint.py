@@ -51,7 +51,9 @@ def load_weights(model: nn.Module, source: str | os.PathLike, cfg: CfgNode | Non
     if not os.fspath(source):
         return _from_scratch(cfg)
     path = find_weights(source)
-    weights = to_detectron2_names(read_weights(path))
+    found = read_weights(path)
+    weights = to_detectron2_names(found.tensors)
+    weights.notes += found.notes
     report = apply_weights(model, weights, str(source))
     if cfg is not None:
         report.warnings += advice(cfg, weights)

@@ -12,6 +12,7 @@ import pickle
 import re
 import zipfile
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +28,16 @@ _MODEL_KEYS = ("model", "state_dict", "model_state_dict", "model_state", "blobs"
 _LEGACY_TORCH = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."  # the first pickle of torch.save before 1.6: its magic number
 
 
-def read_weights(path: str | os.PathLike) -> dict[str, Tensor]:
-    """The tensors of a weight file, on the CPU.
+@dataclass(slots=True)
+class FileWeights:
+    """Tensors of a file by the names they have there, on the CPU. ``notes`` says what was chosen among several sets."""
+
+    tensors: dict[str, Tensor]
+    notes: list[str] = field(default_factory=list)
+
+
+def read_weights(path: str | os.PathLike) -> FileWeights:
+    """The weights of a file.
 
     Raises:
         DataError: unreadable, holding anything but weights, or claiming more data than the file has.
@@ -49,12 +58,12 @@ def read_weights(path: str | os.PathLike) -> dict[str, Tensor]:
     else:
         start = "an HTML page" if head.lstrip()[:1] == b"<" else "empty" if not head else "neither a pickle nor a torch file"
         raise DataError(f"{path}: not a weight file ({start}); download it again")
-    state = _state_of(content, path)
+    state, notes = _state_of(content, path)
     found = {name: value for name, value in state.items() if _is_tensor(value)}
     if not found:
         raise DataError(f"{path}: holds no weights (its keys: {', '.join(list(state)[:5])})")
     _check_size(found, size, path)
-    return {name: _tensor(value) for name, value in found.items()}
+    return FileWeights({name: _tensor(value) for name, value in found.items()}, notes)
 
 
 def _load_torch(path: Path, *, zipped: bool) -> object:
@@ -81,14 +90,15 @@ def _check_zip(path: Path) -> None:
         raise pickle.UnpicklingError(f"compressed entry {packed[0][:60]}")
 
 
-def _state_of(content: object, path: Path) -> Mapping:
+def _state_of(content: object, path: Path) -> tuple[Mapping, list[str]]:
     """The dict that holds the weights; EMA weights go before the plain ones (Lightning's ``state_dict`` already is the average)."""
     if isinstance(content, Mapping):
         for key in (*_EMA_KEYS, *_MODEL_KEYS):
             inner = content.get(key)
             if isinstance(inner, Mapping) and any(_is_tensor(value) for value in inner.values()):
-                return {str(name): value for name, value in inner.items()}
-        return {str(name): value for name, value in content.items()}
+                notes = [f"the averaged weights under {key!r} were taken"] if key in _EMA_KEYS else []
+                return {str(name): value for name, value in inner.items()}, notes
+        return {str(name): value for name, value in content.items()}, []
     raise DataError(f"{path}: holds a {type(content).__name__}, not a dict of weights")
 
 

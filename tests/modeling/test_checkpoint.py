@@ -167,8 +167,10 @@ def test_missing_unexpected_and_misshapen_are_listed(model, tmp_path):
 def test_containers_of_other_trainers(model, tmp_path, wrap):
     torch.save(wrap(model.state_dict()), tmp_path / "m.ckpt")
     other = model_of()
-    assert load_weights(other, tmp_path / "m.ckpt").complete
+    report = load_weights(other, tmp_path / "m.ckpt")
+    assert report.complete
     assert same(model, other)
+    assert bool(report.notes) == ("model_ema" in wrap({}))
 
 
 def test_legacy_torch_file(model, tmp_path):
