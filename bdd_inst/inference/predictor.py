@@ -44,7 +44,11 @@ class Predictor:
         return self.predict([image])[0]
 
     def predict(self, images: Sequence[np.ndarray]) -> list[Instances]:
-        """Instances of several pictures in one forward pass; pictures may differ in size."""
+        """Instances of several pictures in one forward pass.
+
+        Pictures of different sizes are padded to a common one, as Detectron2 does; what the outermost pixels of the smaller ones see
+        is then not quite what they see alone.
+        """
         batch = [self.prepare(image) for image in images]
         if not batch:
             return []
