@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from bdd_inst.evaluation.accumulate import RECALLS, accumulate
 from bdd_inst.evaluation.coco import CocoScores
 from bdd_inst.evaluation.ground_truth import GroundTruth, to_rle
 from bdd_inst.evaluation.results import Results, group
@@ -27,7 +28,6 @@ MENDED = (
     "pictures without predictions count as missed (the official code stops with an assertion)",
 )
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
-RECALLS = np.linspace(0, 1, 101)
 AREAS = np.array([[0, 1e10], [0, 32**2], [32**2, 96**2], [96**2, 1e10]])
 LIMITS = (1, 10, 100)
 
@@ -62,9 +62,9 @@ def evaluate(truth: GroundTruth, results: Results, *, official_crowds: bool = Fa
         for a, limits in enumerate(AREAS):
             matched = [match(p, k, limits) for p in pictures if (p.truth_class == k).any() or (p.found_class == k).any()]
             for m, most in enumerate(LIMITS):
-                summed = accumulate(matched, most)
-                if summed is not None:
-                    precision[:, :, k, a, m], recall[:, k, a, m], scores[:, :, k, a, m] = summed
+                found = summed(matched, most)
+                if found is not None:
+                    precision[:, :, k, a, m], recall[:, k, a, m], scores[:, :, k, a, m] = found
     return CocoScores(precision, recall, scores, list(truth.class_names), LIMITS)
 
 
@@ -155,27 +155,12 @@ def match(picture: PictureMaps, category: int, limits: np.ndarray) -> tuple[np.n
     return picture.scores[rows], matched, excused | (~matched & outside), int((~ignored).sum())
 
 
-def accumulate(matched: list[tuple], most: int) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    """COCO's accumulation of one class, area range and limit: precision T,R, recall T, scores T,R; None where nothing is to be found."""
+def summed(matched: list[tuple], most: int) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """One class, area range and limit over all pictures: precision T,R, recall T, scores T,R; None where nothing is to be found."""
     wanted = sum(m[3] for m in matched)
     if not wanted:
         return None
     scores = np.concatenate([m[0][:most] for m in matched])
-    order = np.argsort(-scores, kind="mergesort")
-    hit = np.concatenate([m[1][:, :most] for m in matched], axis=1)[:, order]
-    out = np.concatenate([m[2][:, :most] for m in matched], axis=1)[:, order]
-    true, false = np.cumsum(hit & ~out, axis=1, dtype=float), np.cumsum(~hit & ~out, axis=1, dtype=float)
-    shape = (len(THRESHOLDS), len(RECALLS))
-    precision, recall, at = np.zeros(shape), np.zeros(len(THRESHOLDS)), np.zeros(shape)
-    for t in range(len(THRESHOLDS)):
-        if not scores.size:
-            break
-        rises = true[t] / wanted
-        recall[t] = rises[-1]
-        # The spacing keeps 0/0 out of the first entries, as COCO's code does.
-        envelope = np.maximum.accumulate((true[t] / (true[t] + false[t] + np.spacing(1)))[::-1])[::-1]
-        places = np.searchsorted(rises, RECALLS, side="left")
-        inside = places < scores.size
-        precision[t, inside] = envelope[places[inside]]
-        at[t, inside] = scores[order][places[inside]]
-    return precision, recall, at
+    hit = np.concatenate([m[1][:, :most] for m in matched], axis=1)
+    out = np.concatenate([m[2][:, :most] for m in matched], axis=1)
+    return accumulate(scores, hit, out, wanted)

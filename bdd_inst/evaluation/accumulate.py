@@ -1,0 +1,37 @@
+"""COCO's accumulation: from which detections hit and which are out of the count to precision at 101 recalls."""
+
+from __future__ import annotations
+
+import numpy as np
+
+RECALLS = np.linspace(0, 1, 101)
+
+
+def accumulate(scores: np.ndarray, hit: np.ndarray, out: np.ndarray, wanted: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Precision, recall and score thresholds of one class.
+
+    Args:
+        scores: D, in picture order and by score within a picture (ties keep this order, as in COCO's code).
+        hit: T,D bool: matched an object. out: T,D bool: counts neither way.
+        wanted: objects to find, more than 0.
+
+    Returns:
+        precision T,R (the envelope), final recall T, score T,R at which each recall is reached (0 beyond).
+    """
+    order = np.argsort(-scores, kind="mergesort")
+    hit, out, scores = hit[:, order], out[:, order], scores[order]
+    true, false = np.cumsum(hit & ~out, axis=1, dtype=float), np.cumsum(~hit & ~out, axis=1, dtype=float)
+    rows = len(hit)
+    precision, recall, at = np.zeros((rows, len(RECALLS))), np.zeros(rows), np.zeros((rows, len(RECALLS)))
+    if not scores.size:
+        return precision, recall, at
+    for t in range(rows):
+        rises = true[t] / wanted
+        recall[t] = rises[-1]
+        # The spacing keeps 0/0 out of the first entries, as COCO's code does.
+        envelope = np.maximum.accumulate((true[t] / (true[t] + false[t] + np.spacing(1)))[::-1])[::-1]
+        places = np.searchsorted(rises, RECALLS, side="left")
+        inside = places < scores.size
+        precision[t, inside] = envelope[places[inside]]
+        at[t, inside] = scores[places[inside]]
+    return precision, recall, at

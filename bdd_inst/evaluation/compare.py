@@ -1,0 +1,69 @@
+"""Two sets of predictions on one ground truth: differences with a paired bootstrap interval over pictures.
+
+Pictures are drawn with replacement, the same draw for both sides, and both are scored on each draw; the interval holds the middle 95 % of
+the differences. An interval that leaves out 0 means that the difference is more than the choice of pictures explains.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bdd_inst.errors import DataError
+from bdd_inst.evaluation.coco import hotcoco_evaluator
+from bdd_inst.evaluation.ground_truth import GroundTruth
+from bdd_inst.evaluation.results import Results
+
+DRAWS = 1000
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One figure of both sides in percent, their difference (second minus first) and the interval's ends; None where undefined."""
+
+    name: str
+    first: float | None
+    second: float | None
+    difference: float | None
+    low: float | None
+    high: float | None
+
+    @property
+    def certain(self) -> bool:
+        """True where the interval leaves out 0."""
+        return self.low is not None and (self.low > 0 or self.high < 0)
+
+
+def compare(
+    truth: GroundTruth, first: Results, second: Results, kind: str, *, draws: int = DRAWS, seed: int = 0, confidence: float = 0.95
+) -> list[Difference]:
+    """COCO's figures of both, headline figures with an interval, then AP by class.
+
+    Raises:
+        DataError: one side has no boxes, or no masks, for ``kind``.
+    """
+    import hotcoco
+
+    for side in (first, second):
+        if (side.boxes if kind == "bbox" else side.masks) is None:
+            raise DataError(f"{side.source}: has no {'boxes' if kind == 'bbox' else 'masks'} to compare")
+    sides = [side.with_masks() if kind == "segm" else side for side in (first, second)]
+    a, b = (hotcoco_evaluator(truth, side, kind) for side in sides)
+    found = hotcoco.compare(a, b, n_bootstrap=draws, seed=seed, confidence=confidence)
+    out = []
+    for name in found["metric_keys"]:
+        interval = (found.get("ci") or {}).get(name, {})
+        values = found["metrics_a"][name], found["metrics_b"][name]
+        known = min(values) > -1
+        ends = (100 * interval["lower"], 100 * interval["upper"]) if known and interval else (None, None)
+        out.append(Difference(name, percent(values[0]), percent(values[1]), 100 * (values[1] - values[0]) if known else None, *ends))
+    for one in found["per_category"]:
+        values = one["ap_a"], one["ap_b"]
+        known = min(values) > -1
+        change = 100 * (values[1] - values[0]) if known else None
+        out.append(Difference(f"AP-{one['cat_name']}", percent(values[0]), percent(values[1]), change, None, None))
+    return out
+
+
+def percent(value: float) -> float | None:
+    """100 x a fraction; None for COCO's -1."""
+    return 100 * value if value > -1 else None

@@ -1,0 +1,62 @@
+"""The confusion matrix of detections, background included, at one score threshold; its diagonal agrees with precision and recall.
+
+Detections at or above the threshold are first matched within their class, as the protocol does at IoU 0.5; what is left over on both
+sides is then paired across classes, highest IoU first. So a class' row sum is its objects, its column sum its detections, and the
+diagonal its true positives.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bdd_inst.evaluation.ground_truth import GroundTruth
+from bdd_inst.evaluation.matching import Pairs, match
+from bdd_inst.evaluation.results import Results
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """``matrix`` K+1,K+1 int64: rows the truth, columns the prediction, background last. ``partner`` D and ``verdict`` D (``right``,
+    ``confused``, ``false``, ``ignored``, or empty below the threshold), ``missed`` M bool (not paired with anything)."""
+
+    matrix: np.ndarray
+    threshold: float
+    iou: float
+    partner: np.ndarray
+    verdict: np.ndarray
+    missed: np.ndarray
+
+
+def confusion(truth: GroundTruth, results: Results, pairs: Pairs, threshold: float, iou: float = 0.5) -> Confusion:
+    """Pair detections of a score of at least ``threshold`` with objects."""
+    shown = results.scores >= threshold
+    kept = pairs.take(shown[pairs.found])
+    rows = np.flatnonzero(shown)
+    # Matching sees only what is shown, so that a hidden detection takes nothing away.
+    place = np.full(len(results), -1)
+    place[rows] = np.arange(len(rows))
+    few = results.take(rows)
+    matches = match(truth, few, Pairs(place[kept.found], kept.object, kept.iou), [iou])
+    partner, verdict = np.full(len(results), -1), np.full(len(results), "", dtype="<U8")
+    partner[rows] = matches.partner[0]
+    verdict[rows] = np.where(matches.out[0], "ignored", np.where(matches.hit[0], "right", "false"))
+    free = ~matches.found[0] & ~matches.ignored
+    order = np.argsort(-kept.iou, kind="stable")
+    for n in order[kept.iou[order] >= iou].tolist():
+        d, g = int(kept.found[n]), int(kept.object[n])
+        if verdict[d] == "false" and free[g]:
+            partner[d], verdict[d], free[g] = g, "confused", False
+    return Confusion(count(truth, results, partner, verdict, free), threshold, iou, partner, verdict, free)
+
+
+def count(truth: GroundTruth, results: Results, partner: np.ndarray, verdict: np.ndarray, missed: np.ndarray) -> np.ndarray:
+    """The matrix of paired and unpaired objects and detections."""
+    k = len(truth.class_names)
+    matrix = np.zeros((k + 1, k + 1), np.int64)
+    paired = np.isin(verdict, ("right", "confused"))
+    np.add.at(matrix, (truth.category[partner[paired]], results.category[paired]), 1)
+    np.add.at(matrix, (np.full(int((verdict == "false").sum()), k), results.category[verdict == "false"]), 1)
+    np.add.at(matrix, (truth.category[missed], np.full(int(missed.sum()), k)), 1)
+    return matrix
