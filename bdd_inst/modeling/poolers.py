@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import roi_align
 
+from bdd_inst.modeling.roi_align import roi_align_rows
+
 CANONICAL_SIZE, CANONICAL_LEVEL = 224, 4  # a box of 224 px belongs to the map of stride 2**4
 
 
@@ -34,10 +36,15 @@ class ROIPooler(nn.Module):
         if len(features) == 1:
             return self._align(features[0], rois, self.strides[0])
         level = self.assign(rois[:, 1:])
-        out = features[0].new_zeros(len(rois), features[0].shape[1], self.size, self.size)
+        parts, order = [], []
         for index, (feature, stride) in enumerate(zip(features, self.strides, strict=True)):
-            rows = (level == index).nonzero().flatten()
-            out = out.index_put((rows,), self._align(feature, rois[rows], stride).to(out.dtype))
+            order.append((level == index).nonzero().flatten())
+            parts.append(self._align(feature, rois[order[-1]], stride))
+        layout = torch.channels_last if all(p.is_contiguous(memory_format=torch.channels_last) for p in parts) else torch.contiguous_format
+        shape = (len(rois), *parts[0].shape[1:])
+        out = torch.empty(shape, dtype=parts[0].dtype, device=rois.device, memory_format=layout)
+        for rows, part in zip(order, parts, strict=True):
+            out = out.index_put_((rows,), part)
         return out
 
     def assign(self, boxes: Tensor) -> Tensor:
@@ -47,4 +54,10 @@ class ROIPooler(nn.Module):
         return level.clamp(self.finest, self.finest + len(self.strides) - 1).to(torch.int64) - self.finest
 
     def _align(self, feature: Tensor, rois: Tensor, stride: int) -> Tensor:
+        learns = torch.is_grad_enabled() and feature.requires_grad
+        if feature.device.type == "cpu" and not learns and feature.is_contiguous(memory_format=torch.channels_last):
+            return roi_align_rows(feature, rois, self.size, 1.0 / stride, self.sampling_ratio, self.aligned)
+        if feature.device.type == "cpu":  # the operator has no low precision there
+            pooled = roi_align(feature.float(), rois, self.size, 1.0 / stride, self.sampling_ratio, self.aligned)
+            return pooled.to(feature.dtype)
         return roi_align(feature, rois.to(feature.dtype), self.size, 1.0 / stride, self.sampling_ratio, self.aligned)
