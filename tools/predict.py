@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
     """Predict on every frame; 1 where none could be read."""
     from bdd_inst.config import load_cfg
     from bdd_inst.inference.predictor import Predictor
-    from bdd_inst.inference.results import Categories, results_file
+    from bdd_inst.inference.results import Categories, picture_ids, results_file, to_results
     from bdd_inst.inference.sources import open_source
 
     cfg = load_cfg(options.config, options.overrides)
@@ -48,8 +48,15 @@ def run(options: argparse.Namespace) -> int:
     Path(options.output).mkdir(parents=True, exist_ok=True)
     predictor, categories = Predictor(cfg), Categories.from_cfg(cfg)
     file = Path(options.output, "predictions.json")
+    ids = picture_ids(cfg, source)
+    other = max([0, *(i for i in ids.values() if isinstance(i, int))])  # pictures of no data set are numbered from here on
+
     with results_file(file) as results:
-        pictures = predict_all(options, source, predictor, categories, results)
+
+        def record(frame, instances):
+            results.add(to_results(instances, categories, image_id=ids.get(frame.name, other + frame.number), file_name=frame.name))
+
+        pictures = predict_all(options, source, predictor, categories, record)
         if not pictures:
             cli.show_problems(source.problems, "not read:")
             raise cli.DataError(f"{options.input}: nothing in it could be read")
@@ -60,12 +67,11 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def predict_all(options: argparse.Namespace, source, predictor, categories, results) -> int:
+def predict_all(options: argparse.Namespace, source, predictor, categories, record) -> int:
     """Decode ahead, predict in batches, draw behind; memory is that of a few batches. Returns the number of frames."""
     from contextlib import ExitStack
 
     from bdd_inst.inference.pipeline import batched, ordered_map, prefetch
-    from bdd_inst.inference.results import to_results
     from bdd_inst.inference.video import VideoWriter
     from bdd_inst.report.album import picture_path, save_picture
     from bdd_inst.report.draw import Style, from_instances
@@ -76,7 +82,7 @@ def predict_all(options: argparse.Namespace, source, predictor, categories, resu
     def found():
         for frames in batched(prefetch(source, 2 * options.batch_size + 2), options.batch_size):
             for frame, instances in zip(frames, predictor.predict([f.image for f in frames]), strict=True):
-                results.add(to_results(instances, categories, image_id=frame.number, file_name=frame.name))
+                record(frame, instances)
                 yield frame, instances
 
     def draw(item):
@@ -88,10 +94,12 @@ def predict_all(options: argparse.Namespace, source, predictor, categories, resu
 
     number = 0
     with ExitStack() as stack:
-        movie = stack.enter_context(VideoWriter(video_path(options), source.reader.rate)) if source.reader else None
+        movie = None
+        if source.reader and not options.no_overlays:
+            movie = stack.enter_context(VideoWriter(video_path(options), source.reader.rate))
         for drawn in cli.progress(ordered_map(draw, found(), options.workers), source.number, "pictures"):
             number += 1
-            if movie and drawn is not None:
+            if movie:
                 movie.add(drawn)
     return number
 

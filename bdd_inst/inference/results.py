@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from pathlib import Path
 from typing import IO
 
 from fvcore.common.config import CfgNode
 
 from bdd_inst import catalog
+from bdd_inst.classes import COCO_INSTANCES
+from bdd_inst.errors import DataError
 from bdd_inst.files import atomic_write
+from bdd_inst.inference.sources import Source
 from bdd_inst.structures import Instances
 
 
@@ -23,18 +27,38 @@ class Categories:
 
     @classmethod
     def from_cfg(cls, cfg: CfgNode) -> Categories:
-        """Those of the first data set in DATASETS.TEST or DATASETS.TRAIN that the catalog knows and whose classes are as many as
-        the model's; else ``class 1``, ``class 2``, ... with ids from 1."""
+        """Those of the first data set in DATASETS.TEST or DATASETS.TRAIN that is known and has as many classes as the model;
+        else ``class 1``, ``class 2``, ... with ids from 1. Known are the catalog's, and COCO's own by Detectron2's names."""
         number = cfg.MODEL.ROI_HEADS.NUM_CLASSES
-        known = set(catalog.DatasetCatalog.list())
         for name in (*cfg.DATASETS.TEST, *cfg.DATASETS.TRAIN):
-            metadata = catalog.MetadataCatalog.get(name) if name in known else None
-            names = list(getattr(metadata, "thing_classes", None) or ())
+            if name in catalog.DatasetCatalog:
+                metadata = catalog.MetadataCatalog.get(name)
+                table = metadata.get("thing_dataset_id_to_contiguous_id") or {i + 1: i for i in range(number)}
+                ids = sorted(table, key=table.get)
+                names, colors = list(metadata.get("thing_classes") or ()), metadata.get("thing_colors")
+            else:
+                coco = COCO_INSTANCES if name.startswith(("coco_2014_", "coco_2017_")) else {}
+                ids, names, colors = list(coco), list(coco.values()), None
             if len(names) == number:
-                table = getattr(metadata, "thing_dataset_id_to_contiguous_id", None) or {i + 1: i for i in range(number)}
-                ids = {index: dataset_id for dataset_id, index in table.items()}
-                return cls(names, [ids[i] for i in range(number)], getattr(metadata, "thing_colors", None))
+                return cls(names, ids, colors)
         return cls([f"class {i + 1}" for i in range(number)], list(range(1, number + 1)))
+
+
+def picture_ids(cfg: CfgNode, source: Source) -> dict[str, int | str]:
+    """Frame name -> image id, where the pictures are those of a data set in DATASETS.TEST: predictions can then be scored against it.
+
+    Only data sets below the data root are looked at, and only if the pictures lie there too; nothing is rendered or fetched for it.
+    """
+    root = catalog.data_root().resolve()
+    if source.reader is not None or not source.root.resolve().is_relative_to(root):
+        return {}
+    found = {}
+    for name in cfg.DATASETS.TEST:
+        if name in catalog.DatasetCatalog:
+            with contextlib.suppress(DataError):
+                found.update({Path(r["file_name"]).resolve(): r["image_id"] for r in catalog.DatasetCatalog.get(name)})
+    names = {path.relative_to(source.root).as_posix(): path.resolve() for path in source.paths}
+    return {name: found[path] for name, path in names.items() if path in found}
 
 
 def to_results(instances: Instances, categories: Categories, **common: object) -> list[dict]:
@@ -64,7 +88,7 @@ class ResultsFile:
             self.number += 1
 
 
-@contextmanager
+@contextlib.contextmanager
 def results_file(path: str | os.PathLike) -> Iterator[ResultsFile]:
     """Open a results file; it appears whole at the end of the block, and not at all after an error."""
     with atomic_write(path) as stream:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import colorsys
 from collections.abc import Sequence
 
+from bdd_inst.classes import BDD100K_ALIASES, BDD100K_DET
+
 Color = tuple[int, int, int]
 
 # Bright enough for night scenes, apart enough for eight classes in one picture; in BDD100K's class order.
@@ -43,10 +45,21 @@ def class_color(index: int) -> Color:
     return _rgb(colorsys.hls_to_rgb(hue, lightness, 0.85))
 
 
-def class_colors(number: int, given: Sequence[Sequence[int]] | None = None) -> list[Color]:
-    """One colour a class; ``given`` (a catalog's ``thing_colors``, RGB) wins where it has one."""
+def class_colors(names: Sequence[str], given: Sequence[Sequence[int]] | None = None) -> list[Color]:
+    """One colour a class, by name where the names are BDD100K's (a car is blue in COCO too), else by index.
+
+    ``given`` (a catalog's ``thing_colors``, RGB) wins where it has one.
+    """
+    fixed = [street_color(name) for name in names]
+    usual = [class_color(i + len(PALETTE) if any(fixed) else i) for i in range(len(names))]
     chosen = [tuple(int(v) for v in color) for color in given or ()]
-    return [chosen[i] if i < len(chosen) else class_color(i) for i in range(number)]
+    return [chosen[i] if i < len(chosen) else fixed[i] or usual[i] for i in range(len(names))]
+
+
+def street_color(name: str) -> Color | None:
+    """The colour of a BDD100K class under any of its spellings, None for other words."""
+    name = BDD100K_ALIASES.get(name, name)
+    return PALETTE[BDD100K_DET.index(name)] if name in BDD100K_DET else None
 
 
 def instance_color(index: int) -> Color:

@@ -81,7 +81,7 @@ def gather(
         indices,
         None if scores is None else [float(s) for s in array(scores)],
         tuple(names),
-        class_colors(max([len(names), *(i + 1 for i in indices)]), colors),
+        class_colors([*names, *[""] * (max(indices, default=-1) + 1 - len(names))], colors),
         None if crowd is None else [bool(c) for c in array(crowd)],
     )
 

@@ -8,13 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from bdd_inst import classes
 from bdd_inst.errors import DataError, ProblemLog
 from bdd_inst.evaluation.label_sets import PictureNames, full_name, meaning
 from bdd_inst.formats.pictures import PictureFinder
 from bdd_inst.formats.records import Instance, LabelSet, Picture
 from bdd_inst.geometry.bezier import flatten_many
-from bdd_inst.report.colors import Color, class_color
+from bdd_inst.report.colors import PALETTE, Color, class_color, class_colors, street_color
 from bdd_inst.report.objects import Objects, gather
 from bdd_inst.structures import BoxMode
 
@@ -26,21 +25,17 @@ class Vocabulary:
 
     def __init__(self, names: Iterable[str] = (), colors: Sequence[Color] | None = None, ids: dict[int, int] | None = None):
         """``ids``: what a results file's category numbers mean, id -> index."""
-        self.names: list[str] = []
-        self.colors: list[Color] = []
-        self.position: dict[str, int] = {}
+        self.names: list[str] = list(names)
+        self.colors: list[Color] = class_colors(self.names, colors)
+        self.position: dict[str, int] = {name: i for i, name in enumerate(self.names)}
         self.ids = ids or {}
-        for i, name in enumerate(names):
-            self.add(name, tuple(colors[i]) if colors is not None and i < len(colors) else None)
 
-    def add(self, word: str, color: Color | None = None) -> int:
+    def add(self, word: str) -> int:
         """The index of a word."""
         if word not in self.position:
             self.position[word] = len(self.names)
+            self.colors.append(street_color(word) or class_color(len(PALETTE) + len(self.names)))
             self.names.append(word)
-            plain = classes.BDD100K_ALIASES.get(word, word)
-            usual = classes.BDD100K_DET.index(plain) if plain in classes.BDD100K_DET else len(classes.BDD100K_DET) + len(self.names)
-            self.colors.append(color or class_color(usual))
         return self.position[word]
 
     def of_prediction(self, instance: Instance) -> int:

@@ -46,7 +46,7 @@ def test_the_mask_is_tinted_with_its_class_colour():
     image = np.full((200, 300, 3), 100, np.uint8)
     mask = np.zeros((200, 300), bool)
     mask[50:150, 100:200] = True
-    out = draw.draw_instances(image, masks=[mask], classes=[1], names=NAMES, style=draw.Style(show_labels=False))
+    out = draw.draw_instances(image, masks=[mask], classes=[1], names=("road", "lane"), style=draw.Style(show_labels=False))
     blue, green, red = (out[100, 150].astype(int) - 100).tolist()
     wanted = np.array(PALETTE[1])[::-1].astype(int) - 100
     assert np.sign([blue, green, red]).tolist() == np.sign(wanted).tolist()
@@ -147,7 +147,9 @@ def test_small_pictures_grow_until_names_can_be_read():
 
 
 def test_colours_are_stable_and_readable():
-    assert class_colors(3, [(1, 2, 3)]) == [(1, 2, 3), class_color(1), class_color(2)]
+    assert class_colors(["a", "b", "c"], [(1, 2, 3)]) == [(1, 2, 3), class_color(1), class_color(2)]
+    assert class_colors(["person", "dog", "car"])[::2] == [PALETTE[0], PALETTE[2]]
+    assert class_colors(["dog", "car", "cat"])[0] not in PALETTE
     assert len({class_color(i) for i in range(80)}) == 80
     assert len({instance_color(i) for i in range(100)}) == 100
     assert contrast((255, 255, 0)) == INK

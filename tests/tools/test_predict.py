@@ -84,6 +84,31 @@ def test_unknown_data_sets_count_classes_from_one():
     assert categories.names[0] == "class 1"
 
 
+def test_cocos_own_classes_keep_their_ids():
+    zoo = ["DATASETS.TEST", "('coco_2017_val',)"]
+    categories = Categories.from_cfg(load_cfg("Base-MaskRCNN-FPN.yaml", zoo))
+    assert (categories.ids[0], categories.names[0]) == (1, "person")
+    assert (categories.ids[-1], categories.names[-1]) == (90, "toothbrush")
+    five = Categories.from_cfg(load_cfg("Base-MaskRCNN-FPN.yaml", [*zoo, "MODEL.ROI_HEADS.NUM_CLASSES", "5"]))
+    assert five.ids == [1, 2, 3, 4, 5]
+
+
+def test_pictures_of_a_data_set_keep_its_ids(call, tmp_path, monkeypatch):
+    from bdd_inst import catalog
+
+    for name in ("a.png", "b.png", "c.png"):
+        save(tmp_path / "root/pictures" / name, scene())
+    records = [{"file_name": str(tmp_path / "root/pictures" / n), "image_id": i} for n, i in (("b.png", 1), ("a.png", 7))]
+    monkeypatch.setenv("DETECTRON2_DATASETS", str(tmp_path / "root"))
+    catalog.DatasetCatalog.register("of_this_test", lambda: records)
+    try:
+        assert call(tmp_path / "root/pictures", overrides=["DATASETS.TEST", "('of_this_test',)"])[0] == 0
+    finally:
+        catalog.DatasetCatalog.remove("of_this_test")
+    results = json.loads((tmp_path / "out/predictions.json").read_text())
+    assert {r["file_name"]: r["image_id"] for r in results} == {"a.png": 7, "b.png": 1, "c.png": 10}
+
+
 def test_a_folder_of_every_kind_of_picture(call, tmp_path):
     folder = tmp_path / "in"
     save(folder / "grey.png", scene()[..., 0])
