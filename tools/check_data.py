@@ -52,7 +52,10 @@ def splits_of(options: argparse.Namespace) -> list[Split]:
         return [split_of_dataset(n, DatasetCatalog.get(n), MetadataCatalog.get(n).as_dict()) for n in options.dataset]
     images = [Path(folder) for folder in options.images or ()] or [None]
     images = images * len(options.input) if len(images) == 1 else images
-    return [Split(path, formats.read(path, kind=options.kind), folder) for path, folder in zip(options.input, images, strict=True)]
+    names = [Path(path).name for path in options.input]
+    names = names if len(set(names)) == len(names) else options.input
+    inputs = zip(names, options.input, images, strict=True)
+    return [Split(name, formats.read(path, kind=options.kind), folder) for name, path, folder in inputs]
 
 
 def show(result: CheckResult, examples: int) -> None:
