@@ -52,7 +52,7 @@ def load_weights(model: nn.Module, source: str | os.PathLike, cfg: CfgNode | Non
         return _from_scratch(cfg)
     path = find_weights(source)
     found = read_weights(path)
-    weights = to_detectron2_names(found.tensors)
+    weights = to_detectron2_names(found.tensors, found.author)
     weights.notes += found.notes
     report = apply_weights(model, weights, str(source))
     if cfg is not None:

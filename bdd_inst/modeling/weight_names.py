@@ -74,8 +74,11 @@ class NamedWeights:
     notes: list[str] = field(default_factory=list)
 
 
-def to_detectron2_names(state: Mapping[str, Tensor]) -> NamedWeights:
-    """Rename, and reorder class rows where the background stood first; names nobody knows stay as they are."""
+def to_detectron2_names(state: Mapping[str, Tensor], author: str = "") -> NamedWeights:
+    """Rename, and reorder class rows where the background stood first; names nobody knows stay as they are.
+
+    ``author`` is what the file says of itself: Detectron2's converter of torchvision backbones renames them and signs ``torchvision``.
+    """
     bare = {_WRAPPERS.sub("", name): name for name in state}
     style = naming_style(bare)
     rename = {"caffe2": _from_blob, "torchvision maskrcnn": _from_torchvision_detector, "torchvision resnet": _from_torchvision_resnet}
@@ -92,6 +95,8 @@ def to_detectron2_names(state: Mapping[str, Tensor]) -> NamedWeights:
             _undo_zero_eps(out)
     if style in ("caffe2", "torchvision maskrcnn"):
         _background_last(out)
+    if style == "detectron2" and author == "torchvision":
+        out.kind = "torchvision resnet"
     return out
 
 

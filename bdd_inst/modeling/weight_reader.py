@@ -30,9 +30,13 @@ _LEGACY_TORCH = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."  # the first pickl
 
 @dataclass(slots=True)
 class FileWeights:
-    """Tensors of a file by the names they have there, on the CPU. ``notes`` says what was chosen among several sets."""
+    """Tensors of a file by the names they have there, on the CPU.
+
+    ``author`` is the file's ``__author__``, where it has one; ``notes`` says what was chosen among several sets.
+    """
 
     tensors: dict[str, Tensor]
+    author: str = ""
     notes: list[str] = field(default_factory=list)
 
 
@@ -63,7 +67,8 @@ def read_weights(path: str | os.PathLike) -> FileWeights:
     if not found:
         raise DataError(f"{path}: holds no weights (its keys: {', '.join(list(state)[:5])})")
     _check_size(found, size, path)
-    return FileWeights({name: _tensor(value) for name, value in found.items()}, notes)
+    author = content.get("__author__")
+    return FileWeights({name: _tensor(value) for name, value in found.items()}, author if isinstance(author, str) else "", notes)
 
 
 def _load_torch(path: Path, *, zipped: bool) -> object:

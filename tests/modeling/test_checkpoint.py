@@ -4,13 +4,14 @@ import logging
 import os
 import pickle
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import torchvision
 
-from bdd_inst.config import get_cfg, merge_overrides
+from bdd_inst.config import get_cfg, load_cfg, merge_overrides
 from bdd_inst.errors import DataError
 from bdd_inst.modeling import build_model
 from bdd_inst.modeling.checkpoint import load_weights, save_weights
@@ -122,6 +123,28 @@ def test_torchvision_backbone_gives_torchvisions_features(tmp_path, depth):
     assert not report.unexpected
     assert any("INPUT.FORMAT to RGB" in line for line in report.warnings)
     assert any("PIXEL_STD" in line for line in report.warnings)
+
+
+def test_backbone_pickle_of_detectron2s_torchvision_converter(model, tmp_path):
+    """Names as in Detectron2 but without the model's prefix, signed torchvision: it wants torchvision's preprocessing."""
+    inside = "backbone.bottom_up."
+    arrays = {name.removeprefix(inside): value.numpy() for name, value in model.state_dict().items() if name.startswith(inside)}
+    content = {"model": arrays, "__author__": "torchvision", "matching_heuristics": True}
+    (tmp_path / "R-50.pkl").write_bytes(pickle.dumps(content))
+    other = model_of()
+    report = load_weights(other, tmp_path / "R-50.pkl", config())
+    assert len(report.loaded) == len(arrays)
+    assert torch.equal(other.backbone.bottom_up.res5[2].conv3.weight, model.backbone.bottom_up.res5[2].conv3.weight)
+    assert any("INPUT.FORMAT to RGB" in line for line in report.warnings)
+
+
+def test_msra_weights_reach_the_box_head_of_c4_models(data_dir):
+    cfg = load_cfg(Path(__file__).parents[1] / "data" / "zoo_configs" / "instance_segmentation" / "mask_rcnn_R_50_C4_1x.yaml")
+    merge_overrides(cfg, ["MODEL.DEVICE", "cpu", *NARROW.split()])
+    report = load_weights(build_model(cfg), data_dir / "msra_style.pkl", cfg)
+    assert sum(name.startswith("backbone.res") for name in report.loaded) > 100
+    assert sum(name.startswith("roi_heads.res5.") for name in report.loaded) == 10 * 5
+    assert not report.mismatched
 
 
 def test_other_class_count_reinitialises_the_class_layers_only(model, tmp_path, caplog):
