@@ -91,13 +91,10 @@ def to_bitmask(
             raise DataError(f"a bitmask holds classes 1 to {MAX_CATEGORY}, not {instance.category}")
         if not 1 <= number <= MAX_NUMBER:
             raise DataError(f"a bitmask holds instance numbers 1 to {MAX_NUMBER}, not {number}")
-    # Paint positions first: a picture never has as many instances as there are bytes to look up.
-    painted = paint([instances[i].rle for i in order], range(1, len(order) + 1), height, width, np.uint32)
-    table = np.zeros((len(order) + 1, 4), dtype=np.uint8)
-    for place, index in enumerate(order, start=1):
-        number = numbers[index]
-        table[place] = instances[index].category, instances[index].flags, number >> 8, number & 255
-    return table[painted]
+    # All four bytes of a pixel are painted as one little-endian number: R is the lowest, A the highest.
+    packed = [i.category | i.flags << 8 | (n >> 8) << 16 | (n & 255) << 24 for i, n in zip(instances, numbers)]
+    painted = paint([instances[i].rle for i in order], [packed[i] for i in order], height, width, "<u4")
+    return painted.view(np.uint8).reshape(height, width, 4)
 
 
 def _numbers(instances: Sequence[BitmaskInstance], order: Sequence[int]) -> list[int]:

@@ -24,15 +24,15 @@ def label_rles(values: np.ndarray, background: int = 0) -> tuple[np.ndarray, lis
     number = np.concatenate([values[0], values[rows, columns], values[rows + 1, columns], values[-1]])
     place = np.concatenate([every * height, columns * height + rows + 1, columns * height + rows + 1, (every + 1) * height])
     kept = number != background
-    labels, which = np.unique(number[kept], return_inverse=True)
+    labels = np.unique(number[kept])
     pixels = height * width
-    merged = np.sort(which.reshape(-1) * (pixels + 1) + place[kept])
+    merged = np.sort(np.searchsorted(labels, number[kept]) * (pixels + 1) + place[kept])
     owner, place = np.divmod(merged, pixels + 1)
     texts = pack_edges(place, np.bincount(owner, minlength=len(labels)), pixels)
     return labels, [{"size": [height, width], "counts": text} for text in texts]
 
 
-def paint(rles: Sequence[dict], values: Sequence[int], height: int, width: int, dtype: type = np.uint16) -> np.ndarray:
+def paint(rles: Sequence[dict], values: Sequence[int], height: int, width: int, dtype: type | str = np.uint16) -> np.ndarray:
     """Masks painted one over the other in the given order, mask i with ``values[i]`` -> H,W of ``dtype``, 0 where there is none."""
     flat = np.zeros(height * width, dtype=dtype)
     for rle, value in zip(rles, values, strict=True):

@@ -22,6 +22,8 @@ from bdd_inst.geometry.rle_codec import pack_edges
 _VALUE_ROUNDING = 3e-7
 # Sample positions are good to about this share of the box.
 _POSITION_ROUNDING = 1e-6
+# Picture columns looked at in one go: their values stay in the processor's cache.
+_BLOCK = 8192
 
 
 def paste_masks(mask_probs: Tensor, boxes: Tensor, image_size: tuple[int, int], threshold: float = 0.5) -> Tensor:
@@ -88,6 +90,10 @@ class _CrossingSearch:
         self.box = boxes.numpy()
         self.regions = _regions(self.box, height, width)
         sides = self.box[:, 2:] - self.box[:, :2]
+        # Two zeros on each side of x, so that samples beyond the grid need no case of their own; one of y.
+        padded = np.zeros((len(probs), self.grid + 4, self.grid + 2), dtype=np.float32)
+        padded[:, 2:-2, 1:-1] = probs.numpy().transpose(0, 2, 1)
+        self.table = padded.reshape(-1, self.grid + 2)
         # Where zero already reaches the threshold, or the box has no extent, crossings say nothing.
         self.unsure = ~((sides > 0).all(axis=1) & np.isfinite(sides).all(axis=1) & (threshold > 1e-3))
 
@@ -97,6 +103,15 @@ class _CrossingSearch:
         widths = np.where((x2 > x1) & (y2 > y1) & ~self.unsure, x2 - x1, 0)
         owner = np.repeat(np.arange(len(widths)), widths)
         column = np.arange(len(owner)) - np.repeat(np.cumsum(widths) - widths, widths) + x1[owner]
+        found = [self._crossings(owner[k : k + _BLOCK], column[k : k + _BLOCK]) for k in range(0, max(len(owner), 1), _BLOCK)]
+        crossed, edges = (np.concatenate(part) for part in zip(*found))
+        # Two crossings within one pixel can swap by rounding: edges that run backwards belong to a mask for the sampler.
+        swapped = (np.diff(edges) < 0) & (np.diff(crossed) == 0)
+        self.unsure[crossed[1:][swapped]] = True
+        return pack_edges(edges, np.bincount(crossed, minlength=len(widths)), self.height * self.width)
+
+    def _crossings(self, owner: np.ndarray, column: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """For some picture columns of some masks: the mask of each crossing, and its column-major place."""
         above = self._column_values(owner, column)
         above -= np.float32(self.threshold)
         self._mark_plateaus(above, owner)
@@ -104,18 +119,11 @@ class _CrossingSearch:
         place = np.flatnonzero(inside[:, 1:] != inside[:, :-1])
         line, knot = np.divmod(place, self.grid + 1)
         rows = self._rows(above, line, knot, owner[line], column[line])
-        edges = column[line] * self.height + rows
-        # Two crossings within one pixel can swap by rounding: edges that run backwards belong to a mask for the sampler.
-        swapped = (np.diff(edges) < 0) & (np.diff(owner[line]) == 0)
-        self.unsure[owner[line][1:][swapped]] = True
-        return pack_edges(edges, np.bincount(owner[line], minlength=len(widths)), self.height * self.width)
+        return owner[line], column[line] * self.height + rows
 
     def _column_values(self, owner: np.ndarray, column: np.ndarray) -> np.ndarray:
         """C,M+2 float32: each picture column's values at the knots (interpolated along x as the sampler does)."""
         size = self.grid
-        # Two zeros on each side of x, so that samples beyond the grid need no case of their own; one of y.
-        padded = np.zeros((len(self.probs), size + 4, size + 2), dtype=np.float32)
-        padded[:, 2:-2, 1:-1] = self.probs.numpy().transpose(0, 2, 1)
         left = self.box[:, 0][owner]
         position = (column.astype(np.float32) + np.float32(0.5) - left) / (self.box[:, 2] - self.box[:, 0])[owner]
         position = (position * np.float32(2) - np.float32(1) + np.float32(1)) * np.float32(size / 2) - np.float32(0.5)
@@ -123,18 +131,17 @@ class _CrossingSearch:
         start = np.floor(position)
         share = (position - start)[:, None]
         row = owner * (size + 4) + (start.astype(np.int64) + 2)
-        table = padded.reshape(-1, size + 2)
-        values = table[row]
+        values = self.table[row]
         values *= 1 - share
-        following = table[np.minimum(row + 1, len(table) - 1)]
+        following = self.table[np.minimum(row + 1, len(self.table) - 1)]
         following *= share
         values += following
         return values
 
     def _mark_plateaus(self, above: np.ndarray, owner: np.ndarray) -> None:
         """Masks with a knot value at the threshold itself are left to the sampler: rounding would decide over whole stretches."""
-        lines = (np.abs(above) <= _VALUE_ROUNDING).any(axis=1)
-        self.unsure[owner[lines]] = True
+        near = np.flatnonzero(np.abs(above).reshape(-1) <= _VALUE_ROUNDING)
+        self.unsure[owner[near // above.shape[1]]] = True
 
     def _rows(self, above: np.ndarray, line: np.ndarray, knot: np.ndarray, owner: np.ndarray, column: np.ndarray) -> np.ndarray:
         """The picture row at which each crossing takes effect: the first row beyond it."""
