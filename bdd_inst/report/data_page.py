@@ -76,7 +76,8 @@ def _split(split: Split) -> dict[str, Any]:
         share = 100 * counts.objects / max(1, found.objects)
         classes.append({"name": name, "counts": counts, "bar": 100 * counts.objects / most, "share": share})
     # A value for each picture (a file name, a time) is no attribute to draw bars of.
-    attributes = [(key, values.most_common(12), sum(values.values())) for key, values in sorted(found.attributes.items()) if len(values) <= 100]
+    values_of = sorted(found.attributes.items())
+    attributes = [(key, values.most_common(12), sum(values.values())) for key, values in values_of if len(values) <= 100]
     return {
         "name": split.name,
         "kind": split.labels.kind,
