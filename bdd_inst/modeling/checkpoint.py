@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import re
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +25,8 @@ from bdd_inst.modeling.weight_files import FROM_SCRATCH, find_weights
 from bdd_inst.modeling.weight_names import NamedWeights, align_names, to_detectron2_names
 from bdd_inst.modeling.weight_reader import read_weights
 
-# Their first dimension is the number of classes (times four, plus background).
-CLASS_LAYERS = ("roi_heads.box_predictor.cls_score.", "roi_heads.box_predictor.bbox_pred.", "roi_heads.mask_head.predictor.")
+# Their first dimension is the number of classes (times four, plus background); cascades number their predictors.
+CLASS_LAYERS = re.compile(r"roi_heads\.(?:box_predictor\.(?:\d\.)?(?:cls_score|bbox_pred)|mask_head\.predictor)\.")
 # In a file without being part of what is learned: counters, buffers rebuilt from the config, the ImageNet classifier.
 _NOT_LEARNED = ("num_batches_tracked", "pixel_mean", "pixel_std")
 _IMAGENET_CLASSIFIER = ("fc1000_w", "fc1000_b", "fc1000.weight", "fc1000.bias", "pred_w", "pred_b", "fc.weight", "fc.bias")
@@ -86,7 +87,7 @@ def apply_weights(model: nn.Module, weights: NamedWeights, source: str = "weight
         tensor = weights.tensors[file_name]
         if tensor.shape == own[name].shape:
             chosen[name] = tensor
-        elif name.startswith(CLASS_LAYERS) and tensor.shape[1:] == own[name].shape[1:]:
+        elif CLASS_LAYERS.match(name) and tensor.shape[1:] == own[name].shape[1:]:
             report.reinitialised.append(f"{name} ({_shape(tensor)} in the file, {_shape(own[name])} here)")
         else:
             report.mismatched.append(f"{name} ({_shape(tensor)} in the file, {_shape(own[name])} here)")

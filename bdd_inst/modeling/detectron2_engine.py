@@ -21,7 +21,8 @@ class Detectron2Model(nn.Module):
     """Contract 3 on top of a model that Detectron2 built.
 
     Its children are the Detectron2 model's own, so every parameter keeps Detectron2's name; checkpoints, freezing and
-    optimizers see no difference between the engines.
+    optimizers see no difference between the engines. One remains: BN layers that MODEL.BACKBONE.FREEZE_AT freezes are built as
+    FrozenBN by Detectron2, so a later stage can train their convolutions but not them.
 
     Attributes: ``mask_format``, ``bitmask`` (N,H,W bool) or ``rle`` (RLEMasks), as the builtin engine's.
     """
