@@ -27,6 +27,7 @@ from bdd_inst.geometry.stroke import CENTRE, clip_line, stroke_outlines
 RULES = ("official", "coco")
 Part = Path | np.ndarray | Sequence
 
+_DOTS_AN_INCH = 100
 # Objects drawn in one go: enough to hide NumPy's overhead, few enough to stay in the cache.
 _BATCH = 64
 
@@ -86,7 +87,7 @@ def _outlines_to_counts(paths: list[Path], height: int, width: int) -> list[str]
         check_vertices(path.vertices)
     areas = np.array([path.closed for path in paths], dtype=bool)
     owner = np.flatnonzero(areas)
-    corners, lengths = _flat([path for path in paths if path.closed], 0.0)
+    corners, lengths = _flat([path for path in paths if path.closed], height, width, 0.0)
     edges, ring = _ring_edges(corners, lengths)
     edge_owner = owner[ring]
     if not areas.all():
@@ -96,12 +97,32 @@ def _outlines_to_counts(paths: list[Path], height: int, width: int) -> list[str]
     return pack_edges(places, np.bincount(owner, minlength=len(paths)), height * width)
 
 
-def _flat(paths: list[Path], shift: float) -> tuple[np.ndarray, np.ndarray]:
+def _flat(paths: list[Path], height: int, width: int, shift: float) -> tuple[np.ndarray, np.ndarray]:
     """Vertices snapped to whole pixels plus ``shift``, then flattened: corners end to end, and their number a path."""
     if not paths:
         return np.empty((0, 2)), np.zeros(0, dtype=np.int64)
     points = np.concatenate([path.vertices for path in paths])
-    return flatten_points(np.floor(points + 0.5) + shift, paths, corner=shift)
+    return flatten_points(np.floor(_on_canvas(points, height, width) + 0.5) + shift, paths, corner=shift)
+
+
+def _on_canvas(points: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Where the official canvas has its vertices (V,2), which decides those halfway between two pixels.
+
+    It is made ``width / 100`` inches wide at 100 dots an inch, and its axes divide by the width again: for one size in eight what
+    comes out differs from the vertex in the last bit. Sizes for which the canvas itself would lose a pixel (the official tool fails
+    on them) are exact.
+    """
+    scale, offset = [], []
+    for size in (width, height):
+        pixels = size / _DOTS_AN_INCH * _DOTS_AN_INCH
+        if not size or int(pixels) != size:
+            return points
+        scale.append(pixels * (1 / size))
+        # The y axis is turned over twice, once by the data and once by the canvas.
+        offset.append(0.0 if not offset else size - pixels * (size * (1 / size)))
+    if scale == [1, 1] and offset == [0, 0]:
+        return points
+    return points * scale + offset
 
 
 def _line_edges(paths: list[Path], height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
@@ -112,7 +133,7 @@ def _line_edges(paths: list[Path], height: int, width: int) -> tuple[np.ndarray,
             pieces = [path] if path.curved else [Path(p, "", False) for p in clip_line(path.vertices, height, width)]
             lines.extend(pieces)
             owner.extend([index] * len(pieces))
-    corners, lengths = stroke_outlines(*_flat(lines, CENTRE))
+    corners, lengths = stroke_outlines(*_flat(lines, height, width, CENTRE))
     edges, ring = _ring_edges(corners, lengths)
     return edges, np.array(owner, dtype=np.int64)[ring]
 

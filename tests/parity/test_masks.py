@@ -58,13 +58,16 @@ def draw_with_matplotlib(path: Path, height: int, width: int) -> np.ndarray:
 
 @st.composite
 def outlines(draw) -> tuple[Path, int, int]:
-    """An outline of any kind that fits or leaves a small picture, and the picture's height and width (sizes that make whole inches)."""
-    height, width = draw(st.sampled_from([(50, 75), (100, 60), (25, 25)]))
+    """An outline of any kind that fits or leaves a small picture, and the picture's height and width."""
+    # For the last three the canvas has its vertices a rounding beside their place.
+    height, width = draw(st.sampled_from([(50, 75), (100, 60), (25, 25), (98, 107), (49, 103), (107, 50)]))
     number = draw(st.integers(3, 9))
     reach = draw(st.sampled_from([1.0, 1.0, 3.0]))
     coordinate = st.floats(-0.5, 0.5, width=32) | st.integers(-64, 64).map(lambda v: v / 128)
     vertices = draw(hnp.arrays(np.float64, (number, 2), elements=coordinate))
     vertices = (vertices * reach + 0.5) * [width, height]
+    if draw(st.booleans()):
+        vertices = np.round(vertices * 2) / 2
     closed = draw(st.booleans()) or reach > 1
     letters = draw(st.text("LC", min_size=number, max_size=number)) if draw(st.booleans()) else "L" * number
     return Path(vertices, letters, closed), height, width
