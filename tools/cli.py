@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 from collections.abc import Callable, Iterable
 
 from bdd_inst.errors import DataError, ProblemLog
 
 
 def guarded(work: Callable[[], int]) -> int:
-    """Run a tool's work. Bad data and files that cannot be read or written: one line on stderr and 1; interrupted: 130."""
+    """Run a tool's work. Bad data and files that cannot be read or written: one line on stderr and 1; interrupted: 130.
+
+    Libraries' warnings speak to programmers and stay unsaid, unless Python was started with ``-W``.
+    """
     try:
-        return work()
+        with warnings.catch_warnings():
+            if not sys.warnoptions:
+                warnings.simplefilter("ignore")
+            return work()
     except DataError as error:
         return _fail(str(error))
     except BrokenPipeError:
@@ -27,7 +34,7 @@ def guarded(work: Callable[[], int]) -> int:
 
 
 def _fail(message: str) -> int:
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    print(f"error: {message}", file=sys.stderr)
     return 1
 
 
@@ -59,3 +66,10 @@ def number(low: float, high: float, kind: type = int) -> Callable[[str], float]:
         return value
 
     return parse
+
+
+def path(text: str) -> str:
+    """An argparse type: a path that is not empty (an empty one would mean the working folder)."""
+    if not text:
+        raise argparse.ArgumentTypeError("is empty")
+    return text

@@ -18,6 +18,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # idle threads that spin slow small operations down; read when torch loads
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from bdd_inst.errors import DataError
 from tools import cli
 
 
@@ -25,8 +26,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", "--config-file", required=True, help="a YAML file, or the name of one in configs/")
-    parser.add_argument("--input", required=True, metavar="PATH", help="a picture, a folder (searched with its subfolders) or a video")
-    parser.add_argument("--output", required=True, metavar="DIR", help="where overlays and predictions.json go")
+    parser.add_argument("--input", type=cli.path, required=True, metavar="PATH", help="a picture, a folder (with subfolders) or a video")
+    parser.add_argument("--output", type=cli.path, required=True, metavar="DIR", help="where overlays and predictions.json go")
     parser.add_argument("--score-threshold", type=cli.number(0, 1, float), default=0.5, metavar="S", help="draw from this score on (0.5)")
     parser.add_argument("--color-by", choices=("class", "instance"), default="class", help="one colour a class, or one an object")
     parser.add_argument("--batch-size", type=cli.number(1, 1024), default=1, metavar="N", help="pictures in one forward pass (1)")
@@ -59,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
         pictures = predict_all(options, source, predictor, categories, record)
         if not pictures:
             cli.show_problems(source.problems, "not read:")
-            raise cli.DataError(f"{options.input}: nothing in it could be read")
+            raise DataError(f"{options.input}: nothing in it could be read")
     print(f"{pictures} pictures, {results.number} objects: {file}")
     if not options.no_overlays:
         print(f"drawn: {video_path(options) if source.reader else Path(options.output, 'overlays')}")

@@ -19,6 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from bdd_inst.errors import DataError
 from tools import cli
 
 
@@ -26,10 +27,10 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", metavar="NAME", help="a data set of the catalog")
-    parser.add_argument("--ground-truth", metavar="GT", help="a label file or folder of any format")
-    parser.add_argument("--images", metavar="DIR", help="the folder of the pictures that --ground-truth or --predictions name")
-    parser.add_argument("--predictions", metavar="RESULTS", help="a results file: COCO results, Scalabel JSON or a bitmask folder")
-    parser.add_argument("--output", required=True, metavar="DIR", help="where the drawn pictures go")
+    parser.add_argument("--ground-truth", type=cli.path, metavar="GT", help="a label file or folder of any format")
+    parser.add_argument("--images", type=cli.path, metavar="DIR", help="the folder of the pictures that the files name")
+    parser.add_argument("--predictions", type=cli.path, metavar="RESULTS", help="COCO results, Scalabel JSON or a bitmask folder")
+    parser.add_argument("--output", type=cli.path, required=True, metavar="DIR", help="where the drawn pictures go")
     parser.add_argument("--limit", type=cli.number(1, 10**9), metavar="N", help="draw the first N pictures only")
     parser.add_argument("--shuffle", type=int, metavar="SEED", help="take the pictures in a random order that SEED fixes")
     parser.add_argument("--show", choices=("both", "labels", "predictions"), default="both", help="side by side, or one alone")
@@ -60,7 +61,7 @@ def check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Draw; 1 where not a single picture came out."""
-    from bdd_inst.errors import DataError, ProblemLog
+    from bdd_inst.errors import ProblemLog
     from bdd_inst.report.album import Layout, fill_album
     from bdd_inst.report.paint import Style
 

@@ -88,12 +88,16 @@ def fill_album(
             return error
 
     pending: deque[Scene] = deque()
+    names: set[str] = set()
 
     def passed() -> Iterator[Scene]:
         for scene in scenes:
             if scene.path is None:
                 problems.add("missing-picture", scene.name, "labelled, but there is no such picture")
+            elif scene.name in names:
+                problems.add("picture-comes-twice", scene.name, "labelled a second time; the first one is drawn")
             else:
+                names.add(scene.name)
                 pending.append(scene)
                 yield scene
 

@@ -217,7 +217,13 @@ def test_an_output_that_is_a_file_gets_one_line(call, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "words", [[], ["--config", "demo.yaml"], ["--config", "demo.yaml", "--input", "a", "--output", "b", "--score-threshold", "7"]]
+    "words",
+    [
+        [],
+        ["--config", "demo.yaml"],
+        ["--config", "demo.yaml", "--input", "", "--output", "b"],
+        ["--config", "demo.yaml", "--input", "a", "--output", "b", "--score-threshold", "7"],
+    ],
 )
 def test_usage_errors_exit_with_2(words, capsys):
     with pytest.raises(SystemExit) as stop:

@@ -145,6 +145,15 @@ def test_scalabel_frames_with_curves(data, capsys):
     assert "nothing to show" in capsys.readouterr().err
 
 
+def test_a_picture_that_comes_twice_is_drawn_once_and_counted(data, capsys):
+    frame = {"name": "a.png", "labels": []}
+    (data / "frames.json").write_text(json.dumps([frame, frame]))
+    assert call(data, truth="frames.json") == 0
+    said = capsys.readouterr()
+    assert said.out.startswith("1 pictures")
+    assert "twice" in said.err or "duplicate" in said.err
+
+
 def test_limits_and_order(data):
     assert call(data, "--limit", "1", "--shuffle", "3") == 0
     assert len(list((data / "out").iterdir())) == 1
@@ -197,6 +206,7 @@ def test_an_unknown_data_set_is_named(capsys, tmp_path):
         ["--output", "o", "--ground-truth", "g"],
         ["--output", "o", "--dataset", "d", "--ground-truth", "g"],
         ["--output", "o", "--dataset", "d", "--limit", "0"],
+        ["--output", "o", "--ground-truth", "g", "--images", ""],
         ["--output", "o", "--dataset", "d", "--verdicts"],
     ],
 )

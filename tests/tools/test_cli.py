@@ -1,0 +1,71 @@
+"""What the tools share: exit codes, one line an error, numbers in their range."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+
+import pytest
+
+from bdd_inst.errors import ConfigError, DataError, ProblemLog
+from tools import cli
+
+
+def fails_with(error):
+    def work():
+        raise error
+
+    return work
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (DataError("a.json: broken; fetch it again"), 1, "error: a.json: broken; fetch it again"),
+        (ConfigError("unknown key"), 1, "error: unknown key"),
+        (PermissionError(13, "Permission denied", "/locked/x"), 1, "error: /locked/x: Permission denied"),
+        (OSError(28, "No space left on device"), 1, "error: No space left on device"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+    ],
+)
+def test_errors_become_a_line_and_a_code(error, code, line, capsys):
+    assert cli.guarded(fails_with(error)) == code
+    assert capsys.readouterr().err.splitlines() == [line]
+
+
+def test_faults_of_our_own_are_not_hidden():
+    with pytest.raises(ZeroDivisionError):
+        cli.guarded(lambda: 1 // 0)
+
+
+def test_problems_are_counted_on_stderr(capsys):
+    problems = ProblemLog()
+    cli.show_problems(problems, "skipped:")
+    assert capsys.readouterr() == ("", "")
+    problems.add("missing-picture", "a.jpg", "is not there", count=3)
+    cli.show_problems(problems, "skipped:")
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.splitlines() == ["skipped:", "  3 x missing-picture (e.g. a.jpg: is not there)"]
+
+
+@pytest.mark.parametrize("text", ["0", "11", "x", "nan", ""])
+def test_numbers_out_of_range_are_refused(text):
+    with pytest.raises(argparse.ArgumentTypeError):
+        cli.number(1, 10, float)(text)
+
+
+def test_numbers_in_range_pass():
+    assert cli.number(1, 10)("10") == 10
+    assert cli.number(0, 1, float)("0.25") == 0.25
+
+
+@pytest.mark.parametrize("tool", ["predict", "visualize"])
+def test_tools_run_as_scripts_from_anywhere(tool, project_root, tmp_path):
+    done = subprocess.run(
+        [sys.executable, str(project_root / "tools" / f"{tool}.py"), "--help"], cwd=tmp_path, env=os.environ, capture_output=True, text=True
+    )
+    assert done.returncode == 0
+    assert f"python tools/{tool}.py --" in done.stdout
