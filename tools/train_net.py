@@ -81,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
         return 0
     layout = launch.find_layout(options.num_gpus, options.num_machines)
     if layout.started_by == "none":
-        return launch.start_processes(layout, options.machine_rank, options.dist_url, launch.this_command())
+        return launch.start_processes(layout, options.machine_rank, options.dist_url)
 
     from bdd_inst.training import run as training
 

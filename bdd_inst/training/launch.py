@@ -23,8 +23,6 @@ from bdd_inst.errors import ConfigError
 
 log = logging.getLogger(__name__)
 
-GRACE = 600  # seconds that processes get to save and end after a stop signal, before they are killed
-
 
 @dataclass(frozen=True)
 class Layout:
@@ -52,16 +50,21 @@ def find_layout(num_gpus: int = 1, num_machines: int = 1) -> Layout:
     return Layout(num_machines, num_gpus, "self" if "LOCAL_RANK" in env or num_gpus * num_machines == 1 else "none")
 
 
-def start_processes(layout: Layout, machine_rank: int, dist_url: str, command: Sequence[str]) -> int:
-    """Run ``command`` once per process of this machine and wait; the exit code is 0 when all ended well.
+def start_processes(layout: Layout, machine_rank: int, dist_url: str) -> int:
+    """Run this program again, once per process of this machine; the exit code is 0 when all ended well."""
+    return wait_for_all(this_command(), layout.processes, layout.machines, machine_rank, dist_url)
+
+
+def wait_for_all(command: Sequence[str], processes: int, machines: int = 1, machine_rank: int = 0, url: str = "auto") -> int:
+    """Run ``command`` in ``processes`` processes that know their place (LOCAL_RANK, RANK, WORLD_SIZE, MASTER_ADDR ...) and wait.
 
     Stop signals are passed on, and when one process fails the others are ended: none is left waiting for it.
     """
-    address, port = parse_url(dist_url, layout.machines)
-    shared = {"MASTER_ADDR": address, "MASTER_PORT": str(port), "NODE_RANK": str(machine_rank), "WORLD_SIZE": str(layout.world_size)}
+    address, port = parse_url(url, machines)
+    shared = {"MASTER_ADDR": address, "MASTER_PORT": str(port), "NODE_RANK": str(machine_rank), "WORLD_SIZE": str(machines * processes)}
     workers = []
-    for local_rank in range(layout.processes):
-        env = os.environ | shared | {"LOCAL_RANK": str(local_rank), "RANK": str(machine_rank * layout.processes + local_rank)}
+    for local_rank in range(processes):
+        env = os.environ | shared | {"LOCAL_RANK": str(local_rank), "RANK": str(machine_rank * processes + local_rank)}
         workers.append(subprocess.Popen(list(command), env=env))
 
     def pass_on(number: int, _frame: object) -> None:
@@ -70,10 +73,15 @@ def start_processes(layout: Layout, machine_rank: int, dist_url: str, command: S
                 worker.send_signal(number)
 
     # A terminal sends Ctrl-C to the whole group by itself, so only signals that come to us alone are passed on.
-    signal.signal(signal.SIGTERM, pass_on)
-    signal.signal(signal.SIGUSR1, pass_on)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    return wait(workers)
+    handlers = {signal.SIGTERM: pass_on, signal.SIGINT: signal.SIG_IGN}
+    if hasattr(signal, "SIGUSR1"):
+        handlers[signal.SIGUSR1] = pass_on
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        return wait(workers)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def wait(workers: list[subprocess.Popen]) -> int:

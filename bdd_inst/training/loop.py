@@ -112,7 +112,7 @@ class Run:
         """Steps until the stage's length, an early end or a stop signal."""
         stage, progress = self.stage, self.progress
         self.end_stage = ""
-        source = iter(self.batches(stage, progress.iteration * stage.cfg.SOLVER.ACCUMULATE))
+        source = iter(self.batches(stage, progress.iteration))
         try:
             while progress.iteration < stage.max_iter and not self.end_stage:
                 self.last = self.step(source)
@@ -129,25 +129,22 @@ class Run:
             close(source)
 
     def step(self, source: Iterator[list[dict]]) -> Step:
-        """One optimizer step over ``SOLVER.ACCUMULATE`` batches, whose gradients are averaged."""
+        """One optimizer step over one batch, computed in ``SOLVER.ACCUMULATE`` parts whose gradients are averaged."""
         started = time.perf_counter()
         cfg = self.stage.cfg
-        report = Step(rate=self.rate.set(self.progress.iteration))
+        with guards.plain_worker_errors():
+            batch = next(source)
+        report = Step(rate=self.rate.set(self.progress.iteration), waited=time.perf_counter() - started, pictures=len(batch))
+        # After the first batch: starting data workers draws from the global generator.
+        seed_all(cfg.SEED, self.progress.iteration, distributed.world()[0])
         parts = cfg.SOLVER.ACCUMULATE
-        seeded = False
-        for part in range(parts):
-            asked = time.perf_counter()
-            with guards.plain_worker_errors():
-                batch = next(source)
-            report.waited += time.perf_counter() - asked
-            report.pictures += len(batch)
-            if not seeded:  # after the first batch: starting data workers draws from the global generator
-                seed_all(cfg.SEED, self.progress.iteration, distributed.world()[0])
-                seeded = True
-            with guards.explained(batch, self), self.fabric.no_backward_sync(self.wrapped, enabled=part < parts - 1):
-                losses = self.wrapped(batch)
+        size = len(batch) // parts
+        for i in range(parts):
+            part = batch[i * size : (i + 1) * size]
+            with guards.explained(part, self), self.fabric.no_backward_sync(self.wrapped, enabled=i < parts - 1):
+                losses = self.wrapped(part)
                 self.fabric.backward(sum(losses.values()) / parts)
-            guards.add_losses(report.losses, losses, parts, batch, self)
+            guards.add_losses(report.losses, losses, parts, part, self)
         if cfg.SOLVER.CLIP_GRADIENTS.ENABLED:
             self.fabric.strategy.precision.unscale_gradients(self.optimizer)
             clip_gradients(self.optimizer, cfg)

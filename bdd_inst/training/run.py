@@ -141,12 +141,9 @@ class TrainingData:
         return self.dicts[tuple(stage.cfg.DATASETS.TRAIN)]
 
     def batches(self, stage: Stage, start: int) -> Iterable[list[dict]]:
-        """The endless batches of a stage from number ``start`` on; with SOLVER.ACCUMULATE each is a part of a step's."""
-        cfg = stage.cfg.clone()
-        cfg.defrost()
-        cfg.SOLVER.IMS_PER_BATCH //= cfg.SOLVER.ACCUMULATE
+        """The endless batches of a stage from number ``start`` on."""
         rank, world_size = distributed.world()
-        return build_train_loader(cfg, self.of(stage), rank=rank, world_size=world_size, start_iteration=start)
+        return build_train_loader(stage.cfg, self.of(stage), rank=rank, world_size=world_size, start_iteration=start)
 
 
 def build_run(cfg: CfgNode, folder: Path, fabric: Fabric, stages: list[Stage], data: TrainingData, last: tuple[Path, dict] | None) -> Run:
