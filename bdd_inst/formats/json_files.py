@@ -95,6 +95,8 @@ def split(data: bytes, path: str | os.PathLike) -> Top:
 def _position(message: str, data: bytes) -> str:
     """msgspec's complaint, with line and column in place of the byte."""
     found = BYTE_POSITION.search(message)
+    if "truncated" in message:
+        return f"it breaks off at its end, line {data.count(10) + 1}"
     if not found:
         return message.removeprefix("JSON is malformed: ").removeprefix("Input data was ")
     before = data[: int(found[1])]

@@ -75,7 +75,6 @@ def make_plan(labels: LabelSet, rule: str, wanted: Sequence[str] | None = None) 
         why = f" ({labels.problems.lines()[0]})" if labels.problems else ""
         raise DataError(f"{labels.source}: no picture in it that can be used{why}")
     names, numbers_of, table = vocabulary(labels, list(words), wanted)
-    sizes.discard(None)
     return Plan(
         labels.kind,
         names,

@@ -213,7 +213,7 @@ def label_map() -> bytes:
     values = np.zeros((HEIGHT, WIDTH), np.uint8)
     values[5:20, 5:20], values[30:50, 30:50] = 2, 5
     picture = Image.fromarray(values, "P")
-    picture.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0])
+    picture.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0] + [255] * (3 * 253))
     stream = io.BytesIO()
     picture.save(stream, "PNG")
     return stream.getvalue()

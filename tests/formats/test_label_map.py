@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
@@ -92,6 +92,26 @@ def test_files_that_are_none(tmp_path):
             read_label_map(tmp_path / "none.png")
     with pytest.raises(DataError):
         read_label_map(tmp_path / "missing.png")
+
+
+@settings(max_examples=200)
+@given(st.sampled_from(["P", "L"]), st.data())
+def test_mutated_files_are_read_or_refused_in_one_line(mode, data, tmp_path_factory):
+    path = tmp_path_factory.getbasetemp() / "mutated_map.png"
+    Image.fromarray((np.arange(99) % 7).astype(np.uint8).reshape(9, 11), mode).save(path)
+    broken = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        place = data.draw(st.integers(0, len(broken) - 1))
+        broken[place : place + data.draw(st.integers(0, 9))] = data.draw(st.binary(max_size=9))
+        broken = broken or bytearray(b"x")
+    path.write_bytes(bytes(broken))
+    try:
+        message = ""
+        read_label_map(path)
+    except DataError as error:
+        message = str(error)
+    assert "\n" not in message
+    assert not message or "mutated_map.png" in message
 
 
 @given(MAPS)

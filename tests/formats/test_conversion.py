@@ -1,0 +1,263 @@
+"""From every kind to every other: what comes back, what is lost and said to be, and what an interrupted run leaves."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from PIL import Image
+from pycocotools.coco import COCO
+
+from bdd_inst import formats
+from bdd_inst.errors import DataError, ProblemLog
+from bdd_inst.formats import bitmask, conversion, draw
+from bdd_inst.formats.records import Instance, LabelSet, Picture
+from bdd_inst.formats.registry import READERS, TARGETS
+from bdd_inst.geometry import rle as coding
+from bdd_inst.geometry.paths import Path
+from tests.formats import examples
+
+FOLDERS = ("bitmask", "label-map", "binary-masks")
+
+
+def output(folder, to):
+    return folder / (f"out-{to}" if to in FOLDERS else f"out-{to}.json")
+
+
+@pytest.mark.parametrize("to", TARGETS)
+@pytest.mark.parametrize("kind", READERS)
+def test_any_kind_becomes_any_other_and_is_read_again(kind, to, tmp_path):
+    images = tmp_path / "images"
+    images.mkdir()
+    for name in ("a.jpg", "42.jpg", "000007.jpg"):
+        Image.new("RGB", (examples.WIDTH, examples.HEIGHT)).save(images / name)
+    (tmp_path / "in").mkdir()
+    labels = formats.read(examples.write(tmp_path / "in", kind), images=images)
+    path = output(tmp_path, to)
+    done = formats.write(labels, path, to=to)
+    assert done.path == path
+    again = formats.read(path).load()
+    assert again.kind == ("scalabel" if to == "rle" else to)
+    assert len(again.pictures) == done.pictures > 0
+    assert not list(tmp_path.glob(".*parts"))
+    if to not in FOLDERS:
+        wanted = [len(p.instances) for p in labels.pictures]
+        assert [len(p.instances) for p in again.pictures] == wanted or done.skipped
+
+
+def same(a: LabelSet, b: LabelSet, *, but: tuple[str, ...] = ()) -> None:
+    """All fields of all instances of two label sets are equal, except those named."""
+    for one, two in zip(a.load().pictures, b.load().pictures, strict=True):
+        for field in ("name", "width", "height", "attributes", "video", "frame_index", "labelled"):
+            assert field in but or getattr(one, field) == getattr(two, field), field
+        for first, second in zip(one.instances, two.instances, strict=True):
+            for field in Instance.__dataclass_fields__:
+                if field not in but:
+                    assert getattr(first, field) == getattr(second, field), (field, one.name, first.id)
+
+
+def test_scalabel_round_trip_is_exact(tmp_path):
+    source = formats.read(examples.write(tmp_path, "scalabel"))
+    formats.write(source, tmp_path / "again.json", to="scalabel")
+    again = formats.read(tmp_path / "again.json").load()
+    for picture in source.load().pictures:
+        for instance in picture.instances:
+            instance.id = str(instance.id)  # Scalabel's ids are text; older files' numbers become it
+    same(source, again)
+
+
+def test_coco_round_trip_is_exact(tmp_path):
+    source = formats.read(examples.write(tmp_path, "coco"))
+    formats.write(source, tmp_path / "again.json", to="coco")
+    again = formats.read(tmp_path / "again.json")
+    same(source, again, but=("attributes",))
+    assert (again.categories, again.category_ids) == (source.categories, source.category_ids)
+    written = json.loads((tmp_path / "again.json").read_text())
+    assert [a["bbox"] for a in written["annotations"]] == [a["bbox"] for a in examples.coco()["annotations"]]
+    assert [i["id"] for i in written["images"]] == [42, 7]
+
+
+def test_bitmask_round_trip_is_exact_through_coco(tmp_path):
+    (tmp_path / "a.png").write_bytes(examples.bitmask())
+    formats.write(formats.read(tmp_path / "a.png"), tmp_path / "a.json", to="coco")
+    formats.write(formats.read(tmp_path / "a.json"), tmp_path / "out", to="bitmask")
+    first, second = (bitmask.read_bitmask(p)[1] for p in (tmp_path / "a.png", tmp_path / "out" / "a.png"))
+    assert [(i.rle, i.number, i.flags) for i in first] == [(i.rle, i.number, i.flags) for i in second]
+
+
+def test_coco_is_what_pycocotools_reads(tmp_path, capsys):
+    formats.write(formats.read(examples.write(tmp_path, "scalabel")), tmp_path / "out.json", to="coco", raster="coco")
+    coco = COCO(str(tmp_path / "out.json"))
+    assert [c["name"] for c in coco.loadCats(coco.getCatIds())][:3] == ["pedestrian", "rider", "car"]
+    annotations = coco.loadAnns(coco.getAnnIds())
+    assert [a["id"] for a in annotations] == [1, 2, 3]
+    drawn = draw.masks(formats.read(tmp_path / "scalabel.json").load().pictures[0], 60, 80, "coco", ProblemLog())
+    for annotation, rle in zip(annotations[:2], drawn, strict=False):
+        assert annotation["segmentation"]
+        assert annotation["area"] > 0
+        del rle
+
+
+def test_bdd_words_follow_the_official_mapping(tmp_path):
+    words = ["person", "other person", "bike", "van", "trailer", "lane", "traffic light"]
+    box = {"x1": 1, "y1": 1, "x2": 9, "y2": 9}
+    frame = {"name": "a.jpg", "labels": [{"id": str(i), "category": w, "box2d": box} for i, w in enumerate(words)]}
+    done = formats.write(formats.read(examples.write(tmp_path, "scalabel", [frame])), tmp_path / "out.json", to="coco")
+    written = json.loads((tmp_path / "out.json").read_text())
+    names = {c["id"]: c["name"] for c in written["categories"]}
+    assert [names[i] for i in range(1, 12)] == [
+        *("pedestrian", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle", "traffic light", "traffic sign", "lane")
+    ]
+    found = [(names[a["category_id"]], a["iscrowd"]) for a in written["annotations"]]
+    assert found == [("pedestrian", 0), ("pedestrian", 1), ("bicycle", 0), ("car", 0), ("truck", 1), ("lane", 0), ("traffic light", 0)]
+    assert written["annotations"][0]["bbox"] == [1, 1, 9, 9]
+    assert done.skipped.counts == {"size-assumed": 1}
+
+
+def test_crowd_and_ignored_are_told_apart_after_coco(tmp_path):
+    labels = [{"id": str(i), "category": "car", "attributes": a, "box2d": {"x1": 1, "y1": 1, "x2": 9, "y2": 9}} for i, a in enumerate(
+        [{}, {"crowd": True}, {"ignored": True}, {"crowd": True, "ignored": True, "occluded": True}]
+    )]  # fmt: skip
+    formats.write(
+        formats.read(examples.write(tmp_path, "scalabel", [{"name": "a.jpg", "labels": labels}])), tmp_path / "out.json", to="coco"
+    )
+    assert [a["iscrowd"] for a in json.loads((tmp_path / "out.json").read_text())["annotations"]] == [0, 1, 1, 1]
+    again = formats.read(tmp_path / "out.json").load().pictures[0].instances
+    assert [(i.crowd, i.ignored, i.occluded) for i in again] == [(0, 0, 0), (1, 0, 0), (0, 1, 0), (1, 1, 1)]
+
+
+def test_categories_choose_and_order(tmp_path):
+    source = formats.read(examples.write(tmp_path, "coco"))
+    done = formats.write(source, tmp_path / "out.json", to="coco", categories=["person"])
+    written = json.loads((tmp_path / "out.json").read_text())
+    assert (written["categories"][0]["id"], len(written["annotations"])) == (1, 2)
+    assert done.skipped.counts == {"category-left-out": 1}
+    with pytest.raises(DataError, match="no category 'cat'"):
+        formats.write(source, tmp_path / "out.json", to="coco", categories=["cat"])
+
+
+def test_the_rule_is_applied_and_recorded(tmp_path):
+    path = examples.write(tmp_path, "scalabel")
+    areas = {}
+    for rule in ("official", "coco"):
+        formats.write(formats.read(path), tmp_path / f"{rule}.json", to="coco", raster=rule, masks="rle")
+        written = json.loads((tmp_path / f"{rule}.json").read_text())
+        assert written["info"]["mask_rule"] == rule
+        areas[rule] = written["annotations"][0]["area"]
+    assert areas["official"] > areas["coco"]
+    assert formats.write(formats.read(tmp_path / "coco.json"), tmp_path / "b", to="bitmask").rule == "coco"
+
+
+def test_what_is_lost_is_said(tmp_path):
+    path = examples.write(tmp_path, "scalabel")
+    assert formats.write(formats.read(path), tmp_path / "a.json", to="coco", raster="coco").lost.counts == {"curves": 2}
+    lost = formats.write(formats.read(path), tmp_path / "b", to="bitmask").lost.counts
+    assert lost["overlaps"] == 1
+    assert lost["scores"] == 1
+    assert formats.write(formats.read(path), tmp_path / "c.json", to="rle").lost.counts["outlines"] == 2
+
+
+def test_overlaps_go_to_the_higher_score(tmp_path):
+    masks = [examples.square(0, 0, 10, 10), examples.square(5, 5, 15, 15)]
+    instances = [Instance("car", rle=coding.encode(m), score=s, id=i) for i, (m, s) in enumerate(zip(masks, (0.9, 0.2), strict=True), 1)]
+    labels = LabelSet("coco", "memory", None, [Picture("a.jpg", 80, 60, instances=instances)], ProblemLog(), "pixels")
+    formats.write(labels, tmp_path / "out", to="bitmask")
+    _, found = bitmask.read_bitmask(tmp_path / "out" / "a.png")
+    assert {i.number: coding.area(i.rle) for i in found} == {1: 100, 2: 75}
+
+
+def test_more_than_255_instances_all_survive(tmp_path):
+    instances = [Instance("car", rle=coding.encode(examples.square(x, y, x + 2, y + 2))) for y in range(0, 60, 3) for x in range(0, 80, 4)]
+    labels = LabelSet("scalabel", "memory", None, [Picture("a.jpg", 80, 60, instances=instances)], ProblemLog(), "pixels")
+    formats.write(labels, tmp_path / "out", to="bitmask")
+    _, found = bitmask.read_bitmask(tmp_path / "out" / "a.png")
+    assert [i.number for i in found] == list(range(1, 401))
+
+
+def test_unlabelled_pictures_get_no_png_and_stay_unlabelled_in_coco(tmp_path):
+    path = examples.write(tmp_path, "scalabel")
+    done = formats.write(formats.read(path), tmp_path / "out", to="bitmask")
+    assert done.skipped.counts["unlabelled-picture"] == 1
+    assert sorted(p.name for p in (tmp_path / "out").rglob("*.png")) == ["a-1.png", "b-2.png"]
+    formats.write(formats.read(path), tmp_path / "out.json", to="coco")
+    assert [p.labelled for p in formats.read(tmp_path / "out.json").load().pictures] == [True, False, True]
+
+
+def test_names_that_climb_out_stay_inside(tmp_path):
+    frame = {"name": "../../evil\x00.jpg", "size": {"width": 80, "height": 60}, "labels": []}
+    formats.write(formats.read(examples.write(tmp_path, "scalabel", [frame])), tmp_path / "deep" / "out", to="bitmask")
+    assert [p.relative_to(tmp_path).parts[:2] for p in tmp_path.rglob("*.png")] == [("deep", "out")]
+
+
+def many(tmp_path, number=150):
+    frames = [dict(examples.scalabel()[0], name=f"{i:04d}.jpg", size={"width": 80, "height": 60}) for i in range(number)]
+    return examples.write(tmp_path, "scalabel", frames)
+
+
+def test_an_interrupted_run_goes_on_and_ends_the_same(tmp_path, monkeypatch):
+    path = many(tmp_path)
+    formats.write(formats.read(path), tmp_path / "whole.json", to="coco")
+    done = []
+
+    def stop_after_two(target, chunk):
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        done.append(chunk)
+        return real(target, chunk)
+
+    real = conversion.encode_chunk
+    monkeypatch.setattr(conversion, "encode_chunk", stop_after_two)
+    with pytest.raises(KeyboardInterrupt):
+        formats.write(formats.read(path), tmp_path / "out.json", to="coco")
+    assert not (tmp_path / "out.json").exists()
+    monkeypatch.setattr(conversion, "encode_chunk", real)
+    result = formats.write(formats.read(path), tmp_path / "out.json", to="coco")
+    assert result.resumed == 2
+    assert (tmp_path / "out.json").read_bytes() == (tmp_path / "whole.json").read_bytes()
+
+
+def test_parts_of_other_options_are_not_taken_up(tmp_path, monkeypatch):
+    path = many(tmp_path)
+    monkeypatch.setattr(conversion.PartStore, "items", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        formats.write(formats.read(path), tmp_path / "out.json", to="coco", raster="official")
+    monkeypatch.undo()
+    assert formats.write(formats.read(path), tmp_path / "out.json", to="coco", raster="coco").resumed == 0
+
+
+def test_two_processes_write_what_one_writes(tmp_path):
+    path = many(tmp_path)
+    for workers in (1, 2):
+        formats.write(formats.read(path), tmp_path / f"{workers}.json", to="coco", workers=workers)
+        formats.write(formats.read(path), tmp_path / f"b{workers}", to="bitmask", workers=workers)
+    assert (tmp_path / "1.json").read_bytes() == (tmp_path / "2.json").read_bytes()
+    for one in sorted((tmp_path / "b1").glob("*.png")):
+        assert one.read_bytes() == (tmp_path / "b2" / one.name).read_bytes()
+
+
+def test_nothing_to_write_is_an_error(tmp_path):
+    with pytest.raises(DataError, match="no picture"):
+        formats.write(formats.read(examples.write(tmp_path, "coco", {"images": [], "annotations": []})), tmp_path / "o.json", to="coco")
+    with pytest.raises(DataError, match="unknown target"):
+        formats.write(formats.read(examples.write(tmp_path, "coco")), tmp_path / "o", to="yolo")
+
+
+finite = st.floats(-5000, 5000, allow_nan=False, width=64)
+boxes = st.tuples(finite, finite, st.floats(0.01, 3000), st.floats(0.01, 3000)).map(lambda b: (b[0], b[1], b[0] + b[2], b[1] + b[3]))
+outlines = st.lists(st.tuples(finite, finite), min_size=3, max_size=8).map(lambda v: Path(np.array(v), "", True))
+
+
+@given(box=boxes.filter(lambda b: b[0] < b[2] and b[1] < b[3]), outline=outlines, to=st.sampled_from(["coco", "scalabel", "dicts"]))
+def test_boxes_and_outlines_come_back_to_the_last_bit(box, outline, to, tmp_path_factory):
+    # Taking off Scalabel's last pixel and adding it again rounds only left of and above the picture's first pixel.
+    assume(to != "scalabel" or min(box[2:]) >= 1)
+    instance = Instance("thing", box=box, paths=[outline])
+    labels = LabelSet("coco", "memory", None, [Picture("a.jpg", 80, 60, instances=[instance])], ProblemLog(), "coco")
+    path = tmp_path_factory.mktemp("x") / "out.json"
+    formats.write(labels, path, to=to)
+    (again,) = formats.read(path).load().pictures[0].instances
+    assert again.box == box
+    assert again.paths == [outline]
