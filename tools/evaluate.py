@@ -6,7 +6,7 @@ Examples:
     python tools/evaluate.py --ground-truth 'labels/*_clothes.png' --predictions predicted_maps/
     python tools/evaluate.py --config bdd_maskrcnn.yaml --output output/eval MODEL.WEIGHTS output/model_final.pth
 
-Writes metrics.json, pr_curves.csv and pr_curves.png to --output.
+Writes metrics.json, report.html (open it in a browser), analysis.json, PR curves and tables for a paper to --output.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from bdd_inst.errors import DataError
 from bdd_inst.evaluation import files, tables
 from bdd_inst.evaluation.label_map import read_threshold
-from bdd_inst.evaluation.protocols import PROTOCOLS
+from bdd_inst.evaluation.protocols import PROTOCOLS, Outcome
+from bdd_inst.report.html import write_report
+from bdd_inst.report.paper import write_paper_tables
 from tools.cli import guarded, progress, show_problems
 
 
@@ -38,6 +40,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "--label-threshold", default="auto", metavar="T", help="score from which instances enter a label map: a number, a metrics.json "
         "whose choice is taken over, or auto: the best on the first set",
     )  # fmt: skip
+    parser.add_argument("--compare", metavar="RESULTS", help="a second results file: differences with bootstrap intervals")
+    parser.add_argument("--run", metavar="DIR", help="the training run's folder, for the report's training curves and provenance")
+    parser.add_argument("--no-report", action="store_true", help="figures and curves only")
     parser.add_argument("--output", metavar="DIR", help="where the figures go (default: evaluation, or the config's OUTPUT_DIR)")
     parser.add_argument("overrides", nargs="*", metavar="KEY VALUE", help="config keys to override, with --config")
     options = parser.parse_intermixed_args(arguments)
@@ -67,10 +72,24 @@ def evaluate_files(options: argparse.Namespace) -> int:
         threshold_source=source,
     )
     folder = Path(options.output or "evaluation")
-    outcome.write(folder)
-    print(tables.summary(outcome.metrics))
-    print(f"\nfigures and curves: {folder}")
+    leave(outcome, folder, options, options.images)
     return 0
+
+
+def leave(outcome: Outcome, folder: Path, options: argparse.Namespace, images: str | None = None) -> None:
+    """Files into the folder, the table onto the screen."""
+    if not options.no_report:
+        outcome.analyse()
+    outcome.write(folder)
+    write_paper_tables(outcome.metrics, folder)
+    print(tables.summary(outcome.metrics))
+    compared = files.compare_with(outcome, options.compare, images) if options.compare else None
+    if compared:
+        print(tables.comparison(*compared))
+    if not options.no_report:
+        title = f"Evaluation of {Path(outcome.results.source).name}"
+        print(f"\nreport: {write_report(outcome, folder, title=title, images=images, run_folder=options.run, comparison=compared)}")
+    print(f"figures: {folder / 'metrics.json'}")
 
 
 def evaluate_model(options: argparse.Namespace) -> int:
@@ -99,8 +118,8 @@ def evaluate_model(options: argparse.Namespace) -> int:
         metrics = evaluator.evaluate()
         if chosen is None and "label_map" in metrics:
             chosen, source = metrics["label_map"]["threshold"], name  # later sets are scored at the first one's choice
-        print(tables.summary(metrics))
-        print(f"\nfigures and curves of {name}: {place}")
+        evaluator.outcome.results.source = str(cfg.MODEL.WEIGHTS)
+        leave(evaluator.outcome, place, options)
     return 0
 
 

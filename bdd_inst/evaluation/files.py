@@ -8,6 +8,7 @@ from pathlib import Path
 from bdd_inst import formats
 from bdd_inst.errors import DataError
 from bdd_inst.evaluation import coco_files, label_sets, results_file, score_files
+from bdd_inst.evaluation.compare import Difference, compare
 from bdd_inst.evaluation.ground_truth import GroundTruth, GroundTruthBuilder
 from bdd_inst.evaluation.label_map_files import MapFolder, compare_folders, is_map_source, open_maps, truth_of_maps
 from bdd_inst.evaluation.protocols import Outcome, add_label_maps, score
@@ -85,6 +86,14 @@ def outcome_of_maps(truth: MapFolder, predicted: MapFolder, class_names: Sequenc
     metrics = {"protocol": "label-map", "label_map": block} | ({"notes": notes} if notes else {})
     nothing = GroundTruthBuilder(found.class_names, range(1, len(found.class_names) + 1), truth.source).build()
     return Outcome(metrics, nothing, ResultsBuilder().build(predicted.source), {}, notes)
+
+
+def compare_with(outcome: Outcome, path: str | Path, images: str | Path | None = None) -> tuple[list[Difference], str, str, str]:
+    """A second results file against this outcome's: differences (other to this), both names, and the kind compared."""
+    other = read_predictions(path, outcome.truth, images)
+    kind = "segm" if "segm" in outcome.main and other.masks is not None else "bbox"
+    rows = compare(outcome.truth, other, outcome.results, kind)
+    return rows, Path(path).stem, Path(outcome.results.source).stem, kind
 
 
 def read_truth(path: str | Path, images: str | Path | None = None) -> GroundTruth:

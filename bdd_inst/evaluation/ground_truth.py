@@ -6,6 +6,8 @@ Columns keep half a million objects in a few arrays, and every protocol reads th
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -64,6 +66,15 @@ class GroundTruth:
     def has_masks(self) -> bool:
         """True where at least one object has a mask, so masks can be scored."""
         return any(mask is not None for mask in self.masks)
+
+    def fingerprint(self) -> str:
+        """A short hash of everything that scores: pictures, classes, boxes, areas, flags and masks."""
+        made = hashlib.sha256(json.dumps([self.image_ids, self.class_names, self.category_ids], default=str).encode())
+        for column in (self.sizes, self.image, self.category, self.boxes, self.area, self.crowd, self.ignored):
+            made.update(np.ascontiguousarray(column).tobytes())
+        for mask in self.masks:
+            made.update(json.dumps(mask, default=str).encode())
+        return made.hexdigest()[:16]
 
     def image_index(self) -> dict:
         """The file's image id -> position."""

@@ -19,6 +19,15 @@ def write_metrics(metrics: dict, folder: str | Path) -> Path:
     return path
 
 
+def write_analysis(parts: list[dict], folder: str | Path) -> Path:
+    """``analysis.json``: by kind, what :mod:`analysis` found."""
+    path = Path(folder) / "analysis.json"
+    with atomic_write(path) as stream:
+        json.dump({part["kind"]: part for part in parts}, stream, indent=1, allow_nan=False)
+        stream.write("\n")
+    return path
+
+
 def write_curves(curves: list[Curve], folder: str | Path) -> tuple[Path, Path]:
     """``pr_curves.csv`` with every class and IoU threshold, and ``pr_curves.png`` of those at IoU 0.5."""
     table, picture = Path(folder) / "pr_curves.csv", Path(folder) / "pr_curves.png"

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from bdd_inst.errors import ConfigError, DataError
-from bdd_inst.evaluation import bdd, coco, curves, label_map, outputs
+from bdd_inst.evaluation import analysis, bdd, coco, curves, label_map, outputs
 from bdd_inst.evaluation.ground_truth import GroundTruth
 from bdd_inst.evaluation.label_map_files import MapFolder, count_results
 from bdd_inst.evaluation.results import Results
@@ -30,6 +30,7 @@ class Outcome:
     scores: dict[tuple[str, str], coco.CocoScores]
     notes: list[str] = field(default_factory=list)
     label_maps: label_map.LabelMapCounter | None = None
+    analyses: dict[str, analysis.Analysis] = field(default_factory=dict)
 
     @property
     def main(self) -> dict[str, coco.CocoScores]:
@@ -41,11 +42,20 @@ class Outcome:
         """Every PR curve of the main protocol, boxes before masks."""
         return [curve for kind, scores in self.main.items() for curve in curves.pr_curves(scores, kind)]
 
+    def analyse(self) -> dict[str, analysis.Analysis]:
+        """The reasons behind the figures, by kind; worked out on the first call. Matching is COCO's under either protocol."""
+        for kind, scores in self.main.items():
+            if kind not in self.analyses:
+                self.analyses[kind] = analysis.analyse(self.truth, self.results, scores, kind)
+        return self.analyses
+
     def write(self, folder: str | Path) -> None:
-        """``metrics.json``, ``pr_curves.csv`` and ``pr_curves.png``."""
+        """``metrics.json``, ``pr_curves.csv`` and ``.png``; ``analysis.json`` after :meth:`analyse`."""
         outputs.write_metrics(self.metrics, folder)
         if self.scores:
             outputs.write_curves(self.curves(), folder)
+        if self.analyses:
+            outputs.write_analysis([one.as_dict(self.truth) for one in self.analyses.values()], folder)
 
 
 def add_label_maps(outcome: Outcome, threshold: float | None = None, chosen_on: str = "", maps: MapFolder | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -31,6 +32,15 @@ class Results:
 
     def __len__(self) -> int:
         return len(self.image)
+
+    def fingerprint(self) -> str:
+        """A short hash of everything that scores: pictures, classes, scores, boxes and masks."""
+        made = hashlib.sha256()
+        for column in (self.image, self.category, self.scores, self.boxes):
+            made.update(b"" if column is None else np.ascontiguousarray(column).tobytes())
+        for mask in self.masks or ():
+            made.update(b"" if mask is None else mask["counts"].encode())
+        return made.hexdigest()[:16]
 
     def with_masks(self) -> Results:
         """Only the detections that have a mask."""

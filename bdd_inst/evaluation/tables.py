@@ -51,6 +51,21 @@ def summary(metrics: dict) -> str:
     return "\n".join(lines)
 
 
+def comparison(rows: list, first: str, second: str, kind: str) -> str:
+    """Two runs' figures, their difference and its interval, as a printed table."""
+    table = []
+    for r in rows:
+        change = "-" if r.difference is None else f"{r.difference:+.2f}"
+        table.append([r.name, shown(r.first), shown(r.second), change, interval(r), "yes" if r.certain else ""])
+    head = [f"{NAMES[kind]}", first, second, "difference", "95 % interval", "beyond chance"]
+    return "\n".join(["", *grid(head, table)])
+
+
+def interval(row: object) -> str:
+    """``-0.31 to +1.20``, a dash where there is none."""
+    return "-" if row.low is None else f"{row.low:+.2f} to {row.high:+.2f}"
+
+
 def label_map_lines(block: dict | None) -> list[str]:
     """The label-map table: IoU and Dice by class, then the means and the threshold."""
     if not block:

@@ -1,0 +1,127 @@
+"""Pictures for the report's gallery: small JPEGs with the outlines of labels and predictions, worst pictures first."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from bdd_inst.evaluation.analysis import Analysis
+from bdd_inst.evaluation.ground_truth import GroundTruth
+from bdd_inst.evaluation.results import Results, group
+from bdd_inst.evaluation.worst import Picture
+from bdd_inst.geometry import rle as rle_tools
+
+WIDTH = 800  # pixels of a picture's longer side
+QUALITY = 72
+MOST_FOUND = 60  # predictions drawn a picture, best scores first
+
+
+def build_gallery(
+    truth: GroundTruth, results: Results, analysis: Analysis, find: Callable[[int], Path | None], *, most: int, budget: int
+) -> list[dict]:
+    """The worst pictures, with some spread over the rest, as plain dicts.
+
+    Args:
+        find: position -> the picture's file, or None.
+        most: pictures at most. budget: bytes at most, outlines included.
+    """
+    if analysis.kind == "segm":
+        results = results.with_masks()
+    owned, found = group(truth.image, len(truth.image_ids)), group(results.image, len(truth.image_ids))
+    out, spent = [], 0
+    for picture in chosen(analysis.worst, most):
+        i = picture.position
+        item = entry(truth, results, analysis, picture, owned[i], found[i], find(i))
+        size = len(item["image"] or "") + sum(len(o.get("path", "")) + 90 for o in (*item["truth"], *item["found"]))
+        if spent + size > budget:
+            break
+        spent += size
+        out.append(item)
+    return out
+
+
+def chosen(ranked: Sequence[Picture], most: int) -> list[Picture]:
+    """Three quarters the worst, one quarter evenly spread over the rest, in order of badness."""
+    if len(ranked) <= most:
+        return list(ranked)
+    head = most * 3 // 4
+    rest = np.linspace(head, len(ranked) - 1, most - head).astype(int)
+    return [*ranked[:head], *(ranked[i] for i in rest)]
+
+
+def entry(
+    truth: GroundTruth, results: Results, analysis: Analysis, picture: Picture, own: np.ndarray, mine: np.ndarray, file: Path | None
+) -> dict:
+    """One picture with its objects in the pixels of the shown size."""
+    height, width = (int(v) for v in truth.sizes[picture.position])
+    image, (height, width) = encode(file, height, width)
+    scale = min(1.0, WIDTH / max(height, width))
+    verdict = analysis.confusion.verdict
+    top = mine[np.argsort(-results.scores[mine], kind="stable")][:MOST_FOUND]
+    masks = analysis.kind == "segm"
+    objects = [outline(truth.boxes[n], truth.rle(n) if masks else None, scale) | {"k": int(truth.category[n])} for n in own]
+    for n, item in zip(own, objects, strict=True):
+        item |= {"missed": True} if analysis.confusion.missed[n] else {}
+        item |= {"ignored": True} if truth.crowd[n] or truth.ignored[n] else {}
+    boxes = results.boxes if results.boxes is not None else None
+    predictions = []
+    for n in top:
+        mask = results.masks[n] if masks else None
+        box = boxes[n] if boxes is not None else np.array(xywh(rle_tools.to_bbox(mask)))
+        item = outline(box, mask, scale)
+        predictions.append(item | {"k": int(results.category[n]), "score": round(float(results.scores[n]), 4), "verdict": str(verdict[n])})
+    return {
+        "name": Path(truth.file_names[picture.position]).name or str(truth.image_ids[picture.position]),
+        "width": max(1, round(width * scale)),
+        "height": max(1, round(height * scale)),
+        "image": image,
+        "reasons": picture.reasons,
+        "badness": picture.badness,
+        "truth": objects,
+        "found": predictions,
+    }
+
+
+def xywh(box: Sequence[float]) -> list[float]:
+    """x1, y1, x2, y2 -> x, y, w, h."""
+    return [box[0], box[1], box[2] - box[0], box[3] - box[1]]
+
+
+def encode(file: Path | None, height: int, width: int) -> tuple[str | None, tuple[int, int]]:
+    """The picture as a data URI of the shown size, and its own height and width; None where it cannot be read."""
+    image = cv2.imread(str(file), cv2.IMREAD_COLOR) if file is not None else None
+    if image is None:
+        return None, (height or 1, width or 1)
+    height, width = image.shape[:2]
+    scale = min(1.0, WIDTH / max(height, width))
+    if scale < 1:
+        image = cv2.resize(image, (max(1, round(width * scale)), max(1, round(height * scale))), interpolation=cv2.INTER_AREA)
+    data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
+    return f"data:image/jpeg;base64,{base64.b64encode(data).decode('ascii')}", (height, width)
+
+
+def outline(box: np.ndarray, mask: dict | None, scale: float) -> dict:
+    """``box`` x, y, w, h and, of masks, ``path``: an SVG path around it, in shown pixels."""
+    out = {"box": [round(float(v) * scale, 1) for v in box]}
+    path = svg_path(mask, scale) if mask is not None else ""
+    return out | ({"path": path} if path else {})
+
+
+def svg_path(mask: dict, scale: float) -> str:
+    """The outlines of a mask (holes too) as an SVG path, simplified to less than a shown pixel."""
+    x1, y1, x2, y2 = (int(v) for v in rle_tools.to_bbox(mask))
+    if x2 <= x1 or y2 <= y1:
+        return ""
+    crop = np.ascontiguousarray(rle_tools.decode(mask)[y1:y2, x1:x2]).astype(np.uint8)
+    contours, _ = cv2.findContours(crop, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    parts = []
+    for contour in contours:
+        simple = cv2.approxPolyDP(contour, 0.8 / scale, True).reshape(-1, 2)
+        points = ((simple + np.array([x1 + 0.5, y1 + 0.5])) * scale).round(1)
+        if len(points) > 2:
+            parts.append("M" + "L".join(f"{x:g} {y:g}" for x, y in points.tolist()) + "Z")
+    return "".join(parts)

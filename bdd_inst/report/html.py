@@ -1,0 +1,134 @@
+"""``report.html``: one file, offline, that shows what a model can do and where it fails."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import platform
+from collections.abc import Sequence
+from importlib import metadata, resources
+from pathlib import Path
+
+import jinja2
+
+from bdd_inst import __version__
+from bdd_inst.datasets.image_files import ImageFolder
+from bdd_inst.evaluation.compare import Difference
+from bdd_inst.evaluation.protocols import Outcome
+from bdd_inst.files import atomic_write
+from bdd_inst.report import report_data
+from bdd_inst.report.gallery import build_gallery
+
+PICTURES = 60
+MOST_BYTES = 9_000_000
+PACKAGES = ("torch", "torchvision", "numpy", "opencv-python-headless", "pycocotools", "hotcoco")
+
+
+def write_report(
+    outcome: Outcome,
+    folder: str | Path,
+    *,
+    title: str = "Evaluation",
+    images: str | Path | None = None,
+    run_folder: str | Path | None = None,
+    comparison: tuple[Sequence[Difference], str, str, str] | None = None,
+    pictures: int = PICTURES,
+) -> Path:
+    """Write ``report.html`` into ``folder`` and return its path.
+
+    Args:
+        images: the folder of pictures, where the ground truth's file names are not paths to them.
+        run_folder: a training run's folder, for its curves, config and ``run.json``.
+        comparison: differences, the two runs' names, and the kind (``bbox`` or ``segm``).
+        pictures: how many the gallery shows at most; the file stays under 10 MB in any case.
+    """
+    outcome.analyse()
+    tree = report_data.report_tree(outcome)
+    if comparison is not None:
+        rows, first, second, kind = comparison
+        tree["comparison"] = report_data.comparison_tree(rows, first, second, kind)
+    run = Path(run_folder) if run_folder is not None else None
+    tree["training"] = report_data.training_tree(run) if run else None
+    tree["config"] = read_text(run / "config.yaml") if run else None
+    tree["provenance"] = provenance(outcome, run)
+    kind = report_data.first_kind(outcome)
+    spent = len(json.dumps(tree))
+    if kind in outcome.analyses:
+        find = picture_finder(outcome, images)
+        args = outcome.truth, outcome.results, outcome.analyses[kind], find
+        tree["gallery"] = build_gallery(*args, most=pictures, budget=max(0, MOST_BYTES - spent))
+    path = Path(folder) / "report.html"
+    with atomic_write(path) as stream:
+        stream.write(render(title, subtitle(outcome), tree))
+    return path
+
+
+def render(title: str, subtitle: str, tree: dict) -> str:
+    """The page as text; the tree travels as JSON inside it."""
+    # In a script element only "<" could end it early.
+    data = json.dumps(tree, allow_nan=False, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")
+    script = "\n".join(asset(name) for name in ("tables.js", "charts.js", "gallery.js", "report.js"))
+    template = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(asset("report.html"))
+    safe = {name: jinja2.utils.markupsafe.Markup(text) for name, text in (("data", data), ("css", asset("report.css")), ("script", script))}
+    return template.render(title=title, subtitle=subtitle, **safe)
+
+
+def asset(name: str) -> str:
+    """A file of the package's templates."""
+    return resources.files("bdd_inst.report").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def subtitle(outcome: Outcome) -> str:
+    """What was scored against what, by which protocol."""
+    named = report_data.PROTOCOLS[outcome.metrics["protocol"]]
+    return f"{outcome.results.source} against {outcome.truth.source}; {named}"
+
+
+def picture_finder(outcome: Outcome, images: str | Path | None):
+    """``find(position)``: the picture's file, by its own path, else by its name below ``images``."""
+    names = outcome.truth.file_names
+    folder = ImageFolder(Path(images)) if images is not None else None
+
+    def find(position: int) -> Path | None:
+        own = Path(names[position]) if names[position] else None
+        if own is not None and own.is_file():
+            return own
+        found = folder.find(names[position]) if folder is not None and names[position] else None
+        return Path(found) if found is not None else None
+
+    return find
+
+
+def provenance(outcome: Outcome, run: Path | None) -> list[tuple[str, str]]:
+    """Rows of name and value: data and its hash, masks' rule, versions; of a run its seed, command and source state."""
+    truth = outcome.truth
+    rows = [
+        ("made", datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")),
+        ("ground truth", f"{truth.source} ({len(truth.image_ids)} pictures, {len(truth)} objects)"),
+        ("ground truth hash", truth.fingerprint()),
+        ("predictions", f"{outcome.results.source} ({len(outcome.results)} detections)"),
+        ("predictions hash", outcome.results.fingerprint()),
+    ]
+    rows += [("masks drawn by", f"the {truth.rule} rule")] if truth.rule and truth.rule != "pixels" else []
+    installed = {name: version(name) for name in PACKAGES}
+    versions = [f"bdd_inst {__version__}", f"Python {platform.python_version()}", *(f"{n} {v}" for n, v in installed.items() if v)]
+    record = json.loads(read_text(run / "run.json") or "{}") if run else {}
+    if record:
+        rows += [("seed", str(record.get("seed"))), ("training command", " ".join(map(str, record.get("command", ()))))]
+        git = record.get("git") or {}
+        rows += [("source", f"{git['commit']}{' with changes' if git.get('changed') else ''}")] if git.get("commit") else []
+        rows += [(f"training data {n}", f"{d['pictures']} pictures, {d['hash']}") for n, d in (record.get("data") or {}).items()]
+    return [*rows, ("versions", ", ".join(versions)), ("platform", platform.platform())]
+
+
+def version(package: str) -> str | None:
+    """The installed version, None where it is not."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def read_text(path: Path) -> str | None:
+    """A file's text, None where there is none."""
+    return path.read_text(encoding="utf-8") if path.is_file() else None
