@@ -95,7 +95,7 @@ def test_files_that_are_none(tmp_path):
 
 
 @settings(max_examples=200)
-@given(st.sampled_from(["P", "L"]), st.data())
+@given(mode=st.sampled_from(["P", "L"]), data=st.data())
 def test_mutated_files_are_read_or_refused_in_one_line(mode, data, tmp_path_factory):
     path = tmp_path_factory.getbasetemp() / "mutated_map.png"
     Image.fromarray((np.arange(99) % 7).astype(np.uint8).reshape(9, 11), mode).save(path)

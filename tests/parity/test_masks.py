@@ -11,7 +11,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from PIL import Image
 
+from bdd_inst.formats.bitmask import BitmaskInstance, to_bitmask
 from bdd_inst.geometry import rle
 from bdd_inst.geometry.paste import paste_masks, paste_to_rles
 from bdd_inst.geometry.paths import Path
@@ -94,6 +96,21 @@ def test_real_frames_are_drawn_as_the_official_tool_drew_them(shared_dir):
     drawn = [coded["counts"] for coded in objects_to_rles(objects, 720, 1280)]
     assert len(drawn) > 500
     assert sum(a == b for a, b in zip(drawn, expected)) == len(drawn)
+
+
+def test_a_real_label_file_becomes_its_published_bitmask(shared_dir):
+    samples = shared_dir / "data" / "bdd100k" / "samples"
+    with Image.open(samples / "insseg_bitmask.png") as picture:
+        expected = np.asarray(picture)
+    labels = json.loads((samples / "example_annotation.json").read_text())[0]["labels"]
+    flags = ("truncated", "occluded", "crowd", "ignored")
+    instances = []
+    for label in labels:
+        assert label["category"] == "car"
+        drawn = polygons_to_rle(paths_of(label["poly2d"]), *expected.shape[:2])
+        attributes = label["attributes"] or {}
+        instances.append(BitmaskInstance(drawn, 3, 0, *(bool(attributes.get(flag)) for flag in flags)))
+    assert np.array_equal(to_bitmask(instances, *expected.shape[:2]), expected)
 
 
 @pytest.mark.parametrize("model", ["r50_fpn", "x101_fpn", "gn_conv_heads"])
