@@ -6,6 +6,7 @@ memory-mapped file, which every process that opens it shares.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -71,6 +72,17 @@ class DictArray(Sequence):
         starts = np.concatenate([[0], self.arrays["object_ends"]]).tolist()
         categories = self.arrays["category"].tolist()
         return [set(categories[starts[i] : starts[i + 1]]) for i in self.index.tolist()]
+
+    def has_ids(self) -> bool:
+        """Whether every picture has an ``image_id`` and no two the same."""
+        kinds, ids = self.arrays["image_id_kind"], self.arrays["image_id"]
+        named = [identity(kind, value, self.arrays) for kind, value in zip(kinds.tolist(), ids.tolist())]
+        return bool((kinds != NO_ID).all()) and len(set(named)) == len(named)
+
+    def number(self) -> None:
+        """Make the ``image_id`` of every picture its place in the arrays, from 1."""
+        count = len(self.arrays["height"])
+        self.arrays |= {"image_id": np.arange(1, count + 1), "image_id_kind": np.full(count, INT_ID, np.uint8)}
 
     def _picture(self, i: int) -> dict:
         a = self.arrays
@@ -168,8 +180,9 @@ class _Columns:
     """Grows the columns of :func:`pack`."""
 
     def __init__(self) -> None:
-        self.rows: dict[str, list] = {name: [] for name in (*PICTURE_TYPES, *OBJECT_TYPES, "part_ends", "number_ends")}
-        self.numbers: list[float] = []
+        # Compact arrays: a list would hold an object for each of tens of millions of numbers.
+        self.rows = {name: array("d" if name == "box" else "q") for name in TYPES}
+        self.numbers = array("d")
         self.names, self.rles, self.extras, self.ids = _Pool(False), _Pool(False), _Pool(True), _Pool(False)
         self.objects = 0
 
@@ -188,7 +201,7 @@ class _Columns:
     def object(self, item: dict, record: dict) -> None:
         rows = self.rows
         self.objects += 1
-        rows["box"].append(item["bbox"])
+        rows["box"].extend(map(float, item["bbox"]))
         rows["box_mode"].append(int(item["bbox_mode"]))
         rows["category"].append(item["category_id"])
         rows["crowd"].append(item.get("iscrowd", 0))
@@ -212,7 +225,7 @@ class _Columns:
         elif isinstance(segmentation, list):
             kind = POLYGONS
             for part in segmentation:
-                self.numbers.extend(part)
+                self.numbers.extend(map(float, part))
                 self.rows["number_ends"].append(len(self.numbers))
         if segmentation is not None and kind == NO_MASK:
             extra["segmentation"] = segmentation
@@ -244,7 +257,9 @@ OBJECT_TYPES = {
     "object_id": np.int64,
     "object_id_kind": np.uint8,
     "object_extra": np.int32,
+    "part_ends": np.int64,
 }
+TYPES = {**PICTURE_TYPES, **OBJECT_TYPES, "number_ends": np.int64}
 
 
 def pack(dicts: Iterable[dict]) -> dict[str, np.ndarray]:
@@ -252,10 +267,9 @@ def pack(dicts: Iterable[dict]) -> dict[str, np.ndarray]:
     columns = _Columns()
     for record in dicts:
         columns.picture(record)
-    out = {name: np.array(columns.rows[name], kind) for name, kind in {**PICTURE_TYPES, **OBJECT_TYPES}.items()}
+    out = {name: np.frombuffer(rows, rows.typecode).astype(TYPES[name]) for name, rows in columns.rows.items()}
     out["box"] = out["box"].reshape(-1, 4)
-    out |= {name: np.array(columns.rows[name], np.int64) for name in ("part_ends", "number_ends")}
-    out |= pack_numbers(np.array(columns.numbers, np.float64))
+    out |= pack_numbers(np.frombuffer(columns.numbers, np.float64).copy())
     out |= columns.names.arrays("name_text", "name_ends") | columns.rles.arrays("rle_text", "rle_ends")
     out |= columns.extras.arrays("extra_blob", "extra_ends") | columns.ids.arrays("id_text", "id_ends")
     return out

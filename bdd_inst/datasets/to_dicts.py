@@ -3,12 +3,13 @@ counted."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from bdd_inst.datasets.dataset import Categories
+from bdd_inst.datasets.dict_array import DictArray
 from bdd_inst.datasets.image_files import ImageFolder, read_size
 from bdd_inst.errors import DataError, ProblemLog
 from bdd_inst.formats.records import Instance, Picture
@@ -34,10 +35,23 @@ class Options:
     box: str = "mask"
 
 
-def to_dicts(pictures: Iterable[Picture], images: ImageFolder, categories: Categories, options: Options,
-    problems: ProblemLog) -> list[dict]:
-    """The standard dicts of all pictures that are there, in file order; ``image_id`` counts from 1 unless the file has ids of its own."""
-    out: list[dict] = []
+def to_dicts(
+    pictures: Iterable[Picture], images: ImageFolder, categories: Categories, options: Options, problems: ProblemLog
+) -> DictArray:
+    """The standard dicts of all pictures that are there, in file order; ``image_id`` counts from 1 unless the file has ids of its own.
+
+    They become arrays as they come, so that the whole never exists as Python objects.
+    """
+    out = DictArray.from_dicts(records(pictures, images, categories, options, problems))
+    if not out.has_ids():
+        out.number()
+    return out
+
+
+def records(
+    pictures: Iterable[Picture], images: ImageFolder, categories: Categories, options: Options, problems: ProblemLog
+) -> Iterator[dict]:
+    """The standard dicts one after the other, ids as in the file."""
     seen: set[str] = set()
     for chunk in chunks(pictures, CHUNK):
         ready = []
@@ -46,10 +60,8 @@ def to_dicts(pictures: Iterable[Picture], images: ImageFolder, categories: Categ
             if record is not None:
                 ready.append((record, [job for i in picture.instances if (job := accept(i, picture, categories, options, problems))]))
         draw(ready, options, problems)
-        out += [record for record, _ in ready]
-    number(out)
+        yield from (record for record, _ in ready)
     report_unlabelled(images, seen, problems)
-    return out
 
 
 def chunks(items: Iterable[Picture], size: int) -> Iterator[list[Picture]]:
@@ -62,14 +74,6 @@ def chunks(items: Iterable[Picture], size: int) -> Iterator[list[Picture]]:
             chunk = []
     if chunk:
         yield chunk
-
-
-def number(records: Sequence[dict]) -> None:
-    """Give every record an ``image_id``: the file's, if all have one and no two the same, else 1, 2, 3, ..."""
-    given = [r["image_id"] for r in records]
-    if None in given or len(set(given)) < len(given):
-        for i, record in enumerate(records, 1):
-            record["image_id"] = i
 
 
 def start_record(picture: Picture, images: ImageFolder, seen: set[str], problems: ProblemLog) -> dict | None:
