@@ -8,7 +8,7 @@ import numpy as np
 
 from bdd_inst import classes
 from bdd_inst.datasets.check.findings import Findings
-from bdd_inst.datasets.check.outlines import first_crossing, signed_area
+from bdd_inst.datasets.check.outlines import first_crossing, on_a_line, signed_area
 from bdd_inst.datasets.check.statistics import Statistics
 from bdd_inst.errors import ProblemLog
 from bdd_inst.formats import draw
@@ -99,7 +99,7 @@ class LabelChecker:
         closed = [path for path in instance.paths or () if path.closed]
         for number, points in enumerate(bezier.flatten_many(closed) if closed else ()):
             part = f"part {number}: " if len(closed) > 1 else ""
-            if abs(signed_area(points)) < 1e-9 and np.ptp(points, axis=0).min() < 1e-9:
+            if abs(signed_area(points)) < 1e-6 and on_a_line(points):
                 self._add("no-area", picture, instance, f"{part}all points lie on one line")
                 continue
             crossing = first_crossing(points)

@@ -14,6 +14,11 @@ def signed_area(points: np.ndarray) -> float:
     return 0.5 * float(x @ np.roll(y, -1) - np.roll(x, -1) @ y)
 
 
+def on_a_line(points: np.ndarray) -> bool:
+    """Whether all points V,2 lie on one line (to a millionth of a pixel), so that they enclose nothing."""
+    return len(points) < 3 or float(np.linalg.svd(points - points.mean(axis=0), compute_uv=False)[1]) < 1e-6
+
+
 def first_crossing(points: np.ndarray) -> tuple[int, int] | None:
     """Two edges of a closed outline V,2 that cross properly (edge i runs from vertex i to i + 1), or None.
 

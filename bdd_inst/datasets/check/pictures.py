@@ -30,7 +30,7 @@ class PictureState:
 
 
 def examine(path: str | Path) -> PictureState:
-    """Read a picture file whole, decode it (JPEG at an eighth of its size, which still reads every byte) and say what is wrong with it."""
+    """Read a picture file whole, decode it (JPEG at a fraction of its size, which still reads every byte) and say what is wrong with it."""
     path = str(path)
     try:
         data = Path(path).read_bytes()
@@ -45,7 +45,7 @@ def examine(path: str | Path) -> PictureState:
             with Image.open(path) as picture:
                 width, height = picture.size
                 rotated = picture.getexif().get(ORIENTATION, 1) not in (0, 1)
-                picture.draft("L", (max(1, width // 8), max(1, height // 8)))
+                picture.draft("L", (8 * (HASH_SIDE + 1), 8 * HASH_SIDE))
                 picture.load()
                 look = difference_hash(picture)
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
