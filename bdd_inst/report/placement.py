@@ -25,19 +25,15 @@ def place_labels(boxes: np.ndarray, sizes: np.ndarray, width: int, height: int) 
     """
     boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
     sizes = np.asarray(sizes, np.float64).reshape(-1, 2)
-    corners = np.zeros((len(boxes), 2), int)
     areas = np.maximum(1.0, (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]))
-    taken = np.zeros((0, 4))
+    field = Field(boxes, areas, np.zeros((len(boxes), 4)), (width, height))
     for i in np.argsort(areas, kind="stable"):
-        spots, cost = near(boxes[i], sizes[i])
-        best, price = choose(spots, cost, sizes[i], taken, boxes, areas, (width, height))
+        best, price = field.choose(*near(boxes[i], sizes[i]), sizes[i])
         if price >= OVER_LABEL * 0.15:
-            spots, cost = far(boxes[i], sizes[i])
-            other, other_price = choose(spots, cost, sizes[i], taken, boxes, areas, (width, height))
+            other, other_price = field.choose(*far(boxes[i], sizes[i]), sizes[i])
             best = other if other_price < price else best
-        corners[i] = best
-        taken = np.vstack([taken, np.hstack([best, best + sizes[i]])])
-    return corners
+        field.take(i, best, sizes[i])
+    return field.labels[:, :2].astype(int)
 
 
 def near(box: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -60,22 +56,35 @@ def far(box: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return middle + ways * (np.minimum(reach, 4 * size[1] + size / 2) + rings) - size / 2, 2.5 + rings[:, 0] / size[1]
 
 
-def choose(spots, cost, size, taken, boxes, areas, picture) -> tuple[np.ndarray, float]:
-    """The cheapest corner, clamped into the picture, and its price."""
-    limit = np.maximum(0.0, np.asarray(picture, np.float64) - size)
-    corners = np.clip(np.round(spots), 0.0, np.floor(limit))
-    rectangles = np.hstack([corners, corners + size])
-    price = cost + np.abs(corners - np.round(spots)).sum(1) / size[1]
-    if len(taken):
-        price = price + OVER_LABEL * overlap(rectangles, taken).sum(1) / size.prod()
-    hidden = overlap(rectangles, boxes) / areas
-    price = price + OVER_OBJECT * np.where(hidden > 0.12, hidden, 0.0).sum(1)
-    best = int(price.argmin())
-    return corners[best].astype(int), float(price[best])
+class Field:
+    """What is in the picture: N objects and N places for labels, those in ``filled`` taken."""
+
+    def __init__(self, boxes: np.ndarray, areas: np.ndarray, labels: np.ndarray, picture: tuple[int, int]):
+        self.objects, self.areas, self.labels = boxes, areas, labels
+        self.picture = np.array(picture, np.float64)
+        self.filled: list[int] = []
+
+    def take(self, index: int, corner: np.ndarray, size: np.ndarray) -> None:
+        """Fill a place."""
+        self.labels[index] = *corner, *(corner + size)
+        self.filled.append(index)
+
+    def choose(self, spots: np.ndarray, cost: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, float]:
+        """The cheapest of K corners, clamped into the picture, and its price."""
+        spots = np.round(spots)
+        corners = np.clip(spots, 0.0, np.floor(np.maximum(0.0, self.picture - size)))
+        rectangles = np.concatenate([corners, corners + size], 1)
+        price = cost + np.abs(corners - spots).sum(1) / size[1]
+        if self.filled:
+            price += OVER_LABEL / size.prod() * overlap(rectangles, self.labels[self.filled]).sum(1)
+        hidden = overlap(rectangles, self.objects) / self.areas
+        price += OVER_OBJECT * np.where(hidden > 0.12, hidden, 0.0).sum(1)
+        best = int(price.argmin())
+        return corners[best], float(price[best])
 
 
 def overlap(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """K,M shared areas of K,4 and M,4 boxes."""
-    low = np.maximum(first[:, None, :2], second[None, :, :2])
-    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
-    return np.maximum(high - low, 0.0).prod(2)
+    width = np.minimum(first[:, 2:3], second[:, 2]) - np.maximum(first[:, :1], second[:, 0])
+    height = np.minimum(first[:, 3:], second[:, 3]) - np.maximum(first[:, 1:2], second[:, 1])
+    return np.maximum(width, 0) * np.maximum(height, 0)

@@ -99,16 +99,14 @@ def from_rle(mask: dict, height: int, width: int) -> Region | None:
     """A COCO RLE in any spelling to a region; only the columns that it touches are decoded."""
     if list(mask.get("size", ())) != [height, width]:
         raise DataError(f"an RLE of size {mask.get('size')} (height, width) does not fit a picture of {width}x{height}")
-    edges = np.cumsum(rle.counts_of(mask))
-    starts, ends = edges[0::2], edges[1::2]
-    starts = starts[: len(ends)]
-    filled = np.flatnonzero(ends > starts)
-    if not len(filled):
+    counts = rle.counts_of(mask)
+    set_runs = np.flatnonzero(counts[1::2]) * 2 + 1
+    if not len(set_runs):
         return None
-    first, last = int(starts[filled[0]]) // height, int(ends[filled[-1]] - 1) // height
-    flat = np.zeros((last + 1 - first) * height, np.uint8)
-    for start, end in zip((starts - first * height).tolist(), (ends - first * height).tolist()):
-        flat[max(start, 0) : max(end, 0)] = 1
+    edges = np.cumsum(counts)
+    first, last = int(edges[set_runs[0] - 1]) // height, int(edges[set_runs[-1]] - 1) // height
+    runs = np.diff(np.clip(edges, first * height, (last + 1) * height), prepend=first * height)
+    flat = np.repeat((np.arange(len(runs)) & 1).astype(np.uint8), runs)
     columns = flat.reshape(-1, height)
     rows = np.flatnonzero(columns.any(0))
     top, bottom = int(rows[0]), int(rows[-1]) + 1
