@@ -10,7 +10,9 @@ import cv2
 import numpy as np
 
 from bdd_inst.evaluation.analysis import Analysis
+from bdd_inst.evaluation.confusion import Confusion, confusion
 from bdd_inst.evaluation.ground_truth import GroundTruth
+from bdd_inst.evaluation.matching import Pairs
 from bdd_inst.evaluation.results import Results, group
 from bdd_inst.evaluation.worst import Picture
 from bdd_inst.geometry import rle as rle_tools
@@ -32,10 +34,12 @@ def build_gallery(
     if analysis.kind == "segm":
         results = results.with_masks()
     owned, found = group(truth.image, len(truth.image_ids)), group(results.image, len(truth.image_ids))
+    # Paired with everything shown: detections choose in order of score, so a score limit only cuts the tail of these choices off.
+    everything = confusion(truth, results, analysis.pairs, -np.inf)
     out, spent = [], 0
     for picture in chosen(analysis.worst, most):
         i = picture.position
-        item = entry(truth, results, analysis, picture, owned[i], found[i], find(i))
+        item = entry(truth, results, analysis, everything, picture, owned[i], found[i], find(i))
         size = len(item["image"] or "") + sum(len(o.get("path", "")) + 90 for o in (*item["truth"], *item["found"]))
         if spent + size > budget:
             break
@@ -54,26 +58,35 @@ def chosen(ranked: Sequence[Picture], most: int) -> list[Picture]:
 
 
 def entry(
-    truth: GroundTruth, results: Results, analysis: Analysis, picture: Picture, own: np.ndarray, mine: np.ndarray, file: Path | None
+    truth: GroundTruth,
+    results: Results,
+    analysis: Analysis,
+    everything: Confusion,
+    picture: Picture,
+    own: np.ndarray,
+    mine: np.ndarray,
+    file: Path | None,
 ) -> dict:
-    """One picture with its objects in the pixels of the shown size."""
+    """One picture with its objects in the pixels of the shown size.
+
+    Of each prediction ``g`` is the place of the object that it found (-1: none, -2: one that counts neither way), ``near`` the places
+    and IoUs of what it lies on otherwise, so that the page can tell right, false, confused and missed at every score limit.
+    """
     height, width = (int(v) for v in truth.sizes[picture.position])
     image, (height, width) = encode(file, height, width)
     scale = min(1.0, WIDTH / max(height, width))
-    verdict = analysis.confusion.verdict
-    top = mine[np.argsort(-results.scores[mine], kind="stable")][:MOST_FOUND]
     masks = analysis.kind == "segm"
     objects = [outline(truth.boxes[n], truth.rle(n) if masks else None, scale) | {"k": int(truth.category[n])} for n in own]
     for n, item in zip(own, objects, strict=True):
-        item |= {"missed": True} if analysis.confusion.missed[n] else {}
         item |= {"ignored": True} if truth.crowd[n] or truth.ignored[n] else {}
-    boxes = results.boxes if results.boxes is not None else None
+    top = mine[np.argsort(-results.scores[mine], kind="stable")][:MOST_FOUND]
+    near = neighbours(analysis.pairs, everything, top, own)
     predictions = []
     for n in top:
         mask = results.masks[n] if masks else None
-        box = boxes[n] if boxes is not None else np.array(xywh(rle_tools.to_bbox(mask)))
-        item = outline(box, mask, scale)
-        predictions.append(item | {"k": int(results.category[n]), "score": round(float(results.scores[n]), 4), "verdict": str(verdict[n])})
+        box = results.boxes[n] if results.boxes is not None else np.array(xywh(rle_tools.to_bbox(mask)))
+        item = outline(box, mask, scale) | {"k": int(results.category[n]), "score": round(float(results.scores[n]), 4)}
+        predictions.append(item | near[int(n)])
     return {
         "name": Path(truth.file_names[picture.position]).name or str(truth.image_ids[picture.position]),
         "width": max(1, round(width * scale)),
@@ -84,6 +97,20 @@ def entry(
         "truth": objects,
         "found": predictions,
     }
+
+
+def neighbours(pairs: Pairs, everything: Confusion, top: np.ndarray, own: np.ndarray) -> dict[int, dict]:
+    """``g`` and ``near`` of each prediction; see :func:`entry`."""
+    place = {int(n): i for i, n in enumerate(own)}
+    codes = {"ignored": -2, "false": -1, "confused": -1}
+    out = {}
+    for n in top.tolist():
+        verdict = str(everything.verdict[n])
+        out[n] = {"g": codes[verdict] if verdict in codes else place[int(everything.partner[n])]}
+    wrong = [n for n in top.tolist() if out[n]["g"] == -1]
+    for p in np.flatnonzero(np.isin(pairs.found, wrong) & (pairs.iou >= everything.iou)).tolist():
+        out[int(pairs.found[p])].setdefault("near", []).append([place[int(pairs.object[p])], round(float(pairs.iou[p]), 3)])
+    return out
 
 
 def xywh(box: Sequence[float]) -> list[float]:

@@ -1,18 +1,30 @@
-/* Pictures with outlines as SVG paths; switches hide layers by class, the slider hides predictions by score. */
-const VERDICT_WORDS = { right: "right", confused: "wrong class", false: "false", ignored: "ignored", "": "below the threshold" };
+/* Pictures with outlines as SVG paths. Verdicts follow the score limit: detections chose their objects in order of score, so those above
+   the limit keep their choice; what is left over is paired across classes, highest IoU first. */
+function verdicts(picture, least) {
+  const taken = picture.truth.map(() => false), found = picture.found.map((item) => (item.score < least ? "hidden" : item.g === -2 ? "ignored" : item.g >= 0 ? "right" : "false"));
+  picture.found.forEach((item, i) => { if (found[i] === "right") taken[item.g] = true; });
+  const spare = picture.found.flatMap((item, i) => (found[i] === "false" && item.near ? item.near.map(([g, iou]) => [iou, i, g]) : []));
+  for (const [, i, g] of spare.sort((a, b) => b[0] - a[0])) if (found[i] === "false" && !taken[g] && !picture.truth[g].ignored) { found[i] = "confused"; taken[g] = true; }
+  return { found, truth: picture.truth.map((item, g) => (item.ignored ? "ignored" : taken[g] ? "truth" : "missed")) };
+}
 function overlay(picture) {
   const svg = shape("svg", { viewBox: `0 0 ${picture.width} ${picture.height}`, preserveAspectRatio: "none", "aria-hidden": "true" });
-  const add = (layer, item, style, label) => {
-    const group = shape("g", { class: `of-${layer}`, "data-score": item.score ?? 2 });
-    group.append(item.path ? shape("path", { d: item.path, class: `object ${style}`, "fill-rule": "evenodd" })
-      : shape("rect", { x: item.box[0], y: item.box[1], width: item.box[2], height: item.box[3], class: `object ${style}` }));
+  const add = (layer, item, label) => {
+    const mark = item.path ? shape("path", { d: item.path, "fill-rule": "evenodd" }) : shape("rect", { x: item.box[0], y: item.box[1], width: item.box[2], height: item.box[3] });
     const text = shape("text", { x: Math.max(2, item.box[0] + 2), y: Math.min(picture.height - 4, Math.max(12, item.box[1] - 4)) }, label);
-    text.style.fontSize = `${Math.max(11, picture.width / 52)}px`;
-    group.append(text);
-    svg.append(group);
+    text.style.fontSize = `${Math.max(11, picture.width / 55)}px`;
+    svg.append(shape("g", { class: `of-${layer}` }, mark, text));
   };
-  for (const item of picture.truth) add("truth", item, item.ignored ? "ignored" : item.missed ? "missed" : "truth", DATA.classes[item.k]);
-  for (const item of picture.found) add("found", item, item.verdict || "false", `${DATA.classes[item.k]} ${item.score.toFixed(2)}`);
+  for (const item of picture.truth) add("truth", item, DATA.classes[item.k]);
+  for (const item of picture.found) add("found", item, `${DATA.classes[item.k]} ${item.score.toFixed(2)}`);
+  svg.judge = (least) => {
+    const now = verdicts(picture, least);
+    [...svg.children].forEach((group, n) => {
+      const of_truth = n < picture.truth.length, verdict = of_truth ? now.truth[n] : now.found[n - picture.truth.length];
+      group.setAttribute("class", `of-${of_truth ? "truth" : "found"} ${verdict}`);
+      group.firstChild.setAttribute("class", `object ${verdict}`);
+    });
+  };
   return svg;
 }
 function frame(picture) {
@@ -31,7 +43,7 @@ function setUpGallery() {
       place.classList.toggle("hide-truth", !$("show-truth").checked);
       place.classList.toggle("hide-found", !$("show-found").checked);
       place.classList.toggle("hide-names", !$("show-names").checked);
-      for (const group of place.querySelectorAll(".of-found")) group.style.display = +group.dataset.score >= least ? "" : "none";
+      for (const svg of place.querySelectorAll(".frame svg")) svg.judge(least);
     }
   };
   const draw = () => {
