@@ -62,7 +62,7 @@ def check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
 def run(options: argparse.Namespace) -> int:
     """Draw; 1 where not a single picture came out."""
     from bdd_inst.errors import ProblemLog
-    from bdd_inst.report.album import Layout, fill_album
+    from bdd_inst.report.album import Layout, fill_album, write_index
     from bdd_inst.report.paint import Style
 
     problems = ProblemLog()
@@ -75,14 +75,20 @@ def run(options: argparse.Namespace) -> int:
     style = Style(color_by=options.color_by, show_boxes=not options.no_boxes)
     layout = Layout(options.show, options.verdicts, options.iou, options.score_threshold, style)
     pages = fill_album(scenes, options.output, vocabulary, layout, problems, options.workers)
-    drawn = sum(1 for _ in cli.progress(pages, number, "pictures"))
+    drawn = list(cli.progress(pages, number, "pictures"))
     for log in logs:
         problems.merge(log)
     cli.show_problems(problems, "skipped or noted:")
     if not drawn:
         raise DataError("no picture was drawn" + ("" if problems else ": there are none in what was given"))
-    print(f"{drawn} pictures: {options.output}")
+    print(f"{len(drawn)} pictures: {write_index(options.output, drawn, title(options))}")
     return 0
+
+
+def title(options: argparse.Namespace) -> str:
+    """What the index page is called."""
+    names = (options.dataset, options.ground_truth, options.predictions)
+    return " and ".join(Path(name).name for name in names if name)
 
 
 def collect(options: argparse.Namespace, problems):

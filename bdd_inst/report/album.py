@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from importlib import resources
 from pathlib import Path, PurePosixPath
 
 import cv2
+import jinja2
 import numpy as np
 
 from bdd_inst.data.pictures import read_picture
@@ -107,3 +109,14 @@ def fill_album(
             problems.add("not-drawn", scene.name, str(result).removeprefix(f"{scene.path}: "))
         else:
             yield result
+
+
+def write_index(folder: str | os.PathLike, pages: Sequence[Path], title: str) -> Path:
+    """``index.html`` beside the pictures: all of them as a grid, one at a time by click and arrow keys; works offline."""
+    template = resources.files("bdd_inst.report").joinpath("templates", "album.html").read_text(encoding="utf-8")
+    names = [page.relative_to(folder).as_posix() for page in pages]
+    text = jinja2.Environment(autoescape=True, trim_blocks=True).from_string(template).render(names=names, title=title)
+    path = Path(folder, "index.html")
+    with atomic_write(path) as stream:
+        stream.write(text)
+    return path

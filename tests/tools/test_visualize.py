@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import urllib.parse
 
 import cv2
 import numpy as np
@@ -156,7 +158,20 @@ def test_a_picture_that_comes_twice_is_drawn_once_and_counted(data, capsys):
 
 def test_limits_and_order(data):
     assert call(data, "--limit", "1", "--shuffle", "3") == 0
-    assert len(list((data / "out").iterdir())) == 1
+    assert len(list((data / "out").glob("*.png"))) == 1
+
+
+def test_an_index_page_shows_them_all(data, capsys):
+    (data / "images/a.png").rename(data / "images/50% <b> straße.png")
+    truth = (data / "truth.json").read_text().replace('"a.png"', '"50% <b> straße.png"')
+    (data / "truth.json").write_text(truth)
+    assert call(data) == 0
+    assert str(data / "out/index.html") in capsys.readouterr().out
+    page = (data / "out/index.html").read_text(encoding="utf-8")
+    sources = [urllib.parse.unquote(source) for source in re.findall(r'<img[^>]* src="([^"]+)"', page)]
+    assert sorted(sources) == sorted(["50% <b> straße.png", "b.png", "c.png"])
+    assert all((data / "out" / source).is_file() for source in sources)
+    assert "<b>" not in page
 
 
 def test_a_rendered_data_set_by_name(data, tmp_path, monkeypatch):
