@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 SUBPIXELS = 256
-# Edges drawn in one go: bounds memory at some 100 MB however long an outline is.
+# Pixels crossed by the edges taken in one go: bounds memory at some 100 MB however long an outline is.
 _CELLS_AT_ONCE = 400_000
 
 
@@ -37,12 +37,13 @@ def outline_cells(
     whole = fixed >> 8
     sizes = np.abs(whole[:, 2] - whole[:, 0]) + np.abs(whole[:, 3] - whole[:, 1]) + 2
     cuts = np.flatnonzero(np.diff(np.cumsum(sizes) // _CELLS_AT_ONCE)) + 1
-    parts = []
+    parts, held = [], 0
     for lines, owners in zip(np.split(fixed, cuts), np.split(owner, cuts)):
         parts.append(_reduce(*_cells(*_rows(lines, owners), height, width)))
-    if len(parts) == 1:
-        return parts[0]
-    return _reduce(*(np.concatenate(column) for column in zip(*parts)))
+        held += len(parts[-1][0])
+        if held > 4 * _CELLS_AT_ONCE:
+            parts, held = [_merge(parts)], 0
+    return _merge(parts)
 
 
 def _to_fixed(values: np.ndarray) -> np.ndarray:
@@ -164,6 +165,10 @@ def _reduce(key: np.ndarray, cover: np.ndarray, area: np.ndarray) -> tuple[np.nd
     key = key[order]
     starts = np.flatnonzero(np.concatenate(([True], key[1:] != key[:-1])))
     return key[starts], np.add.reduceat(cover[order], starts), np.add.reduceat(area[order], starts)
+
+
+def _merge(parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return parts[0] if len(parts) == 1 else _reduce(*(np.concatenate(column) for column in zip(*parts)))
 
 
 def touched_places(cells: tuple[np.ndarray, np.ndarray, np.ndarray], height: int, width: int) -> tuple[np.ndarray, np.ndarray]:

@@ -11,7 +11,7 @@ Masks of the official rule are larger: by 11 % for small objects, 2 % for large 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from pycocotools import mask as coco_mask
@@ -30,6 +30,8 @@ Part = Path | np.ndarray | Sequence
 _DOTS_AN_INCH = 100
 # Objects drawn in one go: enough to hide NumPy's overhead, few enough to stay in the cache.
 _BATCH = 64
+# Pixels along all outlines drawn in one go: bounds memory.
+_LENGTH_AT_ONCE = 2e6
 
 
 def polygons_to_mask(parts: Sequence[Part], height: int, width: int, rule: str = "official") -> np.ndarray:
@@ -93,8 +95,25 @@ def _outlines_to_counts(paths: list[Path], height: int, width: int) -> list[str]
     if not areas.all():
         line_edges, line_owner = _line_edges(paths, height, width)
         edges, edge_owner = np.concatenate([edges, line_edges]), np.concatenate([edge_owner, line_owner])
-    places, owner = touched_places(outline_cells(edges, edge_owner, height, width), height, width)
-    return pack_edges(places, np.bincount(owner, minlength=len(paths)), height * width)
+    texts: list[str] = []
+    for first, last in _groups(edges, edge_owner, len(paths), height, width):
+        chosen = slice(None) if last - first == len(paths) else (edge_owner >= first) & (edge_owner < last)
+        places, owner = touched_places(outline_cells(edges[chosen], edge_owner[chosen], height, width), height, width)
+        texts += pack_edges(places, np.bincount(owner - first, minlength=last - first), height * width)
+    return texts
+
+
+def _groups(edges: np.ndarray, owner: np.ndarray, count: int, height: int, width: int) -> Iterator[tuple[int, int]]:
+    """Ranges of outlines that are short enough together; one that is too long by itself stands alone."""
+    spans = np.abs(edges[:, 2:] - edges[:, :2])
+    lengths = np.bincount(owner, np.minimum(spans, [width, height]).sum(axis=1), count)
+    first, total = 0, 0.0
+    for index, length in enumerate(lengths.tolist()):
+        if index > first and total + length > _LENGTH_AT_ONCE:
+            yield first, index
+            first, total = index, 0.0
+        total += length
+    yield first, count
 
 
 def _flat(paths: list[Path], height: int, width: int, shift: float) -> tuple[np.ndarray, np.ndarray]:

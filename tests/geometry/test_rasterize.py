@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -122,14 +124,15 @@ def test_coordinates_of_no_picture_are_refused(bad, rule):
         polygons_to_mask([points], 10, 10, rule)
 
 
-def test_a_hostile_zigzag_takes_bounded_memory(rng):
-    import tracemalloc
-
-    points = rng.random((3000, 2)) * [2000, 1500]
+@pytest.mark.parametrize("objects", [1, 20])
+def test_hostile_zigzags_take_bounded_memory(objects, rng):
+    points = rng.random((objects, 4000 // objects, 2)) * [1280, 720]
     tracemalloc.start()
-    polygons_to_rle([points], 1500, 2000)
-    assert tracemalloc.get_traced_memory()[1] < 1.5e9
+    together = objects_to_rles([[zigzag] for zigzag in points], 720, 1280)
+    peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
+    assert peak < 4e8
+    assert together[-1] == polygons_to_rle([points[-1]], 720, 1280)
 
 
 def test_pictures_without_pixels_and_of_too_many():
