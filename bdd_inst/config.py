@@ -108,6 +108,8 @@ def set_key(cfg: CfgNode, key: str, value: object, source: str) -> None:
     """Set one leaf with yacs' type rules (tuple and list are alike, an int serves as a float)."""
     if isinstance(value, int) and not isinstance(value, bool) and isinstance(get_key(cfg, key), float):
         value = float(value)
+    if key == "SOLVER.IMS_PER_BATCH" and value == "auto":
+        value = -1
     try:
         cfg.merge_from_list([key, value])
     except (ValueError, AssertionError, KeyError) as error:

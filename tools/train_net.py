@@ -75,22 +75,37 @@ def run(options: argparse.Namespace) -> int:
 
     cfg = load_cfg(options.config, options.overrides)
     if options.sweep:
-        from bdd_inst.training.sweep import sweep
-
-        print(sweep(options.sweep, cfg, options, launch.this_command()))
-        return 0
+        return run_sweep(options)
     layout = launch.find_layout(options.num_gpus, options.num_machines)
     if layout.started_by == "none":
         return launch.start_processes(layout, options.machine_rank, options.dist_url)
 
+    if options.lr_find:
+        from bdd_inst.training.tuning import find_learning_rate
+
+        print(find_learning_rate(cfg, options.output, layout))
+        return 0
     from bdd_inst.training import run as training
 
-    if options.lr_find:
-        print(training.find_learning_rate(cfg, options.output, layout))
-        return 0
     outcome = training.train(cfg, options.output, resume=options.resume, eval_only=options.eval_only, layout=layout)
     if outcome.rank == 0:
         print(outcome.text)
+    return 0
+
+
+def run_sweep(options: argparse.Namespace) -> int:
+    """One run for every combination; each value is tried on the config before the first run starts."""
+    from bdd_inst.config import load_cfg
+    from bdd_inst.training.output import choose_folder
+    from bdd_inst.training.sweep import parse_sweep, plan, sweep
+
+    cfg = load_cfg(options.config, options.overrides)
+    trials = plan(parse_sweep(options.sweep), choose_folder(options.output, cfg.OUTPUT_DIR, resume=False, training=False))
+    for trial in trials:
+        load_cfg(options.config, [*options.overrides, *trial.overrides])
+    folder = trials[0].folder.parent
+    words = [sys.executable, sys.argv[0], "--config", options.config, "--num-gpus", str(options.num_gpus), "--resume"]
+    print(sweep(trials, folder, lambda trial: [*words, "--output", str(trial.folder), *options.overrides, *trial.overrides]))
     return 0
 
 

@@ -20,6 +20,7 @@ from lightning.fabric.plugins.environments import LightningEnvironment, SLURMEnv
 from lightning.fabric.strategies import DDPStrategy
 
 from bdd_inst.errors import ConfigError
+from bdd_inst.training.seeds import make_deterministic
 
 log = logging.getLogger(__name__)
 
@@ -141,6 +142,15 @@ def make_fabric(cfg: CfgNode, layout: Layout) -> Fabric:
     fabric.launch()
     set_threads(accelerator, layout)
     return fabric
+
+
+def prepare_torch(cfg: CfgNode) -> None:
+    """Global switches of torch, before anything is built."""
+    if cfg.FLOAT32_PRECISION:
+        torch.set_float32_matmul_precision(cfg.FLOAT32_PRECISION)
+    torch.backends.cudnn.benchmark = cfg.CUDNN_BENCHMARK
+    if cfg.DETERMINISTIC:
+        make_deterministic()
 
 
 def pick_accelerator(cfg: CfgNode) -> str:

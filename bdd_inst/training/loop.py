@@ -190,6 +190,7 @@ class Run:
             "progress": asdict(self.progress),
             "iteration": self.progress.total - 1,
             "seed": self.seed,
+            "batch_sizes": [stage.cfg.SOLVER.IMS_PER_BATCH for stage in self.stages],
         }
 
     def load_state_dict(self, state: dict) -> None:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import datetime
 from pathlib import Path
 
+import yaml
+from fvcore.common.config import CfgNode
+
+from bdd_inst.config import leaves
 from bdd_inst.errors import DataError
 from bdd_inst.training.checkpoints import CheckpointFolder
 
@@ -37,6 +41,17 @@ def choose_folder(output: str | None, base: str, *, resume: bool, training: bool
             raise DataError(f"--resume: no run with a checkpoint under OUTPUT_DIR {base}; name its folder with --output")
         return runs[-1]
     return unused(Path(base) / datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))
+
+
+def changed_keys(folder: Path, cfg: CfgNode) -> list[str]:
+    """What differs between the run's ``config.yaml`` and the config it is resumed with, a line a key."""
+    try:
+        before = dict(leaves(yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))))
+    except (OSError, yaml.YAMLError, AttributeError):
+        return []
+    now = dict(leaves(yaml.safe_load(cfg.dump())))
+    changed = [key for key in now if key != "OUTPUT_DIR" and now[key] != before.get(key)]
+    return [f"{key} was {before.get(key)}, is {now[key]}" for key in changed]
 
 
 def unused(folder: Path) -> Path:

@@ -5,34 +5,34 @@ from __future__ import annotations
 import contextlib
 import logging
 import shlex
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from fvcore.common.config import CfgNode
 from lightning.fabric import Fabric
 
-from bdd_inst.data.loader import build_train_loader, load_datasets
 from bdd_inst.errors import ConfigError, DataError
 from bdd_inst.files import atomic_write
 from bdd_inst.modeling import build_model
 from bdd_inst.modeling.checkpoint import load_weights, save_weights
 from bdd_inst.report.plots import training_curves
 from bdd_inst.training import distributed, provenance
+from bdd_inst.training.batch_size import measure, resolve_auto
 from bdd_inst.training.checkpoints import CheckpointFolder
 from bdd_inst.training.console import log_to, mute_others
 from bdd_inst.training.ema import MovingAverage
-from bdd_inst.training.launch import Layout, find_layout, make_fabric
+from bdd_inst.training.launch import Layout, find_layout, make_fabric, prepare_torch
 from bdd_inst.training.locks import FolderLock
 from bdd_inst.training.loop import Run
 from bdd_inst.training.metric_log import MetricLog
-from bdd_inst.training.output import choose_folder
+from bdd_inst.training.output import changed_keys, choose_folder
 from bdd_inst.training.progress_bar import ProgressBar
 from bdd_inst.training.scoring import Scorer, result_text
-from bdd_inst.training.seeds import draw_seed, make_deterministic, seed_all
+from bdd_inst.training.seeds import draw_seed, seed_all
 from bdd_inst.training.signals import catch_stop
-from bdd_inst.training.stages import Stage, fit_all, parse_stages
+from bdd_inst.training.stages import fit_all, parse_stages
+from bdd_inst.training.training_data import TrainingData
 from bdd_inst.training.watch import Checkpointer, Evaluation
 
 log = logging.getLogger(__name__)
@@ -78,18 +78,9 @@ def train(
         if eval_only:
             return evaluate_only(cfg, folder, fabric, scorer)
         last = CheckpointFolder(folder, cfg.SOLVER.KEEP_CHECKPOINTS).load_last() if resume else None
-        run = build_run(cfg, folder, fabric, stages, data, last)
+        run = build_run(cfg, folder, fabric, data, last)
         run.stop = stop
         return conduct(run, cfg, folder, scorer, data, resume)
-
-
-def prepare_torch(cfg: CfgNode) -> None:
-    """Global switches of torch, before anything is built."""
-    if cfg.FLOAT32_PRECISION:
-        torch.set_float32_matmul_precision(cfg.FLOAT32_PRECISION)
-    torch.backends.cudnn.benchmark = cfg.CUDNN_BENCHMARK
-    if cfg.DETERMINISTIC:
-        make_deterministic()
 
 
 @contextlib.contextmanager
@@ -122,44 +113,22 @@ def on_first(action: Callable[[], object]) -> object:
     return result
 
 
-class TrainingData:
-    """The training data of every stage, read once a list of data sets."""
-
-    def __init__(self, stages: list[Stage]) -> None:
-        self.dicts: dict[tuple[str, ...], list[dict]] = {}
-        for stage in stages:
-            names = tuple(stage.cfg.DATASETS.TRAIN)
-            if not names:
-                raise ConfigError("DATASETS.TRAIN is empty: name at least one data set to train on")
-            if names not in self.dicts:
-                self.dicts[names], _, problems = load_datasets(stage.cfg, names, True)
-                for line in problems.lines():
-                    log.warning("%s: %s", ", ".join(names), line)
-
-    def of(self, stage: Stage) -> list[dict]:
-        """The dataset dicts of a stage."""
-        return self.dicts[tuple(stage.cfg.DATASETS.TRAIN)]
-
-    def batches(self, stage: Stage, start: int) -> Iterable[list[dict]]:
-        """The endless batches of a stage from number ``start`` on."""
-        rank, world_size = distributed.world()
-        return build_train_loader(stage.cfg, self.of(stage), rank=rank, world_size=world_size, start_iteration=start)
-
-
-def build_run(cfg: CfgNode, folder: Path, fabric: Fabric, stages: list[Stage], data: TrainingData, last: tuple[Path, dict] | None) -> Run:
+def build_run(cfg: CfgNode, folder: Path, fabric: Fabric, data: TrainingData, last: tuple[Path, dict] | None) -> Run:
     """Model, weights, stages and seed of a new run, or of the one that ``last`` (path and content of a checkpoint) goes on with."""
-    seed = last[1]["seed"] if last else cfg.SEED
+    path, state = last or (None, None)
+    seed = state["seed"] if state else cfg.SEED
     if seed < 0:
         seed = distributed.broadcast(draw_seed())
     cfg.SEED = seed
-    stages = fit_all(parse_stages(cfg), [len(data.of(stage)) for stage in stages], distributed.world()[1])
+    stages = parse_stages(cfg)
     seed_all(seed, 0)
     model = build_model(cfg)
-    if not last:
+    if state is None:
         load_weights(model, cfg.MODEL.WEIGHTS, cfg)
+    stages = resolve_auto(stages, state["batch_sizes"] if state else None, lambda stage: measure(stage, model, fabric, data))
+    stages = fit_all(stages, [len(data.of(stage)) for stage in stages], distributed.world()[1])
     run = Run(fabric, model, stages, data.batches, CheckpointFolder(folder, cfg.SOLVER.KEEP_CHECKPOINTS), seed)
-    if last:
-        run.last_saved = last[0]
+    run.last_saved, run.resumed = path, state
     return run
 
 
@@ -170,16 +139,13 @@ def conduct(run: Run, cfg: CfgNode, folder: Path, scorer: Scorer, data: Training
     metrics = MetricLog(folder, cfg)
     evaluation = Evaluation(scorer.score, metrics, cfg, average)
     run.hooks = [hook for hook in (average, metrics, evaluation, ProgressBar(metrics), Checkpointer()) if hook is not None]
-    facts = provenance.describe_run(run.seed, provenance.command_line(), data_by_name(data), distributed.world()[1])
-    if run.last_saved:
-        run.load_state_dict(run.checkpoints.load_last()[1])
-        log.info(
-            "going on from %s: stage %d, %d of %d iterations done",
-            run.last_saved,
-            run.progress.stage + 1,
-            run.progress.total,
-            run.total_iterations,
-        )
+    facts = provenance.describe_run(run.seed, provenance.command_line(), data.by_name(), distributed.world()[1])
+    if run.resumed:
+        run.load_state_dict(run.resumed)
+        done = f"stage {run.progress.stage + 1}, {run.progress.total} of {run.total_iterations} iterations done"
+        log.info("going on from %s: %s", run.last_saved, done)
+        for line in changed_keys(folder, cfg):
+            log.warning("the config has changed since the run began: %s", line)
     elif resume:
         log.info("%s holds no checkpoint: starting from the beginning", folder)
     if first:
@@ -234,11 +200,6 @@ def evaluate_only(cfg: CfgNode, folder: Path, fabric: Fabric, scorer: Scorer) ->
     model.to(fabric.device)
     results = scorer.report(model, folder)
     return Outcome(folder, results, result_text(results, folder), distributed.world()[0])
-
-
-def data_by_name(data: TrainingData) -> dict[str, list[dict]]:
-    """Dataset dicts under their joined names, for the record of the run."""
-    return {"+".join(names): dicts for names, dicts in data.dicts.items()}
 
 
 def write_config(cfg: CfgNode, folder: Path) -> None:

@@ -1,0 +1,63 @@
+"""The training data of a run's stages: read once, batched by stage."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+import numpy as np
+
+from bdd_inst.catalog import MetadataCatalog
+from bdd_inst.data.loader import build_train_loader, load_datasets
+from bdd_inst.data.mapper import DatasetMapper
+from bdd_inst.errors import ConfigError, ProblemLog
+from bdd_inst.training import distributed
+from bdd_inst.training.stages import Stage
+
+log = logging.getLogger(__name__)
+
+
+class TrainingData:
+    """Dataset dicts by list of data sets. Each stage may name its own."""
+
+    def __init__(self, stages: list[Stage]) -> None:
+        self.dicts: dict[tuple[str, ...], list[dict]] = {}
+        for stage in stages:
+            names = tuple(stage.cfg.DATASETS.TRAIN)
+            if not names:
+                raise ConfigError("DATASETS.TRAIN is empty: name at least one data set to train on")
+            if names not in self.dicts:
+                self.dicts[names], _, problems = load_datasets(stage.cfg, names, True)
+                for line in unreported(problems, names):
+                    log.warning("%s: %s", ", ".join(names), line)
+
+    def of(self, stage: Stage) -> list[dict]:
+        """The dataset dicts of a stage."""
+        return self.dicts[tuple(stage.cfg.DATASETS.TRAIN)]
+
+    def by_name(self) -> dict[str, list[dict]]:
+        """Dataset dicts under their joined names, for the record of the run."""
+        return {"+".join(names): dicts for names, dicts in self.dicts.items()}
+
+    def batches(self, stage: Stage, start: int) -> Iterable[list[dict]]:
+        """The endless batches of a stage from number ``start`` on."""
+        rank, world_size = distributed.world()
+        return build_train_loader(stage.cfg, self.of(stage), rank=rank, world_size=world_size, start_iteration=start)
+
+    def heaviest(self, stage: Stage, number: int = 4) -> list[dict]:
+        """Model inputs of the pictures with most objects, at the largest size the stage trains at, for measuring memory."""
+        chosen = sorted(self.of(stage), key=lambda item: len(item.get("annotations", ())), reverse=True)[:number]
+        cfg = stage.cfg.clone()
+        cfg.defrost()
+        cfg.INPUT.MIN_SIZE_TRAIN, cfg.INPUT.MIN_SIZE_TRAIN_SAMPLING = [max(cfg.INPUT.MIN_SIZE_TRAIN)], "choice"
+        mapper = DatasetMapper(cfg, True)
+        return [mapper(item, np.random.default_rng([0, i])) for i, item in enumerate(chosen)]
+
+
+def unreported(problems: ProblemLog, names: tuple[str, ...]) -> list[str]:
+    """The lines of those problems that the catalog has not already logged when it loaded the data sets."""
+    logged = {code for name in names for code in (MetadataCatalog.get(name).get("problems") or ProblemLog()).counts}
+    fresh = ProblemLog(counts=problems.counts.copy(), examples=problems.examples)
+    for code in logged:
+        fresh.counts.pop(code, None)
+    return fresh.lines()
