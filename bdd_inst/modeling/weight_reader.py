@@ -83,7 +83,7 @@ def _load_torch(path: Path, *, zipped: bool) -> object:
             f"{path}: refused, a checkpoint may hold tensors, numbers and plain containers only: {what}; "
             "if you trust it, save its state_dict() alone with torch.save"
         ) from None
-    except (RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError, OSError, zipfile.BadZipFile, MemoryError) as error:
+    except Exception as error:  # by kind of damage torch raises RuntimeError, EOFError, IndexError, AssertionError, BadZipFile, ...
         raise DataError(f"{path}: not a readable torch file, cut short or damaged: {' '.join(str(error).split())[:160]}") from None
 
 

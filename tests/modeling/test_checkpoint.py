@@ -1,5 +1,6 @@
 """Weights into the real model and out again: what fits, what is said about the rest, and what is refused."""
 
+import io
 import logging
 import os
 import pickle
@@ -10,11 +11,14 @@ import numpy as np
 import pytest
 import torch
 import torchvision
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bdd_inst.config import get_cfg, load_cfg, merge_overrides
 from bdd_inst.errors import DataError
 from bdd_inst.modeling import build_model
 from bdd_inst.modeling.checkpoint import load_weights, save_weights
+from bdd_inst.modeling.weight_reader import read_weights
 
 SMALL = """
     MODEL.DEVICE cpu MODEL.MASK_ON True MODEL.ROI_HEADS.NUM_CLASSES 5
@@ -290,6 +294,37 @@ def test_files_that_are_no_weights_get_one_line(tmp_path, name, content, says):
     with pytest.raises(DataError, match=says) as caught:
         load_weights(model_of(), tmp_path / name)
     assert "\n" not in str(caught.value)
+
+
+def small_files():
+    """One weight file of each container, as bytes."""
+    arrays = {"model": {"a": np.arange(6, dtype="f4").reshape(2, 3), "b": np.float32(3)}, "__author__": "x", "l": [1, (2,), {"q": b"z"}]}
+    out = [pickle.dumps(arrays, protocol) for protocol in range(6)]
+    for zipped in (True, False):
+        stream = io.BytesIO()
+        torch.save({"model": {"w": torch.zeros(3, 4)}, "iteration": 3}, stream, _use_new_zipfile_serialization=zipped)
+        out.append(stream.getvalue())
+    return out
+
+
+@pytest.mark.filterwarnings("ignore")
+@given(data=st.data())
+@settings(max_examples=300)
+def test_damage_anywhere_gives_weights_or_one_line(tmp_path_factory, data):
+    content = bytearray(data.draw(st.sampled_from(small_files())))
+    for _ in range(data.draw(st.integers(1, 4))):
+        position = data.draw(st.integers(0, len(content) - 1))
+        content[position : position + data.draw(st.integers(0, 4))] = data.draw(st.binary(max_size=4))
+        if not content:
+            break
+    path = tmp_path_factory.mktemp("damage") / "m.pkl"
+    path.write_bytes(content)
+    said = ""
+    try:
+        read_weights(path)
+    except DataError as error:
+        said = str(error)
+    assert "\n" not in said
 
 
 def test_file_cut_short(model, tmp_path):
