@@ -28,7 +28,10 @@ class TrainDataset(Dataset):
 
     def __getitem__(self, key: tuple[int, int]) -> dict:
         place, index = key
-        return self.mapper(self.dicts[index], np.random.default_rng([self.seed, place]))
+        rng = np.random.default_rng([self.seed, place])
+        if not getattr(self.mapper, "pastes", False):
+            return self.mapper(self.dicts[index], rng)
+        return self.mapper(self.dicts[index], rng, lambda: self.dicts[int(rng.integers(len(self.dicts)))])
 
     def __len__(self) -> int:
         return len(self.dicts)

@@ -9,16 +9,17 @@ import numpy as np
 from fvcore.common.config import CfgNode
 from PIL import Image
 
-from bdd_inst.data import augment, color, ground_truth
+from bdd_inst.data import augment, color, copy_paste, ground_truth
 from bdd_inst.data.pictures import read_picture, to_tensor
 from bdd_inst.errors import ConfigError, DataError
+from bdd_inst.structures import Instances
 
 
 class DatasetMapper:
     """Maps one dataset dict (Detectron2's standard form) to one model input.
 
     1. Read the picture, EXIF orientation applied; its size must be the dict's.
-    2. Training: rotate, crop, resize or jitter, flip, recolour, as the config asks. Evaluation: resize.
+    2. Training: rotate, crop, resize or jitter, flip, paste objects of another picture, recolour, as the config asks. Evaluation: resize.
     3. ``image``: uint8 C,H,W in INPUT.FORMAT. ``height``, ``width``: of the original picture.
     4. Training: ``instances`` with ``gt_boxes``, ``gt_classes``, ``gt_masks``, without crowds and without what the transforms left empty.
     5. Training: ``sample_seed``, an int for choices that the model makes at random.
@@ -39,35 +40,61 @@ class DatasetMapper:
         self.mask_format = cfg.INPUT.MASK_FORMAT if cfg.MODEL.MASK_ON else None
         cut = cfg.INPUT.CROP.ENABLED or cfg.INPUT.LARGE_SCALE_JITTER.ENABLED or cfg.INPUT.ROTATION.ENABLED
         self.recompute_boxes = bool(cut and self.mask_format)
+        self.pastes = is_train and cfg.INPUT.COPY_PASTE.ENABLED
+        if self.pastes and self.mask_format != "bitmask":
+            need = "MODEL.MASK_ON and INPUT.MASK_FORMAT bitmask"
+            raise ConfigError(f"INPUT.COPY_PASTE cuts masks where objects are pasted over them: it needs {need}")
 
-    def __call__(self, dataset_dict: dict, rng: np.random.Generator | None = None) -> dict:
-        """One model input. ``rng`` makes every random choice of training; evaluation needs none.
+    def __call__(self, dataset_dict: dict, rng: np.random.Generator | None = None, another: Callable[[], dict] | None = None) -> dict:
+        """One model input. ``rng`` makes every random choice of training; evaluation needs none. ``another`` gives the dict of a picture
+        drawn at random, from which copy-paste takes objects; without it nothing is pasted.
 
         Raises:
             DataError: a picture that is missing, broken or of another size than its dict says, or a mask that does not fit it.
         """
         out = {key: value for key, value in dataset_dict.items() if key != "annotations"}
-        image = read_picture(dataset_dict["file_name"])
-        check_size(dataset_dict, image)
+        image = read(dataset_dict)
         out["width"], out["height"] = image.size
-        size = (image.height, image.width)
         if not self.is_train:
-            out["image"] = to_tensor(augment.test_chain(self.cfg, size).image(image), self.cfg.INPUT.FORMAT)
+            chain = augment.test_chain(self.cfg, (image.height, image.width))
+            out["image"] = to_tensor(chain.image(image), self.cfg.INPUT.FORMAT)
             return out
         if rng is None:
             raise ValueError("training samples need a random generator")
         out["sample_seed"] = int(rng.integers(2**31))
-        annotations = ground_truth.usable(dataset_dict.get("annotations", ()))
-        objects = augment.Objects(ground_truth.boxes_of(annotations), ground_truth.classes_of(annotations))
-        chain = augment.train_chain(self.cfg, size, objects, rng)
-        image = chain.image(image)
+        image, instances = self.transformed(image, dataset_dict, rng)
+        if self.pastes and another is not None and rng.random() < self.cfg.INPUT.COPY_PASTE.PROB:
+            other = another()
+            pasted = self.transformed(read(other), other, rng)
+            image, instances = copy_paste.paste((image, instances), pasted, self.cfg.INPUT.COPY_PASTE.MAX_INSTANCES, rng)
         if self.cfg.INPUT.COLOR_JITTER.ENABLED:
             image = color.jitter(np.asarray(image), self.cfg.INPUT.COLOR_JITTER, rng)
         out["image"] = to_tensor(image, self.cfg.INPUT.FORMAT)
-        if "annotations" in dataset_dict:
-            name = Path(dataset_dict["file_name"]).name
-            out["instances"] = ground_truth.to_instances(annotations, chain, self.mask_format, self.recompute_boxes, name)
+        if instances is not None:
+            out["instances"] = instances
         return out
+
+    def transformed(self, image: Image.Image, dataset_dict: dict, rng: np.random.Generator) -> tuple[Image.Image, Instances | None]:
+        """A picture and its objects after random transforms; None for a dict without ``annotations``."""
+        annotations = ground_truth.usable(dataset_dict.get("annotations", ()))
+        objects = augment.Objects(ground_truth.boxes_of(annotations), ground_truth.classes_of(annotations))
+        chain = augment.train_chain(self.cfg, (image.height, image.width), objects, rng)
+        image = chain.image(image)
+        if "annotations" not in dataset_dict:
+            return image, None
+        name = Path(dataset_dict["file_name"]).name
+        return image, ground_truth.to_instances(annotations, chain, self.mask_format, self.recompute_boxes, name)
+
+
+def read(dataset_dict: dict) -> Image.Image:
+    """The picture of a dict.
+
+    Raises:
+        DataError: missing, broken, or of another size than the dict says.
+    """
+    image = read_picture(dataset_dict["file_name"])
+    check_size(dataset_dict, image)
+    return image
 
 
 def check_size(dataset_dict: dict, image: Image.Image) -> None:
@@ -79,4 +106,4 @@ def check_size(dataset_dict: dict, image: Image.Image) -> None:
         raise DataError(f"{name}: the picture is {found}, its labels say {expected[0]}x{expected[1]}; one of them is another version")
 
 
-Mapper = Callable[[dict, np.random.Generator | None], dict]
+Mapper = Callable[..., dict]

@@ -80,7 +80,8 @@ def code_hash() -> str:
 
 def in_memory(records: DatasetRecords) -> DatasetRecords:
     """The same records with their dicts as arrays."""
-    return DatasetRecords(DictArray.from_dicts(records.dicts), records.metadata, records.problems)
+    dicts = records.dicts if isinstance(records.dicts, DictArray) else DictArray.from_dicts(records.dicts)
+    return DatasetRecords(dicts, records.metadata, records.problems)
 
 
 def fingerprint(source: Path, home: Path) -> list:
@@ -119,7 +120,7 @@ def content_hash(path: Path, home: Path) -> str:
 
 def save(path: Path, records: DatasetRecords) -> None:
     """Write records as one file: magic, length of the header, header (MessagePack), then the arrays, each at a multiple of 64 bytes."""
-    arrays = records.dicts.arrays if isinstance(records.dicts, DictArray) else DictArray.from_dicts(records.dicts).arrays
+    arrays = in_memory(records).dicts.arrays
     places, offset = {}, 0
     for name, array in arrays.items():
         places[name] = [array.dtype.str, list(array.shape), offset]

@@ -215,8 +215,8 @@ def annotate(job: Job, record: dict, options: Options, problems: ProblemLog) -> 
 
 def as_polygons(instance: Instance, height: int, width: int) -> tuple[list[list[float]], tuple[float, float, float, float]]:
     """Flat polygons, curves flattened, and the box around them, clipped to the picture."""
-    flat = [np.asarray(points, np.float64) for points in bezier.flatten_many(closed_paths(instance))]
-    every = np.concatenate(flat)
+    flat = [bezier.flatten(path) if path.curved else path.vertices for path in closed_paths(instance)]
+    every = np.concatenate(flat) if len(flat) > 1 else flat[0]
     low, high = every.min(axis=0).clip(min=0), np.minimum(every.max(axis=0), (width, height))
     return [points.reshape(-1).tolist() for points in flat], (float(low[0]), float(low[1]), float(high[0]), float(high[1]))
 

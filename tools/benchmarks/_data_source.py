@@ -17,7 +17,7 @@ DIFFERENT = 16  # pictures really painted; the others are links to them
 
 
 def make_coco(folder: Path, pictures: int, objects: int, seed: int = 1) -> tuple[Path, Path]:
-    """Write ``instances.json`` and ``images/``: polygons of 8 to 40 points with two decimals, one crowd in a hundred; returns both paths."""
+    """Write ``instances.json`` and ``images/``: polygons of 8 to 40 points, two decimals, one crowd in a hundred; give both paths."""
     rng = np.random.default_rng(seed)
     images, labels = folder / "images", folder / "instances.json"
     images.mkdir(parents=True, exist_ok=True)

@@ -22,7 +22,8 @@ def run_start(options: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as folder:
         labels, images = make_coco(Path(folder), pictures, objects)
         print(f"COCO JSON of {pictures} pictures, {objects} objects, {labels.stat().st_size / 1e6:.0f} MB; batch of 2, no workers")
-        cases = {"first start": (our_start, labels, images, f"{folder}/cache"), "second start": (our_start, labels, images, f"{folder}/cache")}
+        ours = (our_start, labels, images, f"{folder}/cache")
+        cases = {"first start": ours, "second start": ours}
         if importable("detectron2"):
             cases["Detectron2"] = (their_start, labels, images)
         seconds, rows = {}, []
