@@ -85,8 +85,7 @@ def _outlines_to_counts(paths: list[Path], height: int, width: int) -> list[str]
     """One RLE string a path, by the official rule."""
     if not paths:
         return []
-    for path in paths:
-        check_vertices(path.vertices)
+    check_vertices(np.concatenate([path.vertices for path in paths]))
     areas = np.array([path.closed for path in paths], dtype=bool)
     owner = np.flatnonzero(areas)
     corners, lengths = _flat([path for path in paths if path.closed], height, width, 0.0)
