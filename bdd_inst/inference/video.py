@@ -13,6 +13,8 @@ import numpy as np
 
 from bdd_inst.errors import DataError
 
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # the decoder's own complaints: what is wrong is said in our line
+
 SUFFIXES = frozenset({".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".ts"})
 USUAL_RATE = 30.0
 
