@@ -19,6 +19,7 @@ LARGEST_FILE = 8 << 30
 LARGEST_UNPACKED = 2 << 30
 # Python's json writes these three words, which JSON does not know. They become a number out of range: refused where it stands.
 NOT_FINITE = re.compile(rb"(?<=[\[,:\s])(?:NaN|[-+]?Infinity)(?=\s*[\],}])")
+BLANK = re.compile(rb"\s*\S")
 BYTE_POSITION = re.compile(r"\(byte (\d+)\)")
 
 _raw_list = msgspec.json.Decoder(list[msgspec.Raw])
@@ -45,7 +46,8 @@ def read_bytes(path: str | os.PathLike) -> bytes:
     elif not data.isascii():
         data = _as_utf8(data)
     data = data.removeprefix(b"\xef\xbb\xbf")
-    if not data.strip():
+    # Of a large file even one copy more is too many: strip() makes one.
+    if not BLANK.match(data):
         raise DataError(f"{path}: the file is empty; fetch it again")
     return data
 
@@ -77,9 +79,11 @@ def top_level(path: str | os.PathLike) -> Top:
 
 def split(data: bytes, path: str | os.PathLike) -> Top:
     """``data``'s outermost list or object, items as raw slices. DataError names line and column of what is broken."""
-    first = data.lstrip()[:1]
+    start = BLANK.match(data)
+    first = data[start.end() - 1 : start.end()] if start else b""
     if first not in (b"[", b"{"):
-        raise DataError(f"{path}: not a JSON label file: it starts with {data.lstrip()[:20].decode(errors='replace')!r}")
+        shown = data[start.end() - 1 :][:20] if start else data[:20]
+        raise DataError(f"{path}: not a JSON label file: it starts with {shown.decode(errors='replace')!r}")
     decoder = _raw_list if first == b"[" else _raw_dict
     try:
         return decoder.decode(data)
