@@ -38,7 +38,8 @@ class BarHandler(logging.Handler):
 
 def quiet_libraries() -> None:
     """Silence warnings and log lines that are not addressed to the user of this project."""
-    warnings.filterwarnings("ignore")
+    warnings.filterwarnings("ignore", category=UserWarning)
+    warnings.filterwarnings("ignore", category=FutureWarning)
     for name in CHATTERS:
         logging.getLogger(name).setLevel(logging.ERROR)
 

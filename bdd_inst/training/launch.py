@@ -20,6 +20,7 @@ from lightning.fabric.plugins.environments import LightningEnvironment, SLURMEnv
 from lightning.fabric.strategies import DDPStrategy
 
 from bdd_inst.errors import ConfigError
+from bdd_inst.training.console import quiet_libraries
 from bdd_inst.training.seeds import make_deterministic
 
 log = logging.getLogger(__name__)
@@ -124,6 +125,7 @@ def parse_url(url: str, machines: int) -> tuple[str, int]:
 
 def make_fabric(cfg: CfgNode, layout: Layout) -> Fabric:
     """Lightning's Fabric for MODEL.DEVICE and SOLVER.AMP, its process group started."""
+    quiet_libraries()  # importing Lightning has set its own levels
     accelerator = pick_accelerator(cfg)
     if accelerator == "cuda" and layout.processes > torch.cuda.device_count():
         raise ConfigError(f"--num-gpus {layout.processes}: this machine has {torch.cuda.device_count()}")

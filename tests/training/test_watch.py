@@ -1,0 +1,101 @@
+"""Evaluation while training: the best checkpoint, early stopping by stage, plateaus, and a metric that is not there."""
+
+from __future__ import annotations
+
+import csv
+
+import pytest
+import torch
+
+from bdd_inst.training import run as run_module
+from bdd_inst.training.run import train
+
+
+@pytest.fixture
+def scripted(monkeypatch):
+    """Replaces the figures of evaluations (not of the last) by a list."""
+
+    def script(name, values):
+        left = iter(values)
+        monkeypatch.setattr(run_module.Scorer, "score", lambda self, model: {name: next(left, None)})
+
+    return script
+
+
+def weights(path):
+    return torch.load(path, weights_only=True)
+
+
+SHORT = (
+    "TEST.EVAL_PERIOD",
+    1,
+    "TEST.PICTURES",
+    0,
+    "SOLVER.EMA.ENABLED",
+    False,
+    "SOLVER.CHECKPOINT_PERIOD",
+    1,
+    "SOLVER.KEEP_CHECKPOINTS",
+    0,
+)
+
+
+def test_the_best_weights_are_kept(tiny_cfg, tmp_path, scripted):
+    scripted("segm/AP", [1.0, 5.0, 3.0, float("nan"), None, 4.0])
+    outcome = train(tiny_cfg(*SHORT), str(tmp_path / "run"))
+    best = weights(outcome.folder / "model_best.pth")
+    assert (best["iteration"], best["metric"], best["value"]) == (1, "segm/AP", 5.0)
+    second = weights(outcome.folder / "model_0000001.pth")["model"]
+    assert all(torch.equal(best["model"][name], value) for name, value in second.items())
+    assert "the best segm/AP 5.00 was after 2 iterations" in outcome.text
+
+
+def test_a_loss_is_better_when_lower(tiny_cfg, tmp_path, scripted):
+    scripted("val/total_loss", [3.0, 2.0, 2.5])
+    folder = train(tiny_cfg(*SHORT, "TEST.BEST_METRIC", "val/total_loss"), str(tmp_path / "run")).folder
+    assert weights(folder / "model_best.pth")["value"] == 2.0
+
+
+def test_early_stopping_ends_a_stage_and_the_next_one_starts_patient(tiny_cfg, tmp_path, scripted):
+    # Two stages of 5 and 9 iterations: the first ends after its second evaluation without improvement, the second likewise.
+    scripted("segm/AP", [5.0, 4.0, 4.5, 1.0, 2.0, 2.0, 1.5])
+    folder = train(tiny_cfg(*SHORT, "TEST.EARLY_STOPPING.PATIENCE", 2), str(tmp_path / "run")).folder
+    text = (folder / "log.txt").read_text()
+    assert "stage heads ends early after 3 iterations: segm/AP has not improved for 2 evaluations" in text
+    assert "stage full ends early after 4 iterations" in text
+    assert [path.name for path in sorted(folder.glob("model_00*.pth"))][-1] == "model_0000006.pth"
+
+
+def test_an_early_end_is_remembered_on_resume(tiny_cfg, tmp_path, scripted):
+    scripted("segm/AP", [5.0, 4.0, 4.5] + [9.0] * 20)
+    cfg = tiny_cfg(*SHORT, "TEST.EARLY_STOPPING.PATIENCE", 2)
+    folder = train(cfg, str(tmp_path / "run")).folder
+    state = weights(folder / "model_0000002.pth")
+    assert state["progress"] == {"stage": 1, "iteration": 0, "total": 3}
+
+
+def test_a_plateau_lowers_the_rate(tiny_cfg, tmp_path, scripted):
+    scripted("segm/AP", [5.0, 4.0, 4.0, 4.0, 4.0, 4.0])
+    stages = "[{'NAME': 'one', 'MAX_ITER': 6, 'BASE_LR': 0.01, 'WARMUP_ITERS': 0}]"
+    keys = ("STAGES", stages, "SOLVER.LR_SCHEDULER_NAME", "WarmupReduceOnPlateau", "SOLVER.PLATEAU_PATIENCE", 2, "SOLVER.LOG_PERIOD", 1)
+    folder = train(tiny_cfg(*SHORT, *keys), str(tmp_path / "run")).folder
+    with (folder / "training.csv").open() as stream:
+        rates = [float(row["lr"]) for row in csv.DictReader(stream)]
+    assert rates == pytest.approx([0.01, 0.01, 0.01, 0.001, 0.001, 0.0001])
+
+
+def test_a_metric_of_another_name_is_said_and_training_goes_on(tiny_cfg, tmp_path, scripted):
+    scripted("segm/AP", [1.0])
+    folder = train(tiny_cfg(*SHORT, "TEST.EVAL_PERIOD", 4, "TEST.BEST_METRIC", "segm/ap"), str(tmp_path / "run")).folder
+    assert "TEST.BEST_METRIC segm/ap is not among the figures; did you mean segm/AP?" in (folder / "log.txt").read_text()
+    assert not (folder / "model_best.pth").exists()
+
+
+def test_the_average_can_be_what_is_watched(tiny_cfg, tmp_path):
+    cfg = tiny_cfg("TEST.EVAL_PERIOD", 6, "TEST.BEST_METRIC", "ema/segm/AP", "TEST.PICTURES", 0, "SOLVER.KEEP_CHECKPOINTS", 0)
+    folder = train(cfg, str(tmp_path / "run")).folder
+    best = weights(folder / "model_best.pth")
+    assert best["metric"] == "ema/segm/AP"
+    if best["iteration"] == 13:
+        final = weights(folder / "model_ema.pth")["model"]
+        assert all(torch.equal(best["model"][name], value) for name, value in final.items())
