@@ -45,7 +45,7 @@ class FPN(nn.Module):
             if above is None:
                 above = lateral(features[name])
             else:
-                above = lateral(features[name], residual=F.interpolate(above, scale_factor=2.0, mode="nearest"))
+                above = add_doubled(lateral(features[name]), above)
                 above = above / 2 if self.fuse_type == "avg" else above
             maps[f"p{level}"] = output(above)
         coarsest = self.levels[-1]
@@ -53,6 +53,16 @@ class FPN(nn.Module):
         # p6 exists for large anchors only; picking every second pixel of p5 is max pooling with a 1x1 window.
         maps[f"p{coarsest + 1}"] = F.max_pool2d(maps[f"p{coarsest}"], kernel_size=1, stride=2)
         return maps
+
+
+def add_doubled(fine: Tensor, coarse: Tensor) -> Tensor:
+    """``fine`` N,C,2H,2W plus ``coarse`` N,C,H,W with every pixel repeated twice each way."""
+    if fine.requires_grad or coarse.requires_grad:
+        return fine + F.interpolate(coarse, scale_factor=2.0, mode="nearest")
+    n, c, h, w = coarse.shape
+    # In place and without making the doubled map, which would be the largest tensor of the pyramid.
+    fine.permute(0, 2, 3, 1).unflatten(2, (w, 2)).unflatten(1, (h, 2)).add_(coarse.permute(0, 2, 3, 1)[:, :, None, :, None])
+    return fine
 
 
 def build_backbone(cfg) -> nn.Module:

@@ -17,7 +17,7 @@ from bdd_inst.modeling.poolers import ROIPooler
 from bdd_inst.modeling.roi_align import roi_align_rows
 
 
-@given(st.integers(0, 10**6), st.sampled_from([0, 0, 1, 2, 3]), st.booleans(), st.sampled_from([1, 7, 14]), st.sampled_from([0.25, 0.5, 1.0]))
+@given(st.integers(0, 10**6), st.sampled_from([0, 0, 1, 2, 3]), st.booleans(), st.sampled_from([1, 7, 14]), st.sampled_from([0.25, 1.0]))
 def test_equals_torchvisions_operator(seed, ratio, aligned, size, scale):
     g = torch.Generator().manual_seed(seed)
     feature = torch.randn(2, 5, 20, 31, generator=g)
