@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import logging
 import os
 import re
@@ -97,8 +98,9 @@ def _cached(url: str, source: str) -> Path:
         with file_lock(str(ours)):  # one process of a node downloads, the others find the file
             if not (ours.is_file() and _matches_checksum(ours)):
                 _download(url, ours)
-    except OSError as error:
-        reason = error if isinstance(error, urllib.error.HTTPError) else getattr(error, "reason", None) or error.strerror or error
+    except (OSError, http.client.HTTPException) as error:
+        http_error = isinstance(error, (urllib.error.HTTPError, http.client.HTTPException))
+        reason = error if http_error else getattr(error, "reason", None) or error.strerror or error
         raise DataError(
             f"MODEL.WEIGHTS {source}: cannot be downloaded from {url} ({reason}); put the file at {ours}, "
             f"or train from scratch with {FROM_SCRATCH} (a random frozen backbone does not learn)"

@@ -24,7 +24,12 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
     def do_GET(self):
         self.served.append(self.path)
-        if "short" in self.path:
+        if "chunked" in self.path:
+            self.send_response(200)
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            self.wfile.write(b"100\r\nabc")
+        elif "short" in self.path:
             self.send_response(200)
             self.send_header("Content-Length", "1000000")
             self.end_headers()
@@ -73,9 +78,12 @@ def test_damaged_cache_entry_is_fetched_again(server):
     assert find_weights(f"detectron2://{ZOO_NAME}").read_bytes() == CONTENT
 
 
-def test_cut_connection_leaves_nothing_behind(server, tmp_path):
-    with pytest.raises(DataError, match="short"):
-        find_weights("detectron2://short.pkl")
+@pytest.mark.parametrize("name", ["short", "chunked"])
+def test_cut_connection_leaves_nothing_behind(server, tmp_path, name, monkeypatch):
+    monkeypatch.setattr(Quiet, "protocol_version", "HTTP/1.1" if name == "chunked" else "HTTP/1.0")
+    with pytest.raises(DataError, match=name) as caught:
+        find_weights(f"detectron2://{name}.pkl")
+    assert "\n" not in str(caught.value)
     assert not [p for p in (tmp_path / "cache").rglob("*") if p.is_file() and not p.name.endswith(".lock")]
 
 
