@@ -20,7 +20,8 @@ def annotation(box, category=0, **more):
     mask = np.zeros((HEIGHT, WIDTH), bool)
     x1, y1, x2, y2 = box
     mask[y1:y2, x1:x2] = True
-    return {"bbox": [float(v) for v in box], "bbox_mode": BoxMode.XYXY_ABS, "category_id": category, "segmentation": rle.encode(mask), **more}
+    return {"bbox": [float(v) for v in box], "bbox_mode": BoxMode.XYXY_ABS, "category_id": category, "segmentation": rle.encode(mask),
+        **more}
 
 
 @pytest.fixture
