@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,11 +24,15 @@ from bdd_inst.report.paint import Style
 from bdd_inst.report.scenes import Scene, Vocabulary
 
 JPEG_QUALITY = 92
+FORBIDDEN = re.compile(r'[<>:"|?*\x00-\x1f]|[. ]$')  # in names of files on Windows
 
 
 def picture_path(folder: str | os.PathLike, name: str) -> Path:
-    """Where the picture called ``name`` (``a/b.tif``) goes below ``folder``: JPEG and PNG keep their names, others become PNG."""
-    parts = [part for part in PurePosixPath(name.replace("\\", "/")).parts if part not in ("/", "..", ".") and not part.endswith(":")]
+    """Where the picture called ``name`` (``a/b.tif``) goes: never outside ``folder``, and allowed on every system.
+
+    JPEG and PNG keep their names, others become PNG.
+    """
+    parts = [FORBIDDEN.sub("_", part) for part in PurePosixPath(name.replace("\\", "/")).parts if part not in ("/", "//", "..", ".")]
     target = Path(folder, *parts) if parts else Path(folder, "picture")
     return target if target.suffix.lower() in (".jpg", ".jpeg", ".png") else target.with_name(f"{target.name}.png")
 
