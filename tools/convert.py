@@ -34,7 +34,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--input", required=True, metavar="PATH", help="label file, folder, or pattern such as 'labels/*_person.png'")
     parser.add_argument("--kind", metavar="KIND", help="what the input is, where that cannot be told from its content")
     parser.add_argument("--images", metavar="DIR", help="folder of the pictures: for their sizes, for overlays, for paths in dicts")
-    parser.add_argument("--to", required=True, choices=TARGETS)
+    parser.add_argument("--to", required=True, choices=(*TARGETS, "overlay"))
     parser.add_argument("--output", required=True, metavar="PATH", help="file, or folder for bitmask, label-map, binary-masks and overlay")
     parser.add_argument("--raster", choices=("official", "coco"), help="how outlines become masks (default: the source's own rule)")
     parser.add_argument("--masks", choices=("auto", "polygons", "rle"), default="auto", help="form of masks in coco and dicts")
@@ -43,9 +43,18 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--workers", type=int, metavar="N", help="processes (default: as many as cores)")
     parser.add_argument("--strict", action="store_true", help="exit 1 when anything had to be skipped")
     options = parser.parse_args(arguments)
+    if options.to == "overlay" and not options.images:
+        parser.error("--to overlay needs --images, the folder of pictures to draw on")
     if options.workers is not None and options.workers < 1:
         parser.error("--workers must be 1 or more")
     return options
+
+
+def overlay_writer() -> type:
+    """Imported when it is asked for: drawing needs more than conversion does."""
+    from bdd_inst.report.overlay import OverlayTarget
+
+    return OverlayTarget
 
 
 def work(options: argparse.Namespace) -> int:
@@ -66,6 +75,7 @@ def work(options: argparse.Namespace) -> int:
             images=options.images,
             workers=options.workers,
             progress=bar.update,
+            writer=overlay_writer() if options.to == "overlay" else None,
         )
     show_problems(done.skipped, "skipped or assumed:")
     show_problems(done.lost, f"lost, because {options.to} has no word for it:")

@@ -17,7 +17,7 @@ from bdd_inst.formats import fields
 from bdd_inst.formats.json_files import describe, plain
 from bdd_inst.formats.reading import contents, label_set
 from bdd_inst.formats.records import LabelSet, Picture
-from bdd_inst.formats.scalabel import careful_label
+from bdd_inst.formats.scalabel_careful import careful_label
 from bdd_inst.formats.sniff import Found
 
 

@@ -13,6 +13,7 @@ from bdd_inst.formats.pictures import PictureFinder
 from bdd_inst.formats.plan import make_plan
 from bdd_inst.formats.records import LabelSet, LazyPictures, Picture
 from bdd_inst.formats.sniff import sniff
+from bdd_inst.formats.target import Target
 
 # kind -> the module whose ``read(found)`` reads it; modules are imported when they are needed.
 READERS = {
@@ -89,20 +90,23 @@ def write(
     images: str | os.PathLike | None = None,
     workers: int | None = 1,
     progress: Progress | None = None,
+    writer: type[Target] | None = None,
 ) -> Conversion:
     """Write a label set as ``to``; what each option means is told by :class:`bdd_inst.formats.target.Target` and the writers.
 
     ``raster``: the rule that draws outlines, ``official`` or ``coco`` (default: the label set's own). ``images``: the folder of pictures,
-    for dicts. An interrupted run is taken up where the source is a file or folder that has not changed since.
-    """
-    if to not in WRITERS:
+    for dicts. ``writer``: another room's writer, in place of the one that ``to`` names. An interrupted run is taken up where the source
+    is a file or folder that has not changed since.
+    if writer is None and to not in WRITERS:
         raise DataError(f"unknown target {to!r}; known are {', '.join(WRITERS)}")
     rule = raster or (labels.rule if labels.rule in ("official", "coco") else "coco")
     plan = make_plan(labels, rule, categories)
-    module, name = WRITERS[to]
+    if writer is None:
+        module, name = WRITERS[to]
+        writer = getattr(_module(module), name)
     options = {"to": to, "raster": rule, "categories": plan.categories, "masks": masks, "prefer": prefer, "images": str(images)}
-    extra = {"images": str(images)} if to == "dicts" and images is not None else {}
-    target = getattr(_module(module), name)(plan, Path(path), prefer=prefer, masks=masks, **extra)
+    extra = {"images": str(images)} if images is not None and "images" in writer.__dataclass_fields__ else {}
+    target = writer(plan, Path(path), prefer=prefer, masks=masks, **extra)
     files = source_files(labels)
     mark = fingerprint_of(labels.source, files, options) if files else ""
     return convert(labels, target, fingerprint=mark, workers=workers, progress=progress)

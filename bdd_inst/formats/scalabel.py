@@ -1,7 +1,7 @@
 """Scalabel JSON, BDD100K's format since August 2018: lists of frames, ``{"frames", "config"}``, single frames, folders of files.
 
-Most frames follow the schema and are parsed as typed structs; one that does not is parsed again as plain objects, label by label, so that
-what is wrong with it costs that label only.
+Most frames follow the schema and are parsed as typed structs; one that does not is parsed again as plain objects
+(:mod:`bdd_inst.formats.scalabel_careful`), so that what is wrong with it costs one label only.
 
 Boxes: ``x2, y2`` name the last pixel (the official tools take ``w = x2 - x1 + 1``), so one is added. Files of the 2018 release keep
 ``x2, y2`` as they are, as that release's own converter did. ``url`` is never taken for a file name.
@@ -18,15 +18,14 @@ import numpy as np
 
 from bdd_inst.errors import ProblemLog
 from bdd_inst.formats import fields, rle_text
-from bdd_inst.formats.json_files import Top, describe, items, plain, top_level
-from bdd_inst.formats.poly2d import FEWEST_CLOSED, FEWEST_OPEN, parse_poly2d
+from bdd_inst.formats.json_files import Top, items, plain, top_level
+from bdd_inst.formats.poly2d import FEWEST_CLOSED, FEWEST_OPEN
 from bdd_inst.formats.reading import contents, label_set
 from bdd_inst.formats.records import Instance, LabelSet, Picture
+from bdd_inst.formats.scalabel_careful import careful_frame
 from bdd_inst.formats.sniff import Found
 from bdd_inst.geometry.paths import MAX_COORDINATE, Path
 
-# BDD100K's pictures; used to read an RLE that comes without its size, and only where its runs add up to exactly this.
-USUAL_SIZE = (720, 1280)
 WORDS_OF_2018 = {"bike", "motor", "drivable area", "lane"}
 
 
@@ -74,6 +73,19 @@ class _Frame(msgspec.Struct, gc=False):
     size: _Size | None = None
 
 
+class _Mark(msgspec.Struct, gc=False):
+    """What tells the 2018 release's labels from later ones."""
+
+    id: str | int | None = None
+    manualShape: bool | None = None
+    category: str | None = None
+
+
+class _Marks(msgspec.Struct, gc=False):
+    labels: list[_Mark] | None = None
+
+
+_marks_decoder = msgspec.json.Decoder(_Marks)
 _frame_decoder = msgspec.json.Decoder(_Frame)
 
 
@@ -141,11 +153,12 @@ def _config(raw: msgspec.Raw | None) -> dict:
 
 def read_frames(raws: list[msgspec.Raw], source: str, log: ProblemLog, *, inclusive: bool, size: _Size | None = None) -> Iterator[Picture]:
     """Pictures of raw frames in order. ``inclusive``: boxes name their last pixel. ``size``: the file's own default picture size."""
+    default = (size.height, size.width) if size else (None, None)
     for number, raw in enumerate(raws):
         try:
             yield _quick(_frame_decoder.decode(raw), inclusive, size)
         except (msgspec.MsgspecError, RecursionError, _OddFrameError):
-            picture = _careful(raw, f"{source}: frame {number}", log, inclusive, size)
+            picture = careful_frame(raw, f"{source}: frame {number}", log, inclusive=inclusive, size=default)
             if picture is not None:
                 yield picture
 
@@ -154,13 +167,11 @@ def is_of_2018(raws: list[msgspec.Raw]) -> bool:
     """Whether frames come from the 2018 release: ids are numbers, and its marks (manual flags, ``bike``, ``motor``, ...) are there."""
     for raw in raws[:50]:
         try:
-            labels = plain(raw).get("labels") or []
-        except (ValueError, AttributeError):
+            labels = _marks_decoder.decode(raw).labels or []
+        except (msgspec.MsgspecError, RecursionError):
             continue
-        for label in labels if isinstance(labels, list) else []:
-            if not isinstance(label, dict) or not isinstance(label.get("id"), int):
-                continue
-            if isinstance(label.get("manualShape"), bool) or str(label.get("category")) in WORDS_OF_2018:
+        for label in labels:
+            if isinstance(label.id, int) and (isinstance(label.manualShape, bool) or label.category in WORDS_OF_2018):
                 return True
     return False
 
@@ -242,85 +253,3 @@ def _outlines(labels: list[_Label]) -> list[list[Path] | None]:
                 start += number
         out.append(paths)
     return out
-
-
-def _careful(raw: msgspec.Raw, where: str, log: ProblemLog, inclusive: bool, size: _Size | None) -> Picture | None:
-    """A frame that does not follow the schema, as much of it as can be used; what cannot is counted. None where nothing can."""
-    try:
-        frame = plain(raw)
-    except ValueError as error:
-        log.add("bad-frame", where, f"{error}; left out")
-        return None
-    if not isinstance(frame, dict) or not isinstance(frame.get("name"), str) or not frame["name"].strip():
-        log.add("bad-frame", where, f"{'a frame without a name' if isinstance(frame, dict) else describe(frame)}; left out")
-        return None
-    where = f"{where} ({frame['name']})"
-    own = frame.get("size") if isinstance(frame.get("size"), dict) else {}
-    picture = Picture(
-        name=frame["name"],
-        width=fields.side(own.get("width")) or (size.width if size else None),
-        height=fields.side(own.get("height")) or (size.height if size else None),
-        attributes=fields.split_flags(frame.get("attributes"))[1],
-        video=frame.get("videoName") if isinstance(frame.get("videoName"), str) else None,
-        frame_index=frame.get("frameIndex") if isinstance(frame.get("frameIndex"), int) else None,
-        labelled=isinstance(frame.get("labels"), list),
-    )
-    if frame.get("labels") is not None and not picture.labelled:
-        log.add("bad-labels", where, f"labels is {describe(frame['labels'])}, not a list; the picture counts as unlabelled")
-    for number, label in enumerate(frame["labels"] if picture.labelled else []):
-        instance = careful_label(label, f"{where}, label {_name(label, number)}", log, inclusive, (picture.height, picture.width))
-        if instance is not None:
-            picture.instances.append(instance)
-    return picture
-
-
-def _name(label: Any, number: int) -> str:
-    """How messages call a label: its id, or its place."""
-    own = fields.identity(label.get("id")) if isinstance(label, dict) else None
-    return repr(own) if own is not None else f"#{number}"
-
-
-def careful_label(label: Any, where: str, log: ProblemLog, inclusive: bool, size: tuple[int | None, int | None]) -> Instance | None:
-    """One label as plain objects; None where it is left out (counted in ``log``). ``size``: the picture's h, w where known."""
-    if not isinstance(label, dict):
-        log.add("bad-label", where, f"{describe(label)} where a label should be; left out")
-        return None
-    try:
-        category, score = fields.word(label.get("category")), fields.score_of(label.get("score"))
-    except ValueError as error:
-        log.add("bad-label", where, f"{error}; left out")
-        return None
-    flags, others = fields.split_flags(label.get("attributes"))
-    if isinstance(label.get("index"), int):
-        others["index"] = label["index"]
-    out = Instance(category, score=score, id=fields.identity(label.get("id")), attributes=others, **flags)
-    faults = 0
-    if label.get("box2d") is not None:
-        try:
-            out.box = fields.corners_box(label["box2d"], inclusive=inclusive)
-        except ValueError as error:
-            faults += 1
-            log.add("bad-box", where, f"{error}; box left out")
-    for key in ("poly2d", "seg2d"):
-        paths, sentences = parse_poly2d(label.get(key))
-        faults += len(sentences)
-        for sentence in sentences:
-            log.add("bad-polygon", where, f"{sentence}; that part left out")
-        if paths and not out.paths:
-            out.paths = paths
-    if label.get("rle") is not None:
-        try:
-            out.rle = _careful_rle(label["rle"], size)
-        except ValueError as error:
-            faults += 1
-            log.add("bad-rle", where, f"{error}; mask left out")
-    if faults and out.box is None and not out.has_mask:
-        log.add("bad-label", where, "nothing of its shape can be used; left out")
-        return None
-    return out
-
-
-def _careful_rle(rle: Any, size: tuple[int | None, int | None]) -> dict:
-    """An RLE in any spelling; a bare string or list takes the picture's size, or BDD100K's where it adds up to that."""
-    known = (size[0], size[1]) if size[0] and size[1] else USUAL_SIZE
-    return rle_text.parse(rle, known)

@@ -1,0 +1,103 @@
+"""Frames and labels that do not follow Scalabel's schema: as much of them as can be used, what cannot is counted and named."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from bdd_inst.errors import ProblemLog
+from bdd_inst.formats import fields, rle_text
+from bdd_inst.formats.json_files import describe, plain
+from bdd_inst.formats.poly2d import parse_poly2d
+from bdd_inst.formats.records import Instance, Picture
+
+# BDD100K's pictures, height and width; used to read an RLE that comes without its size, and only where its runs add up to exactly this.
+USUAL_SIZE = (720, 1280)
+
+Size = tuple[int | None, int | None]
+
+
+def careful_frame(raw: msgspec.Raw, where: str, log: ProblemLog, *, inclusive: bool, size: Size = (None, None)) -> Picture | None:
+    """One frame; None where nothing of it can be used.
+
+    ``inclusive``: boxes name their last pixel. ``size``: height and width of pictures that do not say theirs.
+    """
+    try:
+        frame = plain(raw)
+    except ValueError as error:
+        log.add("bad-frame", where, f"{error}; left out")
+        return None
+    if not isinstance(frame, dict) or not isinstance(frame.get("name"), str) or not frame["name"].strip():
+        log.add("bad-frame", where, f"{'a frame without a name' if isinstance(frame, dict) else describe(frame)}; left out")
+        return None
+    where = f"{where} ({frame['name']})"
+    own = frame.get("size") if isinstance(frame.get("size"), dict) else {}
+    picture = Picture(
+        name=frame["name"],
+        width=fields.side(own.get("width")) or size[1],
+        height=fields.side(own.get("height")) or size[0],
+        attributes=fields.split_flags(frame.get("attributes"))[1],
+        video=frame.get("videoName") if isinstance(frame.get("videoName"), str) else None,
+        frame_index=frame.get("frameIndex") if isinstance(frame.get("frameIndex"), int) else None,
+        labelled=isinstance(frame.get("labels"), list),
+    )
+    if frame.get("labels") is not None and not picture.labelled:
+        log.add("bad-labels", where, f"labels is {describe(frame['labels'])}, not a list; the picture counts as unlabelled")
+    for number, label in enumerate(frame["labels"] if picture.labelled else []):
+        instance = careful_label(label, f"{where}, label {_name(label, number)}", log, inclusive, (picture.height, picture.width))
+        if instance is not None:
+            picture.instances.append(instance)
+    return picture
+
+
+def _name(label: Any, number: int) -> str:
+    """How messages call a label: its id, or its place."""
+    own = fields.identity(label.get("id")) if isinstance(label, dict) else None
+    return repr(own) if own is not None else f"#{number}"
+
+
+def careful_label(label: Any, where: str, log: ProblemLog, inclusive: bool, size: Size) -> Instance | None:
+    """One label as plain objects; None where it is left out (counted in ``log``). ``size``: the picture's h, w where known."""
+    if not isinstance(label, dict):
+        log.add("bad-label", where, f"{describe(label)} where a label should be; left out")
+        return None
+    try:
+        category, score = fields.word(label.get("category")), fields.score_of(label.get("score"))
+    except ValueError as error:
+        log.add("bad-label", where, f"{error}; left out")
+        return None
+    flags, others = fields.split_flags(label.get("attributes"))
+    if isinstance(label.get("index"), int):
+        others["index"] = label["index"]
+    out = Instance(category, score=score, id=fields.identity(label.get("id")), attributes=others, **flags)
+    faults = 0
+    if label.get("box2d") is not None:
+        try:
+            out.box = fields.corners_box(label["box2d"], inclusive=inclusive)
+        except ValueError as error:
+            faults += 1
+            log.add("bad-box", where, f"{error}; box left out")
+    for key in ("poly2d", "seg2d"):
+        paths, sentences = parse_poly2d(label.get(key))
+        faults += len(sentences)
+        for sentence in sentences:
+            log.add("bad-polygon", where, f"{sentence}; that part left out")
+        if paths and not out.paths:
+            out.paths = paths
+    if label.get("rle") is not None:
+        try:
+            out.rle = _careful_rle(label["rle"], size)
+        except ValueError as error:
+            faults += 1
+            log.add("bad-rle", where, f"{error}; mask left out")
+    if faults and out.box is None and not out.has_mask:
+        log.add("bad-label", where, "nothing of its shape can be used; left out")
+        return None
+    return out
+
+
+def _careful_rle(rle: Any, size: Size) -> dict:
+    """An RLE in any spelling; a bare string or list takes the picture's size, or BDD100K's where it adds up to that."""
+    known = (size[0], size[1]) if size[0] and size[1] else USUAL_SIZE
+    return rle_text.parse(rle, known)
