@@ -97,6 +97,7 @@ def write(
     ``raster``: the rule that draws outlines, ``official`` or ``coco`` (default: the label set's own). ``images``: the folder of pictures,
     for dicts. ``writer``: another room's writer, in place of the one that ``to`` names. An interrupted run is taken up where the source
     is a file or folder that has not changed since.
+    """
     if writer is None and to not in WRITERS:
         raise DataError(f"unknown target {to!r}; known are {', '.join(WRITERS)}")
     rule = raster or (labels.rule if labels.rule in ("official", "coco") else "coco")

@@ -62,7 +62,8 @@ class OverlayTarget(Target):
             found, box = self.category(instance.category), draw.box_of(instance, rle)
             if found is None or box is None:
                 continue
-            rows.append((box, rle or coding.empty(height, width), self.plan.categories.index(found[0]), instance.score, instance.crowd or found[1]))
+            rle = rle or coding.empty(height, width)
+            rows.append((box, rle, self.plan.categories.index(found[0]), instance.score, instance.crowd or found[1]))
         if not rows:
             return image
         boxes, rles, classes, scores, crowd = (list(column) for column in zip(*rows, strict=True))
