@@ -21,6 +21,7 @@ from bdd_inst.evaluation.results import Results
 
 AREA_NAMES = ("all", "small", "medium", "large")
 MAX_DETECTIONS = (1, 10, 100)
+BATCH = 500  # pictures
 
 
 @dataclass
@@ -96,36 +97,40 @@ def run_hotcoco(truth: GroundTruth, results: Results, iou_type: str, limits: tup
 
 
 def hotcoco_evaluator(truth: GroundTruth, results: Results, iou_type: str, limits: tuple[int, ...] = MAX_DETECTIONS) -> object:
-    """A ``hotcoco.COCOeval`` after ``evaluate`` and ``accumulate``; its image and category ids are positions + 1."""
+    """A ``hotcoco.COCOeval`` after ``evaluate`` and ``accumulate``; its image and category ids are positions + 1.
+
+    Masks go in some hundred pictures at a time: their unpacked runs are many times larger than the strings.
+    """
     import hotcoco
 
-    coco = hotcoco.COCO(truth_dict(truth, iou_type))
-    found = hotcoco_results(coco, results, iou_type)
-    evaluator = hotcoco.COCOeval(coco, found, iou_type)
-    evaluator.params.max_dets = list(limits)
+    params = hotcoco.Params(iou_type)
+    params.max_dets = list(limits)
+    tree = truth_dict(truth, iou_type)
+    stream = hotcoco.StreamingEval(tree["categories"], iou_type, params=params)
+    order = np.argsort(results.image, kind="stable")
+    starts = np.arange(0, len(tree["images"]) + BATCH, BATCH)
+    owners = np.array([annotation["image_id"] - 1 for annotation in tree["annotations"]], np.int64)
+    by_owner = np.argsort(owners, kind="stable")
+    truth_cuts = np.searchsorted(owners[by_owner], starts)
+    found_cuts = np.searchsorted(results.image[order], starts)
+    for n, start in enumerate(starts[:-1].tolist()):
+        objects = [tree["annotations"][a] for a in by_owner[truth_cuts[n] : truth_cuts[n + 1]]]
+        detections = detection_rows(results, order[found_cuts[n] : found_cuts[n + 1]], iou_type)
+        stream.update(tree["images"][start : start + BATCH], objects, detections)
+    evaluator = stream.finalize()
     with contextlib.redirect_stdout(io.StringIO()):
-        evaluator.evaluate()
         evaluator.accumulate()
     return evaluator
 
 
-def hotcoco_results(coco: object, results: Results, iou_type: str) -> object:
-    """Results as hotcoco's columns: image id, box, score, category id, and masks with areas of their own."""
-    import hotcoco
-
-    columns = np.zeros((len(results), 7))
-    columns[:, 0] = results.image + 1
-    columns[:, 5] = results.scores
-    columns[:, 6] = results.category + 1
-    if not len(results):
-        return coco.load_res([])
+def detection_rows(results: Results, chosen: np.ndarray, iou_type: str) -> np.ndarray | list[dict]:
+    """Some detections as hotcoco takes them: boxes as columns, masks as dicts without a box, so that areas are the masks' own."""
     if iou_type == "bbox":
-        columns[:, 1:5] = results.boxes
-        return coco.load_res(columns)
-    columns[:, 1:5] = hotcoco.mask.to_bbox(results.masks)
-    found = coco.load_res(columns, segmentation=results.masks)
-    found.update_anns(ids=np.arange(1, len(results) + 1), area=np.asarray(hotcoco.mask.area(results.masks), float))
-    return found
+        columns = (results.image[chosen] + 1, *results.boxes[chosen].T, results.scores[chosen], results.category[chosen] + 1)
+        return np.stack(columns, axis=1).astype(np.float64)
+    columns = (results.image[chosen] + 1, results.category[chosen] + 1, results.scores[chosen], chosen)
+    rows = zip(*(column.tolist() for column in columns))
+    return [{"image_id": i, "category_id": k, "score": s, "segmentation": results.masks[n]} for i, k, s, n in rows]
 
 
 def truth_dict(truth: GroundTruth, iou_type: str) -> dict:

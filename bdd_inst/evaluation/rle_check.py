@@ -13,7 +13,7 @@ import numpy as np
 
 from bdd_inst.errors import DataError
 
-CHUNK = 1 << 15  # masks at a time; bounds memory
+CHUNK = 512  # masks at a time: what a processor's cache holds
 
 
 def check_rles(rles: Sequence[dict], sizes: np.ndarray, where: Callable[[int], str]) -> None:
@@ -46,46 +46,47 @@ def check_rles(rles: Sequence[dict], sizes: np.ndarray, where: Callable[[int], s
 def covered_pixels(texts: Sequence[str], where: Callable[[int], str]) -> np.ndarray:
     """N int64: the sum of all runs of each compressed string."""
     try:
-        raw = np.frombuffer("".join(texts).encode("ascii"), np.uint8)
+        codes = np.frombuffer("".join(texts).encode("ascii"), np.uint8) - np.uint8(48)
     except UnicodeEncodeError:
         bad = next(i for i, text in enumerate(texts) if not text.isascii())
         raise DataError(f"{where(bad)}: its RLE counts hold characters that the format does not have") from None
-    lengths = np.fromiter(map(len, texts), np.int64, len(texts))
-    owner = np.repeat(np.arange(len(texts)), lengths)
-    codes = raw.astype(np.int16) - 48
-    if codes.size and (codes.min() < 0 or codes.max() > 63):
-        bad = owner[np.flatnonzero((codes < 0) | (codes > 63))[0]]
-        raise DataError(f"{where(int(bad))}: its RLE counts hold characters that the format does not have")
-    last = (codes & 32) == 0
-    tails = np.cumsum(lengths)[lengths > 0] - 1
-    if codes.size and not last[tails].all():
-        bad = owner[tails[np.flatnonzero(~last[tails])[0]]]
-        raise DataError(f"{where(int(bad))}: its RLE counts break off in the middle of a number")
-    totals = np.zeros(len(texts), np.int64)
+    stops = np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)))
     if not codes.size:
-        return totals
-    ends = np.flatnonzero(last)
-    starts = np.concatenate(([0], ends[:-1] + 1))
-    groups = ends - starts
-    if groups.max() > 7:
-        bad = owner[starts[int(groups.argmax())]]
-        raise DataError(f"{where(int(bad))}: its RLE has a run longer than any picture")
-    return totals + weigh(codes, starts, ends, groups, owner[starts], len(texts))
+        return np.zeros(len(texts), np.int64)
+    if codes.max() > 63:  # those below "0" have wrapped round
+        bad = int(np.searchsorted(stops, int(np.flatnonzero(codes > 63)[0]), side="right"))
+        raise DataError(f"{where(bad)}: its RLE counts hold characters that the format does not have")
+    ends = np.flatnonzero(codes < 32)  # the last character of each number
+    last = np.searchsorted(ends, stops)  # numbers up to the end of each mask
+    numbers = np.diff(last, prepend=0)
+    filled = np.flatnonzero(np.diff(stops, prepend=0))
+    cut = filled[codes[stops[filled] - 1] >= 32]
+    if cut.size:
+        raise DataError(f"{where(int(cut[0]))}: its RLE counts break off in the middle of a number")
+    groups = np.diff(ends, prepend=-1)
+    if groups.max() > 8:
+        bad = int(np.searchsorted(last, int(groups.argmax()), side="right"))
+        raise DataError(f"{where(bad)}: its RLE has a run longer than any picture")
+    weighted = signed_numbers(codes, ends, groups) * weights(numbers, last)
+    out = np.zeros(len(texts), np.int64)
+    some = numbers > 0
+    out[some] = np.add.reduceat(weighted, (last - numbers)[some])
+    return out
 
 
-def weigh(codes: np.ndarray, starts: np.ndarray, ends: np.ndarray, groups: np.ndarray, owner: np.ndarray, count: int) -> np.ndarray:
-    """Sum of runs per mask from character codes; ``starts``, ``ends`` bound each stored number, ``owner`` is its mask."""
-    values = (codes[starts] & 31).astype(np.int64)
-    for k in range(1, int(groups.max()) + 1):
-        more = np.flatnonzero(groups >= k)
-        values[more] |= (codes[starts[more] + k].astype(np.int64) & 31) << (5 * k)
-    negative = (codes[ends] & 16) != 0
-    values[negative] -= np.int64(1) << (5 * (groups[negative] + 1))
-    numbers = np.bincount(owner, minlength=count)
-    place = np.arange(len(owner)) - np.repeat(np.cumsum(numbers) - numbers, numbers)
-    weight = np.where(place == 0, 1, (numbers[owner] - 1 - place) // 2 + 1)
-    products = values * weight
-    out = np.zeros(count, np.int64)
-    filled = numbers > 0
-    out[filled] = np.add.reduceat(products, (np.cumsum(numbers) - numbers)[filled])
+def signed_numbers(codes: np.ndarray, ends: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """The stored numbers, from their characters' codes: five bits each, the highest last, its top bit the sign."""
+    values = codes[ends].astype(np.int64)
+    values -= (values & 16) << 1
+    for k in range(1, int(groups.max())):
+        longer = np.flatnonzero(groups > k)
+        values[longer] = (values[longer] << 5) + (codes[ends[longer] - k] & 31)
+    return values
+
+
+def weights(numbers: np.ndarray, last: np.ndarray) -> np.ndarray:
+    """How often each stored number enters the sum of its mask: the first once, the j-th of n ``(n - 1 - j) // 2 + 1`` times."""
+    left = np.repeat(last, numbers) - 1 - np.arange(int(last[-1]))  # n - 1 - j
+    out = (left >> 1) + 1
+    out[(last - numbers)[numbers > 0]] = 1
     return out
