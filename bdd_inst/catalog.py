@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bdd_inst.datasets.dataset import DatasetRecords
+from bdd_inst.datasets.dict_array import DictArray
 from bdd_inst.errors import ConfigError
 
 log = logging.getLogger(__name__)
@@ -139,7 +140,8 @@ def takes(loader: Loader, name: str) -> bool:
 
 def report(name: str, loaded: DatasetRecords) -> None:
     """Log what was loaded and, by reason, what was not."""
-    objects = sum(len(d["annotations"]) for d in loaded.dicts)
+    arrays = isinstance(loaded.dicts, DictArray)
+    objects = int(loaded.dicts.object_counts().sum()) if arrays else sum(len(d["annotations"]) for d in loaded.dicts)
     log.info("%s: %d pictures, %d objects", name, len(loaded.dicts), objects)
     for line in loaded.problems.lines():
         log.warning("%s: %s", name, line)

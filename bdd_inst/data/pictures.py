@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 
+import cv2
 import numpy as np
 import torch
 from PIL import Image
@@ -56,6 +57,5 @@ def to_tensor(image: Image.Image | np.ndarray, channels: str) -> torch.Tensor:
         raise ConfigError(f"INPUT.FORMAT {channels} is not supported; use BGR or RGB")
     array = np.asarray(image)
     out = np.empty((3, *array.shape[:2]), np.uint8)
-    for i in range(3):
-        out[2 - i if channels == "BGR" else i] = array[..., i]
+    cv2.split(array, list(out[::-1] if channels == "BGR" else out))
     return torch.from_numpy(out)

@@ -89,8 +89,13 @@ def fingerprint(source: Path, home: Path) -> list:
     (they change when a file comes or goes), and the sizes and times of label files in it."""
     source = source.absolute()
     if source.is_dir():
-        folders = [(str(Path(f).relative_to(source)), os.stat(f).st_mtime_ns) for f, _, _ in os.walk(source, followlinks=True)]
-        labels = [(f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in source.iterdir() if f.suffix in LABEL_SUFFIXES]
+        folders, labels = [], []
+        for place, _, names in os.walk(source, followlinks=True):
+            folders.append((os.path.relpath(place, source), os.stat(place).st_mtime_ns))
+            for name in names:
+                if name.endswith(LABEL_SUFFIXES):
+                    info = os.stat(os.path.join(place, name))
+                    labels.append((folders[-1][0], name, info.st_size, info.st_mtime_ns))
         return [str(source), sorted(folders), sorted(labels)]
     return [str(source), content_hash(source, home)]
 
