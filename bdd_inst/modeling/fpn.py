@@ -59,7 +59,7 @@ def add_doubled(fine: Tensor, coarse: Tensor) -> Tensor:
     """``fine`` N,C,2H,2W plus ``coarse`` N,C,H,W with every pixel repeated twice each way."""
     if fine.requires_grad or coarse.requires_grad:
         return fine + F.interpolate(coarse, scale_factor=2.0, mode="nearest")
-    n, c, h, w = coarse.shape
+    h, w = coarse.shape[-2:]
     # In place and without making the doubled map, which would be the largest tensor of the pyramid.
     fine.permute(0, 2, 3, 1).unflatten(2, (w, 2)).unflatten(1, (h, 2)).add_(coarse.permute(0, 2, 3, 1)[:, :, None, :, None])
     return fine

@@ -55,7 +55,7 @@ class ROIPooler(nn.Module):
 
     def _align(self, feature: Tensor, rois: Tensor, stride: int) -> Tensor:
         learns = torch.is_grad_enabled() and feature.requires_grad
-        if feature.device.type == "cpu" and not learns and feature.is_contiguous(memory_format=torch.channels_last):
+        if feature.device.type == "cpu" and not learns:
             return roi_align_rows(feature, rois, self.size, 1.0 / stride, self.sampling_ratio, self.aligned)
         if feature.device.type == "cpu":  # the operator has no low precision there
             pooled = roi_align(feature.float(), rois, self.size, 1.0 / stride, self.sampling_ratio, self.aligned)
