@@ -42,7 +42,8 @@ def test_base_files_are_inherited_and_overridden(tmp_path):
 
 
 def test_detectron2_spellings_of_values_load(tmp_path):
-    path = write(tmp_path / "c.yaml", 'SOLVER:\n  STEPS: (60000, 80000)\nDATASETS:\n  TRAIN: ("a", "b")\nINPUT:\n  MIN_SIZE_TRAIN: (640,)\n')
+    text = 'SOLVER:\n  STEPS: (60000, 80000)\nDATASETS:\n  TRAIN: ("a", "b")\nINPUT:\n  MIN_SIZE_TRAIN: (640,)\n'
+    path = write(tmp_path / "c.yaml", text)
     cfg = load_cfg(path)
     assert list(cfg.SOLVER.STEPS) == [60000, 80000]
     assert list(cfg.DATASETS.TRAIN) == ["a", "b"]
@@ -51,7 +52,11 @@ def test_detectron2_spellings_of_values_load(tmp_path):
 
 @pytest.mark.parametrize(
     ("key", "meant"),
-    [("SOLVER.BASELR", "SOLVER.BASE_LR"), ("MODEL.ROI_HEAD.NUM_CLASSES", "MODEL.ROI_HEADS.NUM_CLASSES"), ("INPUT.MIN_SIZE_TRIAN", "INPUT.MIN_SIZE_TRAIN")],
+    [
+        ("SOLVER.BASELR", "SOLVER.BASE_LR"),
+        ("MODEL.ROI_HEAD.NUM_CLASSES", "MODEL.ROI_HEADS.NUM_CLASSES"),
+        ("INPUT.MIN_SIZE_TRIAN", "INPUT.MIN_SIZE_TRAIN"),
+    ],
 )
 def test_an_unknown_key_names_the_nearest(key, meant, tmp_path):
     with pytest.raises(ConfigError, match=f"{key}.*{meant}"):
