@@ -34,6 +34,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--input", required=True, metavar="PATH", help="label file, folder, or pattern such as 'labels/*_person.png'")
     parser.add_argument("--kind", metavar="KIND", help="what the input is, where that cannot be told from its content")
     parser.add_argument("--images", metavar="DIR", help="folder of the pictures: for their sizes, for overlays, for paths in dicts")
+    parser.add_argument("--bitmasks", metavar="DIR", help="folder of bitmasks with the masks of the labels in --input")
     parser.add_argument("--to", required=True, choices=(*TARGETS, "overlay"))
     parser.add_argument("--output", required=True, metavar="PATH", help="file, or folder for bitmask, label-map, binary-masks and overlay")
     parser.add_argument("--raster", choices=("official", "coco"), help="how outlines become masks (default: the source's own rule)")
@@ -60,7 +61,7 @@ def overlay_writer() -> type:
 def work(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    labels = formats.read(options.input, kind=options.kind, images=options.images)
+    labels = formats.read(options.input, kind=options.kind, images=options.images, bitmasks=options.bitmasks)
     for note in labels.notes:
         print(f"{labels.kind}: {note}", file=sys.stderr)
     with tqdm(unit=" pictures", disable=None, dynamic_ncols=True) as bar:

@@ -25,11 +25,20 @@ def detect(path: str | os.PathLike) -> str:
     return sniff(path).kind
 
 
-def read(path: str | os.PathLike, kind: str | None = None, images: str | os.PathLike | None = None) -> LabelSet:
-    """Read any label file or folder. ``images`` is the folder of pictures, needed only where the labels do not say their sizes."""
+def read(
+    path: str | os.PathLike,
+    kind: str | None = None,
+    images: str | os.PathLike | None = None,
+    bitmasks: str | os.PathLike | None = None,
+) -> LabelSet:
+    """Read any label file or folder.
+
+    ``images``: the folder of pictures, needed only where the labels do not say their sizes. ``bitmasks``: a folder of BDD100K bitmasks
+    that hold the masks of the labels in ``path`` (:mod:`bdd_inst.formats.join_masks`).
+    """
     from bdd_inst.formats.registry import read as read_kind
 
-    return read_kind(path, kind=kind, images=images)
+    return read_kind(path, kind=kind, images=images, bitmasks=bitmasks)
 
 
 def write(labels: LabelSet, path: str | os.PathLike, to: str, **options) -> Conversion:

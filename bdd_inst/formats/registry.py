@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bdd_inst.errors import DataError, ProblemLog
 from bdd_inst.formats.conversion import Conversion, Progress, convert, fingerprint_of
+from bdd_inst.formats.join_masks import with_masks
 from bdd_inst.formats.pictures import PictureFinder
 from bdd_inst.formats.plan import make_plan
 from bdd_inst.formats.records import LabelSet, LazyPictures, Picture
@@ -31,12 +32,23 @@ READERS = {
 }
 
 
-def read(path: str | os.PathLike, kind: str | None = None, images: str | os.PathLike | None = None) -> LabelSet:
-    """Read a label source of any kind; ``kind`` spares the look at its content, ``images`` fills in sizes that the labels lack."""
+def read(
+    path: str | os.PathLike,
+    kind: str | None = None,
+    images: str | os.PathLike | None = None,
+    bitmasks: str | os.PathLike | None = None,
+) -> LabelSet:
+    """Read a label source of any kind.
+
+    ``kind`` spares the look at its content; ``images`` fills in sizes that the labels lack; ``bitmasks``, a folder of them, the masks.
+    """
     if kind is not None and kind not in READERS:
         raise DataError(f"unknown label kind {kind!r}; known are {', '.join(READERS)}")
     found = sniff(path, kind)
     labels = _module(READERS[found.kind]).read(found)
+    if bitmasks is not None:
+        labels.pictures = with_masks(labels, bitmasks)
+        labels.notes += (f"masks from the bitmasks in {bitmasks}",)
     if images is not None:
         labels.pictures = with_sizes(labels, images)
     return labels
@@ -106,6 +118,7 @@ def write(
         module, name = WRITERS[to]
         writer = getattr(_module(module), name)
     options = {"to": to, "raster": rule, "categories": plan.categories, "masks": masks, "prefer": prefer, "images": str(images)}
+    options["notes"] = labels.notes
     extra = {"images": str(images)} if images is not None and "images" in writer.__dataclass_fields__ else {}
     target = writer(plan, Path(path), prefer=prefer, masks=masks, **extra)
     files = source_files(labels)

@@ -420,6 +420,24 @@ def test_sizes_come_from_pictures_where_labels_lack_them(tmp_path):
     assert labels.problems.counts == {"no-picture-size": 1}
 
 
+@pytest.mark.parametrize("by", ["index", "id", "order"])
+def test_json_takes_its_masks_from_bitmasks(by, tmp_path):
+    (tmp_path / "masks").mkdir()
+    values = np.zeros((60, 80, 4), np.uint8)
+    values[5:20, 5:20], values[30:50, 30:50], values[0:3, 0:3] = (3, 8, 0, 1), (1, 2, 0, 2), (5, 0, 0, 3)
+    (tmp_path / "masks" / "a.png").write_bytes(examples.png(values, "RGBA"))
+    labels = [{"id": "x", "category": "car"}, {"id": "y", "category": "person"}, {"id": "z", "category": "truck"}]
+    if by != "order":
+        labels = [dict(label, **{by: n if by == "index" else str(n)}) for label, n in zip(labels[:2], (1, 2), strict=True)][::-1]
+    path = examples.write(tmp_path, "scalabel", [{"name": "a.jpg", "labels": labels}, {"name": "b.jpg", "labels": []}])
+    found = formats.read(path, bitmasks=tmp_path / "masks").load()
+    masks = {i.category: i.rle and coding.to_bbox(i.rle) for i in found.pictures[0].instances}
+    assert masks["car"] == (5, 5, 20, 20)
+    assert masks["person"] == (30, 30, 50, 50)
+    mismatch = {"mask-mismatch": 1} if by == "order" else {}
+    assert found.problems.counts == {"missing-bitmask": 1, "mask-without-label": 1} | mismatch
+
+
 # Real files
 
 
