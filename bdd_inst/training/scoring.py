@@ -21,6 +21,7 @@ from bdd_inst.evaluation.evaluator import Evaluator
 from bdd_inst.files import atomic_write
 from bdd_inst.inference.run import predict_dataset
 from bdd_inst.report.draw import Objects, side_by_side
+from bdd_inst.report.html import write_report
 from bdd_inst.report.objects import from_fields, from_record
 from bdd_inst.training import distributed
 from bdd_inst.training.guards import plain_worker_errors
@@ -68,7 +69,9 @@ class Scorer:
         return values
 
     def report(self, model: nn.Module, folder: Path) -> dict:
-        """Full figures into ``folder``: metrics.json, PR curves, results and pictures; a folder a data set where there are several.
+        """Full figures into ``folder``: metrics.json, report.html, PR curves, results and pictures.
+
+        Where there are several data sets, each has a folder of its own in it.
 
         Returns:
             data set's name to the content of its metrics.json.
@@ -96,7 +99,12 @@ class Scorer:
                 evaluator.process([given], [{"instances": instances}])
                 if given["image_id"] in wanted:
                     drawn.append((wanted[given["image_id"]], instances))
-        return evaluator.evaluate()
+        metrics = evaluator.evaluate()
+        if folder is not None and evaluator.outcome is not None:
+            evaluator.outcome.results.source = "the trained model"
+            run = next((place for place in (folder, *list(folder.parents)[:2]) if (place / "training.csv").exists()), None)
+            write_report(evaluator.outcome, folder, title=test.name, run_folder=run)
+        return metrics
 
 
 @contextlib.contextmanager
