@@ -208,6 +208,17 @@ def test_table_and_csv_hold_every_finding(tmp_path):
     assert {row["code"] for row in rows} == set(result.findings.counts)
 
 
+def test_every_code_that_the_project_counts_has_a_gravity_and_advice(project_root):
+    import re
+
+    found = set()
+    for room in ("formats", "datasets"):
+        for path in (project_root / "bdd_inst" / room).rglob("*.py"):
+            found |= set(re.findall(r"""(?:problems|log)\.add\(\s*"([a-z-]+)\"""", path.read_text(encoding="utf-8")))
+    assert len(found) > 20
+    assert found <= set(CODES)
+
+
 def slow_crossing(points) -> bool:
     """Every pair of edges that share no vertex, by exact fractions."""
     from fractions import Fraction
