@@ -54,6 +54,10 @@ class Outcome:
         outputs.write_metrics(self.metrics, folder)
         if self.scores:
             outputs.write_curves(self.curves(), folder)
+        self.write_analysis(folder)
+
+    def write_analysis(self, folder: str | Path) -> None:
+        """``analysis.json``, where :meth:`analyse` has been called."""
         if self.analyses:
             outputs.write_analysis([one.as_dict(self.truth) for one in self.analyses.values()], folder)
 

@@ -34,7 +34,7 @@ def write_report(
     comparison: tuple[Sequence[Difference], str, str, str] | None = None,
     pictures: int = PICTURES,
 ) -> Path:
-    """Write ``report.html`` into ``folder`` and return its path.
+    """Write ``report.html`` (and ``analysis.json``) into ``folder`` and return the page's path.
 
     Args:
         images: the folder of pictures, where the ground truth's file names are not paths to them.
@@ -43,6 +43,7 @@ def write_report(
         pictures: how many the gallery shows at most; the file stays under 10 MB in any case.
     """
     outcome.analyse()
+    outcome.write_analysis(folder)
     tree = report_data.report_tree(outcome)
     if comparison is not None:
         rows, first, second, kind = comparison
