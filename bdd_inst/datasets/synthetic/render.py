@@ -20,7 +20,7 @@ from bdd_inst.errors import DataError
 
 FOLDER = "synthetic_bdd"
 # Goes into the folder's stamp: a change of the renderer renders anew instead of training on old pictures.
-VERSION = 1
+VERSION = 2
 SPLITS = {"train": 240, "val": 60}
 
 log = logging.getLogger(__name__)

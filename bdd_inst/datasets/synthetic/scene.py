@@ -14,7 +14,7 @@ WEATHER = {"clear": 0.45, "overcast": 0.17, "partly cloudy": 0.13, "rainy": 0.12
 SCENE = {"city street": 0.6, "residential": 0.22, "highway": 0.18}
 TIME = {"daytime": 0.62, "night": 0.24, "dawn/dusk": 0.14}
 CAMERA_HEIGHT = 1.45  # metres above the road
-EYE = 0.9  # focal length in picture widths, about that of a dash camera cropped to its middle
+EYE = 1.15  # focal length in picture widths: a dash camera cropped to its middle
 
 
 @dataclass(slots=True)
@@ -134,14 +134,14 @@ def street_life(rng: np.random.Generator, kind: str) -> list[Thing]:
     busy = {"city street": 2.4, "residential": 1.3, "highway": 0.1}[kind]
     for _ in range(rng.poisson(busy)):
         side = rng.choice([-1, 1])
-        spot = side * rng.uniform(4.2, 7.5) if rng.random() < 0.7 else rng.uniform(-3.5, 3.5)
-        things.append(Thing("pedestrian", people.person(rng), float(spot), rng.uniform(6.5, 24), bool(rng.random() < 0.5)))
+        spot = side * rng.uniform(3.8, 6.5) if rng.random() < 0.7 else rng.uniform(-3.5, 3.5)
+        things.append(Thing("pedestrian", people.person(rng), float(spot), rng.uniform(6.5, 19), bool(rng.random() < 0.5)))
     for _ in range(rng.poisson(busy * 0.3)):
         things += rider(rng)
     for _ in range(rng.poisson(busy * 0.22)):
         motor = bool(rng.random() < 0.5)
         shape = people.motorcycle_side(rng) if motor else people.bicycle_side(rng)
-        spot = rng.choice([-1, 1]) * rng.uniform(3.8, 6.5)
+        spot = rng.choice([-1, 1]) * rng.uniform(3.2, 5.5)
         things.append(Thing("motorcycle" if motor else "bicycle", shape, float(spot), rng.uniform(6, 15), bool(rng.random() < 0.5)))
     return things
 
@@ -149,7 +149,7 @@ def street_life(rng: np.random.Generator, kind: str) -> list[Thing]:
 def rider(rng: np.random.Generator) -> list[Thing]:
     """A two-wheeler and the person on it, a hand's breadth nearer so that legs cover the frame."""
     motor, mirror = bool(rng.random() < 0.45), bool(rng.random() < 0.5)
-    x, z = float(rng.choice([-1, 1]) * rng.uniform(1.2, 4.6)), rng.uniform(6, 18)
+    x, z = float(rng.choice([-1, 1]) * rng.uniform(1.2, 4.0)), rng.uniform(6, 15)
     if rng.random() < 0.6:
         vehicle = people.motorcycle_side(rng) if motor else people.bicycle_side(rng)
         body = people.rider_side(rng, motor)
