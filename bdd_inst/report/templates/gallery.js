@@ -11,8 +11,9 @@ function overlay(picture) {
   const svg = shape("svg", { viewBox: `0 0 ${picture.width} ${picture.height}`, preserveAspectRatio: "none", "aria-hidden": "true" });
   const add = (layer, item, label) => {
     const mark = item.path ? shape("path", { d: item.path, "fill-rule": "evenodd" }) : shape("rect", { x: item.box[0], y: item.box[1], width: item.box[2], height: item.box[3] });
-    const text = shape("text", { x: Math.max(2, item.box[0] + 2), y: Math.min(picture.height - 4, Math.max(12, item.box[1] - 4)) }, label);
-    text.style.fontSize = `${Math.max(11, picture.width / 55)}px`;
+    const size = Math.max(picture.width, picture.height) / 48;
+    const text = shape("text", { x: Math.max(1, item.box[0]), y: Math.max(size, item.box[1] - size / 4) }, label);
+    text.style.fontSize = `${size}px`;
     svg.append(shape("g", { class: `of-${layer}` }, mark, text));
   };
   for (const item of picture.truth) add("truth", item, DATA.classes[item.k]);

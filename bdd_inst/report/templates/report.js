@@ -76,9 +76,10 @@ function setUpTraining() {
   const run = DATA.training;
   if (!run) return;
   $("training").hidden = false;
+  const keys = (target, list) => target.append(node("div", { class: "legend" }, ...list.map((s, i) => node("span", {}, node("i", { style: `background:${colorOf(i)}` }), s.name))));
   const lines = (list, marks) => list.map((s, i) => ({ name: s.name, color: colorOf(i), xs: s.xs, ys: s.ys, marks }));
-  if (run.losses.length) chart($("losses"), lines(run.losses), { xLabel: "iteration", yLabel: "loss", title: "Losses", xDigits: 0, yDigits: 3 });
-  if (run.scores.length) chart($("progress"), lines(run.scores, true), { xLabel: "iteration", yLabel: "AP", title: "Validation", xDigits: 0 });
+  if (run.losses.length) chart($("losses"), lines(run.losses), { xLabel: "iteration", yLabel: "loss", title: "Losses", xDigits: 0, yDigits: 3 }), keys($("losses"), run.losses);
+  if (run.scores.length) chart($("progress"), lines(run.scores, true), { xLabel: "iteration", yLabel: "AP", title: "Validation", xDigits: 0 }), keys($("progress"), run.scores);
 }
 function setUpProvenance() {
   $("provenance-table").replaceChildren(node("tbody", {}, ...DATA.provenance.map(([name, value]) => node("tr", {}, node("td", {}, name), node("td", {}, value)))));
