@@ -169,7 +169,8 @@ def test_an_index_page_shows_them_all(data, capsys):
     assert str(data / "out/index.html") in capsys.readouterr().out
     page = (data / "out/index.html").read_text(encoding="utf-8")
     sources = [urllib.parse.unquote(source) for source in re.findall(r'<img[^>]* src="([^"]+)"', page)]
-    assert sorted(sources) == sorted(["50% <b> straße.png", "b.png", "c.png"])
+    # "<" and ">" are no file names on Windows: what is drawn is stored under a name that every system allows.
+    assert sorted(sources) == sorted(["50% _b_ straße.png", "b.png", "c.png"])
     assert all((data / "out" / source).is_file() for source in sources)
     assert "<b>" not in page
 
