@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import resource
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
+
+from tools.benchmarks.common import peak_memory
 
 CONFIG = "Base-MaskRCNN-FPN.yaml"
 SIZE = (750, 1333)  # what a 1280x720 picture is resized to by INPUT.MIN_SIZE_TEST and MAX_SIZE_TEST
@@ -143,7 +144,7 @@ def worker(connection, job: Job) -> None:
             start = time.perf_counter()
             repetition()
             connection.send(("time", time.perf_counter() - start))
-        connection.send(("peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+        connection.send(("peak", peak_memory()))
     except Exception as error:  # the parent names it
         connection.send(("error", f"{type(error).__name__}: {error}"))
 

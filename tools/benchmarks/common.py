@@ -53,12 +53,26 @@ def measure_all(functions: Mapping[str, Callable[[], Any]], repeat: int = 5, war
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 
-def _child(connection: Any, function: Callable[..., Any], arguments: tuple) -> None:
+def peak_memory() -> float:
+    """Peak resident memory of this process in MB.
+
+    Linux keeps ``ru_maxrss`` over an exec, so a child started by a large process would show its parent's peak: VmHWM does not.
+    """
     import resource
 
     try:
+        with open("/proc/self/status", encoding="ascii") as stream:
+            return next(int(line.split()[1]) for line in stream if line.startswith("VmHWM")) / 1024
+    except (OSError, StopIteration):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _child(connection: Any, function: Callable[..., Any], arguments: tuple) -> None:
+    # A spawned process would spawn its own children too; data workers are to start as they do in a user's program.
+    multiprocessing.set_start_method(None, force=True)
+    try:
         result = function(*arguments)
-        connection.send((result, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, None))
+        connection.send((result, peak_memory(), None))
     except Exception as error:  # the parent names it; a benchmark that fails must say so
         connection.send((None, 0.0, f"{type(error).__name__}: {error}"))
 
