@@ -170,7 +170,8 @@ def load_datasets(cfg: CfgNode, names: Sequence[str], is_train: bool) -> tuple[S
     if not dicts:
         reasons = "; ".join(problems.lines()) or "the label files list no pictures"
         raise DataError(f"{', '.join(names)}: nothing left to {'train' if is_train else 'evaluate'} on: {reasons}")
-    log.info("%s: %d pictures", ", ".join(names), len(dicts))
+    if len(names) > 1:  # each of them has been announced by the catalog
+        log.info("%s: %d pictures in all", ", ".join(names), len(dicts))
     return dicts, metadata, problems
 
 
