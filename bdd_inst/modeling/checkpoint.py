@@ -20,6 +20,8 @@ from torch import Tensor, nn
 from bdd_inst.errors import DataError
 from bdd_inst.files import atomic_write
 from bdd_inst.modeling.load_report import LoadReport
+from bdd_inst.modeling.norms import FrozenBatchNorm2d
+from bdd_inst.modeling.timm_backbone import TimmBackbone
 from bdd_inst.modeling.weight_advice import advice
 from bdd_inst.modeling.weight_files import FROM_SCRATCH, find_weights
 from bdd_inst.modeling.weight_names import NamedWeights, align_names, to_detectron2_names
@@ -28,7 +30,7 @@ from bdd_inst.modeling.weight_reader import read_weights
 # Their first dimension is the number of classes (times four, plus background); cascades number their predictors.
 CLASS_LAYERS = re.compile(r"roi_heads\.(?:box_predictor\.(?:\d\.)?(?:cls_score|bbox_pred)|mask_head\.predictor)\.")
 # In a file without being part of what is learned: counters, buffers rebuilt from the config, the ImageNet classifier.
-_NOT_LEARNED = ("num_batches_tracked", "pixel_mean", "pixel_std")
+_NOT_LEARNED = ("num_batches_tracked", "pixel_mean", "pixel_std", "attn_mask", "relative_position_index", "relative_coords_table")
 _IMAGENET_CLASSIFIER = ("fc1000_w", "fc1000_b", "fc1000.weight", "fc1000.bias", "pred_w", "pred_b", "fc.weight", "fc.bias")
 _IMAGENET_CLASSIFIER += ("linear.weight", "linear.bias", "stem.fc.weight", "stem.fc.bias")
 
@@ -50,26 +52,30 @@ def load_weights(model: nn.Module, source: str | os.PathLike, cfg: CfgNode | Non
         DataError: the file is missing, damaged, holds more than weights, or nothing in it fits the model.
     """
     if not os.fspath(source):
-        return _from_scratch(cfg)
+        return _from_scratch(model, cfg)
     path = find_weights(source)
     found = read_weights(path)
-    weights = to_detectron2_names(found.tensors, found.author)
+    weights = to_detectron2_names(found.tensors, found.author, timm_places(model))
     weights.notes += found.notes
     report = apply_weights(model, weights, str(source))
     if cfg is not None:
         report.warnings += advice(cfg, weights)
     if not report.loaded:
-        examples = ", ".join(list(weights.tensors)[:3])
-        raise DataError(f"MODEL.WEIGHTS {source}: none of its {len(weights.tensors)} tensors fits the model (it has {examples}, ...)")
+        examples = ", ".join(weights.origin.get(name, name) for name in list(weights.tensors)[:3])
+        shapes = f"; those of known names have another shape, e.g. {report.mismatched[0]}" if report.mismatched else ""
+        count = len(weights.tensors)
+        raise DataError(f"MODEL.WEIGHTS {source}: none of its {count} tensors fits the model (it has {examples}, ...){shapes}")
     report.log(logger)
     return report
 
 
-def _from_scratch(cfg: CfgNode | None) -> LoadReport:
+def _from_scratch(model: nn.Module, cfg: CfgNode | None) -> LoadReport:
     """No weights: warn where the backbone could not learn its way out of its random start."""
     report = LoadReport("from scratch", "")
-    if cfg is not None and cfg.MODEL.RESNETS.NORM == "FrozenBN":
-        report.warnings.append(f"MODEL.RESNETS.NORM FrozenBN cannot learn; training from scratch needs {FROM_SCRATCH}")
+    timm = bool(timm_places(model))
+    if cfg is not None and cfg.MODEL.RESNETS.NORM == "FrozenBN" and not (timm and not _has_batch_norm(model)):
+        needed = FROM_SCRATCH.replace("GN", "BN") if timm else FROM_SCRATCH
+        report.warnings.append(f"MODEL.RESNETS.NORM FrozenBN cannot learn; training from scratch needs {needed}")
     elif cfg is not None and cfg.MODEL.BACKBONE.FREEZE_AT > 0:
         report.warnings.append(f"MODEL.BACKBONE.FREEZE_AT {cfg.MODEL.BACKBONE.FREEZE_AT} freezes random layers; from scratch needs 0")
     report.log(logger)
@@ -97,7 +103,7 @@ def apply_weights(model: nn.Module, weights: NamedWeights, source: str = "weight
     report.missing = [name for name in own if name not in pairs and name not in chosen and not name.endswith(_NOT_LEARNED)]
     for name in sorted(weights.tensors.keys() - set(pairs.values())):
         original = weights.origin.get(name, name)
-        (report.ignored if _is_not_learned(name) else report.unexpected).append(original)
+        (report.ignored if _is_not_learned(name) or _is_timm_head(name, weights, own) else report.unexpected).append(original)
     return report
 
 
@@ -147,6 +153,29 @@ def _fill_norm_statistics(
 
 def _is_not_learned(name: str) -> bool:
     return name.endswith(_NOT_LEARNED) or name in _IMAGENET_CLASSIFIER or ".cell_anchors." in name or name == "stem.conv1.bias"
+
+
+def timm_places(model: nn.Module) -> dict[str, str]:
+    """timm's names -> the model's for a backbone of timm; empty for any other."""
+    places: dict[str, str] = {}
+    for name, module in unwrap(model).named_modules():
+        if isinstance(module, TimmBackbone):
+            places |= {theirs: f"{name}.{ours}".lstrip(".") for theirs, ours in module.timm_names()}
+    return places
+
+
+def _is_timm_head(name: str, weights: NamedWeights, own: dict[str, Tensor]) -> bool:
+    """Whether a tensor of a whole timm model lies outside the modules that make features: its last norm and its classifier."""
+    if weights.kind != "timm":
+        return False
+    used = {part for theirs in own if theirs.startswith("backbone.bottom_up.") for part in theirs.split(".")[3:4]}
+    top = name.split(".")[0]
+    return not any(part == top or part.startswith(f"{top}_") for part in used)
+
+
+def _has_batch_norm(model: nn.Module) -> bool:
+    kinds = (nn.modules.batchnorm._BatchNorm, FrozenBatchNorm2d)
+    return any(isinstance(module, kinds) or "FrozenBatchNorm" in type(module).__name__ for module in model.modules())
 
 
 def _shape(tensor: Tensor) -> str:

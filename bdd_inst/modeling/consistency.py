@@ -7,6 +7,7 @@ from fvcore.common.config import CfgNode
 from bdd_inst.errors import ConfigError
 
 STAGES = ("res2", "res3", "res4", "res5")
+TIMM = "build_timm_fpn_backbone"
 
 
 def check_consistency(cfg: CfgNode) -> None:
@@ -15,7 +16,10 @@ def check_consistency(cfg: CfgNode) -> None:
     Raises:
         ConfigError: one line that names both keys.
     """
-    _check_resnet(cfg.MODEL.RESNETS)
+    if cfg.MODEL.BACKBONE.NAME == TIMM:
+        _check_timm(cfg)
+    else:
+        _check_resnet(cfg)
     features = _feature_names(cfg)
     for key in ("RPN", "ROI_HEADS"):
         _check_subset(f"MODEL.{key}.IN_FEATURES", cfg.MODEL[key].IN_FEATURES, "the backbone's features", features)
@@ -27,7 +31,17 @@ def check_consistency(cfg: CfgNode) -> None:
         raise ConfigError(f"MODEL.PIXEL_STD {list(cfg.MODEL.PIXEL_STD)}: every number must be above 0")
 
 
-def _check_resnet(options: CfgNode) -> None:
+def _check_timm(cfg: CfgNode) -> None:
+    if not cfg.MODEL.BACKBONE.TIMM_NAME:
+        raise ConfigError(f"MODEL.BACKBONE.TIMM_NAME must name a model with MODEL.BACKBONE.NAME {TIMM}, e.g. convnext_tiny")
+    if cfg.MODEL.RESNETS.NORM == "GN":
+        raise ConfigError(f"MODEL.RESNETS.NORM must be FrozenBN, BN or SyncBN with MODEL.BACKBONE.NAME {TIMM}, it is GN")
+
+
+def _check_resnet(cfg: CfgNode) -> None:
+    options = cfg.MODEL.RESNETS
+    if cfg.MODEL.BACKBONE.TIMM_NAME:
+        raise ConfigError(f"MODEL.BACKBONE.TIMM_NAME {cfg.MODEL.BACKBONE.TIMM_NAME} needs MODEL.BACKBONE.NAME {TIMM}")
     _check_subset("MODEL.RESNETS.OUT_FEATURES", options.OUT_FEATURES, "the stages", STAGES)
     if options.DEPTH in (18, 34):
         # Basic blocks: no 1x1 convolutions, so no groups, no dilation and no expansion by four.
@@ -43,7 +57,10 @@ def _feature_names(cfg: CfgNode) -> tuple[str, ...]:
     if cfg.MODEL.BACKBONE.NAME == "build_resnet_backbone":
         return tuple(cfg.MODEL.RESNETS.OUT_FEATURES)
     chosen = cfg.MODEL.FPN.IN_FEATURES
-    _check_subset("MODEL.FPN.IN_FEATURES", chosen, "MODEL.RESNETS.OUT_FEATURES", tuple(cfg.MODEL.RESNETS.OUT_FEATURES))
+    if cfg.MODEL.BACKBONE.NAME == TIMM:
+        _check_subset("MODEL.FPN.IN_FEATURES", chosen, "the stages", STAGES)
+    else:
+        _check_subset("MODEL.FPN.IN_FEATURES", chosen, "MODEL.RESNETS.OUT_FEATURES", tuple(cfg.MODEL.RESNETS.OUT_FEATURES))
     levels = [int(name[3:]) for name in chosen]
     if levels != list(range(levels[0], levels[-1] + 1)):
         raise ConfigError(f"MODEL.FPN.IN_FEATURES {list(chosen)} must be neighbours, finest first")

@@ -60,6 +60,9 @@ class Detectron2Model(nn.Module):
             return [{**output, "instances": from_detectron2(output["instances"], self.mask_format)} for output in outputs]
         from detectron2.utils.events import EventStorage
 
+        from bdd_inst.modeling.mask_rcnn import require_instances
+
+        require_instances(batch)
         converted = [{**entry, "instances": to_detectron2(entry["instances"], self.device)} for entry in batch]
         with EventStorage(), _seeded(batch, self.device):
             return self._engine(converted)

@@ -9,18 +9,21 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bdd_inst.modeling.layers import Conv2d
-from bdd_inst.modeling.norms import get_norm
+from bdd_inst.modeling.norms import LayerNorm2d, get_norm
 from bdd_inst.modeling.resnet import ResNet, build_resnet
+from bdd_inst.modeling.timm_backbone import TimmBackbone, build_timm
 
 
 class FPN(nn.Module):
     """Lateral 1x1 and output 3x3 convolutions, named ``fpn_lateral<log2 stride>`` and ``fpn_output<log2 stride>``.
 
+    A backbone that asks for it (``norm_features``) has each of its features normed first: ``fpn_norm<log2 stride>``.
+
     Attributes: ``channels`` and ``strides`` by map name (``p2`` ... ``p6``); ``size_divisibility``, the stride of the
     coarsest map made by convolution, which must divide the sides of the input.
     """
 
-    def __init__(self, bottom_up: ResNet, in_features: tuple[str, ...], width: int, norm: str, fuse_type: str):
+    def __init__(self, bottom_up: ResNet | TimmBackbone, in_features: tuple[str, ...], width: int, norm: str, fuse_type: str):
         super().__init__()
         self.bottom_up, self.in_features, self.fuse_type = bottom_up, in_features, fuse_type
         self.levels = [int(math.log2(bottom_up.strides[name])) for name in in_features]
@@ -31,6 +34,8 @@ class FPN(nn.Module):
             c2_xavier_fill(output)
             self.add_module(f"fpn_lateral{level}", lateral)
             self.add_module(f"fpn_output{level}", output)
+            if getattr(bottom_up, "norm_features", False):
+                self.add_module(f"fpn_norm{level}", LayerNorm2d(bottom_up.channels[name]))
         made = [*self.levels, self.levels[-1] + 1]
         self.strides = {f"p{level}": 2**level for level in made}
         self.channels = {f"p{level}": width for level in made}
@@ -42,10 +47,12 @@ class FPN(nn.Module):
         maps, above = {}, None
         for name, level in zip(reversed(self.in_features), reversed(self.levels), strict=True):
             lateral, output = getattr(self, f"fpn_lateral{level}"), getattr(self, f"fpn_output{level}")
+            norm = getattr(self, f"fpn_norm{level}", None)
+            feature = features[name] if norm is None else norm(features[name])
             if above is None:
-                above = lateral(features[name])
+                above = lateral(feature)
             else:
-                above = add_doubled(lateral(features[name]), above)
+                above = add_doubled(lateral(feature), above)
                 above = above / 2 if self.fuse_type == "avg" else above
             maps[f"p{level}"] = output(above)
         coarsest = self.levels[-1]
@@ -66,10 +73,10 @@ def add_doubled(fine: Tensor, coarse: Tensor) -> Tensor:
 
 
 def build_backbone(cfg) -> nn.Module:
-    """The FPN, or the bare ResNet of the C4 and DC5 variants, by MODEL.BACKBONE.NAME."""
-    resnet = build_resnet(cfg)
+    """The FPN on a ResNet or a model of timm, or the bare ResNet of the C4 and DC5 variants, by MODEL.BACKBONE.NAME."""
+    bottom_up = build_timm(cfg) if cfg.MODEL.BACKBONE.NAME == "build_timm_fpn_backbone" else build_resnet(cfg)
     if cfg.MODEL.BACKBONE.NAME == "build_resnet_backbone":
-        resnet.size_divisibility = 0
-        return resnet
+        bottom_up.size_divisibility = 0
+        return bottom_up
     options = cfg.MODEL.FPN
-    return FPN(resnet, tuple(options.IN_FEATURES), options.OUT_CHANNELS, options.NORM, options.FUSE_TYPE)
+    return FPN(bottom_up, tuple(options.IN_FEATURES), options.OUT_CHANNELS, options.NORM, options.FUSE_TYPE)

@@ -14,7 +14,7 @@ class LoadReport:
 
     Attributes:
         source: what MODEL.WEIGHTS said.
-        kind: whose names the file used: ``detectron2``, ``caffe2``, ``torchvision resnet``, ``torchvision maskrcnn``; empty
+        kind: whose names the file used: ``detectron2``, ``caffe2``, ``torchvision resnet``, ``torchvision maskrcnn``, ``timm``; empty
             where there was no file.
         loaded: parameters and buffers that now hold the file's values.
         reinitialised: class-dependent layers left at their fresh initialisation, because the number of classes differs.

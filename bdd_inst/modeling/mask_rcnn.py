@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from bdd_inst.errors import DataError
 from bdd_inst.modeling.fpn import build_backbone
 from bdd_inst.modeling.freeze import set_trainable
 from bdd_inst.modeling.matching import picture_generators
@@ -50,7 +51,12 @@ class MaskRCNN(nn.Module):
         return self.losses(batch) if self.training else self.inference(batch)
 
     def losses(self, batch: Sequence[dict]) -> dict[str, Tensor]:
-        """``loss_rpn_cls``, ``loss_rpn_loc``, ``loss_cls``, ``loss_box_reg``, ``loss_mask``."""
+        """``loss_rpn_cls``, ``loss_rpn_loc``, ``loss_cls``, ``loss_box_reg``, ``loss_mask``.
+
+        Raises:
+            DataError: a picture without ``instances``.
+        """
+        require_instances(batch)
         images = self.preprocess(batch)
         targets = [entry["instances"].to(self.device) for entry in batch]
         generators = picture_generators([entry.get("sample_seed") for entry in batch])
@@ -80,6 +86,16 @@ class MaskRCNN(nn.Module):
     def _postprocess(self, detections: Instances, entry: dict) -> Instances:
         height, width = (int(entry.get(key, own)) for key, own in zip(("height", "width"), detections.image_size, strict=True))
         return postprocess(detections, height, width, self.mask_format)
+
+
+def require_instances(batch: Sequence[dict]) -> None:
+    """Raise DataError for the first picture without ``instances``."""
+    for index, entry in enumerate(batch):
+        if "instances" not in entry:
+            raise DataError(
+                f"picture {entry.get('file_name') or index} of the batch has no \"instances\" (gt_boxes, gt_classes, gt_masks), which "
+                "training needs, empty ones where it has no object; call model.eval() to detect"
+            )
 
 
 def build_mask_rcnn(cfg) -> MaskRCNN:

@@ -60,6 +60,17 @@ class SyncBatchNorm(_Freezable, nn.SyncBatchNorm):
         return super().forward(x)
 
 
+class LayerNorm2d(nn.LayerNorm):
+    """Layer norm over the channels of N,C,H,W, each pixel by itself."""
+
+    def __init__(self, channels: int, eps: float = 1e-6):
+        super().__init__(channels, eps=eps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight, bias = self.weight.to(x.dtype), self.bias.to(x.dtype)
+        return F.layer_norm(x.permute(0, 2, 3, 1), self.normalized_shape, weight, bias, self.eps).permute(0, 3, 1, 2)
+
+
 NORMS = {
     "BN": BatchNorm2d,
     "SyncBN": SyncBatchNorm,

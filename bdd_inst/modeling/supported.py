@@ -21,7 +21,7 @@ VALUES: dict[str, tuple] = {
     "MODEL.META_ARCHITECTURE": ("GeneralizedRCNN",),
     "MODEL.ENGINE": ("builtin", "detectron2"),
     "MODEL.PRECISION": ("float32", "bf16", "fp16"),
-    "MODEL.BACKBONE.NAME": ("build_resnet_fpn_backbone", "build_resnet_backbone"),
+    "MODEL.BACKBONE.NAME": ("build_resnet_fpn_backbone", "build_resnet_backbone", "build_timm_fpn_backbone"),
     "MODEL.BACKBONE.FREEZE_AT": (0, 1, 2, 3, 4, 5),
     "MODEL.RESNETS.DEPTH": (18, 34, 50, 101, 152),
     "MODEL.RESNETS.NORM": NORMS[1:],
@@ -74,6 +74,7 @@ REFUSED: dict[str, str] = {
 _HONOURED_BY_SECTION = {
     "": "OUTPUT_DIR SEED CUDNN_BENCHMARK FLOAT32_PRECISION DETERMINISTIC LOGGERS STAGES STAGES.*",
     "MODEL.": "DEVICE WEIGHTS PIXEL_MEAN PIXEL_STD MASK_ON CHANNELS_LAST",
+    "MODEL.BACKBONE.": "TIMM_NAME",
     "MODEL.RESNETS.": "OUT_FEATURES NUM_GROUPS WIDTH_PER_GROUP STEM_OUT_CHANNELS RES2_OUT_CHANNELS STRIDE_IN_1X1",
     "MODEL.FPN.": "IN_FEATURES OUT_CHANNELS",
     "MODEL.ANCHOR_GENERATOR.": "SIZES ASPECT_RATIOS OFFSET ROUND",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fvcore.common.config import CfgNode
 
+from bdd_inst.modeling.timm_backbone import preprocessing
 from bdd_inst.modeling.weight_names import NamedWeights
 
 RGB_MEAN, RGB_STD = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]  # ImageNet, on 0..255
@@ -13,7 +14,7 @@ def advice(cfg: CfgNode, weights: NamedWeights) -> list[str]:
     """One line for each key that contradicts what the weights were trained with; empty where they agree.
 
     MSRA/Caffe2 backbones take BGR with PIXEL_STD 1 and, for plain ResNets, the stride in the first 1x1 convolution;
-    torchvision's take RGB with ImageNet's mean and deviation and the stride in the 3x3.
+    torchvision's take RGB with ImageNet's mean and deviation and the stride in the 3x3; timm's take what timm says of the model.
     """
     if weights.kind.startswith("torchvision"):
         expected = [
@@ -21,6 +22,13 @@ def advice(cfg: CfgNode, weights: NamedWeights) -> list[str]:
             ("MODEL.PIXEL_MEAN", cfg.MODEL.PIXEL_MEAN, RGB_MEAN),
             ("MODEL.PIXEL_STD", cfg.MODEL.PIXEL_STD, RGB_STD),
             ("MODEL.RESNETS.STRIDE_IN_1X1", cfg.MODEL.RESNETS.STRIDE_IN_1X1, False),
+        ]
+    elif weights.kind == "timm":
+        mean, std = preprocessing(cfg.MODEL.BACKBONE.TIMM_NAME)
+        expected = [
+            ("INPUT.FORMAT", cfg.INPUT.FORMAT, "RGB"),
+            ("MODEL.PIXEL_MEAN", cfg.MODEL.PIXEL_MEAN, [round(v, 3) for v in mean]),
+            ("MODEL.PIXEL_STD", cfg.MODEL.PIXEL_STD, [round(v, 3) for v in std]),
         ]
     elif weights.kind == "caffe2":
         expected = [("INPUT.FORMAT", cfg.INPUT.FORMAT, "BGR"), ("MODEL.PIXEL_MEAN", cfg.MODEL.PIXEL_MEAN, RGB_MEAN[::-1])]

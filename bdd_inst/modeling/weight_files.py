@@ -69,7 +69,7 @@ def known_checksum(name: str) -> tuple[str, str] | None:
 def _local(text: str) -> Path:
     path = Path(text).expanduser()
     if path.is_dir():
-        found = sorted(p.name for p in path.iterdir() if p.suffix in (".pth", ".pkl", ".ckpt"))
+        found = sorted(p.name for p in path.iterdir() if p.suffix in (".pth", ".pkl", ".ckpt", ".safetensors"))
         raise DataError(f"MODEL.WEIGHTS {text}: a folder; name a file in it ({', '.join(found[:5]) or 'it has no weight file'})")
     if not path.is_file():
         raise DataError(

@@ -1,4 +1,4 @@
-"""Other libraries' parameter names turned into Detectron2's: Caffe2/MSRA blobs, torchvision's ResNet and Mask R-CNN.
+"""Other libraries' parameter names turned into Detectron2's: Caffe2/MSRA blobs, torchvision's ResNet and Mask R-CNN, timm.
 
 Input and output are plain dicts of name to tensor. Backbone names come out relative (``res2.0.conv1.weight``); ``align_names`` then
 finds where the model keeps them (``backbone.bottom_up.`` with FPN).
@@ -74,12 +74,17 @@ class NamedWeights:
     notes: list[str] = field(default_factory=list)
 
 
-def to_detectron2_names(state: Mapping[str, Tensor], author: str = "") -> NamedWeights:
+def to_detectron2_names(state: Mapping[str, Tensor], author: str = "", timm: Mapping[str, str] | None = None) -> NamedWeights:
     """Rename, and reorder class rows where the background stood first; names nobody knows stay as they are.
 
     ``author`` is what the file says of itself: Detectron2's converter of torchvision backbones renames them and signs ``torchvision``.
+    ``timm``, for a model with a backbone of timm: its ``features_only`` names -> the model's.
     """
     bare = {_WRAPPERS.sub("", name): name for name in state}
+    if timm and any(_from_timm(name, timm) for name in bare):
+        renamed = {name: _from_timm(name, timm) or name for name in bare}
+        tensors = {new: state[bare[name]] for name, new in renamed.items()}
+        return NamedWeights(tensors, "timm", {new: bare[name] for name, new in renamed.items()})
     style = naming_style(bare)
     rename = {"caffe2": _from_blob, "torchvision maskrcnn": _from_torchvision_detector, "torchvision resnet": _from_torchvision_resnet}
     convert = rename.get(style, lambda name: name)
@@ -98,6 +103,11 @@ def to_detectron2_names(state: Mapping[str, Tensor], author: str = "") -> NamedW
     if style == "detectron2" and author == "torchvision":
         out.kind = "torchvision resnet"
     return out
+
+
+def _from_timm(name: str, places: Mapping[str, str]) -> str | None:
+    """The model's name for a tensor of a whole timm model; its ``features_only`` form writes ``stages.0`` as ``stages_0``."""
+    return places.get(name) or places.get(name.replace(".", "_", 1))
 
 
 def naming_style(names: Iterable[str]) -> str:

@@ -1,8 +1,9 @@
 """A weight file of any known container as a plain dict of name to CPU tensor. Nothing in the file is executed.
 
 Containers: Detectron2's zoo ``.pkl`` (``{"model": arrays, "__author__": ...}``), Caffe2 and Detectron ``.pkl`` (blobs, with or without
-``"blobs"`` around them), ``.pth`` of Detectron2, torchvision, this project or others (bare, or under ``model`` / ``state_dict``, with or
-without optimizer state beside it), Lightning ``.ckpt``. Where a file keeps averaged (EMA) weights, those are taken.
+``"blobs"`` around them), ``.pth`` of Detectron2, torchvision, timm, this project or others (bare, or under ``model`` / ``state_dict``,
+with or without optimizer state beside it), Lightning ``.ckpt``, ``.safetensors``. Where a file keeps averaged (EMA) weights, those are
+taken.
 """
 
 from __future__ import annotations
@@ -53,7 +54,9 @@ def read_weights(path: str | os.PathLike) -> FileWeights:
             head = stream.read(len(_LEGACY_TORCH))
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
-    if head[:4] == b"PK\x03\x04":
+    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < size:  # the length of a JSON header, then the header
+        content = _load_safetensors(path)
+    elif head[:4] == b"PK\x03\x04":
         content = _load_torch(path, zipped=True)
     elif head == _LEGACY_TORCH:
         content = _load_torch(path, zipped=False)
@@ -69,6 +72,18 @@ def read_weights(path: str | os.PathLike) -> FileWeights:
     _check_size(found, size, path)
     author = content.get("__author__")
     return FileWeights({name: _tensor(value) for name, value in found.items()}, author if isinstance(author, str) else "", notes)
+
+
+def _load_safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+    except ImportError:
+        raise DataError(f"{path}: a safetensors file, and the package that reads them is not installed; pip install safetensors") from None
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise DataError(f"{path}: not a readable safetensors file, cut short or damaged: {' '.join(str(error).split())[:160]}") from None
 
 
 def _load_torch(path: Path, *, zipped: bool) -> object:

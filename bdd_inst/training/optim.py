@@ -18,6 +18,8 @@ NORMS = (
     nn.GroupNorm,
     nn.LayerNorm,
 )
+# What ConvNeXt and Swin train without decay besides their norms: layer scales, position tables, the temperature of SwinV2's attention.
+SCALES = ("gamma", "relative_position_bias_table", "logit_scale")
 
 
 def parameter_groups(model: nn.Module, cfg: CfgNode) -> list[dict]:
@@ -44,27 +46,25 @@ def parameter_groups(model: nn.Module, cfg: CfgNode) -> list[dict]:
 
 
 def trainable(model: nn.Module) -> Iterator[tuple[str, nn.Parameter, bool]]:
-    """Name, parameter and whether it belongs to a norm layer, each trainable parameter once."""
+    """Name, parameter and whether it decays as norm layers do, each trainable parameter once."""
     seen: set[int] = set()
     for module_name, module in model.named_modules():
         for name, parameter in module.named_parameters(recurse=False):
             if parameter.requires_grad and id(parameter) not in seen:
                 seen.add(id(parameter))
-                yield f"{module_name}.{name}".lstrip("."), parameter, isinstance(module, NORMS)
+                yield f"{module_name}.{name}".lstrip("."), parameter, isinstance(module, NORMS) or name in SCALES
 
 
 def layers_above(name: str) -> int:
     """How many stages of the bottom-up backbone lie between a parameter and the FPN: 0 for everything above the backbone.
 
-    Counted by stage (stem, res2 .. res5; stem, stage 0 .. 3 of other backbones), as ViTDet and ConvNeXt do by layer.
+    Counted by stage (5 for the stem, 4 for res2 ... 1 for res5), as ViTDet and ConvNeXt do by layer; models of timm are cut into the
+    same parts.
     """
     if not name.startswith("backbone.bottom_up."):
         return 0
-    numbered = re.search(r"\bres(\d)\b", name) or re.search(r"\bstages?[._](\d)|\blayers?[._](\d)|\bblocks[._](\d)", name)
-    if not numbered:
-        return 5
-    number = int(next(part for part in numbered.groups() if part is not None))
-    return max(1, 6 - number) if "res" in numbered.group(0) else max(1, 4 - number)
+    stage = re.match(r"backbone\.bottom_up\.res(\d)\.", name)
+    return 6 - int(stage[1]) if stage else 5
 
 
 def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:

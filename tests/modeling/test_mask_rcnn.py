@@ -8,6 +8,7 @@ import pickle
 import pytest
 import torch
 
+from bdd_inst.errors import DataError
 from bdd_inst.structures import Boxes, RLEMasks
 from tests.modeling.small import C4, DC5, batch, model
 
@@ -69,6 +70,16 @@ def test_pictures_without_objects_train():
     sum(losses.values()).backward()
     missing = [name for name, p in built.named_parameters() if p.requires_grad and p.grad is None]
     assert missing == []  # data-parallel training waits for every gradient
+
+
+def test_a_picture_without_instances_is_named_in_training():
+    pictures = batch(2)
+    pictures[1]["file_name"] = "street.jpg"
+    del pictures[1]["instances"]
+    built = model()
+    with pytest.raises(DataError, match=r'picture street\.jpg of the batch has no "instances"'):
+        built.train()(pictures)
+    assert len(built.eval()(pictures)) == 2
 
 
 def test_mixed_batch_with_and_without_objects():

@@ -71,9 +71,9 @@ def test_an_unknown_optimizer_is_named():
         ("backbone.bottom_up.res5.0.conv1.weight", 1),
         ("backbone.bottom_up.res2.0.conv1.weight", 4),
         ("backbone.bottom_up.stem.conv1.weight", 5),
-        ("backbone.bottom_up.body.stages_3.blocks.0.conv_dw.weight", 1),
-        ("backbone.bottom_up.body.stages_0.blocks.5.conv_dw.weight", 4),
-        ("backbone.bottom_up.body.stem_0.weight", 5),
+        ("backbone.bottom_up.res5.stages_3.blocks.0.conv_dw.weight", 1),
+        ("backbone.bottom_up.res2.stages_0.blocks.5.conv_dw.weight", 4),
+        ("backbone.bottom_up.stem.blocks_0.0.conv_dw.weight", 5),
     ],
 )
 def test_depth_below_the_fpn(name, depth):
