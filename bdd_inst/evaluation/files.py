@@ -116,12 +116,15 @@ def read_predictions(path: str | Path, truth: GroundTruth, images: str | Path | 
         DataError: as :func:`read_truth`, and whatever the protocol has no answer to.
     """
     path = Path(path)
-    kind = "coco-results" if is_empty_list(path) else formats.detect(path)
+    beside = score_files.beside(path) if path.is_dir() else None
+    # A folder of bitmasks may hold its scores as well; that JSON alone would look like labels without shapes.
+    known = "coco-results" if is_empty_list(path) else "bitmask" if score_files.within_bitmasks(path, beside) else None
+    kind = known or formats.detect(path)
     if kind == "coco-results":
         return results_file.read_results(path, truth)
     if kind == "coco":
         raise DataError(f"{path}: this is COCO ground truth (images, annotations), not a list of results with scores")
-    scores = scores or (score_files.beside(path) if path.is_dir() else None)
+    scores = scores or beside
     if kind == "bitmask":
         table = score_files.read_scores(scores) if scores else None
         return label_sets.results_from_labels(formats.read(path, kind=kind, images=images), truth, table)

@@ -8,6 +8,7 @@ import msgspec
 
 from bdd_inst.errors import DataError
 from bdd_inst.evaluation.coco_files import decode
+from bdd_inst.formats import png_kinds
 
 
 class ScoredLabel(msgspec.Struct, gc=False):
@@ -33,11 +34,22 @@ class ScoredFrames(msgspec.Struct, gc=False):
 
 def beside(folder: Path) -> Path | None:
     """The scores that lie with a bitmask folder: the one JSON file inside it, or ``<folder>.json`` next to it."""
-    inside = sorted(folder.glob("*.json")) if folder.is_dir() else []
+    inside = sorted(folder.glob("[!.]*.json")) if folder.is_dir() else []
     if len(inside) == 1:
         return inside[0]
     sibling = folder.with_name(folder.name + ".json")
     return sibling if sibling.is_file() else None
+
+
+def within_bitmasks(folder: Path, scores: Path | None) -> bool:
+    """Whether ``scores`` lies in a folder whose PNGs are BDD100K bitmasks, and so is their companion and not labels itself."""
+    if scores is None or scores.parent != folder:
+        return False
+    pngs = sorted(p for p in folder.rglob("[!.]*.png") if p.is_file())
+    try:
+        return bool(pngs) and png_kinds.kind_of(pngs, folder) == "bitmask"
+    except DataError:  # pictures, say, with their labels
+        return False
 
 
 def read_scores(path: str | Path) -> dict[str, dict[str, float]]:

@@ -57,7 +57,7 @@ def convert(
         workers = 1
     skipped, lost = ProblemLog(), ProblemLog()
     written = 0
-    for number, size, outcome in _encoded(labels, target, parts, workers):
+    for number, size, outcome in _encoded(_distinct(labels.pictures, target, skipped), target, parts, workers):
         written += outcome["written"]
         _take(skipped, outcome["skipped"])
         _take(lost, outcome["lost"])
@@ -67,22 +67,35 @@ def convert(
     skipped.merge(labels.problems)
     if not written:
         parts.remove()
-        raise DataError(f"{labels.source}: nothing could be written: {skipped.lines()[0] if skipped else 'it holds no picture'}")
+        raise DataError(f"{labels.source}: nothing could be written: {'; '.join(skipped.lines()) if skipped else 'it holds no picture'}")
     target.finish(parts.items)
     parts.remove()
     return Conversion(target.path, written, target.plan.instances, parts.resumed, skipped, lost, target.plan.made_by)
 
 
-def _encoded(labels: LabelSet, target: Target, parts: PartStore, workers: int) -> Iterator[tuple[int, int, dict]]:
+def _distinct(pictures: Iterable[Picture], target: Target, skipped: ProblemLog) -> Iterator[Picture]:
+    """The pictures without those whose own file another one has been given before: that would be written over in silence."""
+    owners: dict[Path, str] = {}
+    for picture in pictures:
+        file = target.file_of(picture)
+        if file is not None and file in owners:
+            skipped.add("duplicate-picture", picture.name, f"{file} is already that of {owners[file]}; left out")
+            continue
+        if file is not None:
+            owners[file] = picture.name
+        yield picture
+
+
+def _encoded(pictures: Iterable[Picture], target: Target, parts: PartStore, workers: int) -> Iterator[tuple[int, int, dict]]:
     """Each chunk's number, size and outcome, its part stored; chunks of an earlier run come from the store."""
     if workers <= 1:
-        for number, chunk in _chunks(labels.pictures):
+        for number, chunk in _chunks(pictures):
             outcome = parts.outcome(number)
             yield number, len(chunk), outcome if outcome is not None else parts.put(number, encode_chunk(target, chunk))
         return
     with ProcessPoolExecutor(workers, initializer=_take_target, initargs=(target,)) as pool:
         running: dict[Future, tuple[int, int]] = {}
-        for number, chunk in _chunks(labels.pictures):
+        for number, chunk in _chunks(pictures):
             outcome = parts.outcome(number)
             if outcome is not None:
                 yield number, len(chunk), outcome

@@ -96,5 +96,5 @@ def _instance(annotation: Any, names: tuple[str, ...] | None) -> Instance:
         raise ValueError(f"bbox {str(box)[:40]} of mode {str(mode)[:20]} is not understood (0 is x1,y1,x2,y2; 1 is x,y,w,h)")
     flags, others = fields.split_flags(annotation.get("attributes"))
     flags["crowd"] = flags.get("crowd", False) or fields.truth(annotation.get("iscrowd"))
-    own = fields.identity(annotation.get("id"))
-    return Instance(names[category] if names else str(category), box, id=own, attributes=others, **flags)
+    own, score = fields.identity(annotation.get("id")), fields.score_of(annotation.get("score"))
+    return Instance(names[category] if names else str(category), box, id=own, score=score, attributes=others, **flags)

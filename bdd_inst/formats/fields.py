@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from bdd_inst.formats.records import Box
@@ -82,6 +83,8 @@ def identity(value: Any) -> str | int | None:
 
 def score_of(value: Any) -> float | None:
     """A score, None where there is none. ValueError where it is no finite number."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"score is {value}, not a finite number")
     return None if value is None else number(value, "score")
 
 

@@ -17,6 +17,7 @@ from bdd_inst.geometry.rle import MAX_PIXELS
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GRAY, RGB, PALETTE, GRAY_ALPHA, RGBA = 0, 2, 3, 4, 6
 COLORS = {GRAY: "gray", RGB: "RGB", PALETTE: "palette", GRAY_ALPHA: "gray with alpha", RGBA: "RGBA"}
+KINDS = ("bitmask", "label-map", "binary-masks")
 # How many of a folder's PNGs are opened to tell their kind.
 PICTURES_LOOKED_AT = 6
 

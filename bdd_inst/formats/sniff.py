@@ -41,7 +41,7 @@ def sniff(path: str | os.PathLike, kind: str | None = None) -> Found:
     """
     path = Path(path)
     if path.is_dir():
-        return _folder(path, _files_below(path), kind)
+        return _folder(path, _files_below(path, kind), kind)
     if not path.exists() and any(c in path.name for c in "*?["):
         files = sorted(path.parent.glob(path.name))
         if not files:
@@ -64,8 +64,8 @@ KNOWN = (
 )
 
 
-def _files_below(path: Path) -> list[Path]:
-    """The label files of a folder: its JSON files, or where there is none its PNGs; hidden ones are not looked at."""
+def _files_below(path: Path, kind: str | None = None) -> list[Path]:
+    """The label files of a folder: JSON, or PNGs where there is none or ``kind`` asks for them; hidden ones are not looked at."""
     forms = sorted(d.name for d in path.iterdir() if d.is_dir() and d.name in SAME_LABELS)
     if len(forms) > 1:
         raise DataError(f"{path}: holds the same labels in several forms ({', '.join(forms)}); name one of these folders")
@@ -81,7 +81,7 @@ def _files_below(path: Path) -> list[Path]:
                 pngs.append(Path(folder, name))
     if not json_files and not pngs:
         raise DataError(f"{path}: no JSON file and no PNG in this folder; {KNOWN} are understood")
-    return json_files or pngs
+    return pngs if pngs and kind in png_kinds.KINDS else json_files or pngs
 
 
 def _folder(path: Path, files: list[Path], kind: str | None) -> Found:

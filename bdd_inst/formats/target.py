@@ -41,6 +41,10 @@ class Target:
         """Files that must still be there for work done before to count as done."""
         return ()
 
+    def file_of(self, picture: Picture) -> Path | None:
+        """The file, relative to ``path``, that this picture alone gets; None for writers of one file for all."""
+        return None
+
     def size(self, picture: Picture) -> tuple[int, int]:
         """Width and height of a picture: its own, or the data set's. DataError where neither is known."""
         size = size_of(picture)

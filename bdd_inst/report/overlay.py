@@ -49,9 +49,12 @@ class OverlayTarget(Target):
             self.skipped.add("wrong-size-picture", picture.name, message)
             return None
         drawn = self._draw(picture, image)
-        file = BinaryTarget.file_of(self, picture).with_suffix(".jpg")
+        file = self.file_of(picture)
         self._save(self.path / file, drawn)
         return str(file)
+
+    def file_of(self, picture: Picture) -> Path:
+        return BinaryTarget.file_of(self, picture).with_suffix(".jpg")
 
     def _draw(self, picture: Picture, image):
         """The picture with every instance that has a box or a mask."""

@@ -122,6 +122,24 @@ def test_bitmasks_with_scores_beside_them(tmp_path):
     assert any("no-scores" in note for note in unscored["notes"])
 
 
+def test_bitmasks_with_scores_in_their_folder(tmp_path):
+    for name in ("gt", "pred"):
+        bitmask(tmp_path / name, "a.png", [(1, 0, 1, 5, 5, 20, 20), (3, 0, 2, 40, 10, 30, 30)])
+    write(tmp_path / "pred" / "scores.json", [{"name": "a.jpg", "labels": [{"index": 1, "score": 0.9}, {"index": 2, "score": 0.1}]}])
+    metrics = files.evaluate_files(tmp_path / "gt", tmp_path / "pred", "coco")
+    assert metrics["segm"]["AP"] == pytest.approx(100)
+    assert not any("no-scores" in note for note in metrics.get("notes", ()))
+
+
+def test_a_converted_folder_of_bitmasks_has_no_scores(tmp_path):
+    for name in ("gt", "pred"):
+        bitmask(tmp_path / name, "a.png", [(1, 0, 1, 5, 5, 20, 20)])
+    (tmp_path / "pred" / ".conversion.json").write_text('{"mask_rule": "official", "categories": ["pedestrian"], "ids": [1]}')
+    metrics = files.evaluate_files(tmp_path / "gt", tmp_path / "pred", "coco")
+    assert metrics["segm"]["AP"] == pytest.approx(100)
+    assert any("no-scores" in note for note in metrics["notes"])
+
+
 def bdd_classes():
     from bdd_inst.classes import BDD100K_INS_SEG
 

@@ -160,6 +160,27 @@ def test_what_is_lost_is_said(tmp_path):
     assert formats.write(formats.read(path), tmp_path / "c.json", to="rle").lost.counts["outlines"] == 2
 
 
+def test_scores_stay_in_dicts(tmp_path):
+    picture = Picture("a.jpg", 80, 60, instances=[Instance("car", (1, 1, 9, 9), score=0.25)])
+    formats.write(LabelSet("coco", "memory", None, [picture], ProblemLog(), "pixels"), tmp_path / "d.json", to="dicts")
+    assert [i.score for p in formats.read(tmp_path / "d.json").load().pictures for i in p.instances] == [0.25]
+
+
+@pytest.mark.parametrize("other", ["a.jpg", "a.png"])
+def test_pictures_that_would_overwrite_each_other_are_counted(other, tmp_path):
+    instances = [Instance("car", rle=coding.encode(examples.square(0, 0, 4, 4)))]
+    pictures = [Picture("a.jpg", 80, 60, instances=instances), Picture(other, 80, 60)]
+    done = formats.write(LabelSet("coco", "memory", None, pictures, ProblemLog(), "pixels"), tmp_path / "out", to="bitmask")
+    assert (done.pictures, done.skipped.counts) == (1, {"duplicate-picture": 1})
+    assert len(bitmask.read_bitmask(tmp_path / "out" / "a.png")[1]) == 1
+
+
+def test_nothing_written_says_every_reason(tmp_path):
+    labels = LabelSet("scalabel", "memory", None, [Picture("a.jpg", labelled=False)], ProblemLog(), "official")
+    with pytest.raises(DataError, match="unlabelled-picture"):
+        formats.write(labels, tmp_path / "out", to="bitmask")
+
+
 def test_overlaps_go_to_the_higher_score(tmp_path):
     masks = [examples.square(0, 0, 10, 10), examples.square(5, 5, 15, 15)]
     instances = [Instance("car", rle=coding.encode(m), score=s, id=i) for i, (m, s) in enumerate(zip(masks, (0.9, 0.2), strict=True), 1)]
