@@ -26,11 +26,16 @@ def guarded(work: Callable[[], int]) -> int:
         sys.stderr.close()  # the reader of our output has gone; there is nobody left to tell
         return 1
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        return _fail(f"{where}{error.strerror or error}")
+        return _fail(said(error))
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+
+
+def said(error: OSError) -> str:
+    """What the system refused, as one line: the file and the reason."""
+    name = error.filename2 or error.filename  # of a file that is renamed into place, the one that was asked for
+    return (f"{name}: " if name else "") + (error.strerror or str(error))
 
 
 def _fail(message: str) -> int:

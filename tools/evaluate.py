@@ -59,6 +59,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def evaluate_files(options: argparse.Namespace) -> int:
     """Files against files."""
+    if options.run and not Path(options.run).is_dir():
+        raise DataError(f"{options.run}: no such run folder")
     chosen, source = read_threshold(options.label_threshold)
     outcome = files.outcome_of_files(
         options.ground_truth,

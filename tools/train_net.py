@@ -55,6 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse_args(arguments)
     from bdd_inst.errors import DataError
     from bdd_inst.training.console import quiet_libraries, show_log
+    from tools.cli import said
 
     quiet_libraries()
     show_log()
@@ -62,6 +63,9 @@ def main(arguments: list[str] | None = None) -> int:
         return run(options)
     except DataError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"error: {said(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -123,7 +123,10 @@ def read_predictions(path: str | Path, truth: GroundTruth, images: str | Path | 
     if kind == "coco-results":
         return results_file.read_results(path, truth)
     if kind == "coco":
-        raise DataError(f"{path}: this is COCO ground truth (images, annotations), not a list of results with scores")
+        labels = formats.read(path, kind=kind).load()  # converted predictions have their scores in the annotations
+        if all(instance.score is None for picture in labels.pictures for instance in picture.instances):
+            raise DataError(f"{path}: this is COCO ground truth (images, annotations), not a list of results with scores")
+        return label_sets.results_from_labels(labels, truth)
     scores = scores or beside
     if kind == "bitmask":
         table = score_files.read_scores(scores) if scores else None

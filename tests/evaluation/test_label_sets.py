@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bdd_inst import formats
 from bdd_inst.errors import DataError
 from bdd_inst.evaluation import files
 from bdd_inst.geometry import rle
@@ -138,6 +139,18 @@ def test_a_converted_folder_of_bitmasks_has_no_scores(tmp_path):
     metrics = files.evaluate_files(tmp_path / "gt", tmp_path / "pred", "coco")
     assert metrics["segm"]["AP"] == pytest.approx(100)
     assert any("no-scores" in note for note in metrics["notes"])
+
+
+def test_predictions_as_a_coco_file_with_scores(tmp_path):
+    frame = {"name": "a.jpg", "labels": [{"id": "1", "category": "car", "box2d": {"x1": 5, "y1": 5, "x2": 30, "y2": 40}, "score": 0.5}]}
+    write(tmp_path / "pred.json", [frame])
+    formats.write(formats.read(tmp_path / "pred.json"), tmp_path / "coco.json", to="coco")
+    assert files.evaluate_files(tmp_path / "pred.json", tmp_path / "coco.json", "coco")["bbox"]["AP"] == pytest.approx(100)
+    del frame["labels"][0]["score"]
+    write(tmp_path / "gt.json", [frame])
+    formats.write(formats.read(tmp_path / "gt.json"), tmp_path / "coco.json", to="coco")
+    with pytest.raises(DataError, match="not a list of results with scores"):
+        files.evaluate_files(tmp_path / "gt.json", tmp_path / "coco.json", "coco")
 
 
 def bdd_classes():

@@ -10,7 +10,8 @@ import sys
 import pytest
 
 from bdd_inst.errors import ConfigError, DataError, ProblemLog
-from tools import cli
+from bdd_inst.training import console
+from tools import cli, train_net
 
 
 def fails_with(error):
@@ -20,6 +21,10 @@ def fails_with(error):
     return work
 
 
+def fails_with_options(error):
+    return lambda options: fails_with(error)()
+
+
 @pytest.mark.parametrize(
     ("error", "code", "line"),
     [
@@ -27,12 +32,20 @@ def fails_with(error):
         (ConfigError("unknown key"), 1, "error: unknown key"),
         (PermissionError(13, "Permission denied", "/locked/x"), 1, "error: /locked/x: Permission denied"),
         (OSError(28, "No space left on device"), 1, "error: No space left on device"),
+        (IsADirectoryError(21, "Is a directory", "/x/.y.part", None, "/x/y"), 1, "error: /x/y: Is a directory"),
         (KeyboardInterrupt(), 130, "interrupted"),
     ],
 )
 def test_errors_become_a_line_and_a_code(error, code, line, capsys):
     assert cli.guarded(fails_with(error)) == code
     assert capsys.readouterr().err.splitlines() == [line]
+
+
+def test_training_tells_of_files_in_the_same_line(monkeypatch, capsys):
+    monkeypatch.setattr(train_net, "run", fails_with_options(PermissionError(13, "Permission denied", "/locked/x")))
+    monkeypatch.setattr(console, "show_log", lambda: None)
+    assert train_net.main(["--config", "demo.yaml"]) == 1
+    assert capsys.readouterr().err.splitlines() == ["error: /locked/x: Permission denied"]
 
 
 def test_faults_of_our_own_are_not_hidden():

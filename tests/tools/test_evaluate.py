@@ -75,6 +75,11 @@ def test_a_missing_file_is_named(pair, tmp_path, capsys):
     assert "nowhere.json" in capsys.readouterr().err
 
 
+def test_a_missing_run_folder_is_named(pair, tmp_path, capsys):
+    assert evaluate.main([*pair, "--run", str(tmp_path / "nowhere"), "--output", str(tmp_path / "out")]) == 1
+    assert capsys.readouterr().err.splitlines() == [f"error: {tmp_path / 'nowhere'}: no such run folder"]
+
+
 def test_runs_as_a_command_with_help_and_an_example(project_root):
     done = subprocess.run([sys.executable, "tools/evaluate.py", "--help"], cwd=project_root, capture_output=True, text=True, check=True)
     assert "Examples:" in done.stdout
