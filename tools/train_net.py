@@ -38,6 +38,8 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("overrides", nargs="*", metavar="KEY VALUE", help="config keys and values")
     options = parser.parse_intermixed_args(arguments)
     split_sweep(options)
+    if options.num_gpus < 1 or not 0 <= options.machine_rank < options.num_machines:
+        parser.error("--num-gpus and --num-machines are 1 or more, --machine-rank is from 0 to one less than --num-machines")
     return options
 
 

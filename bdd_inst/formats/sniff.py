@@ -157,6 +157,8 @@ def _kind_of_list(top: list[msgspec.Raw]) -> str | None:
             return "dicts"
         if "frames" in names and "name" in names:
             return "bdd-v1"
+        if "category" in names and "labels" not in names:
+            return None  # the flat detections of 2018 (name, category, bbox, score): as frames they would all be empty
         if "name" in names:
             return "scalabel"
     return None

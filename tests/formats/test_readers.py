@@ -376,6 +376,7 @@ def test_a_broken_png_among_good_ones_is_counted(tmp_path):
         ("{}", "an empty object"),
         ('{"a": 1}', "keys 'a'"),
         ("[1, 2]", "a list of 2"),
+        ('[{"name": "a.jpg", "category": "car", "bbox": [1, 2, 3, 4], "score": 0.5}]', "keys 'name', 'category'"),
         ('[{"name": "a.jpg"', "line 1"),
         ('{\n "frames": [,]}', "line 2, column 13"),
     ],

@@ -48,6 +48,13 @@ def test_training_tells_of_files_in_the_same_line(monkeypatch, capsys):
     assert capsys.readouterr().err.splitlines() == ["error: /locked/x: Permission denied"]
 
 
+@pytest.mark.parametrize("words", [["--num-gpus", "0"], ["--num-machines", "0"], ["--machine-rank", "1"]])
+def test_training_by_nobody_is_a_usage_error(words):
+    with pytest.raises(SystemExit) as stopped:
+        train_net.main(["--config", "demo.yaml", *words])
+    assert stopped.value.code == 2
+
+
 def test_faults_of_our_own_are_not_hidden():
     with pytest.raises(ZeroDivisionError):
         cli.guarded(lambda: 1 // 0)
