@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import logging
 import math
+import secrets
+from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from fvcore.common.config import CfgNode
 
 from bdd_inst.errors import ConfigError
+from bdd_inst.files import atomic_write
 from bdd_inst.training import distributed
 from bdd_inst.training.csv_log import CsvLog
 from bdd_inst.training.hooks import Hook, Step
@@ -18,6 +22,7 @@ from bdd_inst.training.memory import peak_memory
 log = logging.getLogger(__name__)
 
 LOGGERS = ("csv", "tensorboard", "wandb", "mlflow")
+OPTIONAL = {"wandb": ("wandb",), "mlflow": ("mlflow", "mlflow_skinny")}  # packages that do not come with this one; any of them serves
 
 
 class MetricLog(Hook):
@@ -31,9 +36,6 @@ class MetricLog(Hook):
         self.window: list[Step] = []
         self.latest: dict[str, float] = {}
         self.writes = distributed.world()[0] == 0
-        unknown = set(cfg.LOGGERS) - set(LOGGERS)
-        if unknown:
-            raise ConfigError(f"LOGGERS: {min(unknown)!r} is none of {', '.join(LOGGERS)}")
         self.csv = CsvLog(folder / "training.csv") if self.writes and "csv" in cfg.LOGGERS else None
         self.evaluations = CsvLog(folder / "evaluations.csv") if self.writes and "csv" in cfg.LOGGERS else None
         self.folder, self.names = folder, [name for name in cfg.LOGGERS if name != "csv"]
@@ -94,6 +96,11 @@ class MetricLog(Hook):
         """One evaluation, by flat names such as ``segm/AP``."""
         self.write(iteration, values, self.evaluations)
 
+    def repeat_evaluation(self, iteration: int) -> None:
+        """Drop the evaluation of an iteration that is about to be evaluated again."""
+        if self.evaluations:
+            self.evaluations.go_on_from(iteration)
+
     def close(self) -> None:
         """Let the loggers finish."""
         for logger in self.loggers or []:
@@ -108,11 +115,33 @@ class MetricLog(Hook):
         self.window = [Step(**step) for step in state.get("window", [])]
 
 
+def check_loggers(names: Sequence[str]) -> None:
+    """Refuse LOGGERS that cannot be, before anything is computed or written.
+
+    Raises:
+        ConfigError: an unknown logger, or one whose package is not installed.
+    """
+    for name in names:
+        if name not in LOGGERS:
+            raise ConfigError(f"LOGGERS: {name!r} is none of {', '.join(LOGGERS)}")
+        if name in OPTIONAL and not any(find_spec(package) for package in OPTIONAL[name]):
+            raise ConfigError(f"LOGGERS: {name} is not installed; pip install {name}, or take it out of LOGGERS")
+
+
+def wandb_id(folder: Path) -> str:
+    """W&B's name for the run of a folder, drawn once and kept in it: a resumed run goes on there, another of equal name does not."""
+    path = folder / "wandb_id.txt"
+    if not path.is_file():
+        with atomic_write(path) as stream:
+            stream.write(f"{secrets.token_hex(8)}\n")
+    return path.read_text(encoding="utf-8").strip()
+
+
 def make_logger(name: str, folder: Path, iterations_done: int) -> object:
     """One of Lightning's loggers, writing into the run's folder.
 
     Raises:
-        ConfigError: the package behind it is not installed.
+        ConfigError: the package behind it is older than Lightning needs.
     """
     try:
         if name == "tensorboard":
@@ -123,7 +152,7 @@ def make_logger(name: str, folder: Path, iterations_done: int) -> object:
         from lightning.pytorch import loggers
 
         if name == "wandb":
-            return loggers.WandbLogger(name=folder.name, project="bdd_inst", save_dir=folder, id=folder.name, resume="allow")
+            return loggers.WandbLogger(name=folder.name, project="bdd_inst", save_dir=folder, id=wandb_id(folder), resume="allow")
         return loggers.MLFlowLogger(experiment_name="bdd_inst", run_name=folder.name, save_dir=str(folder / "mlruns"))
     except ModuleNotFoundError as error:
-        raise ConfigError(f"LOGGERS: {name} needs a package that is not installed ({error}); pip install {name}") from None
+        raise ConfigError(f"LOGGERS: {name} does not load ({' '.join(str(error).split())}); pip install -U {name}") from None

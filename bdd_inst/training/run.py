@@ -25,7 +25,7 @@ from bdd_inst.training.ema import MovingAverage
 from bdd_inst.training.launch import Layout, find_layout, make_fabric, prepare_torch
 from bdd_inst.training.locks import FolderLock
 from bdd_inst.training.loop import Run
-from bdd_inst.training.metric_log import MetricLog
+from bdd_inst.training.metric_log import MetricLog, check_loggers
 from bdd_inst.training.output import changed_keys, choose_folder
 from bdd_inst.training.progress_bar import ProgressBar
 from bdd_inst.training.scoring import Scorer, result_text
@@ -71,6 +71,7 @@ def train(
     mute_others(rank)
     prepare_torch(cfg)
     stages = [] if eval_only else parse_stages(cfg)
+    check_loggers(cfg.LOGGERS)
     folder = on_first(lambda: choose_folder(output, cfg.OUTPUT_DIR, resume=resume, training=not eval_only))
     data = TrainingData(stages)
     scorer = Scorer(cfg)
@@ -142,10 +143,7 @@ def conduct(run: Run, cfg: CfgNode, folder: Path, scorer: Scorer, data: Training
     facts = provenance.describe_run(run.seed, provenance.command_line(), data.by_name(), distributed.world()[1])
     if run.resumed:
         run.load_state_dict(run.resumed)
-        done = f"stage {run.progress.stage + 1}, {run.progress.total} of {run.total_iterations} iterations done"
-        log.info("going on from %s: %s", run.last_saved, done)
-        for line in changed_keys(folder, cfg):
-            log.warning("the config has changed since the run began: %s", line)
+        go_on(run, cfg, folder, metrics)
     elif resume:
         log.info("%s holds no checkpoint: starting from the beginning", folder)
     if first:
@@ -156,6 +154,19 @@ def conduct(run: Run, cfg: CfgNode, folder: Path, scorer: Scorer, data: Training
         metrics.close()
         return Outcome(folder, None, stop_text(run, folder), distributed.world()[0])
     return finish(run, cfg, folder, scorer, evaluation, metrics, facts)
+
+
+def go_on(run: Run, cfg: CfgNode, folder: Path, metrics: MetricLog) -> None:
+    """Say where a resumed run stands, and what has changed in its config; one that had finished is evaluated again."""
+    if run.progress.stage >= len(run.stages):
+        log.info("%s: all %d iterations are done; evaluating again", run.last_saved, run.progress.total)
+        metrics.repeat_evaluation(run.progress.total - 1)
+    else:
+        done = f"{run.progress.total} of {run.total_iterations} iterations done"
+        log.info("going on from %s: stage %d, %s", run.last_saved, run.progress.stage + 1, done)
+    if distributed.world()[0] == 0:
+        for line in changed_keys(folder, cfg):
+            log.warning("the config has changed since the run began: %s", line)
 
 
 def finish(run: Run, cfg: CfgNode, folder: Path, scorer: Scorer, evaluation: Evaluation, metrics: MetricLog, facts: dict) -> Outcome:

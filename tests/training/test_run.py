@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 
 import pytest
 import torch
@@ -155,10 +156,25 @@ def test_a_folder_with_a_run_is_refused_unless_resumed(whole, tiny_cfg):
         train(tiny_cfg(), str(whole.folder))
 
 
+def test_a_runs_folder_evaluates_its_own_final_weights(whole, tiny_cfg, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(whole.folder, folder)
+    (folder / "metrics.json").unlink()
+    again = train(tiny_cfg(), str(folder), eval_only=True)
+    assert again.metrics == whole.metrics
+    assert (folder / "metrics.json").is_file()
+    assert same(folder / "model_final.pth", whole.folder / "model_final.pth")
+    with pytest.raises(ConfigError, match="name the weights"):
+        train(tiny_cfg(), str(tmp_path / "empty"), eval_only=True)
+
+
 def test_resuming_a_finished_run_only_evaluates_again(whole, tiny_cfg, tmp_path):
     before = weights(whole.folder / "model_final.pth")
-    again = train(tiny_cfg("TEST.EVAL_PERIOD", 6), str(whole.folder), resume=True)
+    logged = (whole.folder / "evaluations.csv").read_text()
+    again = train(tiny_cfg("TEST.EVAL_PERIOD", 6, "TEST.VAL_LOSS_PICTURES", 2), str(whole.folder), resume=True)
     assert again.metrics == whole.metrics
+    assert (whole.folder / "evaluations.csv").read_text() == logged
+    assert "all 14 iterations are done" in (whole.folder / "log.txt").read_text()
     assert all(torch.equal(before[name], value) for name, value in weights(whole.folder / "model_final.pth").items())
 
 

@@ -1,0 +1,107 @@
+"""Switches of a whole run: deterministic algorithms, mixed precision, optional loggers, signals and scaling with two processes."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import signal
+import sys
+
+import pytest
+import torch
+
+from bdd_inst.errors import ConfigError
+from bdd_inst.training import metric_log
+from bdd_inst.training.run import train
+from tests.training.test_survival import wait_for
+
+SHORT = ("STAGES.heads.MAX_ITER", 2, "STAGES.full.MAX_ITER", 4, "SOLVER.LOG_PERIOD", 1, "TEST.PICTURES", 0)
+
+
+def rows(path):
+    with path.open() as stream:
+        return list(csv.DictReader(stream))
+
+
+def weights(folder):
+    return torch.load(folder / "model_final.pth", weights_only=True)["model"]
+
+
+@pytest.fixture
+def free_algorithms():
+    """Puts torch's global switches back."""
+    before = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark, os.environ.get("CUBLAS_WORKSPACE_CONFIG")
+    yield
+    torch.use_deterministic_algorithms(False)
+    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = before[:2]
+    if before[2] is None:
+        os.environ.pop("CUBLAS_WORKSPACE_CONFIG", None)
+
+
+def test_deterministic_runs_use_such_algorithms_and_give_the_same_bits(tiny_cfg, tmp_path, free_algorithms):
+    cfg = tiny_cfg("DETERMINISTIC", True, *SHORT)
+    first = weights(train(cfg, str(tmp_path / "a")).folder)
+    assert torch.are_deterministic_algorithms_enabled()
+    assert torch.backends.cudnn.deterministic
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"]
+    second = weights(train(cfg, str(tmp_path / "b")).folder)
+    assert all(torch.equal(first[name], second[name]) for name in first | second)
+
+
+def test_mixed_precision_from_start_to_finish(tiny_cfg, tmp_path):
+    """bf16 on the CPU: other arithmetic (the losses differ), near the same losses, and weights that stay float32."""
+    whole = train(tiny_cfg(*SHORT), str(tmp_path / "float32"))
+    mixed = train(tiny_cfg("SOLVER.AMP.ENABLED", True, "SOLVER.CLIP_GRADIENTS.ENABLED", True, *SHORT), str(tmp_path / "bf16"))
+    pairs = list(zip(rows(whole.folder / "training.csv"), rows(mixed.folder / "training.csv"), strict=True))
+    assert len(pairs) == 6
+    for plain, low in pairs:
+        assert float(low["total_loss"]) == pytest.approx(float(plain["total_loss"]), rel=0.02)
+        assert low["loss_cls"] != plain["loss_cls"]
+    assert {tensor.dtype for tensor in weights(mixed.folder).values()} <= {torch.float32, torch.int64}
+    figures = [outcome.metrics["coco_2017_person_val"]["segm"] for outcome in (mixed, whole)]
+    assert figures[0].keys() == figures[1].keys()
+    checkpoint = torch.load(mixed.folder / "model_0000005.pth", weights_only=True)
+    assert all(tensor.dtype == torch.float32 for tensor in checkpoint["model"].values() if tensor.is_floating_point())
+
+
+@pytest.mark.parametrize("name", ["wandb", "mlflow"])
+def test_an_absent_logger_is_one_line_before_anything_is_done(tiny_cfg, tmp_path, monkeypatch, name):
+    monkeypatch.setattr(metric_log, "find_spec", lambda package: None)
+    with pytest.raises(ConfigError, match=f"^LOGGERS: {name} is not installed; pip install {name}, or take it out"):
+        train(tiny_cfg("LOGGERS", f"['csv', '{name}']"), str(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_wandb_run_is_known_again_on_resume_and_no_other_is_taken_for_it(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name / "run").mkdir(parents=True)
+    first, second = (metric_log.wandb_id(tmp_path / name / "run") for name in ("a", "b"))
+    assert first != second
+    assert metric_log.wandb_id(tmp_path / "a" / "run") == first
+
+
+def test_a_logger_that_is_there_is_taken(monkeypatch):
+    monkeypatch.setattr(metric_log, "find_spec", lambda package: object() if package == "mlflow_skinny" else None)
+    metric_log.check_loggers(["csv", "tensorboard", "mlflow"])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGTERM")
+def test_sigterm_stops_two_processes_at_one_iteration_and_they_go_on(tiny, tmp_path):
+    """The same batch and rates as one process has are asked to grow with the second; the log says to what."""
+    folder = tmp_path / "run"
+    two = ("--output", folder, "--num-gpus", 2, "SOLVER.REFERENCE_WORLD_SIZE", 1, "TEST.PICTURES", 0)
+    process = tiny.start(*two, "STAGES.heads.MAX_ITER", 100000)
+    wait_for(folder / "model_*.pth", process)
+    process.send_signal(signal.SIGTERM)
+    out, log = process.communicate(timeout=60)
+    assert process.returncode == 0, out + log
+    assert log.count("stage heads: scaled from 1 to 2 processes by the linear rule: batch 4, learning rate 0.02, 50000 iterations") == 1
+    done = int(re.search(r"stopped by .* after (\d+) of", out).group(1))
+    assert (folder / f"model_{done - 1:07d}.pth").is_file()
+    assert "--num-gpus 2" in re.search(r"to go on: (.*)", out).group(1)
+    assert not (folder / "run.lock").exists()
+    text = tiny(*two, "--resume", "STAGES.heads.MAX_ITER", 2 * done + 4, "STAGES.full.MAX_ITER", 2)
+    assert f"stage heads: iterations {done} to {done + 2}" in text
+    assert text.count("the config has changed since the run began: STAGES") == 1
+    assert (folder / "model_final.pth").is_file()
