@@ -55,6 +55,8 @@ def add_instance(builder: GroundTruthBuilder, instance: Instance, picture: Pictu
     if name is None:
         builder.problems.add("class-not-scored", where, f"{instance.category!r} is not among the classes")
         return
+    if instance.rle is not None and instance.paths:
+        builder.problems.add("mask-and-outline", where, "carries a mask and an outline: the mask is scored, training draws the outline")
     mask = mask_of(instance, *builder.sizes[-1], rule)
     box = instance.box if instance.box is not None else mask_box(mask)
     if box is None:

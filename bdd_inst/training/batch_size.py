@@ -18,12 +18,11 @@ from bdd_inst.training import distributed
 from bdd_inst.training.guards import is_out_of_memory
 from bdd_inst.training.memory import free_memory, peak_memory
 from bdd_inst.training.modes import train_mode
-from bdd_inst.training.stages import Stage
+from bdd_inst.training.stages import AUTO_BATCH, Stage
 from bdd_inst.training.training_data import TrainingData
 
 log = logging.getLogger(__name__)
 
-AUTO = -1
 REFERENCE_BATCH = 16  # what BASE_LR is written for in Detectron2's recipes, and the largest batch taken on the CPU
 LARGEST = 64  # pictures a GPU; beyond it steps gain little and the linear rule stops to hold
 SPARE = 0.85  # share of the memory that trials may take: later batches have larger pictures and more objects
@@ -119,7 +118,7 @@ def resolve_auto(stages: Sequence[Stage], known: Sequence[int] | None, fitting: 
     """
     resolved = []
     for i, stage in enumerate(stages):
-        if stage.cfg.SOLVER.IMS_PER_BATCH == AUTO:
+        if stage.cfg.SOLVER.IMS_PER_BATCH == AUTO_BATCH:
             cfg = stage.cfg.clone()
             cfg.SOLVER.IMS_PER_BATCH = known[i] if known else fitting(stage)
             cfg.SOLVER.BASE_LR *= cfg.SOLVER.IMS_PER_BATCH / REFERENCE_BATCH

@@ -21,6 +21,7 @@ OWN_KEYS = ("NAME", "TRAIN", "FREEZE_AT", "EPOCHS")
 SECTIONS = ("SOLVER", "INPUT", "DATALOADER", "DATASETS", "TEST")
 # Batches this far from one another see unrelated streams of random numbers.
 SEED_STRIDE = 1_000_003
+AUTO_BATCH = -1  # SOLVER.IMS_PER_BATCH auto: found by trial before the stage starts
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,8 @@ def parse_stage(cfg: CfgNode, index: int, item: object) -> Stage:
         raise ConfigError(f"{where}: MAX_ITER and EPOCHS both give a length; keep one")
     if stage_cfg.SOLVER.MAX_ITER <= 0:
         raise ConfigError(f"{where}: MAX_ITER is {stage_cfg.SOLVER.MAX_ITER}; a stage has at least 1 iteration")
+    if stage_cfg.SOLVER.IMS_PER_BATCH < 1 and stage_cfg.SOLVER.IMS_PER_BATCH != AUTO_BATCH:
+        raise ConfigError(f"{where}: SOLVER.IMS_PER_BATCH is {stage_cfg.SOLVER.IMS_PER_BATCH}; a batch has at least 1 picture (or auto)")
     freeze_at = own.get("FREEZE_AT", cfg.MODEL.BACKBONE.FREEZE_AT)
     if not isinstance(freeze_at, int) or isinstance(freeze_at, bool) or not 0 <= freeze_at <= 5:
         raise ConfigError(f"{where}.FREEZE_AT: 0 (nothing) to 5 (the whole bottom-up backbone) stays frozen, got {freeze_at!r}")

@@ -55,6 +55,14 @@ def test_scalabel_on_both_sides(tmp_path, protocol):
     assert any("unlabelled-picture" in note for note in metrics["notes"])
 
 
+def test_labels_with_a_mask_and_an_outline_say_which_is_scored(tmp_path):
+    outline = [{"vertices": [[0, 0], [70, 0], [70, 50], [0, 50]], "types": "LLLL", "closed": True}]
+    truth = [{"name": "a-1.jpg", **SIZE, "labels": [label("car", 40, 10, 30, 30, poly2d=outline)]}]
+    metrics = files.evaluate_files(write(tmp_path / "gt.json", truth), write(tmp_path / "dt.json", FOUND[:1]), "coco")
+    assert metrics["segm"]["AP-car"] == pytest.approx(100)
+    assert any("mask-and-outline" in note for note in metrics["notes"])
+
+
 def test_boxes_of_scalabel_are_inclusive(tmp_path):
     # One pixel wide in Scalabel's convention: x1 == x2 still has an area.
     thin = [{"name": "a.jpg", **SIZE, "labels": [{"id": "1", "category": "car", "box2d": {"x1": 4, "y1": 4, "x2": 4, "y2": 4}}]}]
