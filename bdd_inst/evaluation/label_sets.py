@@ -159,10 +159,24 @@ def results_from_labels(labels: LabelSet, truth: GroundTruth, scores: dict[str, 
         if columns:
             classes_, scores_, boxes, masks = zip(*columns, strict=True)
             builder.add(place, np.array(classes_), np.array(scores_), np.array(boxes, np.float64), list(masks))
+    refuse_damage(labels.problems)
     results = builder.build(labels.source)
     results.problems = reader.problems
     note_maskless(results)
     return results
+
+
+def refuse_damage(problems: ProblemLog) -> None:
+    """Predictions that reading had to leave out or to mend (``bad-label``, ``bad-rle``, ...) would change the score in silence.
+
+    Raises:
+        DataError: naming the first of them.
+    """
+    damaged = [problem for code, kept in problems.examples.items() if code.startswith("bad-") for problem in kept]
+    if damaged:
+        number = sum(count for code, count in problems.counts.items() if code.startswith("bad-"))
+        more = f" (and {number - 1} more)" if number > 1 else ""
+        raise DataError(f"{damaged[0].where}: {damaged[0].message}; a prediction is right or refused, mend the file{more}")
 
 
 class PredictionReader:

@@ -92,6 +92,8 @@ def test_coco_results_on_scalabel_labels_by_number_or_name(tmp_path):
         ({"labels": [label("zebra", 1, 1, 5, 5, 0.5)]}, "zebra"),
         ({"labels": [label("car", 1, 1, 5, 5)]}, "no score"),
         ({"labels": [label("car", 1, 1, 5, 5, 0.5) | {"rle": rle.encode(np.ones((5, 5), bool))}]}, "5x5"),
+        ({"labels": [label("car", 1, 1, 5, 5, float("nan"))]}, "right or refused"),
+        ({"labels": [label("car", 1, 1, 5, 5, 0.5) | {"rle": {"size": [60, 80], "counts": "??"}}]}, "right or refused"),
     ],
 )
 def test_scalabel_predictions_that_cannot_be_scored(tmp_path, change, words):
