@@ -54,10 +54,10 @@ class ROIPooler(nn.Module):
         return level.clamp(self.finest, self.finest + len(self.strides) - 1).to(torch.int64) - self.finest
 
     def _align(self, feature: Tensor, rois: Tensor, stride: int) -> Tensor:
-        learns = torch.is_grad_enabled() and feature.requires_grad
-        if feature.device.type == "cpu" and not learns:
-            return roi_align_rows(feature, rois, self.size, 1.0 / stride, self.sampling_ratio, self.aligned)
-        if feature.device.type == "cpu":  # the operator has no low precision there
-            pooled = roi_align(feature.float(), rois, self.size, 1.0 / stride, self.sampling_ratio, self.aligned)
+        if feature.device.type == "cpu":
+            learns = torch.is_grad_enabled() and feature.requires_grad
+            # Gradients of many overlapping boxes are summed pixel by pixel: in float32, whatever the precision of the map.
+            table = feature.float() if learns else feature
+            pooled = roi_align_rows(table, rois, self.size, 1.0 / stride, self.sampling_ratio, self.aligned)
             return pooled.to(feature.dtype)
         return roi_align(feature, rois.to(feature.dtype), self.size, 1.0 / stride, self.sampling_ratio, self.aligned)

@@ -1,12 +1,14 @@
-"""RoIAlign (He et al. 2017) on the CPU as sums of weighted feature rows, without gradient.
+"""RoIAlign (He et al. 2017) on the CPU as sums of weighted feature rows.
 
 A cell's value is the mean of bilinear samples on a regular grid. The weight of a feature pixel in it is a product of one
 weight along y and one along x, so samples that share pixels are summed first: a cell of g x g samples needs (g+1)^2 rows of
-the N*H*W,C table instead of 4 g^2. The sample positions round as in torchvision's operator.
+the N*H*W,C table instead of 4 g^2. The gradient adds whole rows back in the same way, where torchvision's operator adds
+one value at a time on one core. The sample positions round as in torchvision's operator; boxes get no gradient, as there.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +17,8 @@ from torch.nn import functional as F
 
 # Boxes are worked on in groups whose cells have about as many samples; a group's are padded to one of these.
 BUCKETS = torch.tensor([0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128, 1 << 30])
+# Rows read at a time: a box of a whole picture on a fine map asks for 10^5 of them, its index and weights for 1 MB.
+MOST_ROWS = 1 << 23
 
 
 @dataclass(slots=True)
@@ -30,7 +34,7 @@ class Axis:
 
 
 def roi_align_rows(feature: Tensor, rois: Tensor, size: int, scale: float, sampling_ratio: int, aligned: bool) -> Tensor:
-    """What ``torchvision.ops.roi_align`` computes, up to the order of its sums.
+    """What ``torchvision.ops.roi_align`` computes, up to the order of its sums; differentiable in ``feature``.
 
     Args:
         feature: N,C,H,W; channels_last order saves a copy.
@@ -49,7 +53,8 @@ def roi_align_rows(feature: Tensor, rois: Tensor, size: int, scale: float, sampl
     buckets = [torch.bucketize(axis.samples, BUCKETS) for axis in axes]
     order, counts = _groups(buckets[0] * len(BUCKETS) + buckets[1])
     first = rois[:, 0].to(torch.int32) * (height * width)
-    for rows in order.split(counts):
+    reads = size**2 * (axes[0].samples + 1) * (axes[1].samples + 1)
+    for rows in _portions(order, counts, reads):
         (y, y_weight), (x, x_weight) = (
             _taps(axis[rows], size, length, merge=sampling_ratio == 0) for axis, length in zip(axes, (height, width), strict=True)
         )
@@ -77,6 +82,13 @@ def _groups(key: Tensor) -> tuple[Tensor, list[int]]:
     """Row numbers with equal keys together, and how many have each key."""
     order = torch.argsort(key)
     return order, torch.unique_consecutive(key[order], return_counts=True)[1].tolist()
+
+
+def _portions(order: Tensor, counts: list[int], reads: Tensor) -> Iterator[Tensor]:
+    """The rows of each group, in portions that read about MOST_ROWS rows at most (``reads``: R, of each box)."""
+    for rows in order.split(counts):
+        most = int(reads[rows].max())
+        yield from rows.split(max(1, MOST_ROWS // max(most, 1)))
 
 
 def _taps(axis: Axis, size: int, length: int, merge: bool) -> tuple[Tensor, Tensor]:

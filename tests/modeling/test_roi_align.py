@@ -17,19 +17,50 @@ from bdd_inst.modeling.poolers import ROIPooler
 from bdd_inst.modeling.roi_align import roi_align_rows
 
 
-@given(st.integers(0, 10**6), st.sampled_from([0, 0, 1, 2, 3]), st.booleans(), st.sampled_from([1, 7, 14]), st.sampled_from([0.25, 1.0]))
-def test_equals_torchvisions_operator(seed, ratio, aligned, size, scale):
+def some_boxes(seed, size, scale):
+    """A map 2,5,20,31 and 12 boxes: some reach far outside, some are turned inside out, one is the whole picture."""
     g = torch.Generator().manual_seed(seed)
     feature = torch.randn(2, 5, 20, 31, generator=g)
-    boxes = torch.rand(12, 4, generator=g) * 130 - 20  # some reach far outside, some are turned inside out once scaled
+    boxes = torch.rand(12, 4, generator=g) * 130 - 20
     boxes[:8, 2:] = boxes[:8, :2] + torch.rand(8, 2, generator=g) * 90
     boxes[8:, 2:] = boxes[8:, :2]
     boxes[0] = torch.tensor([0, 0, 31 / scale, 20 / scale])
     rois = torch.cat([torch.randint(0, 2, (12, 1), generator=g).float(), boxes], dim=1)
-    want = roi_align(feature, rois, size, scale, ratio, aligned)
+    return feature, rois, torch.randn(12, 5, size, size, generator=g)
+
+
+@given(st.integers(0, 10**6), st.sampled_from([0, 0, 1, 2, 3]), st.booleans(), st.sampled_from([1, 7, 14]), st.sampled_from([0.25, 1.0]))
+def test_equals_torchvisions_operator(seed, ratio, aligned, size, scale):
+    feature, rois, weight = some_boxes(seed, size, scale)
+    theirs = feature.clone().requires_grad_()
+    want = roi_align(theirs, rois, size, scale, ratio, aligned)
+    (want * weight).sum().backward()
     for layout in (torch.contiguous_format, torch.channels_last):
-        got = roi_align_rows(feature.contiguous(memory_format=layout), rois, size, scale, ratio, aligned)
+        ours = feature.contiguous(memory_format=layout).detach().requires_grad_()
+        got = roi_align_rows(ours, rois, size, scale, ratio, aligned)
         torch.testing.assert_close(got, want, rtol=1e-5, atol=2e-5)
+        (got * weight).sum().backward()
+        torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-4, atol=5e-4)
+
+
+def test_portions_change_nothing(monkeypatch):
+    feature, rois, _ = some_boxes(3, 7, 0.25)
+    whole = roi_align_rows(feature, rois, 7, 0.25, 0, True)
+    monkeypatch.setattr("bdd_inst.modeling.roi_align.MOST_ROWS", 100)  # fewer than one box reads
+    assert torch.equal(roi_align_rows(feature, rois, 7, 0.25, 0, True), whole)
+
+
+def test_gradient_of_a_low_precision_map_is_summed_in_float32():
+    feature, rois, weight = some_boxes(1, 7, 0.25)
+    boxes = [rois[rois[:, 0] == i, 1:] for i in (0, 1)]
+    grads = []
+    for dtype in (torch.float32, torch.bfloat16):
+        leaf = feature.to(torch.bfloat16).to(dtype).requires_grad_()
+        pooled = ROIPooler(7, [4], 0, aligned=True)([leaf], boxes)
+        assert pooled.dtype == dtype
+        (pooled.float() * weight).sum().backward()
+        grads.append(leaf.grad.float())
+    torch.testing.assert_close(grads[1], grads[0], rtol=0.02, atol=0.05)
 
 
 def test_no_boxes():

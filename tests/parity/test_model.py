@@ -18,7 +18,11 @@ from bdd_inst.structures import BitMasks, Boxes, Instances, PolygonMasks, pairwi
 
 FOLDER = Path(__file__).resolve().parents[1] / "data" / "parity"
 VARIANTS = ("r50_fpn", "x101_fpn", "gn_conv_heads")
-BOX, SCORE, PIXELS, LOSS, GRADIENT = 0.01, 2e-4, 14, 1e-5, 1e-4
+BOX, SCORE, PIXELS, LOSS, GRADIENT = 0.01, 2e-4, 14, 1e-5, 3e-4
+# The figures were recorded on one processor (avx512). On another (avx2) convolutions sum in another order, and what a threshold decides
+# can tip: a pixel of a mask target on a polygon's edge, a ReLU at zero. Detectron2 itself then departs from its own figures by up to
+# 5.7e-5 in loss_mask and 1.3e-3 in the gradient norm of a few parameters, while the two engines agree to 1.5e-7 in every loss.
+TIPPED = {"loss_mask": 2e-4, "gradient": 3e-3}
 
 
 def config(variant: str, settings: dict | None = None):
@@ -120,9 +124,11 @@ def test_losses_and_gradients(variant, kind):
     want = reference[kind]
     assert set(losses) == set(want["losses"])
     for name, value in want["losses"].items():
-        assert losses[name].item() == pytest.approx(value, rel=LOSS), name
+        assert losses[name].item() == pytest.approx(value, rel=TIPPED.get(name, LOSS)), name
     sum(losses.values()).backward()
     norms = {name: p.grad.norm().item() for name, p in model.named_parameters() if p.grad is not None}
     assert set(norms) == set(want["gradient_norms"])
     for name, value in want["gradient_norms"].items():
-        assert norms[name] == pytest.approx(value, rel=GRADIENT, abs=1e-12), name
+        assert norms[name] == pytest.approx(value, rel=TIPPED["gradient"], abs=1e-12), name
+    departures = [abs(norms[name] / value - 1) for name, value in want["gradient_norms"].items() if value > 1e-12]
+    assert np.median(departures) < GRADIENT
