@@ -64,37 +64,37 @@ def moved_masks(segmentations: Sequence[list | dict], chain: Chain, mask_format:
         if any(isinstance(s, dict) for s in segmentations):
             raise DataError(f"{where}: a run-length mask, which INPUT.MASK_FORMAT polygon cannot carry; set INPUT.MASK_FORMAT bitmask")
         return PolygonMasks([chain.polygons(parts) for parts in segmentations])
-    tables = chain.tables()
-    return CroppedMasks.from_crops([moved_mask(s, chain, tables, where) for s in segmentations], chain.out)
+    coded = [s for s in segmentations if isinstance(s, dict)]
+    check_sizes(coded, chain.size, where)
+    decoded, tables = iter(run_lengths.decode_tight(coded)), chain.tables()
+    windows = [
+        moved(*next(decoded), chain, tables) if isinstance(s, dict) else filled(chain.polygons(s), chain.out) for s in segmentations
+    ]
+    return CroppedMasks.from_crops(windows, chain.out)
 
 
-def moved_mask(segmentation: list | dict, chain: Chain, tables: tuple[np.ndarray, np.ndarray] | None, where: str) -> Window:
-    """One mask after the transforms: polygons are moved, then filled by COCO's rule; run lengths are decoded, then moved pixel by pixel."""
-    if not isinstance(segmentation, dict):
-        parts = chain.polygons(segmentation)
-        return decode_window(run_lengths.from_polygons_coco(parts, *chain.out)) if parts else (np.zeros((0, 0), bool), 0, 0)
-    if tuple(segmentation["size"]) != tuple(chain.size):
-        h, w = segmentation["size"]
-        raise DataError(f"{where}: a mask of {w}x{h} on a picture of {chain.size[1]}x{chain.size[0]}; one of them is another version")
-    if tables is None:
-        return chain.mask(run_lengths.decode(segmentation)), 0, 0
-    mask, x, y = decode_window(segmentation)
-    return gather(mask, x, y, *tables)
+def check_sizes(rles: Sequence[dict], size: tuple[int, int], where: str) -> None:
+    """Raise DataError for a run-length mask that is not of the picture's size (H, W)."""
+    for rle in rles:
+        if tuple(rle["size"]) != tuple(size):
+            (h, w), (height, width) = rle["size"], size
+            raise DataError(f"{where}: a mask of {w}x{h} on a picture of {width}x{height}; one of them is another version")
 
 
-def decode_window(rle: dict) -> Window:
-    """The columns of a mask that hold any of its pixels, whole."""
-    height, _ = rle["size"]
-    edges = np.cumsum(run_lengths.counts_of(rle))
-    if len(edges) < 2:
+def moved(mask: np.ndarray, x: int, y: int, chain: Chain, tables: tuple[np.ndarray, np.ndarray] | None) -> Window:
+    """A window after the transforms, pixel by pixel: by index tables, or the whole picture's mask where they cannot say it."""
+    if tables is not None:
+        return gather(mask, x, y, *tables)
+    whole = np.zeros(chain.size, bool)
+    whole[y : y + mask.shape[0], x : x + mask.shape[1]] = mask
+    return chain.mask(whole), 0, 0
+
+
+def filled(parts: Sequence[np.ndarray], size: tuple[int, int]) -> Window:
+    """Polygons in a picture of ``size`` (H, W), filled by COCO's rule."""
+    if not parts:
         return np.zeros((0, 0), bool), 0, 0
-    starts, ends = edges[0::2], edges[1::2]
-    first, last = int(starts[0]) // height, -(-int(ends[-1]) // height)
-    flat = np.zeros((last - first) * height, bool)
-    shift = first * height
-    for start, end in zip((starts - shift).tolist(), (ends - shift).tolist()):
-        flat[start:end] = True
-    return flat.reshape(last - first, height).T, first, 0
+    return run_lengths.decode_tight([run_lengths.from_polygons_coco(parts, *size)])[0]
 
 
 def gather(mask: np.ndarray, x: int, y: int, rows: np.ndarray, columns: np.ndarray) -> Window:

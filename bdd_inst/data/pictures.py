@@ -55,7 +55,10 @@ def to_tensor(image: Image.Image | np.ndarray, channels: str) -> torch.Tensor:
     """
     if channels not in ("BGR", "RGB"):
         raise ConfigError(f"INPUT.FORMAT {channels} is not supported; use BGR or RGB")
-    array = np.asarray(image)
+    # PIL keeps four bytes a pixel: as they are they come out in one copy, where "RGB" would be packed first.
+    packed = isinstance(image, Image.Image) and image.mode == "RGB"
+    array = np.frombuffer(image.tobytes("raw", "RGBX"), np.uint8).reshape(image.height, image.width, 4) if packed else np.asarray(image)
     out = np.empty((3, *array.shape[:2]), np.uint8)
-    cv2.split(array, list(out[::-1] if channels == "BGR" else out))
+    order = (2, 1, 0) if channels == "BGR" else (0, 1, 2)
+    cv2.mixChannels([array], list(out), [index for pair in zip(order, range(3)) for index in pair])
     return torch.from_numpy(out)

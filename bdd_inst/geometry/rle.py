@@ -14,7 +14,7 @@ from pycocotools import mask as coco_mask
 
 from bdd_inst.errors import DataError
 from bdd_inst.geometry.paths import check_vertices
-from bdd_inst.geometry.rle_codec import check_counts, pack_counts, unpack_counts
+from bdd_inst.geometry.rle_codec import check_counts, pack_counts, unpack_batch
 
 # A mask of more is refused: a broken or hostile size would ask for gigabytes.
 MAX_PIXELS = 1 << 26
@@ -91,13 +91,7 @@ def empty(height: int, width: int) -> dict:
 def decode(rle: dict) -> np.ndarray:
     """RLE -> H,W bool (column-major in memory). Raises DataError where the counts and the size disagree."""
     height, width = _size(rle)
-    counts = counts_of(rle)
-    flat = np.zeros(height * width, dtype=bool)
-    edges = np.cumsum(counts)
-    starts, ends = edges[0::2].tolist(), edges[1::2].tolist()
-    for start, end in zip(starts, ends):
-        flat[start:end] = True
-    return flat.reshape(width, height).T
+    return _painted(counts_of(rle)).reshape(width, height).T
 
 
 def decode_batch(rles: Sequence[dict]) -> np.ndarray:
@@ -114,13 +108,71 @@ def decode_batch(rles: Sequence[dict]) -> np.ndarray:
 
 def counts_of(rle: dict) -> np.ndarray:
     """The run lengths (int64) of an RLE in any spelling. Raises DataError unless they add up to its size."""
-    height, width = _size(rle)
-    counts = rle.get("counts")
-    if isinstance(counts, (str, bytes)):
-        counts = unpack_counts(counts)
-    elif not isinstance(counts, (list, tuple, np.ndarray)):
-        raise DataError(f"an RLE's counts must be a string or a list, not {type(counts).__name__}")
-    return check_counts(counts, height * width)
+    return counts_of_batch([rle])[0]
+
+
+def counts_of_batch(rles: Sequence[dict]) -> list[np.ndarray]:
+    """:func:`counts_of` each of several RLEs, compressed strings read all at once."""
+    sizes = [_size(rle) for rle in rles]
+    spelled = [rle.get("counts") for rle in rles]
+    texts = [counts for counts in spelled if isinstance(counts, (str, bytes))]
+    unpacked = iter(unpack_batch(texts))
+    out = []
+    for (height, width), counts in zip(sizes, spelled):
+        if isinstance(counts, (str, bytes)):
+            counts = next(unpacked)
+        elif not isinstance(counts, (list, tuple, np.ndarray)):
+            raise DataError(f"an RLE's counts must be a string or a list, not {type(counts).__name__}")
+        out.append(check_counts(counts, height * width))
+    return out
+
+
+def decode_tight(rles: Sequence[dict]) -> list[tuple[np.ndarray, int, int]]:
+    """N RLEs of one size -> for each the object inside its tight box, and nothing of the picture around it.
+
+    Returns:
+        N of (h,w bool, column-major in memory; x, y of its first pixel in the picture); 0,0 at 0, 0 for an empty mask.
+    """
+    out = [(np.zeros((0, 0), dtype=bool), 0, 0)] * len(rles)
+    several = counts_of_batch(rles)
+    if not several:
+        return out
+    height, width = _size(rles[0])
+    lengths = np.array([len(counts) for counts in several])
+    flat = np.concatenate(several)
+    # Each mask's runs add up to the picture, so the masks lie one after the other on one axis, ``width`` columns each.
+    place = np.arange(len(flat)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    runs = np.flatnonzero((place & 1 == 1) & (flat > 0))
+    if not len(runs):
+        return out
+    ends = np.cumsum(flat)[runs]
+    starts = ends - flat[runs]
+    first, last = starts // height, (ends - 1) // height  # columns of each run's first and last pixel
+    owner = np.repeat(np.arange(len(rles)), lengths)[runs]
+    heads = np.flatnonzero(np.diff(owner, prepend=-1))
+    tails = np.append(heads[1:], len(owner)) - 1
+    y = np.minimum.reduceat(starts - first * height, heads)
+    foot = np.maximum.reduceat(ends - first * height, heads)
+    whole = foot > height  # a run goes over the foot of a column and on at the head of the next: the columns are whole
+    y[whole], foot[whole] = 0, height
+    x, rows = first[heads], foot - y
+    columns = last[tails] + 1 - x
+    bases = np.cumsum(rows * columns) - rows * columns
+    mine = np.repeat(np.arange(len(heads)), tails - heads + 1)
+    corner, side = (bases - x * rows - y)[mine], rows[mine]
+    places = np.empty(2 * len(runs), dtype=np.int64)
+    places[0::2] = corner + first * side + (starts - first * height)
+    places[1::2] = corner + last * side + (ends - last * height)
+    painted = _painted(np.diff(places, prepend=0, append=int(bases[-1] + rows[-1] * columns[-1])))
+    boxes = zip(owner[heads].tolist(), bases.tolist(), columns.tolist(), rows.tolist(), x.tolist(), y.tolist())
+    for mask, base, w, h, left, top in boxes:
+        out[mask] = painted[base : base + w * h].reshape(w, h).T, left - mask * width, top
+    return out
+
+
+def _painted(runs: np.ndarray) -> np.ndarray:
+    """Alternating runs of False and True, flat."""
+    return np.repeat((np.arange(len(runs)) & 1).astype(bool), runs)
 
 
 def area(rle: dict) -> int:

@@ -73,21 +73,27 @@ def pack_edges(edges: np.ndarray, lengths: np.ndarray, pixels: int) -> list[str]
 
 
 def unpack_counts(text: str | bytes) -> np.ndarray:
-    """The run lengths (int64) of one compressed string.
+    """The run lengths (int64) of one compressed string; see :func:`unpack_batch`."""
+    return unpack_batch([text])[0]
+
+
+def unpack_batch(texts: Sequence[str | bytes]) -> list[np.ndarray]:
+    """The run lengths (int64) of compressed strings, each a view into one array: the undoing of :func:`pack_counts`.
 
     Raises DataError for characters outside the format, a string that breaks off, and runs that are negative.
     """
     try:
-        raw = np.frombuffer(text.encode("ascii") if isinstance(text, str) else text, dtype=np.uint8)
+        raw = b"".join(text.encode("ascii") if isinstance(text, str) else text for text in texts)
     except UnicodeEncodeError as error:
         raise DataError("an RLE's counts hold characters that the format does not have") from error
-    if not len(raw):
-        return np.empty(0, dtype=np.int64)
-    codes = raw.astype(np.int64) - 48
+    if not raw:
+        return [np.empty(0, dtype=np.int64)] * len(texts)
+    codes = np.frombuffer(raw, dtype=np.uint8).astype(np.int64) - 48
     if codes.min() < 0 or codes.max() > 63:
         raise DataError("an RLE's counts hold characters that the format does not have")
     last = (codes & 32) == 0
-    if not last[-1]:
+    stops = np.cumsum([len(text) for text in texts])
+    if not last[stops[stops > 0] - 1].all():
         raise DataError("an RLE's counts break off in the middle of a number")
     ends = np.flatnonzero(last)
     starts = np.concatenate(([0], ends[:-1] + 1))
@@ -97,13 +103,15 @@ def unpack_counts(text: str | bytes) -> np.ndarray:
     which = np.arange(len(codes)) - np.repeat(starts, groups)
     values = np.add.reduceat((codes & 31) << (5 * which), starts)
     values -= ((codes[ends] & 16) != 0).astype(np.int64) << (5 * groups)
-    # Undo the differences: odd places chain from 1, even places from 2.
-    counts = values
-    counts[1::2] = np.cumsum(values[1::2])
-    counts[2::2] = np.cumsum(values[2::2])
-    if counts.min() < 0:
+    cuts = np.concatenate(([0], np.searchsorted(ends, stops))).tolist()
+    out = [values[a:b] for a, b in itertools.pairwise(cuts)]
+    for counts in out:
+        # Undo the differences: odd places chain from 1, even places from 2.
+        counts[1::2] = np.cumsum(counts[1::2])
+        counts[2::2] = np.cumsum(counts[2::2])
+    if values.min() < 0:
         raise DataError("an RLE has a run of negative length")
-    return counts
+    return out
 
 
 def check_counts(counts: Sequence[int] | np.ndarray, pixels: int) -> np.ndarray:

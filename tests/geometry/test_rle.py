@@ -11,7 +11,7 @@ from pycocotools import mask as coco_mask
 
 from bdd_inst.errors import DataError
 from bdd_inst.geometry import rle
-from bdd_inst.geometry.rle_codec import pack_counts, pack_edges, unpack_counts
+from bdd_inst.geometry.rle_codec import pack_counts, pack_edges, unpack_batch, unpack_counts
 
 MASKS = hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=24))
 
@@ -69,6 +69,37 @@ def test_counts_survive_the_string(several):
     lengths = np.array([len(counts) for counts in several], dtype=np.int64)
     texts = pack_counts(np.array([v for counts in several for v in counts], dtype=np.int64), lengths)
     assert [unpack_counts(text).tolist() for text in texts] == several
+
+
+@given(st.lists(st.lists(st.integers(0, 2**33), max_size=9), max_size=4))
+def test_strings_are_read_all_at_once_as_one_by_one(several):
+    lengths = np.array([len(counts) for counts in several], dtype=np.int64)
+    texts = pack_counts(np.array([v for counts in several for v in counts], dtype=np.int64), lengths)
+    assert [counts.tolist() for counts in unpack_batch(texts)] == several
+
+
+@pytest.mark.parametrize("broken", ["0p", "x\x7f", "é"])
+def test_one_broken_string_among_several_is_refused(broken):
+    with pytest.raises(DataError):
+        unpack_batch(["16", broken, "44"])
+
+
+@given(st.data(), st.integers(1, 9), st.integers(1, 9))
+def test_decoding_what_lies_in_the_tight_box(data, height, width):
+    masks = data.draw(st.lists(hnp.arrays(bool, (height, width)), max_size=5))
+    coded = [rle.encode(mask) for mask in masks]
+    for code in coded:
+        if data.draw(st.booleans()):  # other tools leave empty runs in
+            counts = rle.counts_of(code).tolist()
+            place = data.draw(st.integers(1, len(counts)))
+            code["counts"] = [*counts[:place], 0, 0, *counts[place:]]
+    for mask, code, (crop, x, y) in zip(masks, coded, rle.decode_tight(coded), strict=True):
+        whole = np.zeros((height, width), bool)
+        whole[y : y + crop.shape[0], x : x + crop.shape[1]] = crop
+        assert np.array_equal(whole, mask)
+        assert np.array_equal(rle.decode(code), mask)
+        if mask.any():
+            assert rle.to_bbox(code) == (x, y, x + crop.shape[1], y + crop.shape[0])
 
 
 @given(st.lists(st.lists(st.integers(0, 30), max_size=9), max_size=4))
