@@ -85,7 +85,7 @@ def to_bitmask(
     Raises DataError for a class or number that the format cannot hold, and for two instances of one number.
     """
     order = drawing_order(scores, len(instances))
-    numbers = _numbers(instances, order)
+    numbers = numbers_of(instances, scores)
     for instance, number in zip(instances, numbers):
         if not 1 <= instance.category <= MAX_CATEGORY:
             raise DataError(f"a bitmask holds classes 1 to {MAX_CATEGORY}, not {instance.category}")
@@ -97,8 +97,9 @@ def to_bitmask(
     return painted.view(np.uint8).reshape(height, width, 4)
 
 
-def _numbers(instances: Sequence[BitmaskInstance], order: Sequence[int]) -> list[int]:
-    """Every instance's number, those that are 0 filled in. Raises DataError for one that occurs twice."""
+def numbers_of(instances: Sequence[BitmaskInstance], scores: Sequence[float | None] | None = None) -> list[int]:
+    """Every instance's number as :func:`to_bitmask` writes it, those that are 0 given. Raises DataError for one that occurs twice."""
+    order = drawing_order(scores, len(instances))
     taken = [instance.number for instance in instances if instance.number]
     twice = [number for number, times in Counter(taken).items() if times > 1]
     if twice:

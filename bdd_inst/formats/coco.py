@@ -180,7 +180,9 @@ def _careful_annotation(raw: msgspec.Raw, where: str, log: ProblemLog) -> Annota
             log.add("bad-box", f"{where} (id {out.id!r})", f"{error}; box left out")
     area = value.get("area")
     out.area = float(area) if isinstance(area, int | float) and 0 <= area < float("inf") else None
-    out.iscrowd, out.ignore = fields.truth(value.get("iscrowd")), fields.truth(value.get("ignore"))
+    crowd = value.get("iscrowd")
+    out.iscrowd = crowd if isinstance(crowd, int) else fields.truth(crowd)
+    out.ignore = fields.truth(value.get("ignore"))
     out.attributes = value["attributes"] if isinstance(value.get("attributes"), dict) else None
     out.category_name = value["category_name"] if isinstance(value.get("category_name"), str) else None
     out.file_name = value["file_name"] if isinstance(value.get("file_name"), str) else None
@@ -234,6 +236,8 @@ class CocoInstances:
         flags, others = fields.split_flags(annotation.attributes) if annotation.attributes else ({}, {})
         # Files converted here say in an attribute whether iscrowd stands for a crowd or for an ignored region.
         flags["crowd"] = flags.get("crowd", bool(annotation.iscrowd))
+        if annotation.iscrowd not in (0, 1, None):
+            self.log.add("odd-crowd-flag", f"{where}: annotation {annotation.id!r}", f"iscrowd is {annotation.iscrowd}; taken for a crowd")
         flags["ignored"] = bool(annotation.ignore) or flags.get("ignored", False)
         if self.names is None:
             others["category_id"] = annotation.category_id

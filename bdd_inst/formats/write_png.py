@@ -1,7 +1,8 @@
 """Folders of PNGs from any label set: BDD100K bitmasks, palette label maps, 0/255 masks; each written whole or not at all.
 
 None of them can hold overlaps: the higher score's pixel stays, without scores the later label's. ``.conversion.json`` in the folder
-notes the class names, their numbers and the rule that drew the masks.
+notes the class names, their numbers and the rule that drew the masks. A PNG has no place for scores: those of bitmasks go to
+``FOLDER.json`` beside the folder, a Scalabel list whose labels name instance numbers under ``index``, as the official evaluation reads it.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ class PngTarget(Target):
         values = self.pixels(chosen, height, width)
         self._say_lost(picture, chosen, values)
         self.save(file, values)
-        return [picture.name, str(file.relative_to(self.path))]
+        return [picture.name, str(file.relative_to(self.path)), self.scores(chosen)]
 
     def _say_lost(self, picture: Picture, chosen: list[tuple[Instance, dict, str, bool]], values: np.ndarray) -> None:
         """Count what a PNG of these values cannot say of the picture and its instances."""
@@ -66,7 +67,7 @@ class PngTarget(Target):
             self.lost.add("overlaps", picture.name, f"{covered} pixels belong to several objects; one keeps each")
         if picture.attributes:
             self.lost.add("picture-attributes", picture.name, "a PNG has none")
-        if any(instance.score is not None for instance, *_ in chosen):
+        if not self.keeps_scores and any(instance.score is not None for instance, *_ in chosen):
             self.lost.add("scores", picture.name, "decide on overlaps, and are not kept")
 
     def file_of(self, picture: Picture) -> Path:
@@ -88,6 +89,12 @@ class PngTarget(Target):
         """The PNG's values."""
         raise NotImplementedError
 
+    keeps_scores = False
+
+    def scores(self, chosen: list[tuple[Instance, dict, str, bool]]) -> list[dict]:
+        """Scalabel labels with the scores of a picture's instances; empty for formats that no scores go with."""
+        return []
+
     def save(self, file: Path, values: np.ndarray) -> None:
         """Write them."""
         raise NotImplementedError
@@ -99,14 +106,20 @@ class PngTarget(Target):
             "source": self.plan.kind,
             "categories": names,
             "ids": [self.class_number(name) for name in names],
-        }
+        } | self.write_scores(parts)
         with atomic_write(self.path / NOTE_FILE, "wb") as stream:
             stream.write(msgspec.json.format(msgspec.json.encode(note), indent=1))
+
+    def write_scores(self, parts: Parts) -> dict:
+        """Write the file of scores where any picture has some; what the note says of it."""
+        return {}
 
 
 @dataclass
 class BitmaskTarget(PngTarget):
     """BDD100K bitmasks. Its own classes are 1 to 8; other vocabularies count from 1 in their order."""
+
+    keeps_scores = True
 
     def class_number(self, name: str) -> int | None:
         names = classes.BDD100K_INS_SEG if self.official else self.plan.categories
@@ -117,12 +130,44 @@ class BitmaskTarget(PngTarget):
         return self.plan.kind in BDD_KINDS and any(name in classes.BDD100K_INS_SEG for name in self.plan.categories)
 
     def pixels(self, chosen: list[tuple[Instance, dict, str, bool]], height: int, width: int) -> np.ndarray:
+        return bitmask.to_bitmask(self.items(chosen), height, width, _scores(chosen))
+
+    def items(self, chosen: list[tuple[Instance, dict, str, bool]]) -> list[bitmask.BitmaskInstance]:
+        """The instances as bitmasks know them."""
         numbers = _numbers([instance for instance, *_ in chosen])
-        items = [
+        return [
             bitmask.BitmaskInstance(rle, self.class_number(name), number, i.truncated, i.occluded, i.crowd, ignored or i.ignored)
             for (i, rle, name, ignored), number in zip(chosen, numbers, strict=True)
         ]
-        return bitmask.to_bitmask(items, height, width, _scores(chosen))
+
+    def scores(self, chosen: list[tuple[Instance, dict, str, bool]]) -> list[dict]:
+        numbers = bitmask.numbers_of(self.items(chosen), _scores(chosen))
+        return [
+            {"id": str(number), "index": number, "category": name, "score": instance.score}
+            for (instance, _, name, _), number in zip(chosen, numbers, strict=True)
+            if instance.score is not None
+        ]
+
+    def write_scores(self, parts: Parts) -> dict:
+        if not any(labels for _, _, labels in parts()):
+            return {}
+        file = self.path.with_name(self.path.name + ".json")
+        if file.exists() and not self._ours(file):
+            raise DataError(f"{file}: the scores of these bitmasks go there, and it holds something else; move it, or write elsewhere")
+        with atomic_write(file, "wb") as stream:
+            for number, (name, _, labels) in enumerate(parts()):
+                stream.write(b",\n" if number else b"[\n")
+                stream.write(msgspec.json.encode({"name": name, "labels": labels}))
+            stream.write(b"\n]\n")
+        return {"scores": file.name}
+
+    def _ours(self, file: Path) -> bool:
+        """Whether an earlier conversion into this folder has written ``file``."""
+        try:
+            note = msgspec.json.decode((self.path / NOTE_FILE).read_bytes())
+        except (OSError, msgspec.DecodeError):
+            return False
+        return isinstance(note, dict) and note.get("scores") == file.name
 
     def _say_lost(self, picture: Picture, chosen: list[tuple[Instance, dict, str, bool]], values: np.ndarray) -> None:
         super()._say_lost(picture, chosen, values)

@@ -156,7 +156,8 @@ def test_what_is_lost_is_said(tmp_path):
     assert formats.write(formats.read(path), tmp_path / "a.json", to="coco", raster="coco").lost.counts == {"curves": 2}
     lost = formats.write(formats.read(path), tmp_path / "b", to="bitmask").lost.counts
     assert lost["overlaps"] == 1
-    assert lost["scores"] == 1
+    assert "scores" not in lost
+    assert formats.write(formats.read(path), tmp_path / "m", to="label-map").lost.counts["scores"] == 1
     assert formats.write(formats.read(path), tmp_path / "c.json", to="rle").lost.counts["outlines"] == 2
 
 
@@ -164,6 +165,33 @@ def test_scores_stay_in_dicts(tmp_path):
     picture = Picture("a.jpg", 80, 60, instances=[Instance("car", (1, 1, 9, 9), score=0.25)])
     formats.write(LabelSet("coco", "memory", None, [picture], ProblemLog(), "pixels"), tmp_path / "d.json", to="dicts")
     assert [i.score for p in formats.read(tmp_path / "d.json").load().pictures for i in p.instances] == [0.25]
+
+
+def scored(tmp_path, *scores):
+    masks = [examples.square(0, 0, 10, 10), examples.square(20, 20, 30, 30)]
+    instances = [Instance("car", rle=coding.encode(mask), score=score) for mask, score in zip(masks, scores, strict=True)]
+    pictures = [Picture("a.jpg", 80, 60, instances=instances), Picture("b.jpg", 80, 60)]
+    return LabelSet("scalabel", "memory", None, pictures, ProblemLog(), "pixels")
+
+
+def test_scores_of_bitmasks_go_beside_their_folder_and_come_back(tmp_path):
+    done = formats.write(scored(tmp_path, 0.9, 0.2), tmp_path / "out", to="bitmask")
+    assert "scores" not in done.lost.counts
+    frames = json.loads((tmp_path / "out.json").read_text())
+    assert [(f["name"], [(x["index"], x["category"], x["score"]) for x in f["labels"]]) for f in frames] == [
+        ("a.jpg", [(2, "car", 0.9), (1, "car", 0.2)]), ("b.jpg", [])]  # numbers are given in the order of drawing
+    back = formats.read(tmp_path / "out.json", bitmasks=tmp_path / "out").load()
+    assert [(i.score, coding.to_bbox(i.rle)) for i in back.pictures[0].instances] == [(0.9, (0, 0, 10, 10)), (0.2, (20, 20, 30, 30))]
+    formats.write(scored(tmp_path, 0.9, 0.3), tmp_path / "out", to="bitmask")  # its own file may be replaced
+    assert json.loads((tmp_path / "out.json").read_text())[0]["labels"][1]["score"] == 0.3
+
+
+def test_scores_do_not_overwrite_another_file(tmp_path):
+    (tmp_path / "out.json").write_text("[]")
+    with pytest.raises(DataError, match=r"out\.json: the scores .* move it"):
+        formats.write(scored(tmp_path, 0.9, 0.2), tmp_path / "out", to="bitmask")
+    assert (tmp_path / "out.json").read_text() == "[]"
+    formats.write(scored(tmp_path, None, None), tmp_path / "out", to="bitmask")  # no scores, no file
 
 
 @pytest.mark.parametrize("other", ["a.jpg", "a.png"])

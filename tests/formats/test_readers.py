@@ -240,6 +240,8 @@ def test_coco_without_optional_fields(tmp_path):
         ({"segmentation": {"size": [60, 80], "counts": [1, 2]}}, "bad-rle"),
         ({"segmentation": "x"}, "bad-segmentation"),
         ({"id": 2}, "duplicate-id"),
+        ({"iscrowd": 2}, "odd-crowd-flag"),
+        ({"iscrowd": -1, "area": "x"}, "odd-crowd-flag"),
     ],
 )
 def test_bad_annotations_are_counted(change, code, tmp_path):

@@ -22,6 +22,7 @@ CODES: dict[str, tuple[str, str]] = {
     "bad-polygon": (ERROR, "an outline needs three points or more, all finite numbers"),
     "bad-rle": (ERROR, "runs must add up to the picture's pixels; write the mask again"),
     "bad-segmentation": (ERROR, "write the mask as polygons or RLE"),
+    "odd-crowd-flag": (WARNING, "iscrowd is 0 or 1: write 1 for a crowd, which trains nothing and is scored apart"),
     "no-file-name": (WARNING, "give the image its file_name"),
     "no-name": (WARNING, "give the record its name"),
     "unknown-picture": (ERROR, "remove labels of pictures that the file does not list"),
