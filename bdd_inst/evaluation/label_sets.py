@@ -56,7 +56,8 @@ def add_instance(builder: GroundTruthBuilder, instance: Instance, picture: Pictu
         builder.problems.add("class-not-scored", where, f"{instance.category!r} is not among the classes")
         return
     if instance.rle is not None and instance.paths:
-        builder.problems.add("mask-and-outline", where, "carries a mask and an outline: the mask is scored, training draws the outline")
+        message = "carries a mask and an outline: the mask is scored; training draws the outline unless DATASETS.SOURCE is rles"
+        builder.problems.add("mask-and-outline", where, message)
     mask = mask_of(instance, *builder.sizes[-1], rule)
     box = instance.box if instance.box is not None else mask_box(mask)
     if box is None:
