@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from bdd_inst.data.loader import build_test_loader, load_datasets
 from bdd_inst.evaluation.evaluator import Evaluator
+from bdd_inst.evaluation.tables import label_map_lines
 from bdd_inst.files import atomic_write
 from bdd_inst.inference.run import predict_dataset
 from bdd_inst.report.draw import Objects, side_by_side
@@ -151,7 +152,7 @@ def flat(metrics: dict, prefix: str = "") -> dict[str, float | None]:
 
 
 def result_text(results: dict[str, dict], folder: Path) -> str:
-    """The AP table of every data set, and the folder to open."""
+    """The AP table of every data set, IoU by class where it is label maps, and the folder to open."""
     lines = []
     columns = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR100")
     for name, metrics in results.items():
@@ -162,6 +163,7 @@ def result_text(results: dict[str, dict], folder: Path) -> str:
                 lines.append(f"{kind:<6}" + "".join(f"{cell(metrics[kind].get(column)):>8}" for column in columns))
                 classes = {key[3:]: value for key, value in metrics[kind].items() if key.startswith("AP-")}
                 lines += [f"  {kind} AP of " + ", ".join(f"{key} {cell(value)}" for key, value in classes.items())] if classes else []
+        lines += label_map_lines(metrics.get("label_map"))
     return "\n".join([*lines, f"results in {folder}"])
 
 
