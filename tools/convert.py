@@ -7,7 +7,8 @@ Examples:
     python tools/convert.py --input ann/ --images img/ --to overlay --output pictures/
 
 What the source kind is, is told from its content. Outlines become masks by --raster: the official BDD100K rule (every touched pixel) or
-COCO's fill. An interrupted run goes on where it stopped when it is started again with the same arguments.
+COCO's fill. Scores of predictions that become bitmasks go to OUTPUT.json beside the folder, where evaluate.py finds them. An interrupted
+run goes on where it stopped when it is started again with the same arguments.
 """
 
 from __future__ import annotations

@@ -136,7 +136,7 @@ def test_json_readers_survive_mutations(kind, tmp_path):
         start = time.process_time()
         consume(path)
         slowest = max(slowest, time.process_time() - start)
-    assert slowest < 2
+    assert slowest < 20  # not a measure of speed: a file that makes its reader hang takes minutes
 
 
 @pytest.mark.parametrize("kind", examples.PNG_KINDS)

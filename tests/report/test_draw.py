@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 import torch
@@ -204,19 +202,3 @@ def test_matching_agrees_with_pycocotools():
     excused = sum(int((e["dtIgnore"][0] > 0).sum()) for e in everything)
     assert right.verdicts.count("matched") == matched == left.verdicts.count("matched")
     assert right.verdicts.count("ignored") == excused
-
-
-def test_a_full_street_scene_is_drawn_in_time():
-    image = street(720, 1280)
-    boxes, masks = boxes_and_masks(100)
-    from bdd_inst.geometry import rle
-
-    rles = rle.encode_batch(masks)
-    kwargs = {"boxes": boxes, "masks": rles, "classes": [0] * 100, "scores": [0.5] * 100, "names": NAMES}
-    draw.draw_instances(image, **kwargs)
-    times = []
-    for _ in range(5):
-        start = time.process_time()
-        draw.draw_instances(image, **kwargs)
-        times.append(time.process_time() - start)
-    assert min(times) < 0.25  # about 20 ms of work; an implementation on whole pictures takes seconds
