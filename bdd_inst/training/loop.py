@@ -46,7 +46,8 @@ class Run:
     stop: StopRequest = field(default_factory=StopRequest)
     progress: Progress = field(default_factory=Progress)
     last: Step = field(default_factory=Step)
-    last_saved: Path | None = None
+    last_saved: Path | None = None  # rank 0 writes, so only rank 0 knows it
+    saved_at: int = -1  # iterations done at the last checkpoint that was written; the same on every process
     end_stage: str = ""  # a hook writes here why the stage should end early
     stopped: bool = False
     # Of the current stage
@@ -122,7 +123,8 @@ class Run:
                     hook.after_step(self)
                 if distributed.any_true(bool(self.stop), self.fabric.device):
                     self.stopped = True
-                    if self.last_saved is None or self.last_saved.name != f"model_{progress.total - 1:07d}.pth":
+                    # All processes must come to the same answer here: saving is a collective.
+                    if self.saved_at != progress.total:
                         self.save()
                     return
         finally:
@@ -174,6 +176,8 @@ class Run:
             except OSError as problem:
                 error = f"could not write a checkpoint ({problem}); {guards.last_good(self)}"
         error = distributed.broadcast(error)
+        if not error:
+            self.saved_at = self.progress.total
         if error and (self.stopped or self.progress.stage >= len(self.stages)):
             raise DataError(f"{error}; free space there, then go on with --resume")
         if error:

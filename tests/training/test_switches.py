@@ -105,3 +105,16 @@ def test_sigterm_stops_two_processes_at_one_iteration_and_they_go_on(tiny, tmp_p
     assert f"stage heads: iterations {done} to {done + 2}" in text
     assert text.count("the config has changed since the run began: STAGES") == 1
     assert (folder / "model_final.pth").is_file()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGTERM")
+def test_sigterm_right_after_a_checkpoint_needs_no_second_one_from_any_process(tiny, tmp_path):
+    """Rank 0 alone knew that the iteration was already saved, and the other process waited for it in the next collective."""
+    folder = tmp_path / "run"
+    process = tiny.start("--output", folder, "--num-gpus", 2, "SOLVER.CHECKPOINT_PERIOD", 1, "STAGES.heads.MAX_ITER", 100000)
+    wait_for(folder / "model_*.pth", process)
+    process.send_signal(signal.SIGTERM)
+    out, log = process.communicate(timeout=60)
+    assert process.returncode == 0, out + log
+    done = int(re.search(r"stopped by .* after (\d+) of", out).group(1))
+    assert f"saved {folder / f'model_{done - 1:07d}.pth'}" in out
