@@ -24,6 +24,9 @@ BDD100K_ALIASES = {
 # Categories that the official evaluation ignores -> the class whose predictions they excuse.
 BDD100K_IGNORED = {"other person": "pedestrian", "other vehicle": "car", "trailer": "truck"}
 
+# Words that tell BDD100K's label files from those of other data sets, which have cars and persons too.
+BDD100K_ONLY = {"pedestrian", "rider", "bike", "motor", "traffic sign", "drivable area", "lane", *BDD100K_IGNORED}
+
 # COCO's 80 classes by category id (instances_*2017.json); its numbers have gaps.
 COCO_INSTANCES = {
     1: "person", 2: "bicycle", 3: "car", 4: "motorcycle", 5: "airplane", 6: "bus", 7: "train", 8: "truck", 9: "boat",

@@ -17,8 +17,12 @@ import numpy as np
 
 from bdd_inst.errors import DataError
 from bdd_inst.evaluation.ground_truth import GroundTruth, GroundTruthBuilder
+from bdd_inst.evaluation.rle_check import check_rles
+from bdd_inst.formats.json_files import read_bytes
+from bdd_inst.formats.pictures import PictureFinder
 
 Id = int | str
+LONGEST = 1 << 20  # pixels along a side; what is longer is a broken number
 
 
 class ImageRow(msgspec.Struct, gc=False):
@@ -86,10 +90,7 @@ def no_collection() -> Iterator[None]:
 
 def decode(path: Path, kind: type, what: str) -> Any:
     """The typed content of a JSON file, or a DataError that names file, entry and reason."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+    data = read_bytes(path)
     try:
         with no_collection():
             return msgspec.json.decode(data, type=kind)
@@ -112,8 +113,8 @@ def place(message: str) -> str:
     return f"{path.lstrip('.')}: {reason}" if path else reason
 
 
-def read_truth(path: str | Path) -> GroundTruth:
-    """A COCO instances file as ground truth.
+def read_truth(path: str | Path, images: str | Path | None = None) -> GroundTruth:
+    """A COCO instances file as ground truth; ``images`` is the folder of pictures, for sizes that the file does not say.
 
     Raises:
         DataError: unreadable or mistyped JSON, ids that repeat or lead nowhere, boxes and masks that are not ones.
@@ -134,6 +135,8 @@ def read_truth(path: str | Path) -> GroundTruth:
         if row.category_id not in position:
             raise DataError(f"{path}: annotation {name_of(row, n)}: its category_id {row.category_id} is not among the file's categories")
         of_image[row.image_id].append(row)
+    check_sizes(content.images, path, images)
+    check_runs(content, path)
     for image in sorted(content.images, key=lambda i: (isinstance(i.id, str), i.id)):
         builder.picture(image.id, image.file_name, image.height, image.width, image.attributes)
         for row in of_image[image.id]:
@@ -164,13 +167,40 @@ def add_row(builder: GroundTruthBuilder, row: AnnotationRow, category: int, wher
     builder.add(category, box=box, mask=mask, area=row.area, crowd=crowd, ignored=ignored, attributes=attributes)
 
 
+def check_sizes(rows: list[ImageRow], path: Path, images: str | Path | None) -> None:
+    """Read the sizes that are missing from the pictures below ``images``; DataError for one that no picture has."""
+    finder = PictureFinder(images) if images is not None else None
+    for row in rows:
+        if finder is not None and not (row.width and row.height) and row.file_name:
+            row.width, row.height = finder.size(row.file_name)
+        if any(side is not None and not 0 < side <= LONGEST for side in (row.width, row.height)):
+            raise DataError(f"{path}: picture {row.id!r}: its size of {row.width}x{row.height} is that of no picture")
+
+
+def check_runs(content: TruthFile, path: Path) -> None:
+    """DataError for the first compressed RLE that does not cover exactly its picture; other shapes are checked one by one later."""
+    rows = [(n, row) for n, row in enumerate(content.annotations, 1) if is_compressed(row.segmentation)]
+    pictures = {image.id: (image.height or 0, image.width or 0) for image in content.images}
+    sizes = np.array([pictures[row.image_id] for _, row in rows], np.int64).reshape(-1, 2)
+    check_rles([row.segmentation for _, row in rows], sizes, lambda i: f"{path}: annotation {name_of(rows[i][1], rows[i][0])}")
+
+
+def is_compressed(segmentation: Any) -> bool:
+    """Whether this looks like a compressed RLE of a possible size."""
+    if not isinstance(segmentation, dict) or not isinstance(segmentation.get("counts"), str):
+        return False
+    size = segmentation.get("size")
+    return isinstance(size, list) and len(size) == 2 and all(type(side) is int and 0 <= side <= LONGEST for side in size)
+
+
 def check_segmentation(segmentation: Any, size: tuple[int, int], where: str) -> Any:
     """Polygons or an RLE that the picture can hold; None for nothing there."""
     if segmentation is None or (isinstance(segmentation, list) and not segmentation):
         return None
     if isinstance(segmentation, dict):
         own, counts = segmentation.get("size"), segmentation.get("counts")
-        if not isinstance(own, list) or len(own) != 2 or not isinstance(counts, (str, list)):
+        sound = isinstance(own, list) and len(own) == 2 and all(type(side) is int and 0 <= side <= LONGEST for side in own)
+        if not sound or not isinstance(counts, (str, list)):
             raise DataError(f"{where}: its segmentation is not an RLE (size [height, width] and counts)")
         if size != (0, 0) and tuple(own) != tuple(size):
             raise DataError(f"{where}: its RLE is for height x width {own[0]}x{own[1]}, but the picture is {size[0]}x{size[1]}")

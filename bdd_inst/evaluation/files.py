@@ -103,7 +103,7 @@ def read_truth(path: str | Path, images: str | Path | None = None) -> GroundTrut
         DataError: no such file, no format that we know, a results file where labels belong, labels that contradict themselves.
     """
     if formats.detect(path) == "coco":
-        return coco_files.read_truth(path)
+        return coco_files.read_truth(path, images)
     if formats.detect(path) == "coco-results":
         raise DataError(f"{path}: this is a list of COCO results, not ground truth; are the two files swapped?")
     return label_sets.truth_from_labels(formats.read(path, images=images))

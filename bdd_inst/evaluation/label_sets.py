@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
-
 import numpy as np
 
 from bdd_inst import classes
@@ -11,6 +9,7 @@ from bdd_inst.errors import DataError, ProblemLog
 from bdd_inst.evaluation.ground_truth import GroundTruth, GroundTruthBuilder
 from bdd_inst.evaluation.names import PictureNames
 from bdd_inst.evaluation.results import Results, ResultsBuilder
+from bdd_inst.formats.plan import own_vocabulary
 from bdd_inst.formats.records import Instance, LabelSet, Picture
 from bdd_inst.geometry import rasterize
 from bdd_inst.geometry import rle as rle_tools
@@ -27,7 +26,7 @@ def truth_from_labels(labels: LabelSet) -> GroundTruth:
     """
     labels.load()
     names = class_names(labels)
-    ids = labels.category_ids if labels.categories and labels.category_ids else range(1, len(names) + 1)
+    ids = labels.category_ids if labels.category_ids and names == list(labels.categories or ()) else range(1, len(names) + 1)
     builder = GroundTruthBuilder(names, list(ids), labels.source)
     builder.problems.merge(labels.problems)
     position = {name: k for k, name in enumerate(names)}
@@ -79,7 +78,7 @@ def add_instance(builder: GroundTruthBuilder, instance: Instance, picture: Pictu
 def class_names(labels: LabelSet) -> list[str]:
     """The classes that a label set is scored on: its own list, else BDD100K's eight or ten, else every name in it."""
     present = {instance.category for picture in labels.pictures for instance in picture.instances}
-    if labels.categories and labels.kind not in BDD_KINDS:
+    if labels.categories and (labels.kind not in BDD_KINDS or own_vocabulary(labels, present)):
         return list(labels.categories)
     meant = {classes.BDD100K_ALIASES.get(name, name) for name in present} - set(classes.BDD100K_IGNORED)
     listed = meant if labels.kind == "bitmask" else set(labels.categories or ()) | meant
@@ -140,7 +139,7 @@ def results_from_labels(labels: LabelSet, truth: GroundTruth, scores: dict[str, 
     """A label set with scores as predictions on ``truth``; pictures are matched by name, classes by name.
 
     Args:
-        scores: for bitmasks: picture name (no folder, no ending) -> instance id -> score.
+        scores: for bitmasks: picture name -> instance id -> score.
 
     Raises:
         DataError: a picture or class that the ground truth does not have, an object without score, a mask of another size.
@@ -184,7 +183,9 @@ class PredictionReader:
     """Turns predicted instances into rows of class, score, box and mask."""
 
     def __init__(self, labels: LabelSet, truth: GroundTruth, scores: dict[str, dict[str, float]] | None):
-        self.labels, self.truth, self.scores = labels, truth, scores
+        self.labels, self.truth = labels, truth
+        self.tables = None if scores is None else list(scores.values())
+        self.scored = None if scores is None else PictureNames(list(scores))
         self.position = {name: k for k, name in enumerate(truth.class_names)}
         self.problems = ProblemLog()
         self.problems.merge(labels.problems)
@@ -212,8 +213,9 @@ class PredictionReader:
 
     def score(self, instance: Instance, picture: Picture) -> float | None:
         """The instance's score: from the file of scores, else its own, else 1 for bitmasks without either."""
-        if self.scores is not None:
-            return self.scores.get(PurePosixPath(picture.name).stem, {}).get(str(instance.id))
+        if self.scored is not None:
+            place = self.scored.find(full_name(picture))
+            return None if place is None else self.tables[place].get(str(instance.id))
         return 1.0 if self.unscored else instance.score
 
     def check_size(self, mask: dict | None, place: int, where: str) -> None:

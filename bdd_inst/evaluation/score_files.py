@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import msgspec
 
@@ -53,7 +53,7 @@ def within_bitmasks(folder: Path, scores: Path | None) -> bool:
 
 
 def read_scores(path: str | Path) -> dict[str, dict[str, float]]:
-    """Picture name without folder and ending -> instance id as text -> score.
+    """Picture name -> instance id as text -> score.
 
     Raises:
         DataError: broken JSON, a label without score or id, an id scored twice.
@@ -63,7 +63,7 @@ def read_scores(path: str | Path) -> dict[str, dict[str, float]]:
     frames = content.frames if isinstance(content, ScoredFrames) else content
     out: dict[str, dict[str, float]] = {}
     for frame in frames:
-        table = out.setdefault(PurePosixPath(frame.name).stem, {})
+        table = out.setdefault(frame.name, {})
         for label in frame.labels or ():
             identity = label.index if label.index is not None else label.id
             if identity is None:

@@ -1,6 +1,7 @@
 """BDD100K before August 2018: one JSON file a picture, ``{"name", "attributes", "frames": [{"objects": [...]}]}``.
 
-Outlines are rows of ``[x, y, "L" or "C"]`` (``poly2d``), or lists of such (``seg2d``). Names come without ``.jpg``, which is added. Boxes
+Outlines are rows of ``[x, y, "L" or "C"]`` (``poly2d``), or lists of such (``seg2d``); those of lanes are lines, which nothing but their
+category ``lane/...`` says. Names come without ``.jpg``, which is added. Boxes
 end at ``x2, y2``, as that release's own tools have it.
 """
 
@@ -73,10 +74,21 @@ def _frame(frame: Any, name: str, attributes: dict, number: int | None, where: s
     for place, label in enumerate(objects):
         own = fields.identity(label.get("id")) if isinstance(label, dict) else None
         name_of_it = repr(own) if own is not None else f"#{place}"
-        instance = careful_label(label, f"{where}, object {name_of_it}", log, False, (None, None))
+        instance = careful_label(_lane_opened(label), f"{where}, object {name_of_it}", log, False, (None, None))
         if instance is not None:
             picture.instances.append(instance)
     return picture
+
+
+def _lane_opened(label: Any) -> Any:
+    """A lane's label with its rows of vertices as open parts; any other label as it is."""
+    if not isinstance(label, dict) or not str(label.get("category", "")).startswith("lane"):
+        return label
+    rows = label.get("poly2d")
+    if not isinstance(rows, list) or not rows or not all(isinstance(row, list) for row in rows):
+        return label
+    lines = [rows] if not isinstance(rows[0][0] if rows[0] else None, list) else rows
+    return label | {"poly2d": [{"vertices": line, "closed": False} for line in lines]}
 
 
 def _file_name(name: str) -> str:

@@ -234,8 +234,7 @@ class CocoInstances:
 
     def _instance(self, annotation: Annotation, category: str, where: str) -> Instance:
         flags, others = fields.split_flags(annotation.attributes) if annotation.attributes else ({}, {})
-        # Files converted here say in an attribute whether iscrowd stands for a crowd or for an ignored region.
-        flags["crowd"] = flags.get("crowd", bool(annotation.iscrowd))
+        flags["crowd"] = fields.crowd_of(flags, annotation.iscrowd)
         if annotation.iscrowd not in (0, 1, None):
             self.log.add("odd-crowd-flag", f"{where}: annotation {annotation.id!r}", f"iscrowd is {annotation.iscrowd}; taken for a crowd")
         flags["ignored"] = bool(annotation.ignore) or flags.get("ignored", False)

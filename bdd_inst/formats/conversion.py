@@ -1,7 +1,8 @@
 """Any label set into any target: parallel over pictures, parts kept until the whole is done, so that what was interrupted goes on.
 
 Parts lie in ``.NAME.parts`` beside the output, one file for each chunk of pictures, written atomically; the output itself appears whole at
-the end. A second run with the same source and options takes up the parts that are there; other ones are thrown away.
+the end. A second run with the same source and options takes up the parts that are there, where the files that were written for them are
+there too; other ones are thrown away.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def convert(
     ``fingerprint`` stands for the source and all options (:func:`fingerprint_of`); without it nothing is taken from an earlier run.
     ``progress`` is called with the number of pictures of each finished chunk. DataError where no picture could be written.
     """
-    parts = PartStore(target.path, fingerprint)
+    parts = PartStore(target, fingerprint)
     workers = (os.cpu_count() or 1) if workers is None else workers
     if target.plan.pictures < WORTH_A_PROCESS:
         workers = 1
@@ -164,13 +165,16 @@ def _take(log: ProblemLog, plain: list) -> None:
 class PartStore:
     """The parts of one output on disk."""
 
-    def __init__(self, output: Path, fingerprint: str) -> None:
-        self.folder = output.parent / f".{output.name}.parts"
+    def __init__(self, target: Target, fingerprint: str) -> None:
+        self.target = target
+        self.folder = target.path.parent / f".{target.path.name}.parts"
         self.count = 0
         self.resumed = 0
         mark = self.folder / "fingerprint"
-        if self.folder.exists() and not (fingerprint and mark.is_file() and mark.read_text(encoding="utf-8") == fingerprint):
-            shutil.rmtree(self.folder)
+        if self.folder.exists():
+            _sweep(target.path)
+            if not (fingerprint and mark.is_file() and mark.read_text(encoding="utf-8") == fingerprint):
+                shutil.rmtree(self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         with atomic_write(mark) as stream:
             stream.write(fingerprint)
@@ -179,10 +183,12 @@ class PartStore:
         return self.folder / f"{number:07d}.json"
 
     def outcome(self, number: int) -> dict | None:
-        """What an earlier run noted of a chunk; None where it has not done it."""
+        """What an earlier run noted of a chunk; None where it has not done it, or what it wrote is gone."""
         try:
             outcome = msgspec.json.decode(self._file(number).read_bytes())
         except (OSError, msgspec.DecodeError):
+            return None
+        if not all(file.is_file() for item in outcome["items"] for file in self.target.files_of(item)):
             return None
         self.resumed += 1
         return outcome
@@ -201,6 +207,13 @@ class PartStore:
 
     def remove(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a killed run left half-written in its output folder (see :func:`bdd_inst.files.atomic_write`)."""
+    if folder.is_dir():
+        for file in folder.rglob(".*.part"):
+            file.unlink(missing_ok=True)
 
 
 def fingerprint_of(source: str, files: Iterable[os.PathLike], options: dict[str, Any]) -> str:

@@ -26,7 +26,7 @@ def meta_path(path: FilePath) -> FilePath:
 
 def read(found: Found) -> LabelSet:
     """The label set of one file of dicts. Without class names a category is called by its number."""
-    names, rule = _meta(meta_path(found.files[0]))
+    names, ids, rule = _meta(meta_path(found.files[0]))
 
     def generate(log: ProblemLog) -> Iterator[Picture]:
         for file, top in contents(found, log):
@@ -37,17 +37,20 @@ def read(found: Found) -> LabelSet:
                 if picture is not None:
                     yield picture
 
-    ids = tuple(range(len(names))) if names else None
     return label_set(found, generate, rule, categories=names, category_ids=ids)
 
 
-def _meta(path: FilePath) -> tuple[tuple[str, ...] | None, str]:
-    """Class names and mask rule of a meta file; None and ``coco`` where there is none."""
+def _meta(path: FilePath) -> tuple[tuple[str, ...] | None, tuple[int, ...] | None, str]:
+    """Class names, the ids that the data set has for them (else their places) and mask rule of a meta file; None, None and ``coco`` where
+    there is none."""
     if not path.is_file():
-        return None, "coco"
+        return None, None, "coco"
     try:
         meta = msgspec.json.decode(path.read_bytes())
-        return tuple(map(str, meta["thing_classes"])), str(meta.get("mask_rule", "coco"))
+        names, ids = tuple(map(str, meta["thing_classes"])), meta.get("dataset_ids")
+        if not isinstance(ids, list) or not all(type(i) is int for i in ids) or len(set(ids)) != len(names):
+            ids = range(len(names))
+        return names, tuple(ids), str(meta.get("mask_rule", "coco"))
     except (OSError, msgspec.MsgspecError, RecursionError, KeyError, TypeError, AttributeError):
         raise DataError(f"{path}: not the meta file of dataset dicts (an object with 'thing_classes'); mend or remove it") from None
 
@@ -95,6 +98,6 @@ def _instance(annotation: Any, names: tuple[str, ...] | None) -> Instance:
     elif box is not None:
         raise ValueError(f"bbox {str(box)[:40]} of mode {str(mode)[:20]} is not understood (0 is x1,y1,x2,y2; 1 is x,y,w,h)")
     flags, others = fields.split_flags(annotation.get("attributes"))
-    flags["crowd"] = flags.get("crowd", False) or fields.truth(annotation.get("iscrowd"))
+    flags["crowd"] = fields.crowd_of(flags, annotation.get("iscrowd"))
     own, score = fields.identity(annotation.get("id")), fields.score_of(annotation.get("score"))
     return Instance(names[category] if names else str(category), box, id=own, score=score, attributes=others, **flags)

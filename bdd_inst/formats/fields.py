@@ -36,6 +36,13 @@ def split_flags(attributes: Any) -> tuple[dict[str, bool], dict[str, Any]]:
     return flags, others
 
 
+def crowd_of(flags: dict[str, bool], iscrowd: Any) -> bool:
+    """Whether COCO's ``iscrowd`` means a crowd: files converted here use it for ignored regions too, and say in attributes which it is."""
+    if "crowd" not in flags:
+        return truth(iscrowd)
+    return flags["crowd"] or (truth(iscrowd) and not flags.get("ignored", False))
+
+
 def number(value: Any, what: str) -> float:
     """A finite number of a picture's order of size. ValueError names ``what`` it should have been."""
     if isinstance(value, bool) or not isinstance(value, int | float):

@@ -52,6 +52,8 @@ def _join(picture: Picture, finder: PictureFinder, log: ProblemLog) -> None:
         if item is None:
             # A label wholly covered by others has no pixel in the PNG.
             log.add("no-mask", where, f"instance {number} is not in its bitmask; the label stays without mask")
+        elif number in used:
+            log.add("mask-mismatch", where, f"instance {number} of the bitmask is another label's already; the label stays without mask")
         elif category_of(instance) != item.category:
             message = f"instance {number} is of class {item.category} in the bitmask, {instance.category} here"
             log.add("mask-mismatch", where, f"{message}; the label stays without mask")

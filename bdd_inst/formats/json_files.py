@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
 import re
@@ -62,14 +61,18 @@ def _as_utf8(data: bytes) -> bytes:
 
 
 def _unpack(data: bytes, path: Path) -> bytes:
-    try:
-        unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-        text = unpacker.decompress(data, LARGEST_UNPACKED)
-    except (zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{path}: broken gzip file ({error}); fetch it again") from None
-    if unpacker.unconsumed_tail:
-        raise DataError(f"{path}: unpacks to more than {LARGEST_UNPACKED >> 30} GB; refused")
-    return text
+    parts, left = [], LARGEST_UNPACKED
+    while data[:2] == b"\x1f\x8b":  # a gzip file may have several members, one after the other
+        try:
+            unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+            parts.append(unpacker.decompress(data, left))
+        except zlib.error as error:
+            raise DataError(f"{path}: broken gzip file ({error}); fetch it again") from None
+        left -= len(parts[-1])
+        if unpacker.unconsumed_tail or left <= 0:
+            raise DataError(f"{path}: unpacks to more than {LARGEST_UNPACKED >> 30} GB; refused")
+        data = unpacker.unused_data
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def top_level(path: str | os.PathLike) -> Top:

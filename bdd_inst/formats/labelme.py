@@ -1,4 +1,7 @@
-"""LabelMe JSON, one file a picture: polygons, rectangles, circles, masks; shapes of one ``group_id`` are one object."""
+"""LabelMe JSON, one file a picture: polygons, rectangles, circles, masks; shapes of one ``group_id`` and label are one object.
+
+Outlines of a group add up, and so do masks; a rectangle is the object's box. A mask does not join outlines: they stay two objects.
+"""
 
 from __future__ import annotations
 
@@ -92,11 +95,25 @@ def _add(shape: Any, picture: Picture, groups: dict[tuple[str, Any], Instance], 
     else:
         raise ValueError(f"a {str(kind)[:20]} encloses nothing")
     before = groups.get((category, group)) if group is not None else None
-    if before is not None and before.paths and new.paths:
-        before.paths += new.paths
+    if before is not None and _joined(before, new):
         return
     groups[category, group] = new
     picture.instances.append(new)
+
+
+def _joined(before: Instance, new: Instance) -> bool:
+    """Add ``new``, the next shape of a group, to the group's object; False where the two kinds of shape do not go together."""
+    if before.paths and new.paths:
+        before.paths += new.paths
+    elif before.rle is not None and new.rle is not None:
+        before.rle = coding.union([before.rle, new.rle])
+    elif before.box is None and new.box is not None:
+        before.box = new.box
+    elif new.box is None and before.box is not None and not before.has_mask:
+        before.paths, before.rle = new.paths, new.rle
+    else:
+        return False
+    return True
 
 
 def _circle(points: np.ndarray) -> np.ndarray:

@@ -1,7 +1,8 @@
 """Folders of PNGs as label sets: BDD100K bitmasks, label maps (one instance a class), 0/255 masks (one instance a picture).
 
 A mask belongs to the picture of its stem, ``NAME.png`` to ``NAME.jpg``; a label map's ``_person`` or ``_clothes`` ending names its classes
-(the fashion set) and is no part of the stem. Where we wrote the folder ourselves, ``.conversion.json`` in it has the class names.
+(the fashion set) and is no part of the stem. Where we wrote the folder ourselves, ``.conversion.json`` in it has the class names, their
+numbers and the name of the file of scores; folders in it are then parts of the pictures' names, as they are where stems repeat.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import msgspec
 import numpy as np
@@ -35,17 +36,18 @@ def read(found: Found) -> LabelSet:
     """The label set of PNG masks, or of one."""
     note = _note(found.path)
     if found.kind == "bitmask":
-        names = tuple(note.get("categories") or classes.BDD100K_DET)
-        return _label_set(found, lambda file, log: _bitmask(file, names, log), names, note, ())
+        names, ids = _numbered(note, classes.BDD100K_DET)
+        numbers, scores = dict(zip(ids, names, strict=True)), _scores(found, note)
+        return _label_set(found, lambda file, log: _bitmask(file, numbers, scores, log), names, note, (), ids)
     if found.kind == "label-map":
         ending = _ending(found)
-        names = tuple(note.get("categories") or ENDINGS.get(ending, ()))
-        ids = tuple(note.get("ids") or range(1, len(names) + 1))
-        numbers = dict(zip(ids, names, strict=False))
+        names, ids = _numbered(note, ENDINGS.get(ending, ()))
+        numbers = dict(zip(ids, names, strict=True))
         notes = ("value 0 is background, 255 is void",)
         ids = ids if names else None
         return _label_set(found, lambda file, log: _label_map(file, numbers, ending, log), names or None, note, notes, ids)
-    name = (note.get("categories") or ["foreground"])[0]
+    # Of several classes the pixels no longer tell which.
+    name = note["categories"][0] if len(note.get("categories") or ()) == 1 else "foreground"
     notes = (f"values from {HALF} on are the object, called {name!r}",)
     return _label_set(found, lambda file, log: _binary(file, name), (name,), note, notes)
 
@@ -58,6 +60,8 @@ def _label_set(
     notes: tuple[str, ...],
     ids: tuple[int, ...] | None = None,
 ) -> LabelSet:
+    nested = bool(note) or len({file.stem for file in found.files}) < len(found.files)
+
     def generate(log: ProblemLog) -> Iterator[Picture]:
         read = 0
         for file, picture in _in_threads(found.files, lambda file: _parsed(file, parse, log)):
@@ -67,6 +71,8 @@ def _label_set(
                 log.add("unreadable-file", str(file), str(picture).removeprefix(f"{file}: "))
                 continue
             read += 1
+            if nested and picture.video is None and found.path in file.parents:
+                picture.name = file.relative_to(found.path).with_name(picture.name).as_posix()
             yield picture
         if not read:
             raise DataError(f"{found.path}: none of its {len(found.files)} PNGs could be read, e.g. {log.lines()[0]}")
@@ -103,6 +109,42 @@ def _note(path: Path) -> dict:
     return note if isinstance(note, dict) else {}
 
 
+def _numbered(note: dict, default: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Class names and their numbers in the pixels, as noted; ``default`` from 1 where nothing (or nothing that goes together) is."""
+    names, ids = note.get("categories") or default, note.get("ids")
+    if not isinstance(ids, list) or len(set(ids)) != len(names) or not all(type(number) is int for number in ids):
+        ids = range(1, len(names) + 1)
+    return tuple(map(str, names)), tuple(ids)
+
+
+class _Score(msgspec.Struct, gc=False):
+    index: int
+    score: float | None = None
+
+
+class _Scored(msgspec.Struct, gc=False):
+    name: str
+    labels: list[_Score] | None = None
+
+
+def _scores(found: Found, note: dict) -> dict[str, dict[int, float | None]]:
+    """Picture name without ending -> instance number -> score, from the file beside the folder that its note names; else empty."""
+    folder = found.path if found.path.is_dir() else found.path.parent
+    name = note.get("scores")
+    if not isinstance(name, str) or not (file := folder.with_name(PurePosixPath(name).name)).is_file():
+        return {}
+    try:
+        frames = msgspec.json.decode(file.read_bytes(), type=list[_Scored])
+    except (OSError, msgspec.MsgspecError, RecursionError) as error:
+        message = f"the scores of the bitmasks in {folder} should be there, and cannot be read ({error}); mend or remove it"
+        raise DataError(f"{file}: {message}") from None
+    return {_bare(frame.name): {label.index: label.score for label in frame.labels or ()} for frame in frames}
+
+
+def _bare(name: str) -> str:
+    return str(PurePosixPath(name.replace("\\", "/")).with_suffix(""))
+
+
 def _ending(found: Found) -> str:
     """The part after the last ``_`` that all files share, if it is one that names classes. DataError where several kinds lie mixed."""
     endings = {file.stem.rpartition("_")[2] for file in found.files if "_" in file.stem}
@@ -129,20 +171,21 @@ def _instance(name: str, rle: dict, **fields) -> Instance:
     return Instance(name, coding.to_bbox(rle), rle=rle, **fields)
 
 
-def _bitmask(file: Path, names: tuple[str, ...], log: ProblemLog) -> Picture:
+def _bitmask(file: Path, names: dict[int, str], scores: dict[str, dict[int, float | None]], log: ProblemLog) -> Picture:
     (height, width), found = bitmask.read_bitmask(file)
     picture = _picture(file, height, width)
     shared = bitmask.shared_numbers(found)
     if shared:
         log.add("shared-number", f"{file}: instance {shared[0]}", "one number with several classes or flags; taken for several instances")
+    # The file of scores names a picture with its folder or its video's, or neither.
+    own = scores and (scores.get(_bare(f"{file.parent.name}/{picture.name}")) or scores.get(file.stem) or {})
     for item in found:
-        if item.category > len(names):
-            log.add("unknown-category", f"{file}: instance {item.number}", f"class {item.category} is none of 1 to {len(names)}")
+        name = names.get(item.category)
+        if name is None:
+            log.add("unknown-category", f"{file}: instance {item.number}", f"class {item.category} is none of {', '.join(map(str, names))}")
             name = str(item.category)
-        else:
-            name = names[item.category - 1]
         flags = {flag: getattr(item, flag) for flag in ("truncated", "occluded", "crowd", "ignored")}
-        picture.instances.append(_instance(name, item.rle, id=item.number, **flags))
+        picture.instances.append(_instance(name, item.rle, id=item.number, score=own.get(item.number) if own else None, **flags))
     return picture
 
 

@@ -105,7 +105,7 @@ def read(found: Found) -> LabelSet:
             yield from read_frames(raws, str(file), log, inclusive=not is_of_2018(raws), size=_config_size(config))
 
     note = "the 2018 release: boxes end at x2, y2" if of_2018 else "boxes include the pixel x2, y2: one was added"
-    return label_set(found, generate, "official", categories=_config_categories(top), notes=(note,))
+    return label_set(found, generate, _config_rule(top), categories=_config_categories(top), notes=(note,))
 
 
 def frames_of(top: Top) -> list[msgspec.Raw]:
@@ -141,6 +141,12 @@ def _config_categories(top: Top) -> tuple[str, ...] | None:
         return tuple(leaves(config.get("categories"))) or None
     except RecursionError:
         return None
+
+
+def _config_rule(top: Top) -> str:
+    """The rule that a file of ours says its outlines are drawn by (``config.maskRule``); BDD100K's own where nothing is said."""
+    rule = _config(top.get("config")).get("maskRule") if isinstance(top, dict) else None
+    return rule if rule in ("official", "coco", "pixels") else "official"
 
 
 def _config(raw: msgspec.Raw | None) -> dict:

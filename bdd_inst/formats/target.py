@@ -37,8 +37,8 @@ class Target:
         """Write the whole from its parts, which ``parts()`` gives in order as often as it is called."""
         raise NotImplementedError
 
-    def written(self) -> Iterable[Path]:
-        """Files that must still be there for work done before to count as done."""
+    def files_of(self, part: Any) -> Iterable[Path]:
+        """The files that ``encode`` wrote for a part: they must still be there for work done before to count as done."""
         return ()
 
     def file_of(self, picture: Picture) -> Path | None:

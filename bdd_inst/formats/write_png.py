@@ -70,6 +70,9 @@ class PngTarget(Target):
         if not self.keeps_scores and any(instance.score is not None for instance, *_ in chosen):
             self.lost.add("scores", picture.name, "decide on overlaps, and are not kept")
 
+    def files_of(self, part: Any) -> list[Path]:
+        return [self.path / part[1]]
+
     def file_of(self, picture: Picture) -> Path:
         """Where a picture's PNG goes, relative to the folder; names that climb out of it stay inside."""
         # Letters that no file name may have (a NUL, half a surrogate pair) come from broken labels.
@@ -149,9 +152,11 @@ class BitmaskTarget(PngTarget):
         ]
 
     def write_scores(self, parts: Parts) -> dict:
-        if not any(labels for _, _, labels in parts()):
-            return {}
         file = self.path.with_name(self.path.name + ".json")
+        if not any(labels for _, _, labels in parts()):
+            if self._ours(file):  # scores of an earlier conversion into this folder
+                file.unlink(missing_ok=True)
+            return {}
         if file.exists() and not self._ours(file):
             raise DataError(f"{file}: the scores of these bitmasks go there, and it holds something else; move it, or write elsewhere")
         with atomic_write(file, "wb") as stream:
@@ -200,6 +205,13 @@ class BinaryTarget(PngTarget):
 
     def class_number(self, name: str) -> int | None:
         return 255
+
+    def _say_lost(self, picture: Picture, chosen: list[tuple[Instance, dict, str, bool]], values: np.ndarray) -> None:
+        super()._say_lost(picture, chosen, values)
+        if len(chosen) > 1:
+            self.lost.add("instances", picture.name, f"{len(chosen)} objects become one foreground")
+        if len({name for _, _, name, _ in chosen}) > 1:
+            self.lost.add("classes", picture.name, "all are foreground; their classes are not kept")
 
     def pixels(self, chosen: list[tuple[Instance, dict, str, bool]], height: int, width: int) -> np.ndarray:
         return label_map.to_label_map([rle for _, rle, _, _ in chosen], [255] * len(chosen), height, width)

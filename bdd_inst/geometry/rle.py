@@ -180,6 +180,12 @@ def area(rle: dict) -> int:
     return int(counts_of(rle)[1::2].sum())
 
 
+def union(rles: Sequence[dict]) -> dict:
+    """The pixels of any of several masks of one size."""
+    merged = coco_mask.merge([{**rle, "counts": rle["counts"].encode()} for rle in rles])
+    return {"size": list(merged["size"]), "counts": merged["counts"].decode()}
+
+
 def to_bbox(rle: dict) -> tuple[float, float, float, float]:
     """The tight box x1, y1, x2, y2 (exclusive) around the pixels set; (0, 0, 0, 0) for an empty mask."""
     height, _ = _size(rle)

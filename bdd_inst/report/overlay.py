@@ -53,6 +53,9 @@ class OverlayTarget(Target):
         self._save(self.path / file, drawn)
         return str(file)
 
+    def files_of(self, part: str) -> list[Path]:
+        return [self.path / part]
+
     def file_of(self, picture: Picture) -> Path:
         return BinaryTarget.file_of(self, picture).with_suffix(".jpg")
 

@@ -214,3 +214,20 @@ def test_instances_against_label_map_pngs(tmp_path):
     low = files.evaluate_files(tmp_path / "gt", results, label_threshold=0.1)["label_map"]
     assert low["IoU-skin"] == pytest.approx(100 * 200 / 600)
     assert low["threshold_chosen_on"] == "the command line"
+
+
+def test_bitmasks_in_folders_have_scores_of_their_own(tmp_path):
+    """Two pictures of one name in two folders."""
+    content = [{"name": f"{folder}/1.jpg", **SIZE, "labels": [label("car", 5, 5, 20, 20)]} for folder in ("a", "b")]
+    truth = write(tmp_path / "gt.json", content)
+    content[0]["labels"][0]["score"], content[1]["labels"][0]["score"] = 0.9, 0.3
+    formats.write(formats.read(write(tmp_path / "dt.json", content)), tmp_path / "masks", to="bitmask")
+    outcome = files.outcome_of_files(truth, tmp_path / "masks")
+    assert outcome.metrics["segm"]["AP"] == pytest.approx(100)
+    assert sorted(outcome.results.scores.tolist()) == [0.3, 0.9]
+
+
+def test_dicts_of_ours_are_scored_by_the_ids_that_they_name(tmp_path):
+    formats.write(formats.read(write(tmp_path / "in.json", TRUTH)), tmp_path / "gt.json", to="dicts")
+    truth = files.read_truth(tmp_path / "gt.json")
+    assert truth.category_ids == list(range(1, 9))

@@ -310,3 +310,118 @@ def test_boxes_and_outlines_come_back_to_the_last_bit(box, outline, to, tmp_path
     (again,) = formats.read(path).load().pictures[0].instances
     assert again.box == box
     assert again.paths == [outline]
+
+
+def two_classes():
+    """Scalabel frames in two folders, of a category list that is neither whole nor in BDD100K's order."""
+    box = [[0, 0], [20, 0], [20, 20], [0, 20]]
+    labels = [
+        {"id": "1", "category": "car", "score": 0.9, "poly2d": [{"vertices": box, "types": "LLLL", "closed": True}]},
+        {"id": "2", "category": "pedestrian", "score": 0.4, "poly2d": [{"vertices": [[x + 30, y + 30] for x, y in box]}]},
+    ]
+    size = {"width": 80, "height": 60}
+    frames = [{"name": f"{folder}/1.jpg", "size": size, "labels": labels[:n]} for folder, n in (("a", 2), ("b", 1))]
+    return {"frames": frames, "config": {"categories": [{"name": "car"}, {"name": "pedestrian"}]}}
+
+
+def test_bitmasks_of_ours_are_read_back_with_classes_scores_and_folders(tmp_path):
+    (tmp_path / "in.json").write_text(json.dumps(two_classes()))
+    formats.write(formats.read(tmp_path / "in.json"), tmp_path / "out", to="bitmask")
+    again = formats.read(tmp_path / "out").load()
+    assert [p.name for p in again.pictures] == ["a/1.jpg", "b/1.jpg"]
+    assert [(i.category, i.score) for p in again.pictures for i in p.instances] == [("pedestrian", 0.4), ("car", 0.9), ("car", 0.9)]
+    assert (again.categories, again.category_ids) == (("car", "pedestrian"), (3, 1))
+    formats.write(formats.read(tmp_path / "in.json"), tmp_path / "cars", to="bitmask", categories=["car"])
+    assert {i.category for p in formats.read(tmp_path / "cars").load().pictures for i in p.instances} == {"car"}
+
+
+def test_a_conversion_without_scores_takes_those_of_the_one_before_away(tmp_path):
+    content = two_classes()
+    (tmp_path / "in.json").write_text(json.dumps(content))
+    formats.write(formats.read(tmp_path / "in.json"), tmp_path / "out", to="bitmask")
+    assert (tmp_path / "out.json").is_file()
+    for frame in content["frames"]:
+        frame["labels"] = [{k: v for k, v in label.items() if k != "score"} for label in frame["labels"]]
+    (tmp_path / "in.json").write_text(json.dumps(content))
+    formats.write(formats.read(tmp_path / "in.json"), tmp_path / "out", to="bitmask")
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_the_rule_that_a_file_of_ours_names_draws_its_outlines(tmp_path):
+    """A COCO polygon that went through Scalabel is still COCO's."""
+    labels = formats.read(examples.write(tmp_path, "coco"))
+    formats.write(labels, tmp_path / "direct.json", to="coco", masks="rle")
+    formats.write(labels, tmp_path / "scalabel.json", to="scalabel")
+    through = formats.read(tmp_path / "scalabel.json")
+    assert through.rule == "coco"
+    formats.write(through, tmp_path / "through.json", to="coco", masks="rle")
+    one, two = (json.loads((tmp_path / name).read_text())["annotations"] for name in ("direct.json", "through.json"))
+    assert [a["segmentation"] for a in one] == [a["segmentation"] for a in two]
+
+
+def test_a_list_of_other_classes_is_no_bdd100k_vocabulary(tmp_path):
+    """COCO's classes in a Scalabel file: its person stays one, also where only it is asked for."""
+    label = {"box2d": {"x1": 1, "y1": 1, "x2": 9, "y2": 9}}
+    frame = {"name": "a.jpg", "size": {"width": 80, "height": 60}, "labels": [{"category": c} | label for c in ("person", "dog")]}
+    config = {"categories": [{"name": name} for name in ("person", "car", "dog")]}
+    (tmp_path / "in.json").write_text(json.dumps({"frames": [frame], "config": config}))
+    formats.write(formats.read(tmp_path / "in.json"), tmp_path / "out.json", to="coco")
+    found = COCO(tmp_path / "out.json")
+    assert [c["name"] for c in found.dataset["categories"]] == ["person", "car", "dog"]
+    assert [a["category_id"] for a in found.dataset["annotations"]] == [1, 3]
+    # Of BDD100K's own words a person is a pedestrian, unless it is asked for by that name.
+    config["categories"].pop()
+    frame["labels"].pop()
+    (tmp_path / "bdd.json").write_text(json.dumps({"frames": [frame], "config": config}))
+    for wanted, name in ((None, "pedestrian"), (["person"], "person")):
+        formats.write(formats.read(tmp_path / "bdd.json"), tmp_path / "out.json", to="coco", categories=wanted)
+        found = COCO(tmp_path / "out.json")
+        assert [found.cats[a["category_id"]]["name"] for a in found.dataset["annotations"]] == [name]
+
+
+def test_ignored_regions_and_crowds_stay_what_they_are(tmp_path):
+    """Both are ``iscrowd`` in COCO and in dicts; attributes tell them apart, and a contradiction is a crowd."""
+    box = {"box2d": {"x1": 1, "y1": 1, "x2": 9, "y2": 9}}
+    flags = [{"crowd": c, "ignored": i} for c in (False, True) for i in (False, True)]
+    frame = {"name": "a.jpg", "size": {"width": 80, "height": 60}, "labels": [{"category": "car", "attributes": f} | box for f in flags]}
+    (tmp_path / "in.json").write_text(json.dumps([frame]))
+    for to in ("dicts", "coco"):
+        formats.write(formats.read(tmp_path / "in.json"), tmp_path / f"{to}.json", to=to)
+        found = formats.read(tmp_path / f"{to}.json").load().pictures[0].instances
+        assert [{"crowd": i.crowd, "ignored": i.ignored} for i in found] == flags
+    assert formats.read(tmp_path / "dicts.json").category_ids == tuple(range(1, 9))
+    content = json.loads((tmp_path / "coco.json").read_text())
+    content["annotations"] = [content["annotations"][0] | {"iscrowd": 1, "attributes": {"crowd": False}}]
+    (tmp_path / "cvat.json").write_text(json.dumps(content))
+    assert formats.read(tmp_path / "cvat.json").load().pictures[0].instances[0].crowd
+
+
+def test_binary_masks_of_several_classes_are_of_none(tmp_path):
+    (tmp_path / "in.json").write_text(json.dumps(two_classes()))
+    done = formats.write(formats.read(tmp_path / "in.json"), tmp_path / "out", to="binary-masks")
+    assert done.lost.counts["classes"] == 1
+    assert {i.category for p in formats.read(tmp_path / "out").load().pictures for i in p.instances} == {"foreground"}
+
+
+def test_stored_parts_whose_files_are_gone_are_done_again(tmp_path, monkeypatch):
+    path = many(tmp_path)
+    real = conversion.encode_chunk
+
+    def stop_after_one(target, chunk):
+        if (tmp_path / "out").exists():
+            raise KeyboardInterrupt
+        return real(target, chunk)
+
+    monkeypatch.setattr(conversion, "encode_chunk", stop_after_one)
+    with pytest.raises(KeyboardInterrupt):
+        formats.write(formats.read(path), tmp_path / "out", to="bitmask")
+    monkeypatch.undo()
+    written = sorted((tmp_path / "out").rglob("*.png"))
+    assert len(written) == conversion.CHUNK
+    written[3].unlink()
+    half = written[0].with_name(f".{written[0].name}.abc.part")  # a kill in the middle of a file leaves this
+    half.write_bytes(b"half")
+    done = formats.write(formats.read(path), tmp_path / "out", to="bitmask")
+    assert done.resumed == 0
+    assert len(list((tmp_path / "out").rglob("*.png"))) == done.pictures
+    assert not half.exists()

@@ -461,3 +461,38 @@ def test_real_files(shared_dir):
     assert not coco.problems
     both = formats.read(samples / "seg_track_20_frames.json").load().pictures[0].instances
     assert all(i.paths and i.rle for i in both)
+
+
+def test_lanes_before_august_2018_are_open_lines(tmp_path):
+    rows = [[0, 0, "L"], [5, 5, "L"]]
+    area = {"id": 1, "category": "area/drivable", "poly2d": [*rows, [9, 0, "L"]]}
+    objects = [{"id": 0, "category": "lane/road curb", "poly2d": rows}, area]
+    labels = read(tmp_path, "bdd-v1", {"name": "x", "attributes": {}, "frames": [{"timestamp": 1, "objects": objects}]})
+    lane, area = labels.pictures[0].instances
+    assert [path.closed for path in (*lane.paths, *area.paths)] == [False, True]
+    assert not labels.problems
+
+
+def test_labelme_groups_of_masks_and_boxes(tmp_path):
+    content = examples.labelme()
+    masks = [shape for shape in content["shapes"] if shape.get("shape_type") == "mask"]
+    (x, y), (x2, y2) = masks[0]["points"]
+    moved = masks[0] | {"points": [[x + 2, y], [x2 + 2, y2]]}
+    frame = {"label": masks[0]["label"], "shape_type": "rectangle", "points": [[1, 1], [30, 30]], "flags": {}}
+    content["shapes"] = [shape | {"group_id": 7} for shape in (masks[0], moved, frame)]
+    one = read(tmp_path, "labelme", content).pictures[0].instances
+    assert len(one) == 1
+    assert one[0].box == (1, 1, 30, 30)
+    content["shapes"] = content["shapes"][:1]
+    alone = read(tmp_path, "labelme", content).pictures[0].instances[0]
+    expected = coding.decode(alone.rle)
+    expected[:, 2:] |= coding.decode(alone.rle)[:, :-2]
+    assert np.array_equal(coding.decode(one[0].rle), expected)
+
+
+def test_gzip_files_of_several_members(tmp_path):
+    path = examples.write(tmp_path, "coco")
+    data = path.read_bytes()
+    packed = tmp_path / "two.json.gz"
+    packed.write_bytes(gzip.compress(data[:40]) + gzip.compress(data[40:]))
+    assert len(formats.read(packed).load().pictures) == len(formats.read(path).load().pictures)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from bdd_inst.geometry import rle
 from tools import evaluate
@@ -84,3 +86,55 @@ def test_runs_as_a_command_with_help_and_an_example(project_root):
     done = subprocess.run([sys.executable, "tools/evaluate.py", "--help"], cwd=project_root, capture_output=True, text=True, check=True)
     assert "Examples:" in done.stdout
     assert "--protocol" in done.stdout
+
+
+def broken_truths():
+    """Changes to a ground truth that the usual tools read as some other mask, or trip over, and what is said of each."""
+
+    def of_mask(**changes):
+        return lambda gt: gt["annotations"][0]["segmentation"].update(changes)
+
+    yield of_mask(counts="52"), "annotation id 1: its RLE covers"
+    yield of_mask(counts="5\u00e9"), "annotation id 1: its RLE counts hold characters"
+    yield of_mask(counts="0" * 3 + "oooooo1"), "annotation id 1: its RLE covers"
+    yield of_mask(counts="oo"), "annotation id 1: its RLE counts break off"
+    yield of_mask(size=[20.0, 30]), "annotation id 1 of picture 1: its segmentation is not an RLE"
+    for width in (-5, 0, 10**25):
+        yield lambda gt, width=width: gt["images"][0].update(width=width), f"picture 1: its size of {width}x20 is that of no picture"
+
+
+@pytest.mark.parametrize(("change", "message"), broken_truths())
+@pytest.mark.parametrize("protocol", ["coco", "both"])
+def test_broken_masks_and_sizes_of_a_ground_truth_are_refused_by_name(pair, tmp_path, capsys, change, message, protocol):
+    truth = json.loads((tmp_path / "gt.json").read_text())
+    change(truth)
+    (tmp_path / "gt.json").write_text(json.dumps(truth))
+    assert evaluate.main([*pair, "--protocol", protocol, "--no-report", "--output", str(tmp_path / "out")]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {tmp_path / 'gt.json'}: {message}"), error
+    assert error.count("\n") == 1
+
+
+def test_packed_and_marked_files_are_read_like_any_other(pair, tmp_path):
+    for name in ("gt.json", "dt.json"):
+        data = (tmp_path / name).read_bytes()
+        (tmp_path / f"{name}.gz").write_bytes(gzip.compress(data))
+        (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + data)
+    assert evaluate.main([*pair, "--no-report", "--output", str(tmp_path / "out")]) == 0
+    packed = [word + ".gz" if word.endswith(".json") else word for word in pair]
+    assert evaluate.main([*packed, "--no-report", "--output", str(tmp_path / "out")]) == 0
+
+
+def test_sizes_that_coco_files_do_not_say_come_from_the_pictures(pair, tmp_path):
+    truth = json.loads((tmp_path / "gt.json").read_text())
+    for row in truth["images"]:
+        del row["width"], row["height"]
+    for row in truth["annotations"]:
+        row["segmentation"] = [[3, 2, 13, 2, 13, 12, 3, 12]]
+    (tmp_path / "gt.json").write_text(json.dumps(truth))
+    (tmp_path / "im").mkdir()
+    for name in ("1.jpg", "2.jpg"):
+        Image.new("RGB", (30, 20)).save(tmp_path / "im" / name)
+    words = [*pair, "--no-report", "--output", str(tmp_path / "out")]
+    assert evaluate.main(words) == 1
+    assert evaluate.main([*words, "--images", str(tmp_path / "im")]) == 0
