@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import functools
 import os
 from collections.abc import Sequence
 from importlib import resources
@@ -21,6 +22,12 @@ def get_cfg() -> CfgNode:
     """A fresh config with every key at its default (``defaults.yaml``)."""
     text = resources.files("bdd_inst").joinpath("defaults.yaml").read_text(encoding="utf-8")
     return CfgNode(yaml.safe_load(text))
+
+
+@functools.cache
+def defaults() -> CfgNode:
+    """The default of every key, to look at."""
+    return get_cfg()
 
 
 def load_cfg(path: str | os.PathLike, overrides: Sequence[str] = ()) -> CfgNode:
@@ -110,6 +117,11 @@ def set_key(cfg: CfgNode, key: str, value: object, source: str) -> None:
         value = float(value)
     if key == "SOLVER.IMS_PER_BATCH" and value == "auto":
         value = -1
+    default = get_key(defaults(), key)
+    if value is None and default is not None:
+        if not isinstance(default, list):
+            raise ConfigError(f"{source}: config key {key}: null is no {type(default).__name__} (default {default!r})")
+        value = []  # a list whose entries are all taken out
     try:
         cfg.merge_from_list([key, value])
     except (ValueError, AssertionError, KeyError) as error:

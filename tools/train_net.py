@@ -40,6 +40,8 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     split_sweep(options)
     if options.num_gpus < 1 or not 0 <= options.machine_rank < options.num_machines:
         parser.error("--num-gpus and --num-machines are 1 or more, --machine-rank is from 0 to one less than --num-machines")
+    if options.eval_only and (options.sweep or options.lr_find):
+        parser.error("--eval-only trains nothing, and --sweep and --lr-find train: give one of them")
     return options
 
 

@@ -11,6 +11,7 @@ import os
 import pickle
 import re
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import torch
@@ -118,7 +119,18 @@ def save_weights(model: nn.Module, path: str | os.PathLike) -> None:
             arrays = {name: np.asarray(tensor.float() if tensor.is_floating_point() else tensor) for name, tensor in state.items()}
             pickle.dump({"model": arrays, "__author__": "bdd_inst"}, stream, protocol=4)
         else:
-            torch.save({"model": state, "__author__": "bdd_inst"}, stream)
+            save_to({"model": state, "__author__": "bdd_inst"}, stream)
+
+
+def save_to(state: dict, stream: IO[bytes]) -> None:
+    """``torch.save``, with the system's own error where writing fails: torch answers a full disk with a RuntimeError of its own."""
+    try:
+        torch.save(state, stream)
+    except RuntimeError as error:
+        cause = error.__context__
+        if isinstance(cause, OSError):
+            raise cause from None
+        raise
 
 
 def unwrap(model: nn.Module) -> nn.Module:

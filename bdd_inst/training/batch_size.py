@@ -120,7 +120,8 @@ def resolve_auto(stages: Sequence[Stage], known: Sequence[int] | None, fitting: 
     for i, stage in enumerate(stages):
         if stage.cfg.SOLVER.IMS_PER_BATCH == AUTO_BATCH:
             cfg = stage.cfg.clone()
-            cfg.SOLVER.IMS_PER_BATCH = known[i] if known else fitting(stage)
+            cfg.SOLVER.IMS_PER_BATCH = known[i] if known and i < len(known) else fitting(stage)
+            cfg.SOLVER.REFERENCE_WORLD_SIZE = 0  # what was measured is for the processes that there are
             cfg.SOLVER.BASE_LR *= cfg.SOLVER.IMS_PER_BATCH / REFERENCE_BATCH
             words = "stage %s: IMS_PER_BATCH auto is %d pictures; learning rate %g by the linear rule from %d"
             log.info(words, stage.name, cfg.SOLVER.IMS_PER_BATCH, cfg.SOLVER.BASE_LR, REFERENCE_BATCH)

@@ -7,12 +7,12 @@ import logging
 import os
 import re
 from pathlib import Path
-from typing import IO
 
 import torch
 
 from bdd_inst.errors import DataError
 from bdd_inst.files import atomic_write
+from bdd_inst.modeling.checkpoint import save_to
 
 log = logging.getLogger(__name__)
 
@@ -86,17 +86,6 @@ class CheckpointFolder:
         """Remove half-written files that a killed run has left. Call it only while holding the folder's lock."""
         for part in self.folder.glob(".*.part"):
             part.unlink(missing_ok=True)
-
-
-def save_to(state: dict, stream: IO[bytes]) -> None:
-    """``torch.save``, with the system's own error where writing fails: torch answers a full disk with a RuntimeError of its own."""
-    try:
-        torch.save(state, stream)
-    except RuntimeError as error:
-        cause = error.__context__
-        if isinstance(cause, OSError):
-            raise cause from None
-        raise
 
 
 def read(path: Path) -> dict:

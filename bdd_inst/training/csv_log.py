@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
 
 from bdd_inst.files import atomic_write
@@ -16,6 +17,7 @@ class CsvLog:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.columns: list[str] = []
+        self.torn = False  # the last row may be half there
 
     def go_on_from(self, iterations_done: int) -> None:
         """Keep the rows of iterations below ``iterations_done`` (iterations count from 0), drop the rest and any torn last line."""
@@ -24,23 +26,29 @@ class CsvLog:
         self._rewrite(rows)
 
     def write(self, iteration: int, values: dict[str, float | str | None]) -> None:
-        """Append one row."""
-        new = [name for name in values if name not in self.columns]
-        if new or not self.path.exists():
-            rows = self.rows() if self.path.exists() else []
-            self.columns += new
+        """Append one row.
+
+        Raises:
+            OSError: it could not be written. The rows before it stay, and the next call mends what is half there.
+        """
+        if self.torn or not self.path.exists() or any(name not in self.columns for name in values):
+            self.torn = True
+            rows = self.rows()
+            self.columns += [name for name in values if name not in self.columns]
             self._rewrite(rows)
+        self.torn = True
         with self.path.open("a", encoding="utf-8", newline="") as stream:
             csv.writer(stream, lineterminator="\n").writerow(
                 [iteration, *("" if values.get(n) is None else values[n] for n in self.columns)]
             )
+        self.torn = False
 
     def rows(self) -> list[dict]:
         """Every whole row as a dict; empty cells are left out, the iteration is an int and the rest as written."""
         if not self.path.exists():
             return []
-        with self.path.open(encoding="utf-8", newline="") as stream:
-            lines = list(csv.reader(stream))
+        text = self.path.read_text(encoding="utf-8")
+        lines = list(csv.reader(io.StringIO(text[: text.rfind("\n") + 1], newline="")))  # a row without its end is torn
         header = lines[0] if lines else [KEY]
         self.columns = header[1:]
         whole = [line for line in lines[1:] if len(line) == len(header) and line[0].isdigit()]

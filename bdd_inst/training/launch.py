@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -22,6 +20,7 @@ from lightning.fabric.strategies import DDPStrategy
 from bdd_inst.errors import ConfigError
 from bdd_inst.training.console import quiet_libraries
 from bdd_inst.training.seeds import make_deterministic
+from bdd_inst.training.signals import passing_on
 
 log = logging.getLogger(__name__)
 
@@ -69,21 +68,8 @@ def wait_for_all(command: Sequence[str], processes: int, machines: int = 1, mach
         env = os.environ | shared | {"LOCAL_RANK": str(local_rank), "RANK": str(machine_rank * processes + local_rank)}
         workers.append(subprocess.Popen(list(command), env=env))
 
-    def pass_on(number: int, _frame: object) -> None:
-        for worker in workers:
-            with contextlib.suppress(ProcessLookupError):
-                worker.send_signal(number)
-
-    # A terminal sends Ctrl-C to the whole group by itself, so only signals that come to us alone are passed on.
-    handlers = {signal.SIGTERM: pass_on, signal.SIGINT: signal.SIG_IGN}
-    if hasattr(signal, "SIGUSR1"):
-        handlers[signal.SIGUSR1] = pass_on
-    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
-    try:
+    with passing_on(workers):
         return wait(workers)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def wait(workers: list[subprocess.Popen]) -> int:

@@ -72,7 +72,7 @@ class Run:
         while self.progress.stage < len(self.stages) and not self.stopped:
             self.set_up_stage()
             self.run_stage()
-            if not self.stopped:
+            if not self.stopped or self.end_stage:
                 self.finish_stage()
 
     def set_up_stage(self) -> None:
@@ -94,18 +94,24 @@ class Run:
             hook.before_stage(self)
 
     def resume_optimizer(self, state: dict) -> None:
-        """Take back optimizer, schedule and loss scale.
+        """Take back optimizer, schedule and loss scale. Weight decay, momentum and the like are the config's, which may have changed.
 
         Raises:
-            DataError: other parameters train now than did then.
+            DataError: other parameters train now than did then, or by another optimizer.
         """
+        optimizer = self.optimizer
+        own = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
         try:
-            self.optimizer.load_state_dict(state["optimizer"])
+            if any(group.keys() - {"params"} != mine.keys() for group, mine in zip(state["optimizer"]["param_groups"], own)):
+                raise ValueError("another optimizer")
+            optimizer.load_state_dict(state["optimizer"])
         except ValueError:
             raise DataError(
-                f"stage {self.stage.name}: other parameters train now than when the checkpoint was written; "
-                "resume with the config of the run, or start anew with MODEL.WEIGHTS set to the checkpoint"
+                f"stage {self.stage.name}: other parameters train now than when the checkpoint was written, or by another "
+                "SOLVER.OPTIMIZER; resume with the config of the run, or start anew with MODEL.WEIGHTS set to the checkpoint"
             ) from None
+        for group, mine in zip(optimizer.param_groups, own, strict=True):
+            group.update(mine)
         self.rate.load_state_dict(state["rate"])
         self.fabric.strategy.precision.load_state_dict(state["precision"])
 
@@ -123,6 +129,8 @@ class Run:
                     hook.after_step(self)
                 if distributed.any_true(bool(self.stop), self.fabric.device):
                     self.stopped = True
+                    if self.end_stage:  # finishing the stage saves, and keeps that it is over
+                        return
                     # All processes must come to the same answer here: saving is a collective.
                     if self.saved_at != progress.total:
                         self.save()
@@ -199,7 +207,14 @@ class Run:
 
     def load_state_dict(self, state: dict) -> None:
         """Stand where the checkpoint stood; the optimizer's part waits until its stage is set up."""
-        self.model.load_state_dict(state["model"])
+        try:
+            self.model.load_state_dict(state["model"])
+        except RuntimeError as error:
+            line = " ".join(str(error).split()[:40])
+            raise DataError(
+                f"{self.last_saved}: the checkpoint is of another model than the config's ({line} ...); "
+                "resume with the config of the run, or start anew"
+            ) from None
         self.progress = Progress(**state["progress"])
         for hook in self.hooks:
             hook.load_state_dict(state["hooks"].get(type(hook).__name__, {}))

@@ -85,12 +85,15 @@ class MetricLog(Hook):
         if not self.writes:
             return
         values = {name: value for name, value in values.items() if value is not None and math.isfinite(value)}
-        if log_file:
-            log_file.write(iteration, (extra or {}) | values)
-        for logger in self.loggers or []:
-            logger.log_metrics(values, step=iteration)
-            if hasattr(logger, "save"):
-                logger.save()
+        try:
+            if log_file:
+                log_file.write(iteration, (extra or {}) | values)
+            for logger in self.loggers or []:
+                logger.log_metrics(values, step=iteration)
+                if hasattr(logger, "save"):
+                    logger.save()
+        except OSError as error:  # a full disk must not end what the next checkpoint may still save
+            log.warning("the figures of iteration %d could not be written (%s); training goes on", iteration, error.strerror or error)
 
     def write_evaluation(self, iteration: int, values: dict[str, float | None]) -> None:
         """One evaluation, by flat names such as ``segm/AP``."""

@@ -20,6 +20,7 @@ NORMS = (
 )
 # What ConvNeXt and Swin train without decay besides their norms: layer scales, position tables, the temperature of SwinV2's attention.
 SCALES = ("gamma", "relative_position_bias_table", "logit_scale")
+CLIP_TYPES = ("value", "norm", "full_model")
 
 
 def parameter_groups(model: nn.Module, cfg: CfgNode) -> list[dict]:
@@ -95,13 +96,19 @@ def clip_gradients(optimizer: torch.optim.Optimizer, cfg: CfgNode) -> None:
     clip = cfg.SOLVER.CLIP_GRADIENTS
     if not clip.ENABLED:
         return
+    check_clipping(cfg)
     parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
     if clip.CLIP_TYPE == "value":
         nn.utils.clip_grad_value_(parameters, clip.CLIP_VALUE)
     elif clip.CLIP_TYPE == "norm":
         for parameter in parameters:
             nn.utils.clip_grad_norm_(parameter, clip.CLIP_VALUE, clip.NORM_TYPE)
-    elif clip.CLIP_TYPE == "full_model":
-        nn.utils.clip_grad_norm_(parameters, clip.CLIP_VALUE, clip.NORM_TYPE)
     else:
-        raise ConfigError(f"SOLVER.CLIP_GRADIENTS.CLIP_TYPE {clip.CLIP_TYPE!r} is none of value, norm, full_model")
+        nn.utils.clip_grad_norm_(parameters, clip.CLIP_VALUE, clip.NORM_TYPE)
+
+
+def check_clipping(cfg: CfgNode) -> None:
+    """Raise ConfigError for a SOLVER.CLIP_GRADIENTS.CLIP_TYPE that is none."""
+    kind = cfg.SOLVER.CLIP_GRADIENTS.CLIP_TYPE
+    if kind not in CLIP_TYPES:
+        raise ConfigError(f"SOLVER.CLIP_GRADIENTS.CLIP_TYPE {kind!r} is none of {', '.join(CLIP_TYPES)}")

@@ -12,6 +12,7 @@ from pathlib import Path
 from fvcore.common.config import CfgNode
 from lightning.fabric import Fabric
 
+from bdd_inst.config import leaves
 from bdd_inst.errors import ConfigError, DataError
 from bdd_inst.files import atomic_write
 from bdd_inst.modeling import build_model
@@ -28,6 +29,7 @@ from bdd_inst.training.loop import Run
 from bdd_inst.training.metric_log import MetricLog, check_loggers
 from bdd_inst.training.output import changed_keys, choose_folder
 from bdd_inst.training.progress_bar import ProgressBar
+from bdd_inst.training.rehearsal import check_numbers, rehearse
 from bdd_inst.training.scoring import Scorer, result_text
 from bdd_inst.training.seeds import draw_seed, seed_all
 from bdd_inst.training.signals import catch_stop
@@ -70,7 +72,9 @@ def train(
     rank = distributed.world()[0]
     mute_others(rank)
     prepare_torch(cfg)
+    check_norms(cfg, fabric)
     stages = [] if eval_only else parse_stages(cfg)
+    check_numbers(stages)
     check_loggers(cfg.LOGGERS)
     folder = on_first(lambda: choose_folder(output, cfg.OUTPUT_DIR, resume=resume, training=not eval_only))
     data = TrainingData(stages)
@@ -82,6 +86,13 @@ def train(
         run = build_run(cfg, folder, fabric, data, last)
         run.stop = stop
         return conduct(run, cfg, folder, scorer, data, resume)
+
+
+def check_norms(cfg: CfgNode, fabric: Fabric) -> None:
+    """SyncBN is PyTorch's, which has no form for several CPU processes. Raises ConfigError."""
+    parts = [key for key, value in leaves(cfg.MODEL) if key.endswith("NORM") and value == "SyncBN"]
+    if parts and fabric.device.type == "cpu" and distributed.world()[1] > 1:
+        raise ConfigError(f"MODEL.{parts[0]} SyncBN: PyTorch has it for GPUs only; take BN or GN for processes on the CPU")
 
 
 @contextlib.contextmanager
@@ -101,15 +112,15 @@ def folder_taken(folder: Path, rank: int) -> Iterator[None]:
 
 
 def on_first(action: Callable[[], object]) -> object:
-    """Do something on rank 0 only; its result, or its DataError, comes to every process."""
+    """Do something on rank 0 only; its result, or its DataError or OSError, comes to every process."""
     result: object = None
     if distributed.world()[0] == 0:
         try:
             result = action()
-        except DataError as error:
+        except (DataError, OSError) as error:
             result = error
     result = distributed.broadcast(result)
-    if isinstance(result, DataError):
+    if isinstance(result, (DataError, OSError)):
         raise result
     return result
 
@@ -128,6 +139,7 @@ def build_run(cfg: CfgNode, folder: Path, fabric: Fabric, data: TrainingData, la
         load_weights(model, cfg.MODEL.WEIGHTS, cfg)
     stages = resolve_auto(stages, state["batch_sizes"] if state else None, lambda stage: measure(stage, model, fabric, data))
     stages = fit_all(stages, [len(data.of(stage)) for stage in stages], distributed.world()[1])
+    rehearse(model, stages, data.of)
     run = Run(fabric, model, stages, data.batches, CheckpointFolder(folder, cfg.SOLVER.KEEP_CHECKPOINTS), seed)
     run.last_saved, run.resumed = path, state
     return run
@@ -156,6 +168,22 @@ def conduct(run: Run, cfg: CfgNode, folder: Path, scorer: Scorer, data: Training
     return finish(run, cfg, folder, scorer, evaluation, metrics, facts)
 
 
+def save_final(run: Run, folder: Path, average: MovingAverage | None) -> None:
+    """The weights of the whole run, and their moving average.
+
+    Raises:
+        DataError: they could not be written; the last checkpoint has them.
+    """
+    try:
+        save_weights(run.model, folder / "model_final.pth")
+        if average is not None:
+            save_weights(average.model, folder / "model_ema.pth")
+    except OSError as error:
+        raise DataError(
+            f"{folder / 'model_final.pth'}: could not be written ({error.strerror or error}); free space there, then go on with --resume"
+        ) from None
+
+
 def go_on(run: Run, cfg: CfgNode, folder: Path, metrics: MetricLog) -> None:
     """Say where a resumed run stands, and what has changed in its config; one that had finished is evaluated again."""
     if run.progress.stage >= len(run.stages):
@@ -173,15 +201,12 @@ def finish(run: Run, cfg: CfgNode, folder: Path, scorer: Scorer, evaluation: Eva
     """Final weights, final evaluation with curves and pictures, and what to tell the user."""
     rank = distributed.world()[0]
     average = evaluation.average
-    if rank == 0:
-        save_weights(run.model, folder / "model_final.pth")
-        if average is not None:
-            save_weights(average.model, folder / "model_ema.pth")
+    on_first(lambda: save_final(run, folder, average))
     results = scorer.report(run.model, folder)
-    flat = dict(scorer.last)
+    flat = scorer.last | scorer.losses(run.model)
     if average is not None:
         scorer.report(average.model, folder / "ema")
-        flat |= {f"ema/{name}": value for name, value in scorer.last.items()}
+        flat |= {f"ema/{name}": value for name, value in (scorer.last | scorer.losses(average.model)).items()}
     run.rate = None  # the run is over: no plateau to hear of it
     if flat:
         evaluation.saw(run, flat)

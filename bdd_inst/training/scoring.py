@@ -17,7 +17,9 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from bdd_inst.data.loader import build_test_loader, load_datasets
+from bdd_inst.errors import ConfigError
 from bdd_inst.evaluation.evaluator import Evaluator
+from bdd_inst.evaluation.protocols import PROTOCOLS
 from bdd_inst.evaluation.tables import label_map_lines
 from bdd_inst.files import atomic_write
 from bdd_inst.inference.run import predict_dataset
@@ -49,6 +51,8 @@ class Scorer:
     """Scores models on every data set of ``cfg.DATASETS.TEST``; every process takes its share and all get the same figures."""
 
     def __init__(self, cfg: CfgNode) -> None:
+        if cfg.TEST.PROTOCOL not in PROTOCOLS:
+            raise ConfigError(f"TEST.PROTOCOL {cfg.TEST.PROTOCOL!r} is none of {', '.join(PROTOCOLS)}")
         self.cfg = cfg
         self.sets: list[TestSet] = []
         self.last: dict[str, float | None] = {}
@@ -64,9 +68,16 @@ class Scorer:
         for i, test in enumerate(self.sets):
             prefix = f"{test.name}/" if i else ""
             values |= flat(self._evaluate(model, test, None, []), prefix)
-            losses = validation_losses(model, self.cfg, test.dicts, self.cfg.TEST.VAL_LOSS_PICTURES)
-            values |= {f"{prefix}val/{name}": value for name, value in losses.items()}
+        values |= self.losses(model)
         self.last = values
+        return values
+
+    def losses(self, model: nn.Module) -> dict[str, float]:
+        """The losses on TEST.VAL_LOSS_PICTURES pictures of each data set, ``val/total_loss`` and the like."""
+        values = {}
+        for i, test in enumerate(self.sets):
+            losses = validation_losses(model, self.cfg, test.dicts, self.cfg.TEST.VAL_LOSS_PICTURES)
+            values |= {f"{test.name}/val/{name}" if i else f"val/{name}": value for name, value in losses.items()}
         return values
 
     def report(self, model: nn.Module, folder: Path) -> dict:

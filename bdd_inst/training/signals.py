@@ -1,14 +1,21 @@
-"""SIGTERM and Ctrl-C ask the run to stop after the step it is in; a second one ends it at once."""
+"""SIGTERM and Ctrl-C ask the run to stop after the step it is in; a second one ends it at once.
+
+One request may arrive twice: a scheduler that signals the whole process group reaches a process itself and through its launcher, which
+passes the signal on. So a second signal counts only some seconds later, or where it is another Ctrl-C.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import signal
+import subprocess
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 
 CAUGHT = ("SIGTERM", "SIGINT", "SIGUSR1")  # SLURM sends SIGUSR1 before its time limit when asked to
+SAME_REQUEST = 5.0  # seconds within which a second signal is the first one's echo
 
 
 class StopRequest:
@@ -17,6 +24,7 @@ class StopRequest:
     def __init__(self) -> None:
         self.name = ""
         self.owner = os.getpid()
+        self.since = 0.0
 
     def __bool__(self) -> bool:
         return bool(self.name)
@@ -29,9 +37,34 @@ class StopRequest:
         """
         if os.getpid() != self.owner:
             return
-        if self.name:
+        name = signal.Signals(number).name
+        if not self.name:
+            self.name, self.since = name, time.monotonic()
+        elif name == self.name == "SIGINT" or time.monotonic() - self.since > SAME_REQUEST:
             raise KeyboardInterrupt
-        self.name = signal.Signals(number).name
+
+
+@contextlib.contextmanager
+def passing_on(workers: Sequence[subprocess.Popen]) -> Iterator[StopRequest]:
+    """While open, this process does not end by stop signals but hands them to ``workers``, and notes that it got one."""
+    request = StopRequest()
+    if threading.current_thread() is not threading.main_thread():
+        yield request
+        return
+
+    def pass_on(number: int, _frame: object) -> None:
+        request.name = signal.Signals(number).name
+        # A terminal sends Ctrl-C to the whole group by itself, so only signals that come to us alone are passed on.
+        for worker in workers if number != signal.SIGINT else ():
+            with contextlib.suppress(ProcessLookupError):
+                worker.send_signal(number)
+
+    before = {number: signal.signal(number, pass_on) for name in CAUGHT if (number := getattr(signal, name, None)) is not None}
+    try:
+        yield request
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
 
 
 @contextlib.contextmanager

@@ -19,6 +19,12 @@ PRESETS = ("heads", "fpn+heads", "all")
 OWN_KEYS = ("NAME", "TRAIN", "FREEZE_AT", "EPOCHS")
 # Sections that a stage may set for itself. The model is built once, so MODEL is not among them.
 SECTIONS = ("SOLVER", "INPUT", "DATALOADER", "DATASETS", "TEST")
+# Keys of these sections that are read once, for the whole run; a stage that sets one would be passed over.
+WHOLE_RUN = (
+    "TEST.", "DATASETS.TEST", "SOLVER.EMA.", "SOLVER.AMP.", "SOLVER.LOG_PERIOD", "SOLVER.KEEP_CHECKPOINTS", "SOLVER.LR_FIND_STEPS",
+    "INPUT.FORMAT", "INPUT.MIN_SIZE_TEST", "INPUT.MAX_SIZE_TEST",
+)  # fmt: skip
+BY_STAGE = ("TEST.EVAL_PERIOD",)
 # Batches this far from one another see unrelated streams of random numbers.
 SEED_STRIDE = 1_000_003
 AUTO_BATCH = -1  # SOLVER.IMS_PER_BATCH auto: found by trial before the stage starts
@@ -121,6 +127,8 @@ def stage_keys(item: Mapping, cfg: CfgNode, where: str) -> list[tuple[str, objec
             found.append((f"SOLVER.{name}", value))
     known = {key for key, _ in leaves(cfg)}
     for key, _ in found:
+        if key in known and key.startswith(WHOLE_RUN) and key not in BY_STAGE:
+            raise ConfigError(f"{where}: {key} holds for the whole run; set it outside STAGES")
         if key not in known:
             own = difflib.get_close_matches(key.removeprefix("SOLVER."), OWN_KEYS, 1, 0.7)
             raise ConfigError(

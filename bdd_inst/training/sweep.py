@@ -14,6 +14,7 @@ from pathlib import Path
 from bdd_inst.errors import ConfigError, DataError
 from bdd_inst.files import atomic_write
 from bdd_inst.training.provenance import read_run
+from bdd_inst.training.signals import passing_on
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +92,8 @@ def plan(axes: dict[str, list[str]], folder: Path) -> list[Trial]:
 def sweep(trials: Sequence[Trial], folder: Path, command: Callable[[Trial], list[str]]) -> str:
     """Run the trials that have not finished, one after the other, each in a process of its own; the table.
 
-    A trial that fails is reported and the others go on; run the same sweep again to take up what is missing.
+    A trial that fails is reported and the others go on; run the same sweep again to take up what is missing. A stop signal goes to the
+    trial that runs, which saves, and no other is started.
 
     Args:
         trials: from ``plan``.
@@ -107,10 +109,15 @@ def sweep(trials: Sequence[Trial], folder: Path, command: Callable[[Trial], list
             log.info("sweep %d/%d: %s is there already", i + 1, len(trials), trial.folder.name)
             continue
         log.info("sweep %d/%d: %s", i + 1, len(trials), " ".join(trial.overrides))
-        done = subprocess.run(command(trial), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-        if done.returncode or not trial.results:
-            lines = [line for line in done.stderr.splitlines() if line.strip()]
-            failed[i] = lines[-1] if lines else f"exit code {done.returncode}"
+        process = subprocess.Popen(command(trial), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+        with passing_on([process]) as stop:
+            _, said = process.communicate()
+        if stop and not trial.results:
+            words = f"stopped by {stop.name} in {trial.folder.name}, which has saved where it stands"
+            return f"{words}\nto go on: the same command with --output {folder}"
+        if process.returncode or not trial.results:
+            lines = [line for line in said.splitlines() if line.strip()]
+            failed[i] = lines[-1] if lines else f"exit code {process.returncode}"
             log.error("sweep %d/%d failed: %s", i + 1, len(trials), failed[i])
     if len(failed) == len(trials):
         raise DataError(f"--sweep: every run failed; the last said: {failed[len(trials) - 1]}")

@@ -17,27 +17,37 @@ from bdd_inst.training.stages import Stage
 log = logging.getLogger(__name__)
 
 
+def key_of(stage: Stage) -> tuple:
+    """What decides on a stage's dicts: the names of the data sets first, then how they are read."""
+    spec = stage.cfg.DATASETS
+    return (tuple(spec.TRAIN), spec.RASTER, spec.INSTANCES, spec.SOURCE, stage.cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS)
+
+
 class TrainingData:
-    """Dataset dicts by list of data sets. Each stage may name its own."""
+    """Dataset dicts by list of data sets. Each stage may name its own, and read them in its own way."""
 
     def __init__(self, stages: list[Stage]) -> None:
-        self.dicts: dict[tuple[str, ...], list[dict]] = {}
+        self.dicts: dict[tuple, list[dict]] = {}
         for stage in stages:
-            names = tuple(stage.cfg.DATASETS.TRAIN)
+            key = key_of(stage)
+            names = key[0]
             if not names:
                 raise ConfigError("DATASETS.TRAIN is empty: name at least one data set to train on")
-            if names not in self.dicts:
-                self.dicts[names], _, problems = load_datasets(stage.cfg, names, True)
+            if key not in self.dicts:
+                self.dicts[key], _, problems = load_datasets(stage.cfg, names, True)
                 for line in unreported(problems, names):
                     log.warning("%s: %s", ", ".join(names), line)
 
     def of(self, stage: Stage) -> list[dict]:
         """The dataset dicts of a stage."""
-        return self.dicts[tuple(stage.cfg.DATASETS.TRAIN)]
+        return self.dicts[key_of(stage)]
 
     def by_name(self) -> dict[str, list[dict]]:
         """Dataset dicts under their joined names, for the record of the run."""
-        return {"+".join(names): dicts for names, dicts in self.dicts.items()}
+        first: dict[str, list[dict]] = {}
+        for (names, *_), dicts in self.dicts.items():
+            first.setdefault("+".join(names), dicts)
+        return first
 
     def batches(self, stage: Stage, start: int) -> Iterable[list[dict]]:
         """The endless batches of a stage from number ``start`` on."""

@@ -16,10 +16,12 @@ from bdd_inst.modeling import build_model
 from bdd_inst.modeling.checkpoint import load_weights
 from bdd_inst.modeling.freeze import set_trainable
 from bdd_inst.training import distributed
+from bdd_inst.training.batch_size import measure, resolve_auto
 from bdd_inst.training.launch import Layout, make_fabric, prepare_torch
 from bdd_inst.training.lr_finder import RangeTest, find_rate
 from bdd_inst.training.modes import train_mode
 from bdd_inst.training.output import choose_folder
+from bdd_inst.training.rehearsal import check_numbers, rehearse
 from bdd_inst.training.seeds import draw_seed, seed_all
 from bdd_inst.training.stages import fit_stage, parse_stages
 from bdd_inst.training.training_data import TrainingData
@@ -38,14 +40,17 @@ def find_learning_rate(cfg: CfgNode, output: str | None, layout: Layout) -> str:
     if cfg.SEED < 0:
         cfg.SEED = draw_seed()
     stages = parse_stages(cfg)
+    check_numbers(stages)
     data = TrainingData(stages)
     folder = choose_folder(output, cfg.OUTPUT_DIR, resume=False, training=False)
     tests = {}
     for stage in stages:
-        fitted = fit_stage(stage, len(data.of(stage)), distributed.world()[1])
         seed_all(cfg.SEED, 0)
         model = build_model(cfg)
         load_weights(model, cfg.MODEL.WEIGHTS, cfg)
+        (found,) = resolve_auto([stage], None, lambda stage, model=model: measure(stage, model, fabric, data))
+        fitted = fit_stage(found, len(data.of(stage)), distributed.world()[1])
+        rehearse(model, [fitted], data.of)
         set_trainable(model, stage.train, stage.freeze_at)
         train_mode(model)
         log.info("stage %s: range test over %d learning rates", stage.name, cfg.SOLVER.LR_FIND_STEPS)

@@ -35,6 +35,7 @@ class Evaluation(Hook):
         self.best_iteration = -1
         self.reference: float | None = None  # what patience compares with; starts anew in every stage
         self.waited = 0
+        self.unknown = False  # BEST_METRIC is no figure's name
 
     def before_stage(self, run: Run) -> None:
         """A stage starts with full patience; one that goes on keeps what it has counted."""
@@ -63,6 +64,8 @@ class Evaluation(Hook):
         if value is not None and (self.best is None or value > self.best):
             self.best, self.best_iteration = value, run.progress.total
             self.save_best(run, values[self.name])
+        if self.unknown:
+            return
         if run.rate is not None and run.rate.saw(value):
             log.info(
                 "no better %s for %d evaluations: the learning rate falls to %g of its schedule",
@@ -76,10 +79,13 @@ class Evaluation(Hook):
         """The watched metric, turned so that higher is better; a name that is not there is said once and not followed."""
         if self.name not in values:
             near = difflib.get_close_matches(self.name, values, 1)
-            log.warning(
-                "TEST.BEST_METRIC %s is not among the figures; %s", self.name, f"did you mean {near[0]}?" if near else ", ".join(values)
-            )
+            hint = f"did you mean {near[0]}?" if near else ", ".join(values)
+            if not self.unknown:
+                words = "TEST.BEST_METRIC %s is not among the figures; %s (without it no best checkpoint, early stopping or plateau)"
+                log.warning(words, self.name, hint)
+            self.unknown = True
             return None
+        self.unknown = False
         value = values[self.name]
         if value is None or not math.isfinite(value):
             return None

@@ -37,3 +37,17 @@ def test_an_empty_file_is_a_start(tmp_path, content):
     log.go_on_from(0)
     log.write(0, {"loss": 1.0})
     assert path.read_text().splitlines() == ["iteration,loss", "0,1.0"]
+
+
+def test_a_row_that_could_not_be_written_is_mended_by_the_next(tmp_path, monkeypatch):
+    """On a full disk half a row may be there, or a new column's rewrite may fail."""
+    log = CsvLog(tmp_path / "training.csv")
+    log.write(0, {"loss": 1.0})
+    with monkeypatch.context() as patch:
+        patch.setattr(CsvLog, "_rewrite", lambda self, rows: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        with pytest.raises(OSError, match="No space"):
+            log.write(1, {"loss": 2.0, "lr": 0.1})
+    with log.path.open("a") as stream:
+        stream.write("2,3")
+    log.write(3, {"loss": 4.0, "lr": 0.1})
+    assert log.path.read_text() == "iteration,loss,lr\n0,1.0,\n3,4.0,0.1\n"

@@ -90,3 +90,20 @@ def test_from_the_command_line(tiny, tmp_path):
     refused = tiny("--output", tmp_path / "t", "--sweep", "SOLVER.BASE_LR=0.01,high", expect=1)
     assert "SOLVER.BASE_LR" in refused
     assert not (tmp_path / "t").exists()
+
+
+def test_a_stop_signal_goes_to_the_run_and_ends_the_sweep(tmp_path):
+    """The run is told and waited for; it used to be left alone, its pipes broken."""
+    program = """
+import signal, sys, pathlib, time, os
+def stop(*_):
+    pathlib.Path(sys.argv[1] + ".saved").write_text("yes")
+    sys.exit(0)
+signal.signal(signal.SIGTERM, stop)
+os.kill(os.getppid(), signal.SIGTERM)
+time.sleep(30)
+"""
+    trials = plan(parse_sweep(["SOLVER.BASE_LR=1,2"]), tmp_path)
+    text = sweep(trials, tmp_path, lambda trial: [sys.executable, "-c", program, str(trial.folder)])
+    assert "stopped by SIGTERM" in text
+    assert [(tmp_path / f"{trial.folder.name}.saved").exists() for trial in trials] == [True, False]

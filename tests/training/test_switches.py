@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from bdd_inst.errors import ConfigError
-from bdd_inst.training import metric_log
+from bdd_inst.training import metric_log, signals
 from bdd_inst.training.run import train
+from bdd_inst.training.watch import Evaluation
 from tests.training.test_survival import wait_for
 
 SHORT = ("STAGES.heads.MAX_ITER", 2, "STAGES.full.MAX_ITER", 4, "SOLVER.LOG_PERIOD", 1, "TEST.PICTURES", 0)
@@ -118,3 +119,64 @@ def test_sigterm_right_after_a_checkpoint_needs_no_second_one_from_any_process(t
     assert process.returncode == 0, out + log
     done = int(re.search(r"stopped by .* after (\d+) of", out).group(1))
     assert f"saved {folder / f'model_{done - 1:07d}.pth'}" in out
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no process groups")
+def test_a_signal_to_the_whole_group_is_one_request(tiny, tmp_path):
+    """The processes get it themselves and once more from their launcher; the echo used to end them without a checkpoint."""
+    folder = tmp_path / "run"
+    words = ("--output", folder, "--num-gpus", 2, "SOLVER.CHECKPOINT_PERIOD", 100000, "SOLVER.LOG_PERIOD", 1)
+    process = tiny.start(*words, "STAGES.heads.MAX_ITER", 100000, start_new_session=True)
+    wait_for(folder / "training.csv", process)
+    os.killpg(process.pid, signal.SIGTERM)
+    out, log = process.communicate(timeout=60)
+    assert process.returncode == 0, out + log
+    assert "stopped by SIGTERM" in out
+    assert len(list(folder.glob("model_*.pth"))) == 1
+
+
+def test_echoes_of_a_signal_are_told_from_a_second_one(monkeypatch):
+    clock = [100.0]
+    monkeypatch.setattr(signals.time, "monotonic", lambda: clock[0])
+    request = signals.StopRequest()
+    for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):
+        request.handle(number, None)
+    clock[0] += signals.SAME_REQUEST + 1
+    with pytest.raises(KeyboardInterrupt):
+        request.handle(signal.SIGTERM, None)
+    again = signals.StopRequest()
+    again.handle(signal.SIGINT, None)
+    with pytest.raises(KeyboardInterrupt):
+        again.handle(signal.SIGINT, None)  # Ctrl-C pressed twice
+
+
+def test_a_stop_in_the_evaluation_that_ends_the_stage_keeps_that_it_is_over(tiny_cfg, tmp_path, monkeypatch):
+    """Resumed, the run is the one that was never stopped."""
+    keys = ("STAGES.heads.MAX_ITER", 40, "STAGES.heads.BASE_LR", 1e-7, "STAGES.full.MAX_ITER", 2, "TEST.EVAL_PERIOD", 2, "TEST.PICTURES", 0)
+    keys += ("TEST.EARLY_STOPPING.PATIENCE", 2, "TEST.EARLY_STOPPING.MIN_DELTA", 50.0, "SOLVER.CHECKPOINT_PERIOD", 1000)
+    whole = train(tiny_cfg(*keys), str(tmp_path / "whole"))
+    ended = Evaluation.count_patience
+
+    def with_signal(self, run, value):
+        ended(self, run, value)
+        if run.end_stage and run.progress.stage == 0:
+            run.stop.handle(signal.SIGTERM, None)
+
+    monkeypatch.setattr(Evaluation, "count_patience", with_signal)
+    stopped = train(tiny_cfg(*keys), str(tmp_path / "run"))
+    monkeypatch.undo()
+    assert stopped.metrics is None
+    again = train(tiny_cfg(*keys), str(tmp_path / "run"), resume=True)
+    first, second = weights(whole.folder), weights(again.folder)
+    assert all(torch.equal(first[name], second[name]) for name in first | second)
+
+
+def test_sync_bn_on_cpu_processes_is_refused(tiny, tmp_path):
+    text = tiny("--output", tmp_path / "run", "--num-gpus", 2, "MODEL.RESNETS.NORM", "SyncBN", expect=1)
+    assert "error: MODEL.RESNETS.NORM SyncBN: PyTorch has it for GPUs only" in text
+
+
+def test_an_output_that_cannot_be_is_one_line_from_two_processes_too(tiny, tmp_path):
+    (tmp_path / "file").write_text("")
+    text = tiny("--output", tmp_path / "file" / "run", "--num-gpus", 2, expect=1)
+    assert "Traceback" not in text

@@ -99,3 +99,21 @@ def test_the_average_can_be_what_is_watched(tiny_cfg, tmp_path):
     if best["iteration"] == 13:
         final = weights(folder / "model_ema.pth")["model"]
         assert all(torch.equal(best["model"][name], value) for name, value in final.items())
+
+
+def test_an_unknown_metric_does_not_end_the_stage(tiny_cfg, tmp_path):
+    keys = ("STAGES", "[]", "SOLVER.MAX_ITER", 8, "TEST.EVAL_PERIOD", 2, "TEST.EARLY_STOPPING.PATIENCE", 1, "TEST.BEST_METRIC", "segm/APP")
+    folder = train(tiny_cfg(*keys, "TEST.PICTURES", 0), str(tmp_path / "run")).folder
+    text = (folder / "log.txt").read_text()
+    assert text.count("TEST.BEST_METRIC segm/APP is not among the figures") == 1
+    assert "ends early" not in text
+
+
+def test_validation_losses_are_measured_on_the_final_weights_too(tiny_cfg, tmp_path):
+    keys = ("STAGES", "[]", "SOLVER.MAX_ITER", 4, "TEST.EVAL_PERIOD", 2, "TEST.VAL_LOSS_PICTURES", -1, "TEST.BEST_METRIC", "val/total_loss")
+    folder = train(tiny_cfg(*keys, "TEST.PICTURES", 0), str(tmp_path / "run")).folder
+    with (folder / "evaluations.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["iteration"] for row in rows] == ["1", "3"]
+    assert all(float(row["val/total_loss"]) > 0 for row in rows)
+    assert "is not among the figures" not in (folder / "log.txt").read_text()
