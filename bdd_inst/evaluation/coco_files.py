@@ -6,9 +6,6 @@ other number. Here each is one readable line.
 
 from __future__ import annotations
 
-import contextlib
-import gc
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +15,7 @@ import numpy as np
 from bdd_inst.errors import DataError
 from bdd_inst.evaluation.ground_truth import GroundTruth, GroundTruthBuilder
 from bdd_inst.evaluation.rle_check import check_rles
-from bdd_inst.formats.json_files import read_bytes
+from bdd_inst.formats.json_files import decode
 from bdd_inst.formats.pictures import PictureFinder
 
 Id = int | str
@@ -74,43 +71,6 @@ class ResultRow(msgspec.Struct, gc=False):
     segmentation: dict[str, Any] | None = None
     file_name: str | None = None
     category_name: str | None = None
-
-
-@contextlib.contextmanager
-def no_collection() -> Iterator[None]:
-    """Garbage collection off: it is most of the time of building millions of small objects, and frees none of them."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
-
-
-def decode(path: Path, kind: type, what: str) -> Any:
-    """The typed content of a JSON file, or a DataError that names file, entry and reason."""
-    data = read_bytes(path)
-    try:
-        with no_collection():
-            return msgspec.json.decode(data, type=kind)
-    except msgspec.ValidationError as error:
-        raise DataError(f"{path}: not {what}: {place(str(error))}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        bare = [word for word in (b"NaN", b"Infinity") if word in data]
-        hint = f"; it holds {bare[0].decode()}, which is not a number in JSON" if bare else ""
-        raise DataError(f"{path}: broken JSON: {error}{hint}") from None
-
-
-def place(message: str) -> str:
-    """msgspec's ``... - at `$[3].score``` in words: ``entry 4, score: ...``."""
-    reason, _, path = message.partition(" - at ")
-    path = path.strip("`").removeprefix("$")
-    head, bracket, rest = path.partition("[")
-    if bracket and rest.split("]")[0].isdigit():
-        number, _, tail = rest.partition("]")
-        path = f"{head.lstrip('.')} entry {int(number) + 1}{tail.replace('.', ', ')}".strip()
-    return f"{path.lstrip('.')}: {reason}" if path else reason
 
 
 def read_truth(path: str | Path, images: str | Path | None = None) -> GroundTruth:
@@ -185,12 +145,14 @@ def check_runs(content: TruthFile, path: Path) -> None:
     check_rles([row.segmentation for _, row in rows], sizes, lambda i: f"{path}: annotation {name_of(rows[i][1], rows[i][0])}")
 
 
+def is_size(value: Any) -> bool:
+    """Whether this is an RLE's ``[height, width]``."""
+    return isinstance(value, list) and len(value) == 2 and all(type(side) is int and 0 <= side <= LONGEST for side in value)
+
+
 def is_compressed(segmentation: Any) -> bool:
     """Whether this looks like a compressed RLE of a possible size."""
-    if not isinstance(segmentation, dict) or not isinstance(segmentation.get("counts"), str):
-        return False
-    size = segmentation.get("size")
-    return isinstance(size, list) and len(size) == 2 and all(type(side) is int and 0 <= side <= LONGEST for side in size)
+    return isinstance(segmentation, dict) and isinstance(segmentation.get("counts"), str) and is_size(segmentation.get("size"))
 
 
 def check_segmentation(segmentation: Any, size: tuple[int, int], where: str) -> Any:
@@ -199,8 +161,7 @@ def check_segmentation(segmentation: Any, size: tuple[int, int], where: str) -> 
         return None
     if isinstance(segmentation, dict):
         own, counts = segmentation.get("size"), segmentation.get("counts")
-        sound = isinstance(own, list) and len(own) == 2 and all(type(side) is int and 0 <= side <= LONGEST for side in own)
-        if not sound or not isinstance(counts, (str, list)):
+        if not is_size(own) or not isinstance(counts, (str, list)):
             raise DataError(f"{where}: its segmentation is not an RLE (size [height, width] and counts)")
         if size != (0, 0) and tuple(own) != tuple(size):
             raise DataError(f"{where}: its RLE is for height x width {own[0]}x{own[1]}, but the picture is {size[0]}x{size[1]}")

@@ -7,12 +7,13 @@ from pathlib import Path
 
 from bdd_inst import formats
 from bdd_inst.errors import DataError
-from bdd_inst.evaluation import coco_files, label_sets, results_file, score_files
+from bdd_inst.evaluation import coco_files, label_sets, results_file
 from bdd_inst.evaluation.compare import Difference, compare
 from bdd_inst.evaluation.ground_truth import GroundTruth, GroundTruthBuilder
 from bdd_inst.evaluation.label_map_files import MapFolder, compare_folders, is_map_source, open_maps, truth_of_maps
 from bdd_inst.evaluation.protocols import Outcome, add_label_maps, score
 from bdd_inst.evaluation.results import Results, ResultsBuilder
+from bdd_inst.formats import score_files
 
 
 def evaluate_files(
@@ -129,7 +130,7 @@ def read_predictions(path: str | Path, truth: GroundTruth, images: str | Path | 
         return label_sets.results_from_labels(labels, truth)
     scores = scores or beside
     if kind == "bitmask":
-        table = score_files.read_scores(scores) if scores else None
+        table = score_files.Scores(scores) if scores else None
         return label_sets.results_from_labels(formats.read(path, kind=kind, images=images), truth, table)
     return label_sets.results_from_labels(formats.read(path, images=images), truth)
 

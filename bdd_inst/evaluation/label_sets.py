@@ -7,10 +7,11 @@ import numpy as np
 from bdd_inst import classes
 from bdd_inst.errors import DataError, ProblemLog
 from bdd_inst.evaluation.ground_truth import GroundTruth, GroundTruthBuilder
-from bdd_inst.evaluation.names import PictureNames
 from bdd_inst.evaluation.results import Results, ResultsBuilder
+from bdd_inst.formats.names import PictureNames
 from bdd_inst.formats.plan import own_vocabulary
 from bdd_inst.formats.records import Instance, LabelSet, Picture
+from bdd_inst.formats.score_files import Scores
 from bdd_inst.geometry import rasterize
 from bdd_inst.geometry import rle as rle_tools
 
@@ -135,11 +136,11 @@ def mask_box(mask: dict | None) -> tuple[float, float, float, float] | None:
     return None if mask is None else rle_tools.to_bbox(mask)
 
 
-def results_from_labels(labels: LabelSet, truth: GroundTruth, scores: dict[str, dict[str, float]] | None = None) -> Results:
+def results_from_labels(labels: LabelSet, truth: GroundTruth, scores: Scores | None = None) -> Results:
     """A label set with scores as predictions on ``truth``; pictures are matched by name, classes by name.
 
     Args:
-        scores: for bitmasks: picture name -> instance id -> score.
+        scores: of bitmasks, where they lie in a file of their own.
 
     Raises:
         DataError: a picture or class that the ground truth does not have, an object without score, a mask of another size.
@@ -182,10 +183,8 @@ def refuse_damage(problems: ProblemLog) -> None:
 class PredictionReader:
     """Turns predicted instances into rows of class, score, box and mask."""
 
-    def __init__(self, labels: LabelSet, truth: GroundTruth, scores: dict[str, dict[str, float]] | None):
-        self.labels, self.truth = labels, truth
-        self.tables = None if scores is None else list(scores.values())
-        self.scored = None if scores is None else PictureNames(list(scores))
+    def __init__(self, labels: LabelSet, truth: GroundTruth, scores: Scores | None):
+        self.labels, self.truth, self.scores = labels, truth, scores
         self.position = {name: k for k, name in enumerate(truth.class_names)}
         self.problems = ProblemLog()
         self.problems.merge(labels.problems)
@@ -213,9 +212,8 @@ class PredictionReader:
 
     def score(self, instance: Instance, picture: Picture) -> float | None:
         """The instance's score: from the file of scores, else its own, else 1 for bitmasks without either."""
-        if self.scored is not None:
-            place = self.scored.find(full_name(picture))
-            return None if place is None else self.tables[place].get(str(instance.id))
+        if self.scores is not None:
+            return self.scores.of(full_name(picture)).get(str(instance.id))
         return 1.0 if self.unscored else instance.score
 
     def check_size(self, mask: dict | None, place: int, where: str) -> None:

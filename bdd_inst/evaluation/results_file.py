@@ -14,11 +14,12 @@ import msgspec
 import numpy as np
 
 from bdd_inst.errors import DataError, ProblemLog
-from bdd_inst.evaluation.coco_files import ResultRow, decode, no_collection, place
+from bdd_inst.evaluation.coco_files import ResultRow
 from bdd_inst.evaluation.ground_truth import GroundTruth
-from bdd_inst.evaluation.names import PictureNames
 from bdd_inst.evaluation.results import Results
 from bdd_inst.evaluation.rle_check import check_rles
+from bdd_inst.formats.json_files import decode, no_collection, place
+from bdd_inst.formats.names import PictureNames
 from bdd_inst.geometry import rle as rle_tools
 
 

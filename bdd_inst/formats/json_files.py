@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import json
 import os
 import re
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +76,43 @@ def _unpack(data: bytes, path: Path) -> bytes:
             raise DataError(f"{path}: unpacks to more than {LARGEST_UNPACKED >> 30} GB; refused")
         data = unpacker.unused_data
     return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+@contextlib.contextmanager
+def no_collection() -> Iterator[None]:
+    """Garbage collection off: it is most of the time of building millions of small objects, and frees none of them."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+def decode(path: Path, kind: type, what: str) -> Any:
+    """The typed content of a JSON file, or a DataError that names file, entry and reason."""
+    data = read_bytes(path)
+    try:
+        with no_collection():
+            return msgspec.json.decode(data, type=kind)
+    except msgspec.ValidationError as error:
+        raise DataError(f"{path}: not {what}: {place(str(error))}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        bare = [word for word in (b"NaN", b"Infinity") if word in data]
+        hint = f"; it holds {bare[0].decode()}, which is not a number in JSON" if bare else ""
+        raise DataError(f"{path}: broken JSON: {error}{hint}") from None
+
+
+def place(message: str) -> str:
+    """msgspec's ``... - at `$[3].score``` in words: ``entry 4, score: ...``."""
+    reason, _, path = message.partition(" - at ")
+    path = path.strip("`").removeprefix("$")
+    head, bracket, rest = path.partition("[")
+    if bracket and rest.split("]")[0].isdigit():
+        number, _, tail = rest.partition("]")
+        path = f"{head.lstrip('.')} entry {int(number) + 1}{tail.replace('.', ', ')}".strip()
+    return f"{path.lstrip('.')}: {reason}" if path else reason
 
 
 def top_level(path: str | os.PathLike) -> Top:

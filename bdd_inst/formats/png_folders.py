@@ -21,6 +21,7 @@ from bdd_inst.errors import DataError, ProblemLog
 from bdd_inst.formats import bitmask, label_map, png_kinds
 from bdd_inst.formats.reading import label_set
 from bdd_inst.formats.records import Instance, LabelSet, Picture
+from bdd_inst.formats.score_files import Scores
 from bdd_inst.formats.sniff import Found
 from bdd_inst.geometry import rle as coding
 
@@ -117,32 +118,12 @@ def _numbered(note: dict, default: tuple[str, ...]) -> tuple[tuple[str, ...], tu
     return tuple(map(str, names)), tuple(ids)
 
 
-class _Score(msgspec.Struct, gc=False):
-    index: int
-    score: float | None = None
-
-
-class _Scored(msgspec.Struct, gc=False):
-    name: str
-    labels: list[_Score] | None = None
-
-
-def _scores(found: Found, note: dict) -> dict[str, dict[int, float | None]]:
-    """Picture name without ending -> instance number -> score, from the file beside the folder that its note names; else empty."""
+def _scores(found: Found, note: dict) -> Scores | None:
+    """The scores in the file beside the folder that its note names; None where there is none."""
     folder = found.path if found.path.is_dir() else found.path.parent
-    name = note.get("scores")
-    if not isinstance(name, str) or not (file := folder.with_name(PurePosixPath(name).name)).is_file():
-        return {}
-    try:
-        frames = msgspec.json.decode(file.read_bytes(), type=list[_Scored])
-    except (OSError, msgspec.MsgspecError, RecursionError) as error:
-        message = f"the scores of the bitmasks in {folder} should be there, and cannot be read ({error}); mend or remove it"
-        raise DataError(f"{file}: {message}") from None
-    return {_bare(frame.name): {label.index: label.score for label in frame.labels or ()} for frame in frames}
-
-
-def _bare(name: str) -> str:
-    return str(PurePosixPath(name.replace("\\", "/")).with_suffix(""))
+    name = PurePosixPath(str(note.get("scores") or "")).name
+    file = folder.with_name(name) if name else None
+    return Scores(file) if file is not None and file.is_file() else None
 
 
 def _ending(found: Found) -> str:
@@ -171,21 +152,20 @@ def _instance(name: str, rle: dict, **fields) -> Instance:
     return Instance(name, coding.to_bbox(rle), rle=rle, **fields)
 
 
-def _bitmask(file: Path, names: dict[int, str], scores: dict[str, dict[int, float | None]], log: ProblemLog) -> Picture:
+def _bitmask(file: Path, names: dict[int, str], scores: Scores | None, log: ProblemLog) -> Picture:
     (height, width), found = bitmask.read_bitmask(file)
     picture = _picture(file, height, width)
     shared = bitmask.shared_numbers(found)
     if shared:
         log.add("shared-number", f"{file}: instance {shared[0]}", "one number with several classes or flags; taken for several instances")
-    # The file of scores names a picture with its folder or its video's, or neither.
-    own = scores and (scores.get(_bare(f"{file.parent.name}/{picture.name}")) or scores.get(file.stem) or {})
+    own = scores.of(f"{file.parent.name}/{picture.name}") if scores is not None else {}
     for item in found:
         name = names.get(item.category)
         if name is None:
             log.add("unknown-category", f"{file}: instance {item.number}", f"class {item.category} is none of {', '.join(map(str, names))}")
             name = str(item.category)
         flags = {flag: getattr(item, flag) for flag in ("truncated", "occluded", "crowd", "ignored")}
-        picture.instances.append(_instance(name, item.rle, id=item.number, score=own.get(item.number) if own else None, **flags))
+        picture.instances.append(_instance(name, item.rle, id=item.number, score=own.get(str(item.number)), **flags))
     return picture
 
 

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 CAUGHT = ("SIGTERM", "SIGINT", "SIGUSR1")  # SLURM sends SIGUSR1 before its time limit when asked to
 SAME_REQUEST = 5.0  # seconds within which a second signal is the first one's echo
@@ -48,9 +48,6 @@ class StopRequest:
 def passing_on(workers: Sequence[subprocess.Popen]) -> Iterator[StopRequest]:
     """While open, this process does not end by stop signals but hands them to ``workers``, and notes that it got one."""
     request = StopRequest()
-    if threading.current_thread() is not threading.main_thread():
-        yield request
-        return
 
     def pass_on(number: int, _frame: object) -> None:
         request.name = signal.Signals(number).name
@@ -59,25 +56,28 @@ def passing_on(workers: Sequence[subprocess.Popen]) -> Iterator[StopRequest]:
             with contextlib.suppress(ProcessLookupError):
                 worker.send_signal(number)
 
-    before = {number: signal.signal(number, pass_on) for name in CAUGHT if (number := getattr(signal, name, None)) is not None}
-    try:
+    with handled(pass_on):
         yield request
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
 
 
 @contextlib.contextmanager
 def catch_stop() -> Iterator[StopRequest]:
     """While open, stop signals are noted instead of ending the process; the old handlers come back after."""
     request = StopRequest()
-    if threading.current_thread() is not threading.main_thread():
+    with handled(request.handle):
         yield request
+
+
+@contextlib.contextmanager
+def handled(handler: Callable[[int, object], None]) -> Iterator[None]:
+    """While open, stop signals go to ``handler``; outside the main thread, which alone may set handlers, nothing changes."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
         return
     numbers = [getattr(signal, name) for name in CAUGHT if hasattr(signal, name)]
-    old = {number: signal.signal(number, request.handle) for number in numbers}
+    old = {number: signal.signal(number, handler) for number in numbers}
     try:
-        yield request
+        yield
     finally:
-        for number, handler in old.items():
-            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+        for number, before in old.items():
+            signal.signal(number, before if before is not None else signal.SIG_DFL)

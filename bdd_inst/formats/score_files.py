@@ -7,8 +7,9 @@ from pathlib import Path
 import msgspec
 
 from bdd_inst.errors import DataError
-from bdd_inst.evaluation.coco_files import decode
 from bdd_inst.formats import png_kinds
+from bdd_inst.formats.json_files import decode
+from bdd_inst.formats.names import PictureNames
 
 
 class ScoredLabel(msgspec.Struct, gc=False):
@@ -52,23 +53,29 @@ def within_bitmasks(folder: Path, scores: Path | None) -> bool:
         return False
 
 
-def read_scores(path: str | Path) -> dict[str, dict[str, float]]:
-    """Picture name -> instance id as text -> score.
+class Scores:
+    """The scores of a file, by picture and instance id.
 
     Raises:
         DataError: broken JSON, a label without score or id, an id scored twice.
     """
-    path = Path(path)
-    content = decode(path, list[ScoredFrame] | ScoredFrames, "a list of frames with labels of index and score")
-    frames = content.frames if isinstance(content, ScoredFrames) else content
-    out: dict[str, dict[str, float]] = {}
-    for frame in frames:
-        table = out.setdefault(frame.name, {})
-        for label in frame.labels or ():
-            identity = label.index if label.index is not None else label.id
-            if identity is None:
-                raise DataError(f"{path}: {frame.name}: a score without index; it must say which instance id it belongs to")
-            if str(identity) in table:
-                raise DataError(f"{path}: {frame.name}: instance {identity} has two scores")
-            table[str(identity)] = label.score
-    return out
+
+    def __init__(self, path: str | Path) -> None:
+        tables: dict[str, dict[str, float]] = {}
+        path = Path(path)
+        content = decode(path, list[ScoredFrame] | ScoredFrames, "a list of frames with labels of index and score")
+        for frame in content.frames if isinstance(content, ScoredFrames) else content:
+            table = tables.setdefault(frame.name, {})
+            for label in frame.labels or ():
+                identity = label.index if label.index is not None else label.id
+                if identity is None:
+                    raise DataError(f"{path}: {frame.name}: a score without index; it must say which instance id it belongs to")
+                if str(identity) in table:
+                    raise DataError(f"{path}: {frame.name}: instance {identity} has two scores")
+                table[str(identity)] = label.score
+        self._names, self._tables = PictureNames(list(tables)), list(tables.values())
+
+    def of(self, name: str) -> dict[str, float]:
+        """Instance id as text -> score, for a picture by its name with or without folder and ending; empty where it has none."""
+        place = self._names.find(name)
+        return {} if place is None else self._tables[place]

@@ -7,19 +7,28 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 
+def bare(name: str) -> str:
+    """A name with its folder and without its ending."""
+    path = PurePosixPath(name)
+    return str(path.parent / path.stem)
+
+
 class PictureNames:
-    """Finds pictures of the ground truth by the names that other files use: with or without folder, with or without ending."""
+    """Finds pictures of one file by the names that other files use: with or without folder, with or without ending."""
+
+    SHORTER = (str, bare, lambda n: PurePosixPath(n).name, lambda n: PurePosixPath(n).stem)
 
     def __init__(self, names: Sequence[str]):
         self.tables: list[dict[str, int]] = []
-        for shorten in (str, lambda n: PurePosixPath(n).name, lambda n: PurePosixPath(n).stem):
+        for shorten in self.SHORTER:
             keys = [shorten(name) for name in names]
             times = Counter(keys)
-            self.tables.append({key: i for i, key in enumerate(keys) if key and times[key] == 1})
+            self.tables.append({key: i for i, key in enumerate(keys) if names[i] and times[key] == 1})
 
     def find(self, name: str) -> int | None:
         """The picture's position, None where there is none (or more than one)."""
-        for key, table in zip((name, PurePosixPath(name).name, PurePosixPath(name).stem), self.tables, strict=True):
+        for shorten, table in zip(self.SHORTER, self.tables, strict=True):
+            key = shorten(name)
             if key in table:
                 return table[key]
         return None
