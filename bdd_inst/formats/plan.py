@@ -134,7 +134,10 @@ def own_vocabulary(labels: LabelSet, words: Iterable[str]) -> bool:
     So it is where the list holds all words in use and some that BDD100K does not have, and none that only BDD100K has.
     """
     listed = set(labels.categories or ())
-    if not listed or not set(words) <= listed or listed & classes.BDD100K_ONLY:
+    if not listed or not set(words) <= listed:
+        return False
+    # lane/..., area/...: the words of before August 2018
+    if listed & classes.BDD100K_ONLY or any(word.startswith(("lane/", "area/")) for word in listed):
         return False
     return any(bdd_word(word) is None for word in listed)
 

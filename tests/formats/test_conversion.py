@@ -369,6 +369,14 @@ def test_a_list_of_other_classes_is_no_bdd100k_vocabulary(tmp_path):
     found = COCO(tmp_path / "out.json")
     assert [c["name"] for c in found.dataset["categories"]] == ["person", "car", "dog"]
     assert [a["category_id"] for a in found.dataset["annotations"]] == [1, 3]
+    # Beside BDD100K's lanes and areas it is a pedestrian again.
+    frame["labels"].append({"category": "area/drivable"} | label)
+    wider = {"categories": [*config["categories"], {"name": "area/drivable"}]}
+    (tmp_path / "v1.json").write_text(json.dumps({"frames": [frame], "config": wider}))
+    formats.write(formats.read(tmp_path / "v1.json"), tmp_path / "out.json", to="coco")
+    found = COCO(tmp_path / "out.json")
+    assert found.cats[found.dataset["annotations"][0]["category_id"]]["name"] == "pedestrian"
+    frame["labels"].pop()
     # Of BDD100K's own words a person is a pedestrian, unless it is asked for by that name.
     config["categories"].pop()
     frame["labels"].pop()
