@@ -1,59 +1,12 @@
-"""The speed of each part, side by side with the peers that are installed.
+#!/usr/bin/env python
+"""``bdd-inst benchmark`` for a checkout that is not installed; ``--help`` says what it does."""
 
-Examples:
-    python tools/benchmark.py                  every benchmark
-    python tools/benchmark.py model masks      two of them
-    python tools/benchmark.py --list           what there is
-"""
-
-from __future__ import annotations
-
-import argparse
-import importlib
-import pkgutil
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bdd_inst.errors import DataError
-from tools import benchmarks
-
-
-def available() -> list[str]:
-    """Names of the benchmark modules in tools/benchmarks (those with a ``run``)."""
-    names = [module.name for module in pkgutil.iter_modules(benchmarks.__path__)]
-    return [name for name in names if not name.startswith("_") and name != "common"]
-
-
-def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"any of: {', '.join(available())} (default: all)")
-    parser.add_argument("--list", action="store_true", help="name the benchmarks and stop")
-    parser.add_argument("--quick", action="store_true", help="smaller cases and fewer repetitions: minutes instead of tens of minutes")
-    parser.add_argument("--repeat", type=int, default=5, help="timed repetitions, of which the median is shown (default 5)")
-    parser.add_argument("--threads", type=int, default=0, help="torch threads (default: as many as cores)")
-    options = parser.parse_args(arguments)
-    unknown = sorted(set(options.names) - set(available()))
-    if unknown:
-        parser.error(f"no benchmark named {', '.join(unknown)}; there are {', '.join(available())}")
-    return options
-
-
-def main() -> int:
-    options = parse()
-    modules = {name: importlib.import_module(f"tools.benchmarks.{name}") for name in options.names or available()}
-    for name, module in modules.items():
-        print(f"{name}: {module.DESCRIPTION}", flush=True)
-        if not options.list:
-            try:
-                module.run(options)
-            except DataError as error:
-                print(f"error: {error}", file=sys.stderr)
-                return 1
-            print(flush=True)
-    return 0
-
+from bdd_inst.cli.benchmark import main
 
 if __name__ == "__main__":
     sys.exit(main())

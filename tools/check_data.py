@@ -1,90 +1,12 @@
-"""Check a data set: every problem by code, file and instance; counts; with --output an HTML page with statistics and sample pictures.
+#!/usr/bin/env python
+"""``bdd-inst check`` for a checkout that is not installed; ``--help`` says what it does."""
 
-Examples:
-    python tools/check_data.py --dataset bdd100k_ins_seg_train bdd100k_ins_seg_val --output check/
-    python tools/check_data.py --input labels/det_20/det_val.json --images images/100k/val
-    python tools/check_data.py --input train.json val.json --images images/train images/val
-
-Several splits are also searched for pictures that they share. Exits 1 when there are errors (not for warnings and notes).
-"""
-
-from __future__ import annotations
-
-import argparse
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bdd_inst import formats
-from bdd_inst.catalog import DatasetCatalog, MetadataCatalog
-from bdd_inst.datasets.check.run import CheckResult, Split, check
-from bdd_inst.datasets.check.sources import split_of_dataset
-from bdd_inst.datasets.check.table import finding_lines, statistics_lines, write_csv
-from tools.cli import guarded, progress
-
-
-def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--dataset", nargs="+", metavar="NAME", help="data sets of the catalog, e.g. bdd100k_ins_seg_train")
-    source.add_argument("--input", nargs="+", metavar="PATH", help="label files or folders of any kind, one a split")
-    parser.add_argument("--images", nargs="+", metavar="DIR", help="folders of the pictures: one for all inputs, or one for each")
-    parser.add_argument("--kind", metavar="KIND", help="what the inputs are, where that cannot be told from their content")
-    parser.add_argument("--output", metavar="DIR", help="write problems.csv and data.html there")
-    parser.add_argument("--config", metavar="YAML", default="Base-MaskRCNN-FPN.yaml", help="whose model and sizes the page shows")
-    parser.add_argument("--samples", type=int, default=6, metavar="N", help="pictures on the page shown as the model sees them (default 6)")
-    parser.add_argument("--no-decode", action="store_true", help="look at picture headers only: faster, finds no truncated or doubled ones")
-    parser.add_argument("--examples", type=int, default=1, metavar="N", help="cases shown for each problem (default 1)")
-    options = parser.parse_args(arguments)
-    if options.images and options.dataset:
-        parser.error("--images goes with --input; data sets know their pictures")
-    if options.images and len(options.images) not in (1, len(options.input)):
-        parser.error(f"{len(options.images)} folders of pictures for {len(options.input)} inputs; give one, or one for each")
-    if options.samples < 0 or options.examples < 0:
-        parser.error("--samples and --examples must be 0 or more")
-    return options
-
-
-def splits_of(options: argparse.Namespace) -> list[Split]:
-    """The splits that the command names."""
-    if options.dataset:
-        return [split_of_dataset(n, DatasetCatalog.get(n), MetadataCatalog.get(n).as_dict()) for n in options.dataset]
-    images = [Path(folder) for folder in options.images or ()] or [None]
-    images = images * len(options.input) if len(images) == 1 else images
-    names = [Path(path).name for path in options.input]
-    names = names if len(set(names)) == len(names) else options.input
-    inputs = zip(names, options.input, images, strict=True)
-    return [Split(name, formats.read(path, kind=options.kind), folder) for name, path, folder in inputs]
-
-
-def show(result: CheckResult, examples: int) -> None:
-    """The statistics of each split, then the table of problems."""
-    for split in result.splits:
-        print(f"{split.name}  ({split.labels.kind})")
-        print("\n".join(f"  {line}" for line in statistics_lines(split)))
-        for note in split.labels.notes:
-            print(f"  note: {note}")
-        print()
-    print("\n".join(finding_lines(result.findings, examples)))
-
-
-def work(options: argparse.Namespace) -> int:
-    result = check(splits_of(options), decode=not options.no_decode, progress=progress)
-    show(result, options.examples)
-    if options.output:
-        from bdd_inst.report.data_page import write_page
-
-        folder = Path(options.output)
-        write_csv(result.findings, folder / "problems.csv")
-        print(f"\n{write_page(result, folder, config=options.config, samples=options.samples)}")
-    return 1 if result.failed else 0
-
-
-def main(arguments: list[str] | None = None) -> int:
-    options = parse(arguments)
-    return guarded(lambda: work(options))
-
+from bdd_inst.cli.check import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,96 +1,12 @@
-"""Any label format into any other: BDD100K (Scalabel JSON of every generation, bitmasks), COCO, Detectron2 dicts, masks, overlays.
+#!/usr/bin/env python
+"""``bdd-inst convert`` for a checkout that is not installed; ``--help`` says what it does."""
 
-Examples:
-    python tools/convert.py --input labels/ins_seg/polygons/ins_seg_train.json --to coco --output ins_seg_train_coco.json
-    python tools/convert.py --input labels/ins_seg/polygons/ins_seg_val.json --to bitmask --output bitmasks/val
-    python tools/convert.py --input instances_val2017.json --to scalabel --output val.json --categories person
-    python tools/convert.py --input ann/ --images img/ --to overlay --output pictures/
-
-What the source kind is, is told from its content. Outlines become masks by --raster: the official BDD100K rule (every touched pixel) or
-COCO's fill. Scores of predictions that become bitmasks go to OUTPUT.json beside the folder, where evaluate.py finds them. An interrupted
-run goes on where it stopped when it is started again with the same arguments.
-"""
-
-from __future__ import annotations
-
-import argparse
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bdd_inst import formats
-from bdd_inst.formats.registry import TARGETS
-from tools.cli import guarded, show_problems
-
-MADE_BY = {
-    "official": "masks by the official BDD100K rule",
-    "coco": "masks by COCO's rule",
-    "pixels": "masks as the source has them",
-}
-
-
-def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--input", required=True, metavar="PATH", help="label file, folder, or pattern such as 'labels/*_person.png'")
-    parser.add_argument("--kind", metavar="KIND", help="what the input is, where that cannot be told from its content")
-    parser.add_argument("--images", metavar="DIR", help="folder of the pictures: for their sizes, for overlays, for paths in dicts")
-    parser.add_argument("--bitmasks", metavar="DIR", help="folder of bitmasks with the masks of the labels in --input")
-    parser.add_argument("--to", required=True, choices=(*TARGETS, "overlay"))
-    parser.add_argument("--output", required=True, metavar="PATH", help="file, or folder for bitmask, label-map, binary-masks and overlay")
-    parser.add_argument("--raster", choices=("official", "coco"), help="how outlines become masks (default: the source's own rule)")
-    parser.add_argument("--masks", choices=("auto", "polygons", "rle"), default="auto", help="form of masks in coco and dicts")
-    parser.add_argument("--prefer", choices=("paths", "rle"), default="paths", help="which counts where a label has outlines and a mask")
-    parser.add_argument("--categories", metavar="A,B,...", help="only these, with ids from 1 in this order")
-    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: as many as cores)")
-    parser.add_argument("--strict", action="store_true", help="exit 1 when anything had to be skipped")
-    options = parser.parse_args(arguments)
-    if options.to == "overlay" and not options.images:
-        parser.error("--to overlay needs --images, the folder of pictures to draw on")
-    if options.workers is not None and options.workers < 1:
-        parser.error("--workers must be 1 or more")
-    return options
-
-
-def overlay_writer() -> type:
-    """Imported when it is asked for: drawing needs more than conversion does."""
-    from bdd_inst.report.overlay import OverlayTarget
-
-    return OverlayTarget
-
-
-def work(options: argparse.Namespace) -> int:
-    from tqdm import tqdm
-
-    labels = formats.read(options.input, kind=options.kind, images=options.images, bitmasks=options.bitmasks)
-    for note in labels.notes:
-        print(f"{labels.kind}: {note}", file=sys.stderr)
-    with tqdm(unit=" pictures", disable=None, dynamic_ncols=True) as bar:
-        done = formats.write(
-            labels,
-            options.output,
-            to=options.to,
-            raster=options.raster,
-            masks=options.masks,
-            prefer=options.prefer,
-            categories=[c.strip() for c in options.categories.split(",")] if options.categories else None,
-            images=options.images,
-            workers=options.workers,
-            progress=bar.update,
-            writer=overlay_writer() if options.to == "overlay" else None,
-        )
-    show_problems(done.skipped, "skipped or assumed:")
-    show_problems(done.lost, f"lost, because {options.to} has no word for it:")
-    resumed = f", {done.resumed} chunks from the interrupted run" if done.resumed else ""
-    print(f"{labels.kind} -> {options.to}: {done.pictures} pictures, {done.instances} instances; {MADE_BY[done.rule]}{resumed}")
-    print(done.path)
-    return 1 if options.strict and done.skipped else 0
-
-
-def main(arguments: list[str] | None = None) -> int:
-    options = parse(arguments)
-    return guarded(lambda: work(options))
-
+from bdd_inst.cli.convert import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,122 +1,12 @@
 #!/usr/bin/env python
-"""Train every stage of a config, evaluate, and leave a folder with weights, figures and pictures.
+"""``bdd-inst train`` for a checkout that is not installed; ``--help`` says what it does."""
 
-python tools/train_net.py --config demo.yaml
-python tools/train_net.py --config bdd_maskrcnn.yaml --num-gpus 8 SOLVER.IMS_PER_BATCH 16
-python tools/train_net.py --config bdd_maskrcnn.yaml --output output/bdd --resume
-python tools/train_net.py --config demo.yaml --eval-only MODEL.WEIGHTS output/demo/model_final.pth
-python tools/train_net.py --config demo.yaml --sweep SOLVER.BASE_LR=0.005,0.01,0.02
-"""
-
-from __future__ import annotations
-
-import argparse
-import logging
-import os
 import sys
 from pathlib import Path
 
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # idle threads that spin slow small operations down; read when torch loads
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-
-def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", "--config-file", required=True, help="a YAML file, or the name of one in configs/")
-    parser.add_argument("--num-gpus", type=int, default=1, metavar="N", help="processes on this machine, one a GPU (or sharing the CPU)")
-    parser.add_argument("--num-machines", type=int, default=1, metavar="M", help="machines in all")
-    parser.add_argument("--machine-rank", type=int, default=0, metavar="R", help="number of this machine, from 0")
-    parser.add_argument("--dist-url", default="auto", metavar="U", help="tcp://HOST:PORT of the first machine")
-    parser.add_argument(
-        "--resume", action="store_true", help="go on from the last checkpoint of --output (or of the newest run of the config)"
-    )
-    parser.add_argument("--eval-only", action="store_true", help="evaluate MODEL.WEIGHTS on DATASETS.TEST, train nothing")
-    parser.add_argument("--output", metavar="DIR", help="the run's folder; a new one named by the time under OUTPUT_DIR when absent")
-    parser.add_argument("--lr-find", action="store_true", help="measure the loss over rising learning rates, propose one, train nothing")
-    parser.add_argument("--sweep", nargs="+", metavar="KEY=V1,V2", help="one run for every combination of values, then one table")
-    parser.add_argument("overrides", nargs="*", metavar="KEY VALUE", help="config keys and values")
-    options = parser.parse_intermixed_args(arguments)
-    split_sweep(options)
-    if options.num_gpus < 1 or not 0 <= options.machine_rank < options.num_machines:
-        parser.error("--num-gpus and --num-machines are 1 or more, --machine-rank is from 0 to one less than --num-machines")
-    if options.eval_only and (options.sweep or options.lr_find):
-        parser.error("--eval-only trains nothing, and --sweep and --lr-find train: give one of them")
-    return options
-
-
-def split_sweep(options: argparse.Namespace) -> None:
-    """``--sweep A=1,2 B 3``: words without ``=`` after the sweep are overrides."""
-    if options.sweep:
-        words, options.sweep = options.sweep, []
-        while words and "=" in words[0]:
-            options.sweep.append(words.pop(0))
-        options.overrides = words + options.overrides
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Parse, run, say where the result is. 0 on success, 1 on bad data, 2 on a usage error."""
-    options = parse_args(arguments)
-    from bdd_inst.errors import DataError
-    from bdd_inst.training.console import quiet_libraries, show_log
-    from tools.cli import said
-
-    quiet_libraries()
-    show_log()
-    try:
-        return run(options)
-    except DataError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"error: {said(error)}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
-
-
-def run(options: argparse.Namespace) -> int:
-    """Do what the options ask for."""
-    from bdd_inst.config import load_cfg
-    from bdd_inst.training import launch
-
-    cfg = load_cfg(options.config, options.overrides)
-    if options.sweep:
-        return run_sweep(options)
-    layout = launch.find_layout(options.num_gpus, options.num_machines)
-    if layout.started_by == "none":
-        return launch.start_processes(layout, options.machine_rank, options.dist_url)
-
-    if options.lr_find:
-        from bdd_inst.training.tuning import find_learning_rate
-
-        print(find_learning_rate(cfg, options.output, layout))
-        return 0
-    from bdd_inst.training import run as training
-
-    outcome = training.train(cfg, options.output, resume=options.resume, eval_only=options.eval_only, layout=layout)
-    if outcome.rank == 0:
-        print(outcome.text)
-    return 0
-
-
-def run_sweep(options: argparse.Namespace) -> int:
-    """One run for every combination; each value is tried on the config before the first run starts."""
-    from bdd_inst.config import load_cfg
-    from bdd_inst.training.output import choose_folder
-    from bdd_inst.training.sweep import parse_sweep, plan, sweep
-
-    cfg = load_cfg(options.config, options.overrides)
-    trials = plan(parse_sweep(options.sweep), choose_folder(options.output, cfg.OUTPUT_DIR, resume=False, training=False))
-    for trial in trials:
-        load_cfg(options.config, [*options.overrides, *trial.overrides])
-    folder = trials[0].folder.parent
-    words = [sys.executable, sys.argv[0], "--config", options.config, "--num-gpus", str(options.num_gpus), "--resume"]
-    print(sweep(trials, folder, lambda trial: [*words, "--output", str(trial.folder), *options.overrides, *trial.overrides]))
-    return 0
-
+from bdd_inst.cli.train import main
 
 if __name__ == "__main__":
-    logging.captureWarnings(True)
     sys.exit(main())

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from fvcore.common.config import CfgNode
 
+from bdd_inst.base.errors import ConfigError
 from bdd_inst.data.transforms import Chain, Crop, Flip, Resize, Rotate, Transform
-from bdd_inst.errors import ConfigError
 
-PADDING = 128  # grey around a picture smaller than the jitter's canvas, as in Detectron2's FixedSizeCrop
+PADDING = (
+    128  # grey around a picture smaller than the jitter's canvas, as in Detectron2's FixedSizeCrop
+)
 
 
 @dataclass(slots=True)
@@ -38,7 +40,9 @@ def test_chain(cfg: CfgNode, size: tuple[int, int]) -> Chain:
     return Chain(size, resized(size, cfg.INPUT.MIN_SIZE_TEST, cfg.INPUT.MAX_SIZE_TEST))
 
 
-def train_chain(cfg: CfgNode, size: tuple[int, int], objects: Objects, rng: np.random.Generator) -> Chain:
+def train_chain(
+    cfg: CfgNode, size: tuple[int, int], objects: Objects, rng: np.random.Generator
+) -> Chain:
     """The transforms of one training sample, in the order rotate, crop, resize (or jitter), flip."""
     spec, steps = cfg.INPUT, []
     if spec.ROTATION.ENABLED and rng.random() < spec.ROTATION.PROB:
@@ -47,12 +51,20 @@ def train_chain(cfg: CfgNode, size: tuple[int, int], objects: Objects, rng: np.r
             steps.append(Rotate(size, angle))
     if spec.CROP.ENABLED:
         here = Chain(size, steps)
-        steps.append(random_crop(spec.CROP, here.out, Objects(here.boxes(objects.boxes), objects.classes), rng))
+        steps.append(
+            random_crop(
+                spec.CROP, here.out, Objects(here.boxes(objects.boxes), objects.classes), rng
+            )
+        )
     size_now = steps[-1].out if steps else tuple(size)
     if spec.LARGE_SCALE_JITTER.ENABLED:
         steps += large_scale_jitter(size_now, spec.LARGE_SCALE_JITTER, rng)
     else:
-        steps += resized(size_now, draw_edge(spec.MIN_SIZE_TRAIN, spec.MIN_SIZE_TRAIN_SAMPLING, rng), spec.MAX_SIZE_TRAIN)
+        steps += resized(
+            size_now,
+            draw_edge(spec.MIN_SIZE_TRAIN, spec.MIN_SIZE_TRAIN_SAMPLING, rng),
+            spec.MAX_SIZE_TRAIN,
+        )
     if spec.RANDOM_FLIP != "none" and rng.random() < 0.5:
         steps.append(Flip(steps[-1].out if steps else tuple(size), spec.RANDOM_FLIP == "vertical"))
     return Chain(size, steps)
@@ -66,7 +78,9 @@ def resized(size: tuple[int, int], edge: float, longest: float) -> list[Transfor
     return [] if out == tuple(size) else [Resize(tuple(size), out)]
 
 
-def draw_edge(sizes: int | list[int] | tuple[int, ...], style: str, rng: np.random.Generator) -> int:
+def draw_edge(
+    sizes: int | list[int] | tuple[int, ...], style: str, rng: np.random.Generator
+) -> int:
     """A shortest edge: one of the listed, or a whole number between the two given (both included).
 
     Raises:
@@ -77,10 +91,14 @@ def draw_edge(sizes: int | list[int] | tuple[int, ...], style: str, rng: np.rand
         return int(sizes[rng.integers(len(sizes))])
     if style == "range" and len(sizes) == 2:
         return int(rng.integers(sizes[0], sizes[1] + 1))
-    raise ConfigError(f"INPUT.MIN_SIZE_TRAIN {sizes} and MIN_SIZE_TRAIN_SAMPLING {style!r}: choice takes a list, range two sizes")
+    raise ConfigError(
+        f"INPUT.MIN_SIZE_TRAIN {sizes} and MIN_SIZE_TRAIN_SAMPLING {style!r}: choice takes a list, range two sizes"
+    )
 
 
-def random_crop(spec: CfgNode, size: tuple[int, int], objects: Objects, rng: np.random.Generator) -> Crop:
+def random_crop(
+    spec: CfgNode, size: tuple[int, int], objects: Objects, rng: np.random.Generator
+) -> Crop:
     """A window of random place; with probability INSTANCE_PROB it holds the middle of an object, of a class drawn evenly among those
     there."""
     out = crop_size(spec, size, rng)
@@ -110,11 +128,18 @@ def crop_size(spec: CfgNode, size: tuple[int, int], rng: np.random.Generator) ->
     if spec.TYPE == "absolute":
         return min(int(spec.SIZE[0]), height), min(int(spec.SIZE[1]), width)
     if spec.TYPE == "absolute_range":
-        return tuple(int(rng.integers(min(side, int(spec.SIZE[0])), min(side, int(spec.SIZE[1])) + 1)) for side in size)
-    raise ConfigError(f"INPUT.CROP.TYPE {spec.TYPE!r} is unknown; use relative, relative_range, absolute or absolute_range")
+        return tuple(
+            int(rng.integers(min(side, int(spec.SIZE[0])), min(side, int(spec.SIZE[1])) + 1))
+            for side in size
+        )
+    raise ConfigError(
+        f"INPUT.CROP.TYPE {spec.TYPE!r} is unknown; use relative, relative_range, absolute or absolute_range"
+    )
 
 
-def large_scale_jitter(size: tuple[int, int], spec: CfgNode, rng: np.random.Generator) -> list[Transform]:
+def large_scale_jitter(
+    size: tuple[int, int], spec: CfgNode, rng: np.random.Generator
+) -> list[Transform]:
     """Scale to fit SIZE times a factor of SCALE, then cut or pad to SIZE (Ghiasi et al., arXiv 2012.07177)."""
     target = np.array(spec.SIZE, int)
     scale = rng.uniform(*spec.SCALE)

@@ -15,7 +15,9 @@ def jitter(image: np.ndarray, spec: CfgNode, rng: np.random.Generator) -> np.nda
     ``spec`` is INPUT.COLOR_JITTER: BRIGHTNESS, CONTRAST and SATURATION ``s`` draw a factor from 1 - s to 1 + s; HUE ``s`` turns the colour
     circle by up to ``s`` of a whole turn either way.
     """
-    brightness, contrast, saturation = (rng.uniform(1 - s, 1 + s) for s in (spec.BRIGHTNESS, spec.CONTRAST, spec.SATURATION))
+    brightness, contrast, saturation = (
+        rng.uniform(1 - s, 1 + s) for s in (spec.BRIGHTNESS, spec.CONTRAST, spec.SATURATION)
+    )
     turn = rng.uniform(-spec.HUE, spec.HUE)
     mean = float((cv2.mean(image)[:3] * GREY).sum()) * brightness
     # Brightness and contrast act on each value alone: one table of 256 entries does both.

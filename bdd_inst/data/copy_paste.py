@@ -24,7 +24,10 @@ def paste(target: Sample, source: Sample, limit: int, rng: np.random.Generator) 
     height, width = instances.image_size
     count = int(rng.integers(1, min(limit, len(source[1])) + 1))
     chosen = source[1][torch.from_numpy(np.sort(rng.permutation(len(source[1]))[:count]))]
-    windows = [clipped(chosen.gt_masks.crop(i), chosen.gt_masks.boxes[i].tolist(), height, width) for i in range(count)]
+    windows = [
+        clipped(chosen.gt_masks.crop(i), chosen.gt_masks.boxes[i].tolist(), height, width)
+        for i in range(count)
+    ]
     cover = np.zeros((height, width), bool)
     for window, x, y in windows:
         cover[y : y + window.shape[0], x : x + window.shape[1]] |= window
@@ -36,7 +39,9 @@ def paste(target: Sample, source: Sample, limit: int, rng: np.random.Generator) 
     return Image.fromarray(pixels), Instances.cat([old, new])
 
 
-def clipped(crop: np.ndarray, box: list[int], height: int, width: int) -> tuple[np.ndarray, int, int]:
+def clipped(
+    crop: np.ndarray, box: list[int], height: int, width: int
+) -> tuple[np.ndarray, int, int]:
     """What of a mask lies in a picture of that size: window h,w bool and its place x, y."""
     x1, y1, _, _ = box
     return crop[: max(0, height - y1), : max(0, width - x1)].astype(bool), x1, y1
@@ -53,12 +58,16 @@ def uncovered(instances: Instances, cover: np.ndarray) -> Instances:
         touched[i] = bool((crop & over).any())
         windows.append((crop & ~over, x1, y1))
     rest = from_windows(windows, instances.gt_classes, instances.image_size, keep_empty=True)
-    boxes = torch.where(torch.from_numpy(touched)[:, None], rest.gt_boxes.tensor, instances.gt_boxes.tensor)
+    boxes = torch.where(
+        torch.from_numpy(touched)[:, None], rest.gt_boxes.tensor, instances.gt_boxes.tensor
+    )
     rest.gt_boxes = Boxes(boxes)
     return rest[rest.gt_masks.nonempty()]
 
 
-def from_windows(windows: list, classes: torch.Tensor, image_size: tuple[int, int], keep_empty: bool = False) -> Instances:
+def from_windows(
+    windows: list, classes: torch.Tensor, image_size: tuple[int, int], keep_empty: bool = False
+) -> Instances:
     """Instances of masks in windows, with tight boxes."""
     out = Instances(image_size)
     masks = CroppedMasks.from_crops(windows, image_size)

@@ -7,14 +7,16 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from bdd_inst.base.errors import DataError
 from bdd_inst.data.transforms import OUTSIDE, Chain, chained
-from bdd_inst.errors import DataError
-from bdd_inst.geometry import rle as run_lengths
+from bdd_inst.masks import rle as run_lengths
 from bdd_inst.structures import Boxes, BoxMode, CroppedMasks, Instances, PolygonMasks
 
 SMALLEST_SIDE = 1e-5  # pixels; boxes below it count as empty, as in Detectron2
 
-Window = tuple[np.ndarray, int, int]  # mask h,w bool and the picture coordinates x, y of its first pixel
+Window = tuple[
+    np.ndarray, int, int
+]  # mask h,w bool and the picture coordinates x, y of its first pixel
 
 
 def usable(annotations: Sequence[dict]) -> list[dict]:
@@ -33,7 +35,13 @@ def classes_of(annotations: Sequence[dict]) -> np.ndarray:
     return np.array([a["category_id"] for a in annotations], np.int64)
 
 
-def to_instances(annotations: Sequence[dict], chain: Chain, mask_format: str | None, recompute_boxes: bool, where: str) -> Instances:
+def to_instances(
+    annotations: Sequence[dict],
+    chain: Chain,
+    mask_format: str | None,
+    recompute_boxes: bool,
+    where: str,
+) -> Instances:
     """``gt_boxes``, ``gt_classes`` and, unless ``mask_format`` is None, ``gt_masks`` after the transforms; empty objects left out.
 
     Args:
@@ -50,7 +58,9 @@ def to_instances(annotations: Sequence[dict], chain: Chain, mask_format: str | N
     out.gt_classes = torch.from_numpy(classes_of(annotations))
     keep = out.gt_boxes.nonempty(SMALLEST_SIDE)
     if mask_format is not None and all("segmentation" in a for a in annotations):
-        out.gt_masks = moved_masks([a["segmentation"] for a in annotations], chain, mask_format, where)
+        out.gt_masks = moved_masks(
+            [a["segmentation"] for a in annotations], chain, mask_format, where
+        )
         if recompute_boxes:
             out.gt_boxes = out.gt_masks.get_bounding_boxes()
             keep = out.gt_boxes.nonempty(SMALLEST_SIDE)
@@ -58,17 +68,24 @@ def to_instances(annotations: Sequence[dict], chain: Chain, mask_format: str | N
     return out if bool(keep.all()) else out[keep]
 
 
-def moved_masks(segmentations: Sequence[list | dict], chain: Chain, mask_format: str, where: str) -> PolygonMasks | CroppedMasks:
+def moved_masks(
+    segmentations: Sequence[list | dict], chain: Chain, mask_format: str, where: str
+) -> PolygonMasks | CroppedMasks:
     """The masks of one picture after the transforms."""
     if mask_format == "polygon":
         if any(isinstance(s, dict) for s in segmentations):
-            raise DataError(f"{where}: a run-length mask, which INPUT.MASK_FORMAT polygon cannot carry; set INPUT.MASK_FORMAT bitmask")
+            raise DataError(
+                f"{where}: a run-length mask, which INPUT.MASK_FORMAT polygon cannot carry; set INPUT.MASK_FORMAT bitmask"
+            )
         return PolygonMasks([chain.polygons(parts) for parts in segmentations])
     coded = [s for s in segmentations if isinstance(s, dict)]
     check_sizes(coded, chain.size, where)
     decoded, tables = iter(run_lengths.decode_tight(coded)), chain.tables()
     windows = [
-        moved(*next(decoded), chain, tables) if isinstance(s, dict) else filled(chain.polygons(s), chain.out) for s in segmentations
+        moved(*next(decoded), chain, tables)
+        if isinstance(s, dict)
+        else filled(chain.polygons(s), chain.out)
+        for s in segmentations
     ]
     return CroppedMasks.from_crops(windows, chain.out)
 
@@ -78,10 +95,14 @@ def check_sizes(rles: Sequence[dict], size: tuple[int, int], where: str) -> None
     for rle in rles:
         if tuple(rle["size"]) != tuple(size):
             (h, w), (height, width) = rle["size"], size
-            raise DataError(f"{where}: a mask of {w}x{h} on a picture of {width}x{height}; one of them is another version")
+            raise DataError(
+                f"{where}: a mask of {w}x{h} on a picture of {width}x{height}; one of them is another version"
+            )
 
 
-def moved(mask: np.ndarray, x: int, y: int, chain: Chain, tables: tuple[np.ndarray, np.ndarray] | None) -> Window:
+def moved(
+    mask: np.ndarray, x: int, y: int, chain: Chain, tables: tuple[np.ndarray, np.ndarray] | None
+) -> Window:
     """A window after the transforms, pixel by pixel: by index tables, or the whole picture's mask where they cannot say it."""
     if tables is not None:
         return gather(mask, x, y, *tables)
@@ -102,7 +123,11 @@ def gather(mask: np.ndarray, x: int, y: int, rows: np.ndarray, columns: np.ndarr
     chosen = []
     for table, start, count in ((rows, y, mask.shape[0]), (columns, x, mask.shape[1])):
         hit = np.flatnonzero((table >= start) & (table < start + count))
-        chosen.append((int(hit[0]), table[hit[0] : hit[-1] + 1] - start) if len(hit) else (0, np.zeros(0, int)))
+        chosen.append(
+            (int(hit[0]), table[hit[0] : hit[-1] + 1] - start)
+            if len(hit)
+            else (0, np.zeros(0, int))
+        )
     (top, take_rows), (left, take_columns) = chosen
     return mask[take_rows][:, take_columns], left, top
 

@@ -10,12 +10,12 @@ import torch
 from fvcore.common.config import CfgNode
 from torch.utils.data import DataLoader, Dataset
 
-from bdd_inst.catalog import DatasetCatalog, MetadataCatalog
+from bdd_inst.base.errors import ConfigError, DataError, ProblemLog
 from bdd_inst.data.ground_truth import usable
 from bdd_inst.data.mapper import DatasetMapper, Mapper
 from bdd_inst.data.samplers import batches, build_sampler, inference_shard
+from bdd_inst.datasets.catalog import DatasetCatalog, MetadataCatalog
 from bdd_inst.datasets.dict_array import DictArray
-from bdd_inst.errors import ConfigError, DataError, ProblemLog
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,9 @@ class TrainDataset(Dataset):
         rng = np.random.default_rng([self.seed, place])
         if not getattr(self.mapper, "pastes", False):
             return self.mapper(self.dicts[index], rng)
-        return self.mapper(self.dicts[index], rng, lambda: self.dicts[int(rng.integers(len(self.dicts)))])
+        return self.mapper(
+            self.dicts[index], rng, lambda: self.dicts[int(rng.integers(len(self.dicts)))]
+        )
 
     def __len__(self) -> int:
         return len(self.dicts)
@@ -55,8 +57,17 @@ class TestDataset(Dataset):
 class RankBatches:
     """The endless batches of one process: its even share of every global batch."""
 
-    def __init__(self, sampler, size: int, wide: np.ndarray | None, rank: int, world_size: int, start: int):
-        self.sampler, self.size, self.wide, self.rank, self.world_size, self.start = sampler, size, wide, rank, world_size, start
+    def __init__(
+        self, sampler, size: int, wide: np.ndarray | None, rank: int, world_size: int, start: int
+    ):
+        self.sampler, self.size, self.wide, self.rank, self.world_size, self.start = (
+            sampler,
+            size,
+            wide,
+            rank,
+            world_size,
+            start,
+        )
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         share = self.size // self.world_size
@@ -65,8 +76,13 @@ class RankBatches:
 
 
 def build_train_loader(
-    cfg: CfgNode, dataset_dicts: Sequence[dict], *, rank: int = 0, world_size: int = 1, start_iteration: int = 0,
-        mapper: Mapper | None = None
+    cfg: CfgNode,
+    dataset_dicts: Sequence[dict],
+    *,
+    rank: int = 0,
+    world_size: int = 1,
+    start_iteration: int = 0,
+    mapper: Mapper | None = None,
 ) -> DataLoader:
     """An endless loader of ``list[dict]``: this process's share of batches of SOLVER.IMS_PER_BATCH.
 
@@ -77,7 +93,9 @@ def build_train_loader(
     """
     total = cfg.SOLVER.IMS_PER_BATCH
     if total < 1 or total % world_size:
-        raise ConfigError(f"SOLVER.IMS_PER_BATCH {total} does not divide into {world_size} processes; choose a multiple")
+        raise ConfigError(
+            f"SOLVER.IMS_PER_BATCH {total} does not divide into {world_size} processes; choose a multiple"
+        )
     seed = common_seed(cfg.SEED, world_size)
     sampler = build_sampler(cfg, dataset_dicts, seed)
     wide = wider_than_high(dataset_dicts) if cfg.DATALOADER.ASPECT_RATIO_GROUPING else None
@@ -88,11 +106,21 @@ def build_train_loader(
 
 def wider_than_high(dicts: Sequence[dict]) -> np.ndarray:
     """For each picture whether it is wider than high."""
-    return dicts.wide if isinstance(dicts, DictArray) else np.array([d["width"] > d["height"] for d in dicts])
+    return (
+        dicts.wide
+        if isinstance(dicts, DictArray)
+        else np.array([d["width"] > d["height"] for d in dicts])
+    )
 
 
-def build_test_loader(cfg: CfgNode, dataset_dicts: Sequence[dict], *, rank: int = 0, world_size: int = 1,
-    mapper: Mapper | None = None) -> DataLoader:
+def build_test_loader(
+    cfg: CfgNode,
+    dataset_dicts: Sequence[dict],
+    *,
+    rank: int = 0,
+    world_size: int = 1,
+    mapper: Mapper | None = None,
+) -> DataLoader:
     """A loader of ``list[dict]`` over this process's contiguous share of the pictures, in order, TEST.IMS_PER_BATCH at a time."""
     shard = list(inference_shard(len(dataset_dicts), rank, world_size))
     size = max(1, cfg.TEST.IMS_PER_BATCH)
@@ -144,7 +172,9 @@ def common_seed(seed: int, world_size: int) -> int:
     return drawn[0]
 
 
-def load_datasets(cfg: CfgNode, names: Sequence[str], is_train: bool) -> tuple[Sequence[dict], dict, ProblemLog]:
+def load_datasets(
+    cfg: CfgNode, names: Sequence[str], is_train: bool
+) -> tuple[Sequence[dict], dict, ProblemLog]:
     """The dicts of all named data sets, their metadata, and what was skipped and why.
 
     In training, pictures without a usable object are left out (DATALOADER.FILTER_EMPTY_ANNOTATIONS) and counted.
@@ -154,11 +184,20 @@ def load_datasets(cfg: CfgNode, names: Sequence[str], is_train: bool) -> tuple[S
         DataError: a data set that is not there, or nothing left to train or evaluate on.
     """
     if not names:
-        raise ConfigError(f"DATASETS.{'TRAIN' if is_train else 'TEST'} is empty; name a data set, e.g. synthetic_bdd_train")
+        raise ConfigError(
+            f"DATASETS.{'TRAIN' if is_train else 'TEST'} is empty; name a data set, e.g. synthetic_bdd_train"
+        )
     problems = ProblemLog()
     parts: list[Sequence[dict]] = []
     for name in names:
-        parts.append(DatasetCatalog.get(name, raster=cfg.DATASETS.RASTER, instances=cfg.DATASETS.INSTANCES, source=cfg.DATASETS.SOURCE))
+        parts.append(
+            DatasetCatalog.get(
+                name,
+                raster=cfg.DATASETS.RASTER,
+                instances=cfg.DATASETS.INSTANCES,
+                source=cfg.DATASETS.SOURCE,
+            )
+        )
         found = MetadataCatalog.get(name).get("problems")
         if found is not None:
             problems.merge(found)
@@ -169,7 +208,9 @@ def load_datasets(cfg: CfgNode, names: Sequence[str], is_train: bool) -> tuple[S
         dicts = without_empty(dicts, problems)
     if not dicts:
         reasons = "; ".join(problems.lines()) or "the label files list no pictures"
-        raise DataError(f"{', '.join(names)}: nothing left to {'train' if is_train else 'evaluate'} on: {reasons}")
+        raise DataError(
+            f"{', '.join(names)}: nothing left to {'train' if is_train else 'evaluate'} on: {reasons}"
+        )
     if len(names) > 1:  # each of them has been announced by the catalog
         log.info("%s: %d pictures in all", ", ".join(names), len(dicts))
     return dicts, metadata, problems
@@ -182,7 +223,9 @@ def common_metadata(names: Sequence[str]) -> dict:
         other = MetadataCatalog.get(name).as_dict()
         if list(other["thing_classes"]) != list(first["thing_classes"]):
             both = f"{first['thing_classes']} and {other['thing_classes']}"
-            raise ConfigError(f"{names[0]} and {name} have different classes, {both}, and cannot be joined")
+            raise ConfigError(
+                f"{names[0]} and {name} have different classes, {both}, and cannot be joined"
+            )
     return first
 
 
@@ -190,7 +233,9 @@ def check_classes(cfg: CfgNode, metadata: dict, names: Sequence[str]) -> None:
     """Raise ConfigError where the model has another number of classes than the data."""
     there, wanted = len(metadata["thing_classes"]), cfg.MODEL.ROI_HEADS.NUM_CLASSES
     if there != wanted:
-        raise ConfigError(f"MODEL.ROI_HEADS.NUM_CLASSES is {wanted}, but {', '.join(names)} has {there} classes: set it to {there}")
+        raise ConfigError(
+            f"MODEL.ROI_HEADS.NUM_CLASSES is {wanted}, but {', '.join(names)} has {there} classes: set it to {there}"
+        )
 
 
 def without_empty(dicts: Sequence[dict], problems: ProblemLog) -> Sequence[dict]:
@@ -203,4 +248,8 @@ def without_empty(dicts: Sequence[dict], problems: ProblemLog) -> Sequence[dict]
         example = dicts[int(np.flatnonzero(~keep)[0])]["file_name"]
         message = "no object to train on (none labelled, or only crowds); left out of training"
         problems.add("no-usable-object", example, message, count=int((~keep).sum()))
-    return dicts.select(keep) if isinstance(dicts, DictArray) else [d for d, k in zip(dicts, keep) if k]
+    return (
+        dicts.select(keep)
+        if isinstance(dicts, DictArray)
+        else [d for d, k in zip(dicts, keep) if k]
+    )

@@ -9,9 +9,9 @@ import numpy as np
 from fvcore.common.config import CfgNode
 from PIL import Image
 
+from bdd_inst.base.errors import ConfigError, DataError
 from bdd_inst.data import augment, color, copy_paste, ground_truth
-from bdd_inst.data.pictures import read_picture, to_tensor
-from bdd_inst.errors import ConfigError, DataError
+from bdd_inst.images.read import read_picture, to_tensor
 from bdd_inst.structures import Instances
 
 
@@ -35,17 +35,30 @@ class DatasetMapper:
                 if str(key).startswith("INPUT."):
                     cfg.merge_from_list([key, value])
         if cfg.INPUT.MASK_FORMAT not in ("polygon", "bitmask"):
-            raise ConfigError(f"INPUT.MASK_FORMAT {cfg.INPUT.MASK_FORMAT!r} is unknown; use polygon or bitmask")
+            raise ConfigError(
+                f"INPUT.MASK_FORMAT {cfg.INPUT.MASK_FORMAT!r} is unknown; use polygon or bitmask"
+            )
         self.cfg, self.is_train = cfg, is_train
         self.mask_format = cfg.INPUT.MASK_FORMAT if cfg.MODEL.MASK_ON else None
-        cut = cfg.INPUT.CROP.ENABLED or cfg.INPUT.LARGE_SCALE_JITTER.ENABLED or cfg.INPUT.ROTATION.ENABLED
+        cut = (
+            cfg.INPUT.CROP.ENABLED
+            or cfg.INPUT.LARGE_SCALE_JITTER.ENABLED
+            or cfg.INPUT.ROTATION.ENABLED
+        )
         self.recompute_boxes = bool(cut and self.mask_format)
         self.pastes = is_train and cfg.INPUT.COPY_PASTE.ENABLED
         if self.pastes and self.mask_format != "bitmask":
             need = "MODEL.MASK_ON and INPUT.MASK_FORMAT bitmask"
-            raise ConfigError(f"INPUT.COPY_PASTE cuts masks where objects are pasted over them: it needs {need}")
+            raise ConfigError(
+                f"INPUT.COPY_PASTE cuts masks where objects are pasted over them: it needs {need}"
+            )
 
-    def __call__(self, dataset_dict: dict, rng: np.random.Generator | None = None, another: Callable[[], dict] | None = None) -> dict:
+    def __call__(
+        self,
+        dataset_dict: dict,
+        rng: np.random.Generator | None = None,
+        another: Callable[[], dict] | None = None,
+    ) -> dict:
         """One model input. ``rng`` makes every random choice of training; evaluation needs none. ``another`` gives the dict of a picture
         drawn at random, from which copy-paste takes objects; without it nothing is pasted.
 
@@ -66,7 +79,9 @@ class DatasetMapper:
         if self.pastes and another is not None and rng.random() < self.cfg.INPUT.COPY_PASTE.PROB:
             other = another()
             pasted = self.transformed(read(other), other, rng)
-            image, instances = copy_paste.paste((image, instances), pasted, self.cfg.INPUT.COPY_PASTE.MAX_INSTANCES, rng)
+            image, instances = copy_paste.paste(
+                (image, instances), pasted, self.cfg.INPUT.COPY_PASTE.MAX_INSTANCES, rng
+            )
         if self.cfg.INPUT.COLOR_JITTER.ENABLED:
             image = color.jitter(np.asarray(image), self.cfg.INPUT.COLOR_JITTER, rng)
         out["image"] = to_tensor(image, self.cfg.INPUT.FORMAT)
@@ -74,16 +89,22 @@ class DatasetMapper:
             out["instances"] = instances
         return out
 
-    def transformed(self, image: Image.Image, dataset_dict: dict, rng: np.random.Generator) -> tuple[Image.Image, Instances | None]:
+    def transformed(
+        self, image: Image.Image, dataset_dict: dict, rng: np.random.Generator
+    ) -> tuple[Image.Image, Instances | None]:
         """A picture and its objects after random transforms; None for a dict without ``annotations``."""
         annotations = ground_truth.usable(dataset_dict.get("annotations", ()))
-        objects = augment.Objects(ground_truth.boxes_of(annotations), ground_truth.classes_of(annotations))
+        objects = augment.Objects(
+            ground_truth.boxes_of(annotations), ground_truth.classes_of(annotations)
+        )
         chain = augment.train_chain(self.cfg, (image.height, image.width), objects, rng)
         image = chain.image(image)
         if "annotations" not in dataset_dict:
             return image, None
         name = Path(dataset_dict["file_name"]).name
-        return image, ground_truth.to_instances(annotations, chain, self.mask_format, self.recompute_boxes, name)
+        return image, ground_truth.to_instances(
+            annotations, chain, self.mask_format, self.recompute_boxes, name
+        )
 
 
 def read(dataset_dict: dict) -> Image.Image:
@@ -103,7 +124,9 @@ def check_size(dataset_dict: dict, image: Image.Image) -> None:
     if image.size != expected:
         name = dataset_dict["file_name"]
         found = f"{image.width}x{image.height}"
-        raise DataError(f"{name}: the picture is {found}, its labels say {expected[0]}x{expected[1]}; one of them is another version")
+        raise DataError(
+            f"{name}: the picture is {found}, its labels say {expected[0]}x{expected[1]}; one of them is another version"
+        )
 
 
 Mapper = Callable[..., dict]

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from fvcore.common.config import CfgNode
 
+from bdd_inst.base.errors import ConfigError
 from bdd_inst.datasets.dict_array import DictArray
-from bdd_inst.errors import ConfigError
 
 
 class TrainingSampler:
@@ -25,7 +25,9 @@ class TrainingSampler:
 
     def epoch(self, number: int) -> np.ndarray:
         """Indices (int64) of epoch ``number`` in order."""
-        return self.generator(number).permutation(self.size) if self.shuffle else np.arange(self.size)
+        return (
+            self.generator(number).permutation(self.size) if self.shuffle else np.arange(self.size)
+        )
 
     def generator(self, number: int) -> np.random.Generator:
         """The source of randomness of one epoch."""
@@ -47,7 +49,9 @@ class RandomSubsetTrainingSampler(TrainingSampler):
 
     def __init__(self, size: int, ratio: float, seed: int, shuffle: bool = True):
         if not 0 < ratio <= 1 or int(size * ratio) < 1:
-            raise ConfigError(f"DATALOADER.RANDOM_SUBSET_RATIO {ratio} of {size} pictures leaves none; give a share in (0, 1]")
+            raise ConfigError(
+                f"DATALOADER.RANDOM_SUBSET_RATIO {ratio} of {size} pictures leaves none; give a share in (0, 1]"
+            )
         super().__init__(int(size * ratio), seed, shuffle)
         self.subset = np.random.default_rng([seed, 2**32 - 1]).permutation(size)[: self.size]
 
@@ -73,7 +77,9 @@ class RepeatFactorTrainingSampler(TrainingSampler):
         return rng.permutation(indices) if self.shuffle else indices
 
 
-def repeat_factors(categories: Sequence[set[int]], threshold: float, sqrt: bool = True) -> np.ndarray:
+def repeat_factors(
+    categories: Sequence[set[int]], threshold: float, sqrt: bool = True
+) -> np.ndarray:
     """The factor of each picture, float32: that of its rarest class, ``max(1, sqrt(threshold / share of pictures with the class))``.
 
     Args:
@@ -86,7 +92,9 @@ def repeat_factors(categories: Sequence[set[int]], threshold: float, sqrt: bool 
     for category, count in pictures.items():
         ratio = threshold / (count / len(categories))
         factor[category] = max(1.0, ratio**0.5 if sqrt else ratio)
-    return np.array([max((factor[c] for c in present), default=1.0) for present in categories], np.float32)
+    return np.array(
+        [max((factor[c] for c in present), default=1.0) for present in categories], np.float32
+    )
 
 
 def build_sampler(cfg: CfgNode, dicts: Sequence[dict], seed: int) -> TrainingSampler:
@@ -102,15 +110,27 @@ def build_sampler(cfg: CfgNode, dicts: Sequence[dict], seed: int) -> TrainingSam
         return RandomSubsetTrainingSampler(len(dicts), spec.RANDOM_SUBSET_RATIO, seed)
     if spec.SAMPLER_TRAIN == "RepeatFactorTrainingSampler":
         if spec.REPEAT_THRESHOLD <= 0:
-            need = "DATALOADER.REPEAT_THRESHOLD > 0, the share of pictures below which a class is rare"
+            need = (
+                "DATALOADER.REPEAT_THRESHOLD > 0, the share of pictures below which a class is rare"
+            )
             raise ConfigError(f"RepeatFactorTrainingSampler needs {need}")
-        present = dicts.category_sets() if isinstance(dicts, DictArray) else [{a["category_id"] for a in d["annotations"]} for d in dicts]
-        return RepeatFactorTrainingSampler(repeat_factors(present, spec.REPEAT_THRESHOLD, spec.REPEAT_SQRT), seed)
+        present = (
+            dicts.category_sets()
+            if isinstance(dicts, DictArray)
+            else [{a["category_id"] for a in d["annotations"]} for d in dicts]
+        )
+        return RepeatFactorTrainingSampler(
+            repeat_factors(present, spec.REPEAT_THRESHOLD, spec.REPEAT_SQRT), seed
+        )
     known = "TrainingSampler, RepeatFactorTrainingSampler, RandomSubsetTrainingSampler"
-    raise ConfigError(f"DATALOADER.SAMPLER_TRAIN {spec.SAMPLER_TRAIN!r} is unknown; there are {known}")
+    raise ConfigError(
+        f"DATALOADER.SAMPLER_TRAIN {spec.SAMPLER_TRAIN!r} is unknown; there are {known}"
+    )
 
 
-def batches(sampler: TrainingSampler, size: int, wide: np.ndarray | None = None, start: int = 0) -> Iterator[list[tuple[int, int]]]:
+def batches(
+    sampler: TrainingSampler, size: int, wide: np.ndarray | None = None, start: int = 0
+) -> Iterator[list[tuple[int, int]]]:
     """Batches of ``(place in the stream, index)`` without end, from batch ``start`` on.
 
     Args:

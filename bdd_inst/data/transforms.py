@@ -56,7 +56,9 @@ class Flip:
         return self.size
 
     def image(self, image: Image.Image) -> Image.Image:
-        return image.transpose(Image.Transpose.FLIP_TOP_BOTTOM if self.vertical else Image.Transpose.FLIP_LEFT_RIGHT)
+        return image.transpose(
+            Image.Transpose.FLIP_TOP_BOTTOM if self.vertical else Image.Transpose.FLIP_LEFT_RIGHT
+        )
 
     def coords(self, points: np.ndarray) -> np.ndarray:
         points = points.copy()
@@ -129,7 +131,9 @@ class Rotate:
         return matrix
 
     def image(self, image: Image.Image) -> Image.Image:
-        turned = cv2.warpAffine(np.asarray(image), self.matrix(-0.5), self.out[::-1], flags=cv2.INTER_LINEAR)
+        turned = cv2.warpAffine(
+            np.asarray(image), self.matrix(-0.5), self.out[::-1], flags=cv2.INTER_LINEAR
+        )
         return Image.fromarray(turned)
 
     def coords(self, points: np.ndarray) -> np.ndarray:
@@ -137,7 +141,9 @@ class Rotate:
 
     def mask(self, mask: np.ndarray) -> np.ndarray:
         """A mask H,W bool, turned."""
-        return cv2.warpAffine(mask.astype(np.uint8), self.matrix(-0.5), self.out[::-1], flags=cv2.INTER_NEAREST).astype(bool)
+        return cv2.warpAffine(
+            mask.astype(np.uint8), self.matrix(-0.5), self.out[::-1], flags=cv2.INTER_NEAREST
+        ).astype(bool)
 
 
 Transform = Resize | Flip | Crop | Rotate
@@ -170,7 +176,9 @@ class Chain:
         """N,4 float64 boxes x1, y1, x2, y2: the box around the four moved corners, clipped to the picture."""
         boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
         for step in self.steps:
-            corners = step.coords(boxes[:, [0, 1, 2, 1, 0, 3, 2, 3]].reshape(-1, 2)).reshape(-1, 4, 2)
+            corners = step.coords(boxes[:, [0, 1, 2, 1, 0, 3, 2, 3]].reshape(-1, 2)).reshape(
+                -1, 4, 2
+            )
             boxes = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
         height, width = self.out
         return np.minimum(boxes.clip(min=0), (width, height, width, height))
@@ -180,7 +188,7 @@ class Chain:
         points = [np.asarray(part, np.float64).reshape(-1, 2) for part in parts]
         for step in self.steps:
             if isinstance(step, Crop):
-                from bdd_inst.data.clip import clip_polygons
+                from bdd_inst.masks.clip import clip_polygons
 
                 points = clip_polygons(points, step.x, step.y, step.out)
             else:

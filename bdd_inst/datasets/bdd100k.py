@@ -5,16 +5,20 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from bdd_inst import classes, formats
+from bdd_inst import formats
+from bdd_inst.base import vocabulary as classes
+from bdd_inst.base.errors import ConfigError, ProblemLog
 from bdd_inst.datasets.cache import cached
 from bdd_inst.datasets.dataset import Categories, DatasetRecords
-from bdd_inst.datasets.image_files import ImageFolder
 from bdd_inst.datasets.layout import MissingDataError
 from bdd_inst.datasets.to_dicts import Options, to_dicts
-from bdd_inst.errors import ConfigError, ProblemLog
+from bdd_inst.images.files import ImageFolder
 
 FOLDER = "bdd100k"
-TASKS = {"ins_seg": (classes.BDD100K_INS_SEG, "images/10k"), "det": (classes.BDD100K_DET, "images/100k")}
+TASKS = {
+    "ins_seg": (classes.BDD100K_INS_SEG, "images/10k"),
+    "det": (classes.BDD100K_DET, "images/100k"),
+}
 # In the order of preference: polygons are what the annotators drew, the other two were made from them.
 SOURCES = ("polygons", "rles", "bitmasks")
 
@@ -29,8 +33,13 @@ def label_paths(root: Path, task: str, split: str) -> dict[str, Path]:
 
 
 def load_bdd100k(
-    root: str | os.PathLike, task: str = "ins_seg", split: str = "train", *, source: str = "auto", raster: str = "official",
-        folder: str = FOLDER
+    root: str | os.PathLike,
+    task: str = "ins_seg",
+    split: str = "train",
+    *,
+    source: str = "auto",
+    raster: str = "official",
+    folder: str = FOLDER,
 ) -> DatasetRecords:
     """Load one split from ``root/bdd100k``.
 
@@ -48,7 +57,9 @@ def load_bdd100k(
         source or rule.
     """
     if task not in TASKS or source not in ("auto", *SOURCES) or raster not in ("official", "coco"):
-        known = f"tasks {', '.join(TASKS)}, sources auto, {', '.join(SOURCES)} and rules official, coco"
+        known = (
+            f"tasks {', '.join(TASKS)}, sources auto, {', '.join(SOURCES)} and rules official, coco"
+        )
         raise ConfigError(f"BDD100K has {known}; not {task}, {source}, {raster}")
     pictures = TASKS[task][1]
     base = Path(root) / folder
@@ -57,7 +68,9 @@ def load_bdd100k(
     if not image_root.is_dir():
         raise MissingDataError(f"{folder}_{task}_{split}", root, [labels, image_root], folder)
     options = {"loader": FOLDER, "task": task, "kind": kind, "raster": raster}
-    return cached([labels, image_root], options, lambda: parse(labels, image_root, task, kind, raster))
+    return cached(
+        [labels, image_root], options, lambda: parse(labels, image_root, task, kind, raster)
+    )
 
 
 def parse(labels: Path, image_root: Path, task: str, kind: str, raster: str) -> DatasetRecords:
@@ -94,4 +107,6 @@ def find_labels(base: Path, task: str, split: str, source: str) -> tuple[str, Pa
         if paths[kind].exists():
             return kind, paths[kind]
     images = base / TASKS[task][1] / split
-    raise MissingDataError(f"{base.name}_{task}_{split}", base.parent, [paths[wanted[0]], images], base.name)
+    raise MissingDataError(
+        f"{base.name}_{task}_{split}", base.parent, [paths[wanted[0]], images], base.name
+    )

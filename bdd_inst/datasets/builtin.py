@@ -6,28 +6,45 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from bdd_inst import classes
+from bdd_inst.base import vocabulary as classes
 from bdd_inst.datasets.bdd100k import load_bdd100k
 from bdd_inst.datasets.coco_person import load_coco_2017
 from bdd_inst.datasets.dataset import DatasetRecords
 from bdd_inst.datasets.fashion import SPLITS, TARGETS, load_fashion
-from bdd_inst.datasets.synthetic import FOLDER as SYNTHETIC
-from bdd_inst.datasets.synthetic import render
+from bdd_inst.synthetic import FOLDER as SYNTHETIC
+from bdd_inst.synthetic import render
 
 
-def load_synthetic(root: str | os.PathLike, split: str, *, raster: str = "official") -> DatasetRecords:
+def load_synthetic(
+    root: str | os.PathLike, split: str, *, raster: str = "official"
+) -> DatasetRecords:
     """The rendered street set, rendered first where it is not there."""
     from tqdm import tqdm
 
-    render(root, progress=lambda jobs: tqdm(jobs, desc="rendering street scenes", unit="picture", disable=None))
+    render(
+        root,
+        progress=lambda jobs: tqdm(
+            jobs, desc="rendering street scenes", unit="picture", disable=None
+        ),
+    )
     return load_bdd100k(root, "ins_seg", split, raster=raster, folder=SYNTHETIC)
 
 
 TABLE: dict[str, tuple[Callable[..., DatasetRecords], dict]] = {
-    **{f"bdd100k_{task}_{split}": (load_bdd100k, {"task": task, "split": split}) for task in ("ins_seg", "det") for split in ("train",
-        "val")},
-    **{f"fashion_{target}_{split}": (load_fashion, {"target": target, "split": split}) for target in TARGETS for split in SPLITS},
-    **{f"coco_2017_person_{split}": (load_coco_2017, {"split": split, "categories": ("person",)}) for split in ("train", "val")},
+    **{
+        f"bdd100k_{task}_{split}": (load_bdd100k, {"task": task, "split": split})
+        for task in ("ins_seg", "det")
+        for split in ("train", "val")
+    },
+    **{
+        f"fashion_{target}_{split}": (load_fashion, {"target": target, "split": split})
+        for target in TARGETS
+        for split in SPLITS
+    },
+    **{
+        f"coco_2017_person_{split}": (load_coco_2017, {"split": split, "categories": ("person",)})
+        for split in ("train", "val")
+    },
     **{f"synthetic_bdd_{split}": (load_synthetic, {"split": split}) for split in ("train", "val")},
 }
 
@@ -44,7 +61,12 @@ class AtRoot:
     """A loader bound to a root, or to whatever ``find_root`` says at the time of loading; its signature is the loader's without
     ``root``."""
 
-    def __init__(self, loader: Callable[..., DatasetRecords], root: str | os.PathLike | None, find_root: Callable[[], Path]):
+    def __init__(
+        self,
+        loader: Callable[..., DatasetRecords],
+        root: str | os.PathLike | None,
+        find_root: Callable[[], Path],
+    ):
         import inspect
 
         self.loader, self.root, self.find_root = loader, root, find_root

@@ -18,10 +18,10 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from bdd_inst.base.errors import Problem, ProblemLog
+from bdd_inst.base.files import atomic_write
 from bdd_inst.datasets.dataset import DatasetRecords
 from bdd_inst.datasets.dict_array import DictArray
-from bdd_inst.errors import Problem, ProblemLog
-from bdd_inst.files import atomic_write
 
 # Where a change of code may change what comes out of a label file: it is part of every key.
 CODE = ("classes.py", "datasets", "formats", "geometry")
@@ -40,7 +40,9 @@ def folder() -> Path | None:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bdd_inst"
 
 
-def cached(sources: Sequence[str | os.PathLike], options: dict, build: Callable[[], DatasetRecords]) -> DatasetRecords:
+def cached(
+    sources: Sequence[str | os.PathLike], options: dict, build: Callable[[], DatasetRecords]
+) -> DatasetRecords:
     """What ``build`` gives, with its dicts as a :class:`DictArray`; taken from the cache where the same sources were parsed the same way.
 
     Args:
@@ -50,7 +52,10 @@ def cached(sources: Sequence[str | os.PathLike], options: dict, build: Callable[
     home = folder()
     if home is None:
         return in_memory(build())
-    key = hashlib.blake2b(repr([code_hash(), options, [fingerprint(Path(s), home) for s in sources]]).encode(), digest_size=20).hexdigest()
+    key = hashlib.blake2b(
+        repr([code_hash(), options, [fingerprint(Path(s), home) for s in sources]]).encode(),
+        digest_size=20,
+    ).hexdigest()
     path = home / f"{key}.dataset"
     try:
         return load(path)
@@ -63,7 +68,11 @@ def cached(sources: Sequence[str | os.PathLike], options: dict, build: Callable[
         save(path, records)
         return load(path)
     except OSError as error:
-        log.warning("%s: parsed labels cannot be cached (%s); set BDD_INST_CACHE to a writable folder", path, error)
+        log.warning(
+            "%s: parsed labels cannot be cached (%s); set BDD_INST_CACHE to a writable folder",
+            path,
+            error,
+        )
         return in_memory(records)
 
 
@@ -73,14 +82,20 @@ def code_hash() -> str:
     root = Path(__file__).resolve().parents[1]
     digest = hashlib.blake2b(digest_size=20)
     for name in CODE:
-        for file in sorted((root / name).rglob("*.py")) if (root / name).is_dir() else [root / name]:
+        for file in (
+            sorted((root / name).rglob("*.py")) if (root / name).is_dir() else [root / name]
+        ):
             digest.update(str(file.relative_to(root)).encode() + file.read_bytes())
     return digest.hexdigest()
 
 
 def in_memory(records: DatasetRecords) -> DatasetRecords:
     """The same records with their dicts as arrays."""
-    dicts = records.dicts if isinstance(records.dicts, DictArray) else DictArray.from_dicts(records.dicts)
+    dicts = (
+        records.dicts
+        if isinstance(records.dicts, DictArray)
+        else DictArray.from_dicts(records.dicts)
+    )
     return DatasetRecords(dicts, records.metadata, records.problems)
 
 
@@ -131,9 +146,17 @@ def save(path: Path, records: DatasetRecords) -> None:
         places[name] = [array.dtype.str, list(array.shape), offset]
         offset += -(-array.nbytes // ALIGN) * ALIGN
     problems = records.problems
-    examples = {code: [[p.code, p.where, p.message] for p in kept] for code, kept in problems.examples.items()}
+    examples = {
+        code: [[p.code, p.where, p.message] for p in kept]
+        for code, kept in problems.examples.items()
+    }
     header = msgspec.msgpack.encode(
-        {"arrays": places, "metadata": records.metadata, "problems": [problems.keep, dict(problems.counts), examples], "bytes": offset}
+        {
+            "arrays": places,
+            "metadata": records.metadata,
+            "problems": [problems.keep, dict(problems.counts), examples],
+            "bytes": offset,
+        }
     )
     with atomic_write(path, "wb") as stream:
         start = MAGIC + len(header).to_bytes(8, "little") + header

@@ -7,17 +7,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bdd_inst import formats
+from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.datasets.cache import cached
 from bdd_inst.datasets.dataset import Categories, DatasetRecords
-from bdd_inst.datasets.image_files import ImageFolder
 from bdd_inst.datasets.layout import MissingDataError
 from bdd_inst.datasets.to_dicts import Options, to_dicts
-from bdd_inst.errors import DataError, ProblemLog
+from bdd_inst.images.files import ImageFolder
 
 FOLDER = "coco"
 
 
-def load_coco_2017(root: str | os.PathLike, split: str, *, categories: Sequence[str] = ("person",)) -> DatasetRecords:
+def load_coco_2017(
+    root: str | os.PathLike, split: str, *, categories: Sequence[str] = ("person",)
+) -> DatasetRecords:
     """One split of COCO 2017 below ``root/coco``.
 
     Raises:
@@ -26,11 +28,15 @@ def load_coco_2017(root: str | os.PathLike, split: str, *, categories: Sequence[
     base = Path(root) / FOLDER
     labels, images = base / "annotations" / f"instances_{split}2017.json", base / f"{split}2017"
     if not labels.is_file() or not images.is_dir():
-        raise MissingDataError(f"coco_2017_{'_'.join(categories)}_{split}", root, [labels, images], FOLDER)
+        raise MissingDataError(
+            f"coco_2017_{'_'.join(categories)}_{split}", root, [labels, images], FOLDER
+        )
     return load_coco(labels, images, categories)
 
 
-def load_coco(labels: str | os.PathLike, images: str | os.PathLike, categories: Sequence[str] = ("person",)) -> DatasetRecords:
+def load_coco(
+    labels: str | os.PathLike, images: str | os.PathLike, categories: Sequence[str] = ("person",)
+) -> DatasetRecords:
     """Any COCO instances JSON, only the named categories.
 
     Class indices follow the order of ``categories``; picture ids and annotation ids are the file's own. Boxes are the file's. Polygons
@@ -48,7 +54,9 @@ def load_coco(labels: str | os.PathLike, images: str | os.PathLike, categories: 
     return cached([labels, images], options, lambda: parse(labels, images, categories))
 
 
-def parse(labels: str | os.PathLike, images: str | os.PathLike, categories: Sequence[str]) -> DatasetRecords:
+def parse(
+    labels: str | os.PathLike, images: str | os.PathLike, categories: Sequence[str]
+) -> DatasetRecords:
     """Read the file and take what is of the categories."""
     label_set = formats.read(labels, kind="coco")
     names = label_set.categories or ()
@@ -58,7 +66,13 @@ def parse(labels: str | os.PathLike, images: str | os.PathLike, categories: Sequ
     problems = ProblemLog()
     others = frozenset(name.lower() for name in names if name not in categories)
     options = Options(masks=True, rule="coco", prefer="paths", box="file")
-    dicts = to_dicts(label_set.pictures, ImageFolder(images), Categories(tuple(categories), known=others), options, problems)
+    dicts = to_dicts(
+        label_set.pictures,
+        ImageFolder(images),
+        Categories(tuple(categories), known=others),
+        options,
+        problems,
+    )
     problems.merge(label_set.problems)
     ids = dict(zip(names, label_set.category_ids or range(1, len(names) + 1)))
     metadata = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bdd_inst.errors import ProblemLog
+from bdd_inst.base.errors import ProblemLog
 
 
 @dataclass(slots=True)

@@ -63,7 +63,11 @@ class DictArray(Sequence):
     def object_counts(self, crowds: bool = True) -> np.ndarray:
         """Annotations of each picture, without those that are crowds unless ``crowds``."""
         ends = self.arrays["object_ends"]
-        counted = np.ones(int(ends[-1]) if len(ends) else 0, np.int64) if crowds else 1 - self.arrays["crowd"].astype(np.int64)
+        counted = (
+            np.ones(int(ends[-1]) if len(ends) else 0, np.int64)
+            if crowds
+            else 1 - self.arrays["crowd"].astype(np.int64)
+        )
         total = np.concatenate([[0], np.cumsum(counted)])
         return np.diff(total[np.concatenate([[0], ends])])[self.index]
 
@@ -76,13 +80,18 @@ class DictArray(Sequence):
     def has_ids(self) -> bool:
         """Whether every picture has an ``image_id`` and no two the same."""
         kinds, ids = self.arrays["image_id_kind"], self.arrays["image_id"]
-        named = [identity(kind, value, self.arrays) for kind, value in zip(kinds.tolist(), ids.tolist())]
+        named = [
+            identity(kind, value, self.arrays) for kind, value in zip(kinds.tolist(), ids.tolist())
+        ]
         return bool((kinds != NO_ID).all()) and len(set(named)) == len(named)
 
     def number(self) -> None:
         """Make the ``image_id`` of every picture its place in the arrays, from 1."""
         count = len(self.arrays["height"])
-        self.arrays |= {"image_id": np.arange(1, count + 1), "image_id_kind": np.full(count, INT_ID, np.uint8)}
+        self.arrays |= {
+            "image_id": np.arange(1, count + 1),
+            "image_id_kind": np.full(count, INT_ID, np.uint8),
+        }
 
     def _picture(self, i: int) -> dict:
         a = self.arrays
@@ -101,19 +110,35 @@ class DictArray(Sequence):
     def _objects(self, begin: int, end: int, height: int, width: int) -> list[dict]:
         a = self.arrays
         part = slice(begin, end)
-        boxes, modes, categories = a["box"][part].tolist(), a["box_mode"][part].tolist(), a["category"][part].tolist()
-        crowds, kinds, extras = a["crowd"][part].tolist(), a["mask_kind"][part].tolist(), a["object_extra"][part].tolist()
+        boxes, modes, categories = (
+            a["box"][part].tolist(),
+            a["box_mode"][part].tolist(),
+            a["category"][part].tolist(),
+        )
+        crowds, kinds, extras = (
+            a["crowd"][part].tolist(),
+            a["mask_kind"][part].tolist(),
+            a["object_extra"][part].tolist(),
+        )
         id_kinds, ids = a["object_id_kind"][part].tolist(), a["object_id"][part].tolist()
         out = []
         for k in range(end - begin):
-            item = {"bbox": boxes[k], "bbox_mode": MODES[modes[k]], "category_id": categories[k], "iscrowd": crowds[k]}
+            item = {
+                "bbox": boxes[k],
+                "bbox_mode": MODES[modes[k]],
+                "category_id": categories[k],
+                "iscrowd": crowds[k],
+            }
             item |= _decode(blob_at(a["extra_blob"], a["extra_ends"], extras[k]))
             if id_kinds[k] != NO_ID:
                 item["attributes"]["id"] = identity(id_kinds[k], ids[k], a)
             if kinds[k] == POLYGONS:
                 item["segmentation"] = self._polygons(begin + k)
             elif kinds[k] == RLE:
-                item["segmentation"] = {"size": [height, width], "counts": text_at(a["rle_text"], a["rle_ends"], begin + k)}
+                item["segmentation"] = {
+                    "size": [height, width],
+                    "counts": text_at(a["rle_text"], a["rle_ends"], begin + k),
+                }
             out.append(item)
         return out
 
@@ -152,7 +177,9 @@ def identity(kind: int, value: int, arrays: dict[str, np.ndarray]) -> int | str 
     """An id: a number, the text at that place of the pool, or none."""
     if kind == NO_ID:
         return None
-    return int(value) if kind == INT_ID else text_at(arrays["id_text"], arrays["id_ends"], int(value))
+    return (
+        int(value) if kind == INT_ID else text_at(arrays["id_text"], arrays["id_ends"], int(value))
+    )
 
 
 class _Pool:
@@ -183,7 +210,12 @@ class _Columns:
         # Compact arrays: a list would hold an object for each of tens of millions of numbers.
         self.rows = {name: array("d" if name == "box" else "q") for name in TYPES}
         self.numbers = array("d")
-        self.names, self.rles, self.extras, self.ids = _Pool(False), _Pool(False), _Pool(True), _Pool(False)
+        self.names, self.rles, self.extras, self.ids = (
+            _Pool(False),
+            _Pool(False),
+            _Pool(True),
+            _Pool(False),
+        )
         self.objects = 0
 
     def picture(self, record: dict) -> None:
@@ -192,7 +224,9 @@ class _Columns:
         rows["height"].append(record["height"])
         rows["width"].append(record["width"])
         self.identity("image_id", record.get("image_id"))
-        rows["picture_extra"].append(self.extras.add(_encode({k: v for k, v in record.items() if k not in PICTURE_COLUMNS})))
+        rows["picture_extra"].append(
+            self.extras.add(_encode({k: v for k, v in record.items() if k not in PICTURE_COLUMNS}))
+        )
         rows["labelled"].append("annotations" in record)
         for item in record.get("annotations", ()):
             self.object(item, record)
@@ -219,9 +253,14 @@ class _Columns:
     def mask(self, segmentation: Any, record: dict, extra: dict) -> int:
         """Store a mask and say of what kind it is; one of another size than its picture travels with the extras."""
         kind, text = NO_MASK, b""
-        if isinstance(segmentation, dict) and list(segmentation["size"]) == [record["height"], record["width"]]:
+        if isinstance(segmentation, dict) and list(segmentation["size"]) == [
+            record["height"],
+            record["width"],
+        ]:
             counts = segmentation["counts"]
-            kind, text = (RLE, counts.encode("ascii")) if isinstance(counts, str) else (NO_MASK, b"")
+            kind, text = (
+                (RLE, counts.encode("ascii")) if isinstance(counts, str) else (NO_MASK, b"")
+            )
         elif isinstance(segmentation, list):
             kind = POLYGONS
             for part in segmentation:
@@ -236,7 +275,9 @@ class _Columns:
     def identity(self, column: str, value: int | str | None) -> None:
         kind = NO_ID if value is None else TEXT_ID if isinstance(value, str) else INT_ID
         self.rows[f"{column}_kind"].append(kind)
-        self.rows[column].append(0 if kind == NO_ID else self.ids.add(value.encode()) if kind == TEXT_ID else int(value))
+        self.rows[column].append(
+            0 if kind == NO_ID else self.ids.add(value.encode()) if kind == TEXT_ID else int(value)
+        )
 
 
 PICTURE_TYPES = {
@@ -267,11 +308,18 @@ def pack(dicts: Iterable[dict]) -> dict[str, np.ndarray]:
     columns = _Columns()
     for record in dicts:
         columns.picture(record)
-    out = {name: np.frombuffer(rows, rows.typecode).astype(TYPES[name]) for name, rows in columns.rows.items()}
+    out = {
+        name: np.frombuffer(rows, rows.typecode).astype(TYPES[name])
+        for name, rows in columns.rows.items()
+    }
     out["box"] = out["box"].reshape(-1, 4)
     out |= pack_numbers(np.frombuffer(columns.numbers, np.float64).copy())
-    out |= columns.names.arrays("name_text", "name_ends") | columns.rles.arrays("rle_text", "rle_ends")
-    out |= columns.extras.arrays("extra_blob", "extra_ends") | columns.ids.arrays("id_text", "id_ends")
+    out |= columns.names.arrays("name_text", "name_ends") | columns.rles.arrays(
+        "rle_text", "rle_ends"
+    )
+    out |= columns.extras.arrays("extra_blob", "extra_ends") | columns.ids.arrays(
+        "id_text", "id_ends"
+    )
     return out
 
 

@@ -9,14 +9,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from bdd_inst import classes
+from bdd_inst.base import vocabulary as classes
+from bdd_inst.base.errors import ConfigError, DataError, ProblemLog
 from bdd_inst.datasets.cache import cached
 from bdd_inst.datasets.dataset import DatasetRecords
-from bdd_inst.datasets.image_files import ImageFolder, read_size
 from bdd_inst.datasets.layout import MissingDataError
-from bdd_inst.errors import ConfigError, DataError, ProblemLog
-from bdd_inst.formats.png_kinds import pixels
-from bdd_inst.geometry import rle as run_lengths
+from bdd_inst.images.files import ImageFolder, read_size
+from bdd_inst.images.png_kinds import pixels
+from bdd_inst.masks import rle as run_lengths
 from bdd_inst.structures import BoxMode
 
 FOLDER = "fashion"
@@ -26,7 +26,13 @@ SPLITS = {"train": range(1, 301), "val": range(301, 361), "test": range(361, 601
 SMALLEST_PART = 16  # pixels; smaller connected components are specks of the labelling tool
 
 
-def load_fashion(root: str | os.PathLike, target: str = "person", split: str = "train", *, instances: str = "class") -> DatasetRecords:
+def load_fashion(
+    root: str | os.PathLike,
+    target: str = "person",
+    split: str = "train",
+    *,
+    instances: str = "class",
+) -> DatasetRecords:
     """Load one split from ``root/fashion``.
 
     Pictures are ``images/NNNN.jpg``, masks ``labels/NNNN_person.png`` (0, 1) and ``labels/NNNN_clothes.png`` (0 to 6), palette or grey:
@@ -50,23 +56,38 @@ def load_fashion(root: str | os.PathLike, target: str = "person", split: str = "
     if not (base / "images").is_dir() or not (base / "labels").is_dir():
         raise MissingDataError(name, root, [base / "images", base / "labels"], FOLDER)
     options = {"loader": FOLDER, "target": target, "split": split, "instances": instances}
-    return cached([base / "images", base / "labels"], options, lambda: parse(root, target, split, instances))
+    return cached(
+        [base / "images", base / "labels"], options, lambda: parse(root, target, split, instances)
+    )
 
 
 def parse(root: str | os.PathLike, target: str, split: str, instances: str) -> DatasetRecords:
     """Read every mask of the split and cut it into instances."""
     base, name = Path(root) / FOLDER, f"fashion_{target}_{split}"
-    images, labels, problems = ImageFolder(base / "images"), ImageFolder(base / "labels"), ProblemLog()
+    images, labels, problems = (
+        ImageFolder(base / "images"),
+        ImageFolder(base / "labels"),
+        ProblemLog(),
+    )
     pictures = numbered(images, r"(\d+)\.\w+")
     masks = numbered(labels, rf"(\d+)_{target}\.png")
     dicts = []
     for number in SPLITS[split]:
-        record = load_picture(number, pictures.get(number), masks.get(number), target, instances, problems)
+        record = load_picture(
+            number, pictures.get(number), masks.get(number), target, instances, problems
+        )
         if record is not None:
             dicts.append(record)
     if not dicts:
-        raise MissingDataError(name, root, [base / "images" / f"{SPLITS[split][0]:04d}.jpg",
-            base / "labels" / f"{SPLITS[split][0]:04d}_{target}.png"], FOLDER)
+        raise MissingDataError(
+            name,
+            root,
+            [
+                base / "images" / f"{SPLITS[split][0]:04d}.jpg",
+                base / "labels" / f"{SPLITS[split][0]:04d}_{target}.png",
+            ],
+            FOLDER,
+        )
     names = TARGETS[target]
     metadata = {
         "thing_classes": list(names),
@@ -89,15 +110,25 @@ def numbered(folder: ImageFolder, pattern: str) -> dict[int, str]:
     return found
 
 
-def load_picture(number: int, picture: str | None, mask: str | None, target: str, instances: str, problems: ProblemLog) -> dict | None:
+def load_picture(
+    number: int,
+    picture: str | None,
+    mask: str | None,
+    target: str,
+    instances: str,
+    problems: ProblemLog,
+) -> dict | None:
     """The standard dict of one picture, or None, counted, where it or its mask cannot be used."""
     where = f"{number:04d}"
     if picture is None and mask is None:
         problems.add("missing-sample", where, "neither picture nor mask is there")
         return None
     if picture is None or mask is None:
-        code, message = ("missing-image", f"{mask} has no picture") if picture is None else ("image-without-labels",
-            f"{picture} has no {target} mask")
+        code, message = (
+            ("missing-image", f"{mask} has no picture")
+            if picture is None
+            else ("image-without-labels", f"{picture} has no {target} mask")
+        )
         problems.add(code, where, message)
         return None
     try:
@@ -107,22 +138,42 @@ def load_picture(number: int, picture: str | None, mask: str | None, target: str
         problems.add("broken-file", where, str(error))
         return None
     if values.ndim != 2:
-        problems.add("wrong-mask-kind", where, f"{mask}: a colour picture where class numbers are expected (a converted palette?)")
+        problems.add(
+            "wrong-mask-kind",
+            where,
+            f"{mask}: a colour picture where class numbers are expected (a converted palette?)",
+        )
         return None
     if values.shape != (height, width):
-        problems.add("wrong-size-image", where, f"the picture is {width}x{height}, its mask {values.shape[1]}x{values.shape[0]}")
+        problems.add(
+            "wrong-size-image",
+            where,
+            f"the picture is {width}x{height}, its mask {values.shape[1]}x{values.shape[0]}",
+        )
         return None
-    record = {"file_name": picture, "height": height, "width": width, "image_id": number, "label_file": mask}
+    record = {
+        "file_name": picture,
+        "height": height,
+        "width": width,
+        "image_id": number,
+        "label_file": mask,
+    }
     record["annotations"] = annotations(values, len(TARGETS[target]), instances, where, problems)
     return record
 
 
-def annotations(values: np.ndarray, count: int, instances: str, where: str, problems: ProblemLog) -> list[dict]:
+def annotations(
+    values: np.ndarray, count: int, instances: str, where: str, problems: ProblemLog
+) -> list[dict]:
     """One annotation a class present (or a connected component of it) from class numbers H,W; 0 is background."""
     out = []
     present = np.unique(values)
     for value in present[present > count].tolist():
-        problems.add("unknown-category", where, f"value {value} in the mask is none of the classes 1 to {count}; taken as background")
+        problems.add(
+            "unknown-category",
+            where,
+            f"value {value} in the mask is none of the classes 1 to {count}; taken as background",
+        )
     for value in present[(present > 0) & (present <= count)].tolist():
         mask = values == value
         for part in components(mask, where, problems) if instances == "component" else [mask]:
@@ -135,7 +186,12 @@ def components(mask: np.ndarray, where: str, problems: ProblemLog) -> list[np.nd
     total, ids, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     large = [i for i in range(1, total) if stats[i, cv2.CC_STAT_AREA] >= SMALLEST_PART]
     if len(large) < total - 1:
-        problems.add("speck", where, f"components under {SMALLEST_PART} pixels, left out", count=total - 1 - len(large))
+        problems.add(
+            "speck",
+            where,
+            f"components under {SMALLEST_PART} pixels, left out",
+            count=total - 1 - len(large),
+        )
     return [ids == i for i in large]
 
 

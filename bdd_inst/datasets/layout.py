@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from bdd_inst.errors import DataError
+from bdd_inst.base.errors import DataError
 
 BDD100K = """\
   {root}/bdd100k/
@@ -39,15 +39,25 @@ TREES = {"bdd100k": BDD100K, "fashion": FASHION, "coco": COCO}
 class MissingDataError(DataError):
     """A data set that is not where it should be. The message is one screen: what is missing, the tree, where to get it."""
 
-    def __init__(self, name: str, root: str | os.PathLike, paths: Sequence[str | os.PathLike], family: str):
+    def __init__(
+        self, name: str, root: str | os.PathLike, paths: Sequence[str | os.PathLike], family: str
+    ):
         missing = [Path(path) for path in paths if not Path(path).exists()]
-        set_by = "$DETECTRON2_DATASETS" if os.environ.get("DETECTRON2_DATASETS") else "$DETECTRON2_DATASETS is not set; the default"
+        set_by = (
+            "$DETECTRON2_DATASETS"
+            if os.environ.get("DETECTRON2_DATASETS")
+            else "$DETECTRON2_DATASETS is not set; the default"
+        )
         lines = [f"data set {name} is not there. Missing:"]
         lines += [f"  {path}" for path in missing]
         lines += [f"Data sets are looked for below {Path(root).absolute()} ({set_by})."]
         if family in TREES:
             lines += ["Lay it out like this:", TREES[family].format(root=root)]
-        lines += ["Elsewhere already? export DETECTRON2_DATASETS=/folder/that/holds/it. No data? A small street set is rendered for"]
-        lines += ["DATASETS.TRAIN \"['synthetic_bdd_train']\" DATASETS.TEST \"['synthetic_bdd_val']\". datasets/README.md tells more."]
+        lines += [
+            "Elsewhere already? export DETECTRON2_DATASETS=/folder/that/holds/it. No data? A small street set is rendered for"
+        ]
+        lines += [
+            "DATASETS.TRAIN \"['synthetic_bdd_train']\" DATASETS.TEST \"['synthetic_bdd_val']\". datasets/README.md tells more."
+        ]
         self.paths = missing
         super().__init__("\n".join(lines))

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.datasets.dataset import Categories
 from bdd_inst.datasets.dict_array import DictArray
-from bdd_inst.datasets.image_files import ImageFolder, read_size
-from bdd_inst.errors import DataError, ProblemLog
 from bdd_inst.formats.records import Instance, Picture
-from bdd_inst.geometry import bezier, rasterize
-from bdd_inst.geometry import rle as run_lengths
+from bdd_inst.images.files import ImageFolder, read_size
+from bdd_inst.masks import bezier, rasterize
+from bdd_inst.masks import rle as run_lengths
 from bdd_inst.structures import BoxMode
 
 CHUNK = 64  # pictures whose polygons are drawn in one go
@@ -36,7 +36,11 @@ class Options:
 
 
 def to_dicts(
-    pictures: Iterable[Picture], images: ImageFolder, categories: Categories, options: Options, problems: ProblemLog
+    pictures: Iterable[Picture],
+    images: ImageFolder,
+    categories: Categories,
+    options: Options,
+    problems: ProblemLog,
 ) -> DictArray:
     """The standard dicts of all pictures that are there, in file order; ``image_id`` counts from 1 unless the file has ids of its own.
 
@@ -49,7 +53,11 @@ def to_dicts(
 
 
 def records(
-    pictures: Iterable[Picture], images: ImageFolder, categories: Categories, options: Options, problems: ProblemLog
+    pictures: Iterable[Picture],
+    images: ImageFolder,
+    categories: Categories,
+    options: Options,
+    problems: ProblemLog,
 ) -> Iterator[dict]:
     """The standard dicts one after the other, ids as in the file."""
     seen: set[str] = set()
@@ -58,7 +66,16 @@ def records(
         for picture in chunk:
             record = start_record(picture, images, seen, problems)
             if record is not None:
-                ready.append((record, [job for i in picture.instances if (job := accept(i, picture, categories, options, problems))]))
+                ready.append(
+                    (
+                        record,
+                        [
+                            job
+                            for i in picture.instances
+                            if (job := accept(i, picture, categories, options, problems))
+                        ],
+                    )
+                )
         draw(ready, options, problems)
         yield from (record for record, _ in ready)
     report_unlabelled(images, seen, problems)
@@ -76,11 +93,15 @@ def chunks(items: Iterable[Picture], size: int) -> Iterator[list[Picture]]:
         yield chunk
 
 
-def start_record(picture: Picture, images: ImageFolder, seen: set[str], problems: ProblemLog) -> dict | None:
+def start_record(
+    picture: Picture, images: ImageFolder, seen: set[str], problems: ProblemLog
+) -> dict | None:
     """The dict of a picture without its annotations; None where the picture cannot be used."""
     path = images.find(picture.name, picture.video)
     if path is None:
-        problems.add("missing-image", picture.name, f"labels without a picture: not in {images.root}")
+        problems.add(
+            "missing-image", picture.name, f"labels without a picture: not in {images.root}"
+        )
         return None
     if path in seen:
         problems.add("duplicate-picture", picture.name, "labelled twice; the first is kept")
@@ -92,11 +113,25 @@ def start_record(picture: Picture, images: ImageFolder, seen: set[str], problems
         problems.add("broken-image", picture.name, str(error))
         return None
     if picture.width is not None and (picture.width, picture.height) != (width, height):
-        problems.add("wrong-size-image", picture.name, f"the picture is {width}x{height}, its labels say {picture.width}x{picture.height}")
+        problems.add(
+            "wrong-size-image",
+            picture.name,
+            f"the picture is {width}x{height}, its labels say {picture.width}x{picture.height}",
+        )
         return None
     if not picture.labelled:
-        problems.add("unlabelled-picture", picture.name, "the file says nothing of its objects (labels: null); kept without objects")
-    record = {"file_name": path, "height": height, "width": width, "image_id": picture.image_id, "annotations": []}
+        problems.add(
+            "unlabelled-picture",
+            picture.name,
+            "the file says nothing of its objects (labels: null); kept without objects",
+        )
+    record = {
+        "file_name": path,
+        "height": height,
+        "width": width,
+        "image_id": picture.image_id,
+        "annotations": [],
+    }
     attributes = dict(picture.attributes)
     if picture.video is not None:
         attributes |= {"video": picture.video, "frame_index": picture.frame_index}
@@ -108,7 +143,12 @@ def report_unlabelled(images: ImageFolder, seen: set[str], problems: ProblemLog)
     """Count the pictures of the folder that no label speaks of."""
     spare = [name for name in images.names() if images.find(name) not in seen]
     if spare:
-        problems.add("image-without-labels", spare[0], f"a picture in {images.root} that no label names; not used", count=len(spare))
+        problems.add(
+            "image-without-labels",
+            spare[0],
+            f"a picture in {images.root} that no label names; not used",
+            count=len(spare),
+        )
 
 
 @dataclass(slots=True)
@@ -121,16 +161,26 @@ class Job:
     where: str
 
 
-def accept(instance: Instance, picture: Picture, categories: Categories, options: Options, problems: ProblemLog) -> Job | None:
+def accept(
+    instance: Instance,
+    picture: Picture,
+    categories: Categories,
+    options: Options,
+    problems: ProblemLog,
+) -> Job | None:
     """The instance with its class, or None, counted, where it has none or lacks what the task needs."""
     where = f"{picture.name}, instance {instance.id}"
     found = categories.resolve(instance.category)
     if found is None:
         code = "category-left-out" if categories.is_known(instance.category) else "unknown-category"
-        problems.add(code, where, f"category {instance.category!r} is none of {', '.join(categories.names)}")
+        problems.add(
+            code, where, f"category {instance.category!r} is none of {', '.join(categories.names)}"
+        )
         return None
     if options.masks and instance.rle is None and not closed_paths(instance):
-        problems.add("no-mask", where, "a label without polygon or mask, which instance segmentation needs")
+        problems.add(
+            "no-mask", where, "a label without polygon or mask, which instance segmentation needs"
+        )
         return None
     if not options.masks and instance.box is None:
         problems.add("no-box", where, "a label without box2d")
@@ -167,7 +217,9 @@ def uses_paths(instance: Instance, options: Options) -> bool:
 def draw_official(jobs: list[Job], height: int, width: int, problems: ProblemLog) -> None:
     """Give each instance the run lengths of its outlines by BDD100K's rule; one that cannot be drawn loses its mask, counted."""
     try:
-        rles = rasterize.objects_to_rles([closed_paths(job.instance) for job in jobs], height, width, "official")
+        rles = rasterize.objects_to_rles(
+            [closed_paths(job.instance) for job in jobs], height, width, "official"
+        )
     except DataError:
         rles = [try_draw(job, height, width, problems) for job in jobs]
     for job, rle in zip(jobs, rles):
@@ -196,11 +248,18 @@ def annotate(job: Job, record: dict, options: Options, problems: ProblemLog) -> 
             return None
         if options.box == "file" and instance.box is not None:
             box = instance.box
-    if box is None or not (min(box[2], width) - max(box[0], 0) > 0 and min(box[3], height) - max(box[1], 0) > 0):
+    if box is None or not (
+        min(box[2], width) - max(box[0], 0) > 0 and min(box[3], height) - max(box[1], 0) > 0
+    ):
         problems.add("empty-object", job.where, "its mask or box covers no pixel of the picture")
         return None
     crowd = bool(instance.crowd or job.ignored)
-    attributes = {"occluded": instance.occluded, "truncated": instance.truncated, "crowd": instance.crowd, "ignored": job.ignored}
+    attributes = {
+        "occluded": instance.occluded,
+        "truncated": instance.truncated,
+        "crowd": instance.crowd,
+        "ignored": job.ignored,
+    }
     out = {
         "bbox": [float(v) for v in box],
         "bbox_mode": BoxMode.XYXY_ABS,
@@ -213,20 +272,32 @@ def annotate(job: Job, record: dict, options: Options, problems: ProblemLog) -> 
     return out
 
 
-def as_polygons(instance: Instance, height: int, width: int) -> tuple[list[list[float]], tuple[float, float, float, float]]:
+def as_polygons(
+    instance: Instance, height: int, width: int
+) -> tuple[list[list[float]], tuple[float, float, float, float]]:
     """Flat polygons, curves flattened, and the box around them, clipped to the picture."""
-    flat = [bezier.flatten(path) if path.curved else path.vertices for path in closed_paths(instance)]
+    flat = [
+        bezier.flatten(path) if path.curved else path.vertices for path in closed_paths(instance)
+    ]
     every = np.concatenate(flat) if len(flat) > 1 else flat[0]
     low, high = every.min(axis=0).clip(min=0), np.minimum(every.max(axis=0), (width, height))
-    return [points.reshape(-1).tolist() for points in flat], (float(low[0]), float(low[1]), float(high[0]), float(high[1]))
+    return [points.reshape(-1).tolist() for points in flat], (
+        float(low[0]),
+        float(low[1]),
+        float(high[0]),
+        float(high[1]),
+    )
 
 
-def as_rle(rle: dict, job: Job, height: int, width: int, problems: ProblemLog) -> tuple[dict | None, tuple[float, float, float,
-    float] | None]:
+def as_rle(
+    rle: dict, job: Job, height: int, width: int, problems: ProblemLog
+) -> tuple[dict | None, tuple[float, float, float, float] | None]:
     """The run lengths with str counts, and their tight box; None, counted, where they do not fit the picture."""
     try:
         if tuple(rle["size"]) != (height, width):
-            raise DataError(f"a mask of {rle['size'][1]}x{rle['size'][0]} on a picture of {width}x{height}")
+            raise DataError(
+                f"a mask of {rle['size'][1]}x{rle['size'][0]} on a picture of {width}x{height}"
+            )
         if not isinstance(rle["counts"], str):
             rle = run_lengths.normalize(rle)
         return rle, run_lengths.to_bbox(rle)

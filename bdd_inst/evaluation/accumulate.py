@@ -7,7 +7,9 @@ import numpy as np
 RECALLS = np.linspace(0, 1, 101)
 
 
-def accumulate(scores: np.ndarray, hit: np.ndarray, out: np.ndarray, wanted: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def accumulate(
+    scores: np.ndarray, hit: np.ndarray, out: np.ndarray, wanted: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Precision, recall and score thresholds of one class.
 
     Args:
@@ -20,16 +22,25 @@ def accumulate(scores: np.ndarray, hit: np.ndarray, out: np.ndarray, wanted: int
     """
     order = np.argsort(-scores, kind="mergesort")
     hit, out, scores = hit[:, order], out[:, order], scores[order]
-    true, false = np.cumsum(hit & ~out, axis=1, dtype=float), np.cumsum(~hit & ~out, axis=1, dtype=float)
+    true, false = (
+        np.cumsum(hit & ~out, axis=1, dtype=float),
+        np.cumsum(~hit & ~out, axis=1, dtype=float),
+    )
     rows = len(hit)
-    precision, recall, at = np.zeros((rows, len(RECALLS))), np.zeros(rows), np.zeros((rows, len(RECALLS)))
+    precision, recall, at = (
+        np.zeros((rows, len(RECALLS))),
+        np.zeros(rows),
+        np.zeros((rows, len(RECALLS))),
+    )
     if not scores.size:
         return precision, recall, at
     for t in range(rows):
         rises = true[t] / wanted
         recall[t] = rises[-1]
         # The spacing keeps 0/0 out of the first entries, as COCO's code does.
-        envelope = np.maximum.accumulate((true[t] / (true[t] + false[t] + np.spacing(1)))[::-1])[::-1]
+        envelope = np.maximum.accumulate((true[t] / (true[t] + false[t] + np.spacing(1)))[::-1])[
+            ::-1
+        ]
         places = np.searchsorted(rises, RECALLS, side="left")
         inside = places < scores.size
         precision[t, inside] = envelope[places[inside]]

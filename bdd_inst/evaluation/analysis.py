@@ -37,7 +37,11 @@ class Analysis:
         return {
             "kind": self.kind,
             "best_thresholds": [asdict(best) for best in self.best],
-            "tide": {"AP50": self.errors["AP"], "cost": {k: v for k, v in self.errors.items() if k != "AP"}, "count": self.error_counts},
+            "tide": {
+                "AP50": self.errors["AP"],
+                "cost": {k: v for k, v in self.errors.items() if k != "AP"},
+                "count": self.error_counts,
+            },
             "confusion": {
                 "score_threshold": self.threshold,
                 "iou": self.confusion.iou,
@@ -47,7 +51,13 @@ class Analysis:
             "calibration": {
                 "expected_error": self.calibration.error,
                 "bins": [
-                    {"from": float(low), "to": float(high), "count": int(n), "score": plain(s), "precision": plain(p)}
+                    {
+                        "from": float(low),
+                        "to": float(high),
+                        "count": int(n),
+                        "score": plain(s),
+                        "precision": plain(p),
+                    }
                     for low, high, n, s, p in zip(
                         self.calibration.edges,
                         self.calibration.edges[1:],
@@ -60,7 +70,11 @@ class Analysis:
             "slices": [asdict(one) for one in self.slices],
             "boundary": self.boundary,
             "worst": [
-                {"file_name": truth.file_names[one.position], "image_id": truth.image_ids[one.position]} | asdict(one)
+                {
+                    "file_name": truth.file_names[one.position],
+                    "image_id": truth.image_ids[one.position],
+                }
+                | asdict(one)
                 for one in self.worst[:pictures]
             ],
         }
@@ -71,7 +85,13 @@ def plain(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def analyse(truth: GroundTruth, results: Results, scores: CocoScores, kind: str, threshold: float | None = None) -> Analysis:
+def analyse(
+    truth: GroundTruth,
+    results: Results,
+    scores: CocoScores,
+    kind: str,
+    threshold: float | None = None,
+) -> Analysis:
     """Look into one evaluation.
 
     Args:
@@ -89,7 +109,9 @@ def analyse(truth: GroundTruth, results: Results, scores: CocoScores, kind: str,
     at_half = match(truth, results, pairs, [0.5])
     errors = tide.classify(truth, results, pairs, at_half)
     table = confusion(truth, results, pairs, threshold)
-    counts = {name: int((errors.kind == name).sum()) for name in tide.KINDS} | {"Miss": int(errors.missed.sum())}
+    counts = {name: int((errors.kind == name).sum()) for name in tide.KINDS} | {
+        "Miss": int(errors.missed.sum())
+    }
     return Analysis(
         kind=kind,
         threshold=threshold,

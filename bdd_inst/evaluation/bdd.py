@@ -16,8 +16,8 @@ from bdd_inst.evaluation.accumulate import RECALLS, accumulate
 from bdd_inst.evaluation.coco import CocoScores
 from bdd_inst.evaluation.ground_truth import GroundTruth, to_rle
 from bdd_inst.evaluation.results import Results, group
-from bdd_inst.geometry import label_runs
-from bdd_inst.geometry import rle as rle_tools
+from bdd_inst.masks import label_runs
+from bdd_inst.masks import rle as rle_tools
 
 MENDED = (
     "overlapping predictions: the higher score keeps the pixel, among equals the later one (the official RLE evaluation drops every "
@@ -53,14 +53,21 @@ def evaluate(truth: GroundTruth, results: Results, *, official_crowds: bool = Fa
         official_crowds: count crowd objects as the official code does (as objects that many detections may match) instead of
             ignoring them.
     """
-    pictures = [picture_maps(truth, results, i, own, found, official_crowds) for i, own, found in by_picture(truth, results)]
+    pictures = [
+        picture_maps(truth, results, i, own, found, official_crowds)
+        for i, own, found in by_picture(truth, results)
+    ]
     classes = len(truth.class_names)
     precision = np.full((len(THRESHOLDS), len(RECALLS), classes, len(AREAS), len(LIMITS)), -1.0)
     recall = np.full((len(THRESHOLDS), classes, len(AREAS), len(LIMITS)), -1.0)
     scores = np.full_like(precision, -1.0)
     for k in range(classes):
         for a, limits in enumerate(AREAS):
-            matched = [match(p, k, limits) for p in pictures if (p.truth_class == k).any() or (p.found_class == k).any()]
+            matched = [
+                match(p, k, limits)
+                for p in pictures
+                if (p.truth_class == k).any() or (p.found_class == k).any()
+            ]
             for m, most in enumerate(LIMITS):
                 found = summed(matched, most)
                 if found is not None:
@@ -83,22 +90,40 @@ def without_overlaps(truth: GroundTruth, results: Results) -> tuple[Results, int
 
 def by_picture(truth: GroundTruth, results: Results):
     """Yields (picture, positions of its objects, positions of its detections) for every picture of the ground truth."""
-    owned, found = group(truth.image, len(truth.image_ids)), group(results.image, len(truth.image_ids))
+    owned, found = (
+        group(truth.image, len(truth.image_ids)),
+        group(results.image, len(truth.image_ids)),
+    )
     yield from zip(range(len(truth.image_ids)), owned, found, strict=True)
 
 
 def picture_maps(
-    truth: GroundTruth, results: Results, picture: int, own: np.ndarray, found: np.ndarray, official_crowds: bool
+    truth: GroundTruth,
+    results: Results,
+    picture: int,
+    own: np.ndarray,
+    found: np.ndarray,
+    official_crowds: bool,
 ) -> PictureMaps:
     """Paint objects and detections of one picture into two index maps and measure every pair."""
     own = np.array([n for n in own if truth.masks[n] is not None], np.int64)
     found = found[np.argsort(-results.scores[found], kind="stable")]
     height, width = picture_size(truth, results, picture, own, found)
     g, d = len(own), len(found)
-    truth_map = label_runs.paint([to_rle(truth.masks[n], height, width) for n in own], range(1, g + 1), height, width, np.int64)
+    truth_map = label_runs.paint(
+        [to_rle(truth.masks[n], height, width) for n in own],
+        range(1, g + 1),
+        height,
+        width,
+        np.int64,
+    )
     layers = sorted(range(d), key=lambda n: (results.scores[found[n]], found[n]))
-    found_map = label_runs.paint([results.masks[found[n]] for n in layers], [n + 1 for n in layers], height, width, np.int64)
-    table = np.bincount((found_map * (g + 1) + truth_map).ravel(), minlength=(d + 1) * (g + 1)).reshape(d + 1, g + 1)
+    found_map = label_runs.paint(
+        [results.masks[found[n]] for n in layers], [n + 1 for n in layers], height, width, np.int64
+    )
+    table = np.bincount(
+        (found_map * (g + 1) + truth_map).ravel(), minlength=(d + 1) * (g + 1)
+    ).reshape(d + 1, g + 1)
     truth_area, found_area = table.sum(axis=0)[1:], table.sum(axis=1)[1:]
     shared = table[1:, 1:]
     union = found_area[:, None] + truth_area[None] - shared
@@ -118,16 +143,22 @@ def picture_maps(
     )
 
 
-def picture_size(truth: GroundTruth, results: Results, picture: int, own: np.ndarray, found: np.ndarray) -> tuple[int, int]:
+def picture_size(
+    truth: GroundTruth, results: Results, picture: int, own: np.ndarray, found: np.ndarray
+) -> tuple[int, int]:
     """The picture's height and width, from its masks where the file does not say."""
     height, width = (int(v) for v in truth.sizes[picture])
     if height and width:
         return height, width
-    masks = [truth.masks[n] for n in own if isinstance(truth.masks[n], dict)] + [results.masks[n] for n in found]
+    masks = [truth.masks[n] for n in own if isinstance(truth.masks[n], dict)] + [
+        results.masks[n] for n in found
+    ]
     return tuple(masks[0]["size"]) if masks else (1, 1)
 
 
-def match(picture: PictureMaps, category: int, limits: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+def match(
+    picture: PictureMaps, category: int, limits: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
     """Match one class of one picture within an area range.
 
     Returns:

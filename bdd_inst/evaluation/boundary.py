@@ -12,7 +12,7 @@ import numpy as np
 from bdd_inst.evaluation.ground_truth import GroundTruth
 from bdd_inst.evaluation.matching import Pairs
 from bdd_inst.evaluation.results import Results
-from bdd_inst.geometry import rle as rle_tools
+from bdd_inst.masks import rle as rle_tools
 
 RATIO = 0.02
 
@@ -21,7 +21,9 @@ def boundary(mask: np.ndarray, distance: int) -> np.ndarray:
     """H,W bool -> its pixels within ``distance`` (chessboard) of a pixel outside the mask, or outside the picture."""
     padded = np.pad(mask.astype(np.uint8), 1)
     kernel = np.ones((3, 3), np.uint8)
-    inner = cv2.erode(padded, kernel, iterations=distance, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    inner = cv2.erode(
+        padded, kernel, iterations=distance, borderType=cv2.BORDER_CONSTANT, borderValue=0
+    )
     return mask & ~inner[1:-1, 1:-1].astype(bool)
 
 
@@ -59,7 +61,12 @@ def boundary_pairs(truth: GroundTruth, results: Results, pairs: Pairs, least: fl
     same = results.category[pairs.found] == truth.category[pairs.object]
     crowd = (truth.crowd | truth.ignored)[pairs.object]
     iou = pairs.iou.copy()
-    objects = Boundaries([truth.masks[n] if isinstance(truth.masks[n], dict) else truth.rle(n) for n in range(len(truth))])
+    objects = Boundaries(
+        [
+            truth.masks[n] if isinstance(truth.masks[n], dict) else truth.rle(n)
+            for n in range(len(truth))
+        ]
+    )
     found = Boundaries(results.masks)
     for n in np.flatnonzero(same & ~crowd & (pairs.iou >= least)).tolist():
         picture = int(results.image[pairs.found[n]])
@@ -78,4 +85,9 @@ def intersection(a: tuple[np.ndarray, int, int], b: tuple[np.ndarray, int, int])
     y2 = min(ay + first.shape[0], by + second.shape[0])
     if x1 >= x2 or y1 >= y2:
         return 0
-    return int((first[y1 - ay : y2 - ay, x1 - ax : x2 - ax] & second[y1 - by : y2 - by, x1 - bx : x2 - bx]).sum())
+    return int(
+        (
+            first[y1 - ay : y2 - ay, x1 - ax : x2 - ax]
+            & second[y1 - by : y2 - by, x1 - bx : x2 - bx]
+        ).sum()
+    )

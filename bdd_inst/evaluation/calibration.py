@@ -25,7 +25,9 @@ class Calibration:
     error: float | None
 
 
-def calibration(results: Results, matches: Matches, bins: int = 10, chosen: np.ndarray | None = None) -> Calibration:
+def calibration(
+    results: Results, matches: Matches, bins: int = 10, chosen: np.ndarray | None = None
+) -> Calibration:
     """Calibration at the first threshold of ``matches``; ``chosen`` (D bool) restricts it, to one class say. Scores are taken as 0..1."""
     kept = matches.counted & ~matches.out[0] & (True if chosen is None else chosen)
     scores, hit = np.clip(results.scores[kept], 0, 1), matches.hit[0][kept]
@@ -36,4 +38,6 @@ def calibration(results: Results, matches: Matches, bins: int = 10, chosen: np.n
         score = np.bincount(place, scores, bins) / count
         precision = np.bincount(place, hit, bins) / count
     gap = np.nansum(np.abs(score - precision) * count)
-    return Calibration(edges, count, score, precision, float(gap / count.sum()) if count.sum() else None)
+    return Calibration(
+        edges, count, score, precision, float(gap / count.sum()) if count.sum() else None
+    )

@@ -43,7 +43,9 @@ class CocoScores:
         self.iou_thresholds = np.linspace(0.5, 0.95, 10)
         self.recall_points = np.linspace(0, 1, 101)
 
-    def average_precision(self, iou: float | None = None, area: str = "all", category: int | None = None) -> float | None:
+    def average_precision(
+        self, iou: float | None = None, area: str = "all", category: int | None = None
+    ) -> float | None:
         """Mean precision in percent over IoU thresholds (or at ``iou``), recall points and classes; None where undefined."""
         kept = self.precision[..., AREA_NAMES.index(area), -1]
         kept = kept if iou is None else kept[np.isclose(self.iou_thresholds, iou)]
@@ -55,11 +57,20 @@ class CocoScores:
 
     def figures(self) -> dict[str, float | None]:
         """The figures by Detectron2's names: AP, AP50, AP75, APs, APm, APl, AR1, AR10, AR100, ARs, ARm, ARl, ``AP-<class>``."""
-        out = {"AP": self.average_precision(), "AP50": self.average_precision(0.5), "AP75": self.average_precision(0.75)}
+        out = {
+            "AP": self.average_precision(),
+            "AP50": self.average_precision(0.5),
+            "AP75": self.average_precision(0.75),
+        }
         out |= {f"AP{area[0]}": self.average_precision(area=area) for area in AREA_NAMES[1:]}
-        out |= {f"AR{number}": self.average_recall(i) for i, number in enumerate(self.max_detections)}
+        out |= {
+            f"AR{number}": self.average_recall(i) for i, number in enumerate(self.max_detections)
+        }
         out |= {f"AR{area[0]}": self.average_recall(area=area) for area in AREA_NAMES[1:]}
-        return out | {f"AP-{name}": self.average_precision(category=k) for k, name in enumerate(self.class_names)}
+        return out | {
+            f"AP-{name}": self.average_precision(category=k)
+            for k, name in enumerate(self.class_names)
+        }
 
 
 def percent(values: np.ndarray) -> float | None:
@@ -69,7 +80,12 @@ def percent(values: np.ndarray) -> float | None:
 
 
 def evaluate(
-    truth: GroundTruth, results: Results, iou_type: str, *, max_detections: Sequence[int] = MAX_DETECTIONS, backend: str = "auto"
+    truth: GroundTruth,
+    results: Results,
+    iou_type: str,
+    *,
+    max_detections: Sequence[int] = MAX_DETECTIONS,
+    backend: str = "auto",
 ) -> CocoScores:
     """Score ``results`` by COCO's protocol.
 
@@ -90,13 +106,17 @@ def evaluate(
     return CocoScores(precision, recall, scores, names, limits)
 
 
-def run_hotcoco(truth: GroundTruth, results: Results, iou_type: str, limits: tuple[int, ...]) -> tuple[np.ndarray, ...]:
+def run_hotcoco(
+    truth: GroundTruth, results: Results, iou_type: str, limits: tuple[int, ...]
+) -> tuple[np.ndarray, ...]:
     """precision, recall, scores by hotcoco."""
     accumulated = hotcoco_evaluator(truth, results, iou_type, limits).eval
     return accumulated["precision"], accumulated["recall"], accumulated["scores"]
 
 
-def hotcoco_evaluator(truth: GroundTruth, results: Results, iou_type: str, limits: tuple[int, ...] = MAX_DETECTIONS) -> object:
+def hotcoco_evaluator(
+    truth: GroundTruth, results: Results, iou_type: str, limits: tuple[int, ...] = MAX_DETECTIONS
+) -> object:
     """A ``hotcoco.COCOeval`` after ``evaluate`` and ``accumulate``; its image and category ids are positions + 1.
 
     Masks go in some hundred pictures at a time: their unpacked runs are many times larger than the strings.
@@ -126,11 +146,24 @@ def hotcoco_evaluator(truth: GroundTruth, results: Results, iou_type: str, limit
 def detection_rows(results: Results, chosen: np.ndarray, iou_type: str) -> np.ndarray | list[dict]:
     """Some detections as hotcoco takes them: boxes as columns, masks as dicts without a box, so that areas are the masks' own."""
     if iou_type == "bbox":
-        columns = (results.image[chosen] + 1, *results.boxes[chosen].T, results.scores[chosen], results.category[chosen] + 1)
+        columns = (
+            results.image[chosen] + 1,
+            *results.boxes[chosen].T,
+            results.scores[chosen],
+            results.category[chosen] + 1,
+        )
         return np.stack(columns, axis=1).astype(np.float64)
-    columns = (results.image[chosen] + 1, results.category[chosen] + 1, results.scores[chosen], chosen)
+    columns = (
+        results.image[chosen] + 1,
+        results.category[chosen] + 1,
+        results.scores[chosen],
+        chosen,
+    )
     rows = zip(*(column.tolist() for column in columns))
-    return [{"image_id": i, "category_id": k, "score": s, "segmentation": results.masks[n]} for i, k, s, n in rows]
+    return [
+        {"image_id": i, "category_id": k, "score": s, "segmentation": results.masks[n]}
+        for i, k, s, n in rows
+    ]
 
 
 def truth_dict(truth: GroundTruth, iou_type: str) -> dict:
@@ -139,7 +172,9 @@ def truth_dict(truth: GroundTruth, iou_type: str) -> dict:
     The BDD100K ``ignored`` flag is COCO's crowd here, as the official conversion has it.
     """
     segm = iou_type == "segm"
-    images = [{"id": i + 1, "width": int(w), "height": int(h)} for i, (h, w) in enumerate(truth.sizes)]
+    images = [
+        {"id": i + 1, "width": int(w), "height": int(h)} for i, (h, w) in enumerate(truth.sizes)
+    ]
     categories = [{"id": k + 1, "name": name} for k, name in enumerate(truth.class_names)]
     crowd = (truth.crowd | truth.ignored).astype(int)
     columns = (truth.image + 1, truth.category + 1, truth.boxes, truth.area, crowd)
@@ -147,17 +182,25 @@ def truth_dict(truth: GroundTruth, iou_type: str) -> dict:
     rows = zip(range(1, len(truth) + 1), *(column.tolist() for column in columns))
     annotations = [dict(zip(names, row)) for row in rows]
     if segm:
-        annotations = [a | {"segmentation": mask} for a, mask in zip(annotations, truth.masks, strict=True) if mask is not None]
+        annotations = [
+            a | {"segmentation": mask}
+            for a, mask in zip(annotations, truth.masks, strict=True)
+            if mask is not None
+        ]
     return {"images": images, "categories": categories, "annotations": annotations}
 
 
-def run_pycocotools(truth: GroundTruth, results: Results, iou_type: str, limits: tuple[int, ...]) -> tuple[np.ndarray, ...]:
+def run_pycocotools(
+    truth: GroundTruth, results: Results, iou_type: str, limits: tuple[int, ...]
+) -> tuple[np.ndarray, ...]:
     """precision, recall, scores by pycocotools."""
     evaluator = pycocotools_evaluator(truth, results, iou_type, limits)
     return evaluator.eval["precision"], evaluator.eval["recall"], evaluator.eval["scores"]
 
 
-def pycocotools_evaluator(truth: GroundTruth, results: Results, iou_type: str, limits: tuple[int, ...] = MAX_DETECTIONS) -> object:
+def pycocotools_evaluator(
+    truth: GroundTruth, results: Results, iou_type: str, limits: tuple[int, ...] = MAX_DETECTIONS
+) -> object:
     """A ``pycocotools.cocoeval.COCOeval`` after ``evaluate`` and ``accumulate``."""
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
@@ -182,11 +225,25 @@ def pycocotools_evaluator(truth: GroundTruth, results: Results, iou_type: str, l
 def result_annotations(results: Results, iou_type: str) -> list[dict]:
     """Results as ``COCO.loadRes`` would leave them, with mask areas for masks."""
     base = [
-        {"id": n, "image_id": int(i) + 1, "category_id": int(k) + 1, "score": float(s), "iscrowd": 0}
-        for n, (i, k, s) in enumerate(zip(results.image, results.category, results.scores, strict=True), 1)
+        {
+            "id": n,
+            "image_id": int(i) + 1,
+            "category_id": int(k) + 1,
+            "score": float(s),
+            "iscrowd": 0,
+        }
+        for n, (i, k, s) in enumerate(
+            zip(results.image, results.category, results.scores, strict=True), 1
+        )
     ]
     if iou_type == "bbox":
-        return [a | {"bbox": box.tolist(), "area": float(box[2] * box[3])} for a, box in zip(base, results.boxes, strict=True)]
+        return [
+            a | {"bbox": box.tolist(), "area": float(box[2] * box[3])}
+            for a, box in zip(base, results.boxes, strict=True)
+        ]
     rles = [to_rle(mask, *mask["size"]) for mask in results.masks]
-    shapes = [{"segmentation": r, "area": float(coco_mask.area(r)), "bbox": coco_mask.toBbox(r).tolist()} for r in rles]
+    shapes = [
+        {"segmentation": r, "area": float(coco_mask.area(r)), "bbox": coco_mask.toBbox(r).tolist()}
+        for r in rles
+    ]
     return [a | shape for a, shape in zip(base, shapes, strict=True)]

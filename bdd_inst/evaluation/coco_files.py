@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from bdd_inst.errors import DataError
+from bdd_inst.base.errors import DataError
 from bdd_inst.evaluation.ground_truth import GroundTruth, GroundTruthBuilder
 from bdd_inst.evaluation.rle_check import check_rles
 from bdd_inst.formats.json_files import decode
@@ -82,7 +82,9 @@ def read_truth(path: str | Path, images: str | Path | None = None) -> GroundTrut
     path = Path(path)
     content = decode(path, TruthFile, "a COCO instances file (images, categories, annotations)")
     categories = sorted(content.categories, key=lambda c: c.id)
-    builder = GroundTruthBuilder([c.name for c in categories], [c.id for c in categories], str(path))
+    builder = GroundTruthBuilder(
+        [c.name for c in categories], [c.id for c in categories], str(path)
+    )
     refuse_repeats([c.id for c in categories], path, "categories")
     refuse_repeats([c.name for c in categories], path, "category names")
     position = {c.id: k for k, c in enumerate(categories)}
@@ -91,16 +93,25 @@ def read_truth(path: str | Path, images: str | Path | None = None) -> GroundTrut
     note_repeats(builder, content.annotations)
     for n, row in enumerate(content.annotations, 1):
         if row.image_id not in of_image:
-            raise DataError(f"{path}: annotation {name_of(row, n)}: its image_id {row.image_id!r} is not among the file's pictures")
+            raise DataError(
+                f"{path}: annotation {name_of(row, n)}: its image_id {row.image_id!r} is not among the file's pictures"
+            )
         if row.category_id not in position:
-            raise DataError(f"{path}: annotation {name_of(row, n)}: its category_id {row.category_id} is not among the file's categories")
+            raise DataError(
+                f"{path}: annotation {name_of(row, n)}: its category_id {row.category_id} is not among the file's categories"
+            )
         of_image[row.image_id].append(row)
     check_sizes(content.images, path, images)
     check_runs(content, path)
     for image in sorted(content.images, key=lambda i: (isinstance(i.id, str), i.id)):
         builder.picture(image.id, image.file_name, image.height, image.width, image.attributes)
         for row in of_image[image.id]:
-            add_row(builder, row, position[row.category_id], f"{path}: annotation {name_of(row, 0)} of picture {image.id}")
+            add_row(
+                builder,
+                row,
+                position[row.category_id],
+                f"{path}: annotation {name_of(row, 0)} of picture {image.id}",
+            )
     return builder.build()
 
 
@@ -124,7 +135,15 @@ def add_row(builder: GroundTruthBuilder, row: AnnotationRow, category: int, wher
     attributes = row.attributes or {}
     ignored = bool(row.ignored or attributes.get("ignored", False))
     crowd = bool(row.iscrowd)
-    builder.add(category, box=box, mask=mask, area=row.area, crowd=crowd, ignored=ignored, attributes=attributes)
+    builder.add(
+        category,
+        box=box,
+        mask=mask,
+        area=row.area,
+        crowd=crowd,
+        ignored=ignored,
+        attributes=attributes,
+    )
 
 
 def check_sizes(rows: list[ImageRow], path: Path, images: str | Path | None) -> None:
@@ -134,25 +153,41 @@ def check_sizes(rows: list[ImageRow], path: Path, images: str | Path | None) -> 
         if finder is not None and not (row.width and row.height) and row.file_name:
             row.width, row.height = finder.size(row.file_name)
         if any(side is not None and not 0 < side <= LONGEST for side in (row.width, row.height)):
-            raise DataError(f"{path}: picture {row.id!r}: its size of {row.width}x{row.height} is that of no picture")
+            raise DataError(
+                f"{path}: picture {row.id!r}: its size of {row.width}x{row.height} is that of no picture"
+            )
 
 
 def check_runs(content: TruthFile, path: Path) -> None:
     """DataError for the first compressed RLE that does not cover exactly its picture; other shapes are checked one by one later."""
-    rows = [(n, row) for n, row in enumerate(content.annotations, 1) if is_compressed(row.segmentation)]
+    rows = [
+        (n, row) for n, row in enumerate(content.annotations, 1) if is_compressed(row.segmentation)
+    ]
     pictures = {image.id: (image.height or 0, image.width or 0) for image in content.images}
     sizes = np.array([pictures[row.image_id] for _, row in rows], np.int64).reshape(-1, 2)
-    check_rles([row.segmentation for _, row in rows], sizes, lambda i: f"{path}: annotation {name_of(rows[i][1], rows[i][0])}")
+    check_rles(
+        [row.segmentation for _, row in rows],
+        sizes,
+        lambda i: f"{path}: annotation {name_of(rows[i][1], rows[i][0])}",
+    )
 
 
 def is_size(value: Any) -> bool:
     """Whether this is an RLE's ``[height, width]``."""
-    return isinstance(value, list) and len(value) == 2 and all(type(side) is int and 0 <= side <= LONGEST for side in value)
+    return (
+        isinstance(value, list)
+        and len(value) == 2
+        and all(type(side) is int and 0 <= side <= LONGEST for side in value)
+    )
 
 
 def is_compressed(segmentation: Any) -> bool:
     """Whether this looks like a compressed RLE of a possible size."""
-    return isinstance(segmentation, dict) and isinstance(segmentation.get("counts"), str) and is_size(segmentation.get("size"))
+    return (
+        isinstance(segmentation, dict)
+        and isinstance(segmentation.get("counts"), str)
+        and is_size(segmentation.get("size"))
+    )
 
 
 def check_segmentation(segmentation: Any, size: tuple[int, int], where: str) -> Any:
@@ -162,17 +197,27 @@ def check_segmentation(segmentation: Any, size: tuple[int, int], where: str) -> 
     if isinstance(segmentation, dict):
         own, counts = segmentation.get("size"), segmentation.get("counts")
         if not is_size(own) or not isinstance(counts, (str, list)):
-            raise DataError(f"{where}: its segmentation is not an RLE (size [height, width] and counts)")
+            raise DataError(
+                f"{where}: its segmentation is not an RLE (size [height, width] and counts)"
+            )
         if size != (0, 0) and tuple(own) != tuple(size):
-            raise DataError(f"{where}: its RLE is for height x width {own[0]}x{own[1]}, but the picture is {size[0]}x{size[1]}")
-        if isinstance(counts, list) and (not all(isinstance(c, int) and c >= 0 for c in counts) or sum(counts) != own[0] * own[1]):
+            raise DataError(
+                f"{where}: its RLE is for height x width {own[0]}x{own[1]}, but the picture is {size[0]}x{size[1]}"
+            )
+        if isinstance(counts, list) and (
+            not all(isinstance(c, int) and c >= 0 for c in counts) or sum(counts) != own[0] * own[1]
+        ):
             raise DataError(f"{where}: its RLE counts do not cover the picture")
         return segmentation
     polygons = segmentation if isinstance(segmentation, list) else [None]
     for polygon in polygons:
         good = isinstance(polygon, list) and len(polygon) >= 6 and len(polygon) % 2 == 0
-        if not good or not all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in polygon):
-            raise DataError(f"{where}: its polygon is not a list of three points or more [x1, y1, x2, y2, ...]")
+        if not good or not all(
+            isinstance(v, (int, float)) and not isinstance(v, bool) for v in polygon
+        ):
+            raise DataError(
+                f"{where}: its polygon is not a list of three points or more [x1, y1, x2, y2, ...]"
+            )
     return segmentation
 
 
@@ -189,4 +234,9 @@ def note_repeats(builder: GroundTruthBuilder, rows: list[AnnotationRow]) -> None
     ids = [row.id for row in rows if row.id is not None]
     repeated = len(ids) - len(set(ids))
     if repeated:
-        builder.problems.add("repeated-annotation-id", builder.source, "annotation ids repeat; every object is counted", count=repeated)
+        builder.problems.add(
+            "repeated-annotation-id",
+            builder.source,
+            "annotation ids repeat; every object is counted",
+            count=repeated,
+        )

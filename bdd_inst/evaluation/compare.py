@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bdd_inst.errors import DataError
+from bdd_inst.base.errors import DataError
 from bdd_inst.evaluation.coco import hotcoco_evaluator
 from bdd_inst.evaluation.ground_truth import GroundTruth
 from bdd_inst.evaluation.results import Results
@@ -34,7 +34,14 @@ class Difference:
 
 
 def compare(
-    truth: GroundTruth, first: Results, second: Results, kind: str, *, draws: int = DRAWS, seed: int = 0, confidence: float = 0.95
+    truth: GroundTruth,
+    first: Results,
+    second: Results,
+    kind: str,
+    *,
+    draws: int = DRAWS,
+    seed: int = 0,
+    confidence: float = 0.95,
 ) -> list[Difference]:
     """COCO's figures of both, headline figures with an interval, then AP by class.
 
@@ -45,7 +52,9 @@ def compare(
 
     for side in (first, second):
         if (side.boxes if kind == "bbox" else side.masks) is None:
-            raise DataError(f"{side.source}: has no {'boxes' if kind == 'bbox' else 'masks'} to compare")
+            raise DataError(
+                f"{side.source}: has no {'boxes' if kind == 'bbox' else 'masks'} to compare"
+            )
     sides = [side.with_masks() if kind == "segm" else side for side in (first, second)]
     a, b = (hotcoco_evaluator(truth, side, kind) for side in sides)
     found = hotcoco.compare(a, b, n_bootstrap=draws, seed=seed, confidence=confidence)
@@ -54,13 +63,29 @@ def compare(
         interval = (found.get("ci") or {}).get(name, {})
         values = found["metrics_a"][name], found["metrics_b"][name]
         known = min(values) > -1
-        ends = (100 * interval["lower"], 100 * interval["upper"]) if known and interval else (None, None)
-        out.append(Difference(name, percent(values[0]), percent(values[1]), 100 * (values[1] - values[0]) if known else None, *ends))
+        ends = (
+            (100 * interval["lower"], 100 * interval["upper"])
+            if known and interval
+            else (None, None)
+        )
+        out.append(
+            Difference(
+                name,
+                percent(values[0]),
+                percent(values[1]),
+                100 * (values[1] - values[0]) if known else None,
+                *ends,
+            )
+        )
     for one in found["per_category"]:
         values = one["ap_a"], one["ap_b"]
         known = min(values) > -1
         change = 100 * (values[1] - values[0]) if known else None
-        out.append(Difference(f"AP-{one['cat_name']}", percent(values[0]), percent(values[1]), change, None, None))
+        out.append(
+            Difference(
+                f"AP-{one['cat_name']}", percent(values[0]), percent(values[1]), change, None, None
+            )
+        )
     return out
 
 

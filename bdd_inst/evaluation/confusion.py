@@ -29,7 +29,9 @@ class Confusion:
     missed: np.ndarray
 
 
-def confusion(truth: GroundTruth, results: Results, pairs: Pairs, threshold: float, iou: float = 0.5) -> Confusion:
+def confusion(
+    truth: GroundTruth, results: Results, pairs: Pairs, threshold: float, iou: float = 0.5
+) -> Confusion:
     """Pair detections of a score of at least ``threshold`` with objects."""
     shown = results.scores >= threshold
     kept = pairs.take(shown[pairs.found])
@@ -48,15 +50,27 @@ def confusion(truth: GroundTruth, results: Results, pairs: Pairs, threshold: flo
         d, g = int(kept.found[n]), int(kept.object[n])
         if verdict[d] == "false" and free[g]:
             partner[d], verdict[d], free[g] = g, "confused", False
-    return Confusion(count(truth, results, partner, verdict, free), threshold, iou, partner, verdict, free)
+    return Confusion(
+        count(truth, results, partner, verdict, free), threshold, iou, partner, verdict, free
+    )
 
 
-def count(truth: GroundTruth, results: Results, partner: np.ndarray, verdict: np.ndarray, missed: np.ndarray) -> np.ndarray:
+def count(
+    truth: GroundTruth,
+    results: Results,
+    partner: np.ndarray,
+    verdict: np.ndarray,
+    missed: np.ndarray,
+) -> np.ndarray:
     """The matrix of paired and unpaired objects and detections."""
     k = len(truth.class_names)
     matrix = np.zeros((k + 1, k + 1), np.int64)
     paired = np.isin(verdict, ("right", "confused"))
     np.add.at(matrix, (truth.category[partner[paired]], results.category[paired]), 1)
-    np.add.at(matrix, (np.full(int((verdict == "false").sum()), k), results.category[verdict == "false"]), 1)
+    np.add.at(
+        matrix,
+        (np.full(int((verdict == "false").sum()), k), results.category[verdict == "false"]),
+        1,
+    )
     np.add.at(matrix, (truth.category[missed], np.full(int(missed.sum()), k)), 1)
     return matrix

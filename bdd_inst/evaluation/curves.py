@@ -48,8 +48,22 @@ def pr_curves(scores: CocoScores, kind: str) -> list[Curve]:
         known = [k for k in range(len(scores.class_names)) if (precision[t, :, k] > -1).all()]
         if known:
             mean = precision[t][:, known].mean(axis=1)
-            out.append(Curve(kind, MEAN, float(iou), scores.recall_points, mean, np.full_like(mean, np.nan)))
-        out += [Curve(kind, scores.class_names[k], float(iou), scores.recall_points, precision[t, :, k], score[t, :, k]) for k in known]
+            out.append(
+                Curve(
+                    kind, MEAN, float(iou), scores.recall_points, mean, np.full_like(mean, np.nan)
+                )
+            )
+        out += [
+            Curve(
+                kind,
+                scores.class_names[k],
+                float(iou),
+                scores.recall_points,
+                precision[t, :, k],
+                score[t, :, k],
+            )
+            for k in known
+        ]
     return out
 
 
@@ -60,7 +74,9 @@ def best_thresholds(curves: list[Curve], iou: float = 0.5) -> list[BestThreshold
         if curve.name == MEAN or not np.isclose(curve.iou, iou):
             continue
         total = curve.precision + curve.recall
-        f1 = np.divide(2 * curve.precision * curve.recall, total, out=np.zeros_like(total), where=total > 0)
+        f1 = np.divide(
+            2 * curve.precision * curve.recall, total, out=np.zeros_like(total), where=total > 0
+        )
         best = int(f1.argmax())
         found = f1[best] > 0
         out.append(
@@ -79,6 +95,15 @@ def csv_rows(curves: list[Curve]) -> Iterator[tuple]:
     """``kind, class, iou, recall, precision, score`` with a header row first; score is empty where the curve has no detection."""
     yield ("kind", "class", "iou", "recall", "precision", "score")
     for curve in curves:
-        for recall, precision, score in zip(curve.recall, curve.precision, curve.scores, strict=True):
+        for recall, precision, score in zip(
+            curve.recall, curve.precision, curve.scores, strict=True
+        ):
             shown = f"{score:.6g}" if np.isfinite(score) and precision > 0 else ""
-            yield (curve.kind, curve.name, f"{curve.iou:.2f}", f"{recall:.2f}", f"{precision:.6f}", shown)
+            yield (
+                curve.kind,
+                curve.name,
+                f"{curve.iou:.2f}",
+                f"{recall:.2f}",
+                f"{precision:.6f}",
+                shown,
+            )

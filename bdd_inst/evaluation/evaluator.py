@@ -12,11 +12,11 @@ import numpy as np
 import pycocotools.mask as coco_mask
 import torch
 
-from bdd_inst.errors import DataError
+from bdd_inst.base.errors import DataError
+from bdd_inst.base.files import atomic_write
 from bdd_inst.evaluation.ground_truth import GroundTruth, from_dataset_dicts
 from bdd_inst.evaluation.protocols import Outcome, add_label_maps, score
 from bdd_inst.evaluation.results import Results, ResultsBuilder
-from bdd_inst.files import atomic_write
 
 logger = logging.getLogger(__name__)
 
@@ -69,8 +69,12 @@ class Evaluator:
         for given, output in zip(inputs, outputs, strict=True):
             position = self.index.get(given["image_id"])
             if position is None:
-                raise DataError(f"{self.truth.source}: prediction for picture {given['image_id']!r}, which the data set does not have")
-            self.parts[position] = columns_of(output["instances"], len(self.truth.class_names), given["image_id"])
+                raise DataError(
+                    f"{self.truth.source}: prediction for picture {given['image_id']!r}, which the data set does not have"
+                )
+            self.parts[position] = columns_of(
+                output["instances"], len(self.truth.class_names), given["image_id"]
+            )
 
     def evaluate(self) -> dict:
         """The content of ``metrics.json``: ``{"protocol", "bbox": {...}, "segm": {...}}``, percent, None where undefined."""
@@ -81,14 +85,20 @@ class Evaluator:
         """Figures of gathered predictions, and the files of ``output_dir``."""
         missing = len(self.truth.image_ids) - len(parts)
         if missing:
-            logger.warning("%d of %d pictures were never predicted; their objects count as missed", missing, len(self.truth.image_ids))
+            logger.warning(
+                "%d of %d pictures were never predicted; their objects count as missed",
+                missing,
+                len(self.truth.image_ids),
+            )
         self.results = build_results(parts)
         self.outcome = score(self.truth, self.results, self.protocol)
         if self.truth.label_files and self.results.masks is not None:
             add_label_maps(self.outcome, self.label_threshold, self.threshold_source)
         if self.output_dir is not None:
             self.outcome.write(self.output_dir)
-            write_results(self.truth, self.results, Path(self.output_dir) / "coco_instances_results.json")
+            write_results(
+                self.truth, self.results, Path(self.output_dir) / "coco_instances_results.json"
+            )
         return self.outcome.metrics
 
 
@@ -99,9 +109,13 @@ def columns_of(instances: Any, classes: int, image_id: Any) -> tuple:
     labels = instances.pred_classes.detach().cpu().numpy().astype(np.int64)
     scores = instances.scores.detach().to("cpu", torch.float32).double().numpy()
     if labels.size and (labels.min() < 0 or labels.max() >= classes):
-        raise DataError(f"picture {image_id}: predicted class {int(labels.max())}, but the data set has {classes} classes")
+        raise DataError(
+            f"picture {image_id}: predicted class {int(labels.max())}, but the data set has {classes} classes"
+        )
     if not np.isfinite(scores).all() or not torch.isfinite(tensor).all():
-        raise DataError(f"picture {image_id}: a predicted score or box is not finite; the model has diverged")
+        raise DataError(
+            f"picture {image_id}: a predicted score or box is not finite; the model has diverged"
+        )
     masks = to_rles(instances.pred_masks) if instances.has("pred_masks") else None
     return labels, scores, tensor.double().numpy(), masks
 
@@ -147,7 +161,9 @@ def write_results(truth: GroundTruth, results: Results, path: Path) -> None:
             }
             if results.masks is not None:
                 row["segmentation"] = results.masks[n]
-            stream.write(("," if n else "") + json.dumps({k: v for k, v in row.items() if v is not None}))
+            stream.write(
+                ("," if n else "") + json.dumps({k: v for k, v in row.items() if v is not None})
+            )
         stream.write("]\n")
 
 
@@ -169,7 +185,11 @@ def from_first(work: Callable[[], dict]) -> dict:
 
 def distributed() -> bool:
     """True where several processes evaluate together."""
-    return torch.distributed.is_available() and torch.distributed.is_initialized() and torch.distributed.get_world_size() > 1
+    return (
+        torch.distributed.is_available()
+        and torch.distributed.is_initialized()
+        and torch.distributed.get_world_size() > 1
+    )
 
 
 def gather(parts: dict[int, tuple]) -> dict[int, tuple]:

@@ -6,11 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bdd_inst import formats
-from bdd_inst.errors import DataError
+from bdd_inst.base.errors import DataError
 from bdd_inst.evaluation import coco_files, label_sets, results_file
 from bdd_inst.evaluation.compare import Difference, compare
 from bdd_inst.evaluation.ground_truth import GroundTruth, GroundTruthBuilder
-from bdd_inst.evaluation.label_map_files import MapFolder, compare_folders, is_map_source, open_maps, truth_of_maps
+from bdd_inst.evaluation.label_map_files import (
+    MapFolder,
+    compare_folders,
+    is_map_source,
+    open_maps,
+    truth_of_maps,
+)
 from bdd_inst.evaluation.protocols import Outcome, add_label_maps, score
 from bdd_inst.evaluation.results import Results, ResultsBuilder
 from bdd_inst.formats import score_files
@@ -65,7 +71,11 @@ def outcome_of_files(
     """
     maps = None
     if is_map_source(ground_truth):
-        predicted = open_maps(predictions) if not is_empty_list(Path(predictions)) and is_map_source(predictions) else None
+        predicted = (
+            open_maps(predictions)
+            if not is_empty_list(Path(predictions)) and is_map_source(predictions)
+            else None
+        )
         maps = open_maps(ground_truth, predicted)
         if predicted is not None:
             return outcome_of_maps(maps, predicted, class_names)
@@ -74,22 +84,35 @@ def outcome_of_files(
     outcome = score(truth, results, protocol, max_detections=max_detections)
     if maps is not None or label_maps:
         if "segm" not in outcome.metrics:
-            raise DataError(f"{predictions}: label maps are made of masks, and these predictions have none")
+            raise DataError(
+                f"{predictions}: label maps are made of masks, and these predictions have none"
+            )
         add_label_maps(outcome, label_threshold, threshold_source or "the command line", maps)
     return outcome
 
 
-def outcome_of_maps(truth: MapFolder, predicted: MapFolder, class_names: Sequence[str] | None = None) -> Outcome:
+def outcome_of_maps(
+    truth: MapFolder, predicted: MapFolder, class_names: Sequence[str] | None = None
+) -> Outcome:
     """Prediction PNGs against label map PNGs: the ``label_map`` block alone."""
     found, problems = compare_folders(truth, predicted, class_names)
-    block = found.figures() | {"confusion": {"classes": ["background", *found.class_names], "pixels": found.confusion.tolist()}}
+    block = found.figures() | {
+        "confusion": {
+            "classes": ["background", *found.class_names],
+            "pixels": found.confusion.tolist(),
+        }
+    }
     notes = problems.lines()
     metrics = {"protocol": "label-map", "label_map": block} | ({"notes": notes} if notes else {})
-    nothing = GroundTruthBuilder(found.class_names, range(1, len(found.class_names) + 1), truth.source).build()
+    nothing = GroundTruthBuilder(
+        found.class_names, range(1, len(found.class_names) + 1), truth.source
+    ).build()
     return Outcome(metrics, nothing, ResultsBuilder().build(predicted.source), {}, notes)
 
 
-def compare_with(outcome: Outcome, path: str | Path, images: str | Path | None = None) -> tuple[list[Difference], str, str, str]:
+def compare_with(
+    outcome: Outcome, path: str | Path, images: str | Path | None = None
+) -> tuple[list[Difference], str, str, str]:
     """A second results file against this outcome's: differences (other to this), both names, and the kind compared."""
     other = read_predictions(path, outcome.truth, images)
     kind = "segm" if "segm" in outcome.main and other.masks is not None else "bbox"
@@ -106,11 +129,18 @@ def read_truth(path: str | Path, images: str | Path | None = None) -> GroundTrut
     if formats.detect(path) == "coco":
         return coco_files.read_truth(path, images)
     if formats.detect(path) == "coco-results":
-        raise DataError(f"{path}: this is a list of COCO results, not ground truth; are the two files swapped?")
+        raise DataError(
+            f"{path}: this is a list of COCO results, not ground truth; are the two files swapped?"
+        )
     return label_sets.truth_from_labels(formats.read(path, images=images))
 
 
-def read_predictions(path: str | Path, truth: GroundTruth, images: str | Path | None = None, scores: str | Path | None = None) -> Results:
+def read_predictions(
+    path: str | Path,
+    truth: GroundTruth,
+    images: str | Path | None = None,
+    scores: str | Path | None = None,
+) -> Results:
     """Predictions of any kind on the pictures of ``truth``.
 
     Raises:
@@ -119,19 +149,33 @@ def read_predictions(path: str | Path, truth: GroundTruth, images: str | Path | 
     path = Path(path)
     beside = score_files.beside(path) if path.is_dir() else None
     # A folder of bitmasks may hold its scores as well; that JSON alone would look like labels without shapes.
-    known = "coco-results" if is_empty_list(path) else "bitmask" if score_files.within_bitmasks(path, beside) else None
+    known = (
+        "coco-results"
+        if is_empty_list(path)
+        else "bitmask"
+        if score_files.within_bitmasks(path, beside)
+        else None
+    )
     kind = known or formats.detect(path)
     if kind == "coco-results":
         return results_file.read_results(path, truth)
     if kind == "coco":
-        labels = formats.read(path, kind=kind).load()  # converted predictions have their scores in the annotations
-        if all(instance.score is None for picture in labels.pictures for instance in picture.instances):
-            raise DataError(f"{path}: this is COCO ground truth (images, annotations), not a list of results with scores")
+        labels = formats.read(
+            path, kind=kind
+        ).load()  # converted predictions have their scores in the annotations
+        if all(
+            instance.score is None for picture in labels.pictures for instance in picture.instances
+        ):
+            raise DataError(
+                f"{path}: this is COCO ground truth (images, annotations), not a list of results with scores"
+            )
         return label_sets.results_from_labels(labels, truth)
     scores = scores or beside
     if kind == "bitmask":
         table = score_files.Scores(scores) if scores else None
-        return label_sets.results_from_labels(formats.read(path, kind=kind, images=images), truth, table)
+        return label_sets.results_from_labels(
+            formats.read(path, kind=kind, images=images), truth, table
+        )
     return label_sets.results_from_labels(formats.read(path, images=images), truth)
 
 

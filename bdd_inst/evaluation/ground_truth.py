@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pycocotools.mask as coco_mask
 
-from bdd_inst.errors import DataError, ProblemLog
+from bdd_inst.base.errors import DataError, ProblemLog
 
 XYXY_ABS, XYWH_ABS = 0, 1  # Detectron2's BoxMode values
 
@@ -69,8 +69,18 @@ class GroundTruth:
 
     def fingerprint(self) -> str:
         """A short hash of everything that scores: pictures, classes, boxes, areas, flags and masks."""
-        made = hashlib.sha256(json.dumps([self.image_ids, self.class_names, self.category_ids], default=str).encode())
-        for column in (self.sizes, self.image, self.category, self.boxes, self.area, self.crowd, self.ignored):
+        made = hashlib.sha256(
+            json.dumps([self.image_ids, self.class_names, self.category_ids], default=str).encode()
+        )
+        for column in (
+            self.sizes,
+            self.image,
+            self.category,
+            self.boxes,
+            self.area,
+            self.crowd,
+            self.ignored,
+        ):
             made.update(np.ascontiguousarray(column).tobytes())
         for mask in self.masks:
             made.update(json.dumps(mask, default=str).encode())
@@ -87,10 +97,29 @@ class GroundTruth:
     def take(self, keep: np.ndarray) -> GroundTruth:
         """The same pictures and classes with only the objects of ``keep`` (M bool or positions)."""
         chosen = np.flatnonzero(keep) if keep.dtype == bool else keep
-        columns = {name: getattr(self, name)[chosen] for name in ("image", "category", "boxes", "area", "crowd", "ignored")}
-        lists = {name: [getattr(self, name)[i] for i in chosen] if getattr(self, name) else [] for name in ("masks", "attributes")}
-        same = {name: getattr(self, name) for name in ("image_ids", "file_names", "sizes", "class_names", "category_ids")}
-        rest = {name: getattr(self, name) for name in ("image_attributes", "source", "rule", "numbered", "label_files", "problems")}
+        columns = {
+            name: getattr(self, name)[chosen]
+            for name in ("image", "category", "boxes", "area", "crowd", "ignored")
+        }
+        lists = {
+            name: [getattr(self, name)[i] for i in chosen] if getattr(self, name) else []
+            for name in ("masks", "attributes")
+        }
+        same = {
+            name: getattr(self, name)
+            for name in ("image_ids", "file_names", "sizes", "class_names", "category_ids")
+        }
+        rest = {
+            name: getattr(self, name)
+            for name in (
+                "image_attributes",
+                "source",
+                "rule",
+                "numbered",
+                "label_files",
+                "problems",
+            )
+        }
         return GroundTruth(**same, **columns, **lists, **rest)
 
 
@@ -102,14 +131,25 @@ def to_rle(segmentation: Any, height: int, width: int) -> dict | None:
     if isinstance(segmentation, dict):
         counts = segmentation["counts"]
         if isinstance(counts, list):
-            return coco_mask.frPyObjects({"size": list(segmentation["size"]), "counts": counts}, height, width)
-        return {"size": list(segmentation["size"]), "counts": counts.encode() if isinstance(counts, str) else counts}
+            return coco_mask.frPyObjects(
+                {"size": list(segmentation["size"]), "counts": counts}, height, width
+            )
+        return {
+            "size": list(segmentation["size"]),
+            "counts": counts.encode() if isinstance(counts, str) else counts,
+        }
     if len(segmentation) == 0:
         return coco_mask.encode(np.zeros((height, width), np.uint8, order="F"))
-    return coco_mask.merge(coco_mask.frPyObjects([np.asarray(p, float).ravel().tolist() for p in segmentation], height, width))
+    return coco_mask.merge(
+        coco_mask.frPyObjects(
+            [np.asarray(p, float).ravel().tolist() for p in segmentation], height, width
+        )
+    )
 
 
-def from_dataset_dicts(dicts: Sequence[dict], metadata: Any = None, *, source: str = "") -> GroundTruth:
+def from_dataset_dicts(
+    dicts: Sequence[dict], metadata: Any = None, *, source: str = ""
+) -> GroundTruth:
     """Detectron2's standard dicts (the whole data set) as ground truth.
 
     Args:
@@ -124,10 +164,16 @@ def from_dataset_dicts(dicts: Sequence[dict], metadata: Any = None, *, source: s
     names = list(get("thing_classes") or default_names(dicts))
     contiguous = get("thing_dataset_id_to_contiguous_id")
     ids = {position: dataset for dataset, position in contiguous.items()} if contiguous else {}
-    builder = GroundTruthBuilder(names, [ids.get(i, i + 1) for i in range(len(names))], source or str(get("name") or "data set"))
+    builder = GroundTruthBuilder(
+        names,
+        [ids.get(i, i + 1) for i in range(len(names))],
+        source or str(get("name") or "data set"),
+    )
     for record in dicts:
         name, attributes = str(record.get("file_name", "")), record.get("attributes")
-        builder.picture(record["image_id"], name, record.get("height"), record.get("width"), attributes)
+        builder.picture(
+            record["image_id"], name, record.get("height"), record.get("width"), attributes
+        )
         for annotation in record.get("annotations", ()):
             add_annotation(builder, annotation)
     built = builder.build()
@@ -173,7 +219,11 @@ class GroundTruthBuilder:
     """Takes pictures and their objects one by one and ends in a :class:`GroundTruth`."""
 
     def __init__(self, class_names: Sequence[str], category_ids: Sequence[int], source: str):
-        self.class_names, self.category_ids, self.source = list(class_names), list(category_ids), source
+        self.class_names, self.category_ids, self.source = (
+            list(class_names),
+            list(category_ids),
+            source,
+        )
         self.image_ids: list = []
         self.file_names: list[str] = []
         self.sizes: list[tuple[int, int]] = []
@@ -185,25 +235,52 @@ class GroundTruthBuilder:
         self.problems = ProblemLog()
         self.seen: set = set()
 
-    def picture(self, image_id: Any, file_name: str, height: int | None, width: int | None, attributes: dict | None = None) -> None:
+    def picture(
+        self,
+        image_id: Any,
+        file_name: str,
+        height: int | None,
+        width: int | None,
+        attributes: dict | None = None,
+    ) -> None:
         """Open the next picture; objects added from now on are its own."""
         if image_id in self.seen:
-            raise DataError(f"{self.source}: two pictures have the id {image_id!r}; give every picture an id of its own")
+            raise DataError(
+                f"{self.source}: two pictures have the id {image_id!r}; give every picture an id of its own"
+            )
         self.seen.add(image_id)
         self.image_ids.append(image_id)
         self.file_names.append(file_name)
         self.sizes.append((int(height or 0), int(width or 0)))
         self.image_attributes.append(attributes or {})
 
-    def add(self, category: int, *, box: Any, mask: Any, area: float | None, crowd: bool, ignored: bool, attributes: dict) -> None:
+    def add(
+        self,
+        category: int,
+        *,
+        box: Any,
+        mask: Any,
+        area: float | None,
+        crowd: bool,
+        ignored: bool,
+        attributes: dict,
+    ) -> None:
         """One object of the open picture; ``box`` x, y, w, h; ``area`` None means: of the mask, else of the box."""
         where = f"{self.source}: picture {self.image_ids[-1]}, object {len(self.rows) + 1}"
         if not 0 <= category < len(self.class_names):
-            raise DataError(f"{where}: class {category} but the data set names {len(self.class_names)} classes")
+            raise DataError(
+                f"{where}: class {category} but the data set names {len(self.class_names)} classes"
+            )
         if mask is not None and self.sizes[-1] == (0, 0) and not isinstance(mask, dict):
-            raise DataError(f"{where}: a polygon needs the picture's height and width, which are missing")
+            raise DataError(
+                f"{where}: a polygon needs the picture's height and width, which are missing"
+            )
         if area is None:
-            area = float(coco_mask.area(to_rle(mask, *self.sizes[-1]))) if mask is not None else float(box[2] * box[3])
+            area = (
+                float(coco_mask.area(to_rle(mask, *self.sizes[-1])))
+                if mask is not None
+                else float(box[2] * box[3])
+            )
         self.rows.append((len(self.image_ids) - 1, category, area, crowd, ignored))
         self.boxes.append(box)
         self.masks.append(mask)
@@ -215,7 +292,9 @@ class GroundTruthBuilder:
 
     def build(self) -> GroundTruth:
         """All of it as columns."""
-        image, category, area, crowd, ignored = (list(c) for c in zip(*self.rows, strict=True)) if self.rows else ([], [], [], [], [])
+        image, category, area, crowd, ignored = (
+            (list(c) for c in zip(*self.rows, strict=True)) if self.rows else ([], [], [], [], [])
+        )
         return GroundTruth(
             image_ids=self.image_ids,
             file_names=self.file_names,

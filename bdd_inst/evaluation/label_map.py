@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bdd_inst.errors import ConfigError
-from bdd_inst.inference.label_map import top_instances
+from bdd_inst.base.errors import ConfigError
+from bdd_inst.masks.flatten import top_instances
 
 VOID = 255
 BINS = 101  # thresholds 0.00, 0.01, ..., 1.00
@@ -41,7 +41,9 @@ class LabelMapScores:
     @property
     def dice(self) -> np.ndarray:
         """K+1 fractions, NaN as in ``iou``."""
-        return divide(2 * np.diag(self.confusion), self.confusion.sum(axis=0) + self.confusion.sum(axis=1))
+        return divide(
+            2 * np.diag(self.confusion), self.confusion.sum(axis=0) + self.confusion.sum(axis=1)
+        )
 
     @property
     def mean_iou(self) -> float:
@@ -59,7 +61,9 @@ class LabelMapScores:
         }
         names = ["background", *self.class_names]
         out |= {f"IoU-{name}": value for name, value in zip(names, self.iou.tolist(), strict=True)}
-        out |= {f"Dice-{name}": value for name, value in zip(names, self.dice.tolist(), strict=True)}
+        out |= {
+            f"Dice-{name}": value for name, value in zip(names, self.dice.tolist(), strict=True)
+        }
         return {name: 100 * value if np.isfinite(value) else None for name, value in out.items()}
 
 
@@ -93,10 +97,14 @@ class LabelMapCounter:
     def __init__(self, class_names: Sequence[str]):
         self.class_names = list(class_names)
         k = len(self.class_names)
-        self.counts = np.zeros((k + 1, k + 1, BINS), np.int64)  # truth, class of the top instance (0 none), its score's bin
+        self.counts = np.zeros(
+            (k + 1, k + 1, BINS), np.int64
+        )  # truth, class of the top instance (0 none), its score's bin
         self.pictures = 0
 
-    def add(self, truth: np.ndarray, masks: Sequence[dict], classes: np.ndarray, scores: np.ndarray) -> None:
+    def add(
+        self, truth: np.ndarray, masks: Sequence[dict], classes: np.ndarray, scores: np.ndarray
+    ) -> None:
         """One picture.
 
         Args:
@@ -108,7 +116,9 @@ class LabelMapCounter:
         on_top = top_instances(masks, np.asarray(scores).tolist(), height, width)
         label = np.concatenate([[0], np.asarray(classes, np.int64) + 1])
         # A bin holds scores of its lower edge and above, so that "at least the threshold" is exact on the grid of thresholds.
-        level = np.floor(np.clip(np.asarray(scores, float), 0, 1) * (BINS - 1) + 1e-9).astype(np.int64)
+        level = np.floor(np.clip(np.asarray(scores, float), 0, 1) * (BINS - 1) + 1e-9).astype(
+            np.int64
+        )
         key = label * BINS + np.concatenate([[0], level])
         counted = truth <= k
         joint = truth[counted].astype(np.int64) * ((k + 1) * BINS) + key[on_top[counted]]
@@ -146,13 +156,19 @@ def read_threshold(text: str) -> tuple[float | None, str]:
         return None, ""
     if Path(text).is_file():
         try:
-            return float(json.loads(Path(text).read_text(encoding="utf-8"))["label_map"]["threshold"]), text
+            return float(
+                json.loads(Path(text).read_text(encoding="utf-8"))["label_map"]["threshold"]
+            ), text
         except (ValueError, KeyError, TypeError):
-            raise ConfigError(f"{text}: holds no label_map threshold; name the metrics.json of an evaluation with label maps") from None
+            raise ConfigError(
+                f"{text}: holds no label_map threshold; name the metrics.json of an evaluation with label maps"
+            ) from None
     try:
         value = float(text)
     except ValueError:
-        raise ConfigError(f"label threshold {text!r}: give a number from 0 to 1, a metrics.json, or auto") from None
+        raise ConfigError(
+            f"label threshold {text!r}: give a number from 0 to 1, a metrics.json, or auto"
+        ) from None
     if not 0 <= value <= 1:
         raise ConfigError(f"label threshold {text} is not between 0 and 1")
     return value, "the command line"
@@ -167,6 +183,17 @@ def report(counter: LabelMapCounter, threshold: float | None, chosen_on: str) ->
     own = threshold is None
     used = counter.best_threshold() if own else float(threshold)
     scores = counter.scores(used)
-    swept = [{"threshold": t, "mIoU": 100 * v if np.isfinite(v) else None} for t, v in counter.sweep()]
-    block = scores.figures() | {"threshold": used, "threshold_chosen_on": "these pictures" if own else chosen_on}
-    return block | {"confusion": {"classes": ["background", *scores.class_names], "pixels": scores.confusion.tolist()}, "sweep": swept}
+    swept = [
+        {"threshold": t, "mIoU": 100 * v if np.isfinite(v) else None} for t, v in counter.sweep()
+    ]
+    block = scores.figures() | {
+        "threshold": used,
+        "threshold_chosen_on": "these pictures" if own else chosen_on,
+    }
+    return block | {
+        "confusion": {
+            "classes": ["background", *scores.class_names],
+            "pixels": scores.confusion.tolist(),
+        },
+        "sweep": swept,
+    }

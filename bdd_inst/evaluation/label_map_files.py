@@ -9,16 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
-from bdd_inst import classes
-from bdd_inst.errors import DataError, ProblemLog
+from bdd_inst.base import vocabulary as classes
+from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.evaluation.ground_truth import GroundTruth, GroundTruthBuilder, to_rle
 from bdd_inst.evaluation.label_map import LabelMapCounter, LabelMapScores, confusion_of_maps
 from bdd_inst.evaluation.results import Results, group
 from bdd_inst.formats.label_map import VOID, class_instances, read_label_map
-from bdd_inst.formats.png_kinds import kind_of, pixels
 from bdd_inst.formats.sniff import sniff
-from bdd_inst.geometry import rle as rle_tools
-from bdd_inst.geometry.label_runs import paint
+from bdd_inst.images.png_kinds import kind_of, pixels
+from bdd_inst.masks import rle as rle_tools
+from bdd_inst.masks.label_runs import paint
 
 # The fashion set's files are 0001_person.png and 0001_clothes.png: the picture's number, and what is labelled.
 TARGETS = {"person": classes.FASHION_PERSON, "clothes": classes.FASHION_CLOTHES}
@@ -57,13 +57,17 @@ def open_maps(path: str | Path, like: MapFolder | None = None) -> MapFolder:
         DataError: files of two targets together, two files for one picture, no label maps.
     """
     found = sniff(path)
-    target_of = {file: match[1] if (match := SUFFIX.search(file.stem)) else "" for file in found.files}
+    target_of = {
+        file: match[1] if (match := SUFFIX.search(file.stem)) else "" for file in found.files
+    }
     targets = set(target_of.values()) - {""}
     if len(targets) > 1 and like is not None and like.target in targets:
         found.files = [file for file in found.files if target_of[file] == like.target]
         targets = {like.target}
     if len(targets) > 1:
-        raise DataError(f"{path}: holds maps of {' and '.join(sorted(targets))}; name one kind, e.g. '{path}/*_person.png'")
+        raise DataError(
+            f"{path}: holds maps of {' and '.join(sorted(targets))}; name one kind, e.g. '{path}/*_person.png'"
+        )
     files: dict[str, Path] = {}
     for file in found.files:
         key = SUFFIX.sub("", file.stem)
@@ -72,10 +76,14 @@ def open_maps(path: str | Path, like: MapFolder | None = None) -> MapFolder:
         files[key] = file
     target = targets.pop() if targets else ""
     names = list(TARGETS[target]) if target else None
-    return MapFolder(files, kind_of(found.files, Path(path)) == "binary-masks", names, str(path), target)
+    return MapFolder(
+        files, kind_of(found.files, Path(path)) == "binary-masks", names, str(path), target
+    )
 
 
-def compare_folders(truth: MapFolder, predicted: MapFolder, class_names: Sequence[str] | None = None) -> tuple[LabelMapScores, ProblemLog]:
+def compare_folders(
+    truth: MapFolder, predicted: MapFolder, class_names: Sequence[str] | None = None
+) -> tuple[LabelMapScores, ProblemLog]:
     """Score prediction PNGs against label maps, paired by picture.
 
     Raises:
@@ -84,12 +92,18 @@ def compare_folders(truth: MapFolder, predicted: MapFolder, class_names: Sequenc
     problems = ProblemLog()
     unknown = sorted(set(predicted.files) - set(truth.files))
     if unknown:
-        raise DataError(f"{predicted.source}: {predicted.files[unknown[0]].name} has no label map in {truth.source}")
+        raise DataError(
+            f"{predicted.source}: {predicted.files[unknown[0]].name} has no label map in {truth.source}"
+        )
     pairs = []
     for key in sorted(truth.files):
         want = truth.read(key)
         if key not in predicted.files:
-            problems.add("picture-without-prediction", truth.files[key].name, "no prediction; every pixel counts as background")
+            problems.add(
+                "picture-without-prediction",
+                truth.files[key].name,
+                "no prediction; every pixel counts as background",
+            )
             pairs.append((want, np.zeros_like(want)))
             continue
         got = predicted.read(key)
@@ -100,25 +114,38 @@ def compare_folders(truth: MapFolder, predicted: MapFolder, class_names: Sequenc
             )
         pairs.append((want, got))
     names = list(class_names or truth.class_names or default_names(pairs))
-    confusion = sum((confusion_of_maps(want, got, len(names)) for want, got in pairs), np.zeros((len(names) + 1,) * 2, np.int64))
+    confusion = sum(
+        (confusion_of_maps(want, got, len(names)) for want, got in pairs),
+        np.zeros((len(names) + 1,) * 2, np.int64),
+    )
     return LabelMapScores(confusion, names), problems
 
 
 def truth_of_maps(maps: MapFolder, class_names: Sequence[str] | None = None) -> GroundTruth:
     """Label maps as ground truth of instances: one object a class present. Pictures named by a number have it as id."""
     values = {key: maps.read(key) for key in sorted(maps.files)}
-    names = list(class_names or maps.class_names or default_names([(v, v) for v in values.values()]))
+    names = list(
+        class_names or maps.class_names or default_names([(v, v) for v in values.values()])
+    )
     builder = GroundTruthBuilder(names, range(1, len(names) + 1), maps.source)
-    numbers = all(key.isdigit() for key in values) and len({int(key) for key in values}) == len(values)
+    numbers = all(key.isdigit() for key in values) and len({int(key) for key in values}) == len(
+        values
+    )
     for n, (key, value) in enumerate(values.items(), 1):
         builder.picture(int(key) if numbers else n, f"{key}.png", *value.shape)
         for label, rle in class_instances(value):
             if label > len(names):
-                builder.problems.add("unknown-class", str(maps.files[key]), f"value {label} is none of {len(names)} classes; left out")
+                builder.problems.add(
+                    "unknown-class",
+                    str(maps.files[key]),
+                    f"value {label} is none of {len(names)} classes; left out",
+                )
                 continue
             x1, y1, x2, y2 = rle_tools.to_bbox(rle)
             box = (x1, y1, x2 - x1, y2 - y1)
-            builder.add(label - 1, box=box, mask=rle, area=None, crowd=False, ignored=False, attributes={})
+            builder.add(
+                label - 1, box=box, mask=rle, area=None, crowd=False, ignored=False, attributes={}
+            )
     built = builder.build()
     built.rule, built.numbered = "pixels", not numbers
     return built
@@ -130,18 +157,27 @@ def default_names(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[str]:
     return ["foreground"] if highest == 1 else [f"class {k + 1}" for k in range(highest)]
 
 
-def count_results(truth: GroundTruth, results: Results, maps: MapFolder | None = None) -> LabelMapCounter:
+def count_results(
+    truth: GroundTruth, results: Results, maps: MapFolder | None = None
+) -> LabelMapCounter:
     """Instances against label maps: those of ``maps``, else of each picture's ``label_file``, else painted from its labelled masks."""
     counter = LabelMapCounter(truth.class_names)
     results = results.with_masks()
-    owned, found = group(truth.image, len(truth.image_ids)), group(results.image, len(truth.image_ids))
+    owned, found = (
+        group(truth.image, len(truth.image_ids)),
+        group(results.image, len(truth.image_ids)),
+    )
     for i, (own, mine) in enumerate(zip(owned, found, strict=True)):
         masks = [results.masks[n] for n in mine]
-        counter.add(truth_map(truth, i, own, maps), masks, results.category[mine], results.scores[mine])
+        counter.add(
+            truth_map(truth, i, own, maps), masks, results.category[mine], results.scores[mine]
+        )
     return counter
 
 
-def truth_map(truth: GroundTruth, picture: int, own: np.ndarray, maps: MapFolder | None) -> np.ndarray:
+def truth_map(
+    truth: GroundTruth, picture: int, own: np.ndarray, maps: MapFolder | None
+) -> np.ndarray:
     """H,W class numbers of one picture. Crowd and ignored objects are void."""
     if maps is not None:
         key = SUFFIX.sub("", Path(truth.file_names[picture]).stem)
@@ -151,5 +187,9 @@ def truth_map(truth: GroundTruth, picture: int, own: np.ndarray, maps: MapFolder
         return read_label_map(truth.label_files[picture])
     height, width = (int(v) for v in truth.sizes[picture])
     own = [n for n in own if truth.masks[n] is not None]
-    values = [VOID if truth.crowd[n] or truth.ignored[n] else int(truth.category[n]) + 1 for n in own]
-    return paint([to_rle(truth.masks[n], height, width) for n in own], values, height, width, np.uint8)
+    values = [
+        VOID if truth.crowd[n] or truth.ignored[n] else int(truth.category[n]) + 1 for n in own
+    ]
+    return paint(
+        [to_rle(truth.masks[n], height, width) for n in own], values, height, width, np.uint8
+    )

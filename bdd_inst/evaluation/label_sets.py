@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from bdd_inst import classes
-from bdd_inst.errors import DataError, ProblemLog
+from bdd_inst.base import vocabulary as classes
+from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.evaluation.ground_truth import GroundTruth, GroundTruthBuilder
 from bdd_inst.evaluation.results import Results, ResultsBuilder
 from bdd_inst.formats.names import PictureNames
 from bdd_inst.formats.plan import own_vocabulary
 from bdd_inst.formats.records import Instance, LabelSet, Picture
 from bdd_inst.formats.score_files import Scores
-from bdd_inst.geometry import rasterize
-from bdd_inst.geometry import rle as rle_tools
+from bdd_inst.masks import rasterize
+from bdd_inst.masks import rle as rle_tools
 
 BDD_KINDS = ("scalabel", "bdd-v1", "bitmask")
 BDD_SIZE = (720, 1280)  # of every BDD100K picture, for files that do not say
@@ -27,7 +27,11 @@ def truth_from_labels(labels: LabelSet) -> GroundTruth:
     """
     labels.load()
     names = class_names(labels)
-    ids = labels.category_ids if labels.category_ids and names == list(labels.categories or ()) else range(1, len(names) + 1)
+    ids = (
+        labels.category_ids
+        if labels.category_ids and names == list(labels.categories or ())
+        else range(1, len(names) + 1)
+    )
     builder = GroundTruthBuilder(names, list(ids), labels.source)
     builder.problems.merge(labels.problems)
     position = {name: k for k, name in enumerate(names)}
@@ -35,10 +39,18 @@ def truth_from_labels(labels: LabelSet) -> GroundTruth:
     numbered = None in given or len(set(given)) < len(given)
     for number, picture in enumerate(labels.pictures, 1):
         height, width = size_of(picture, labels)
-        builder.picture(number if numbered else picture.image_id, full_name(picture), height, width, picture.attributes)
+        builder.picture(
+            number if numbered else picture.image_id,
+            full_name(picture),
+            height,
+            width,
+            picture.attributes,
+        )
         if not picture.labelled:
             where = f"{labels.source}: {picture.name}"
-            builder.problems.add("unlabelled-picture", where, "no labels; every prediction there counts as false")
+            builder.problems.add(
+                "unlabelled-picture", where, "no labels; every prediction there counts as false"
+            )
         for instance in picture.instances:
             add_instance(builder, instance, picture, position, labels.rule)
     if not builder.image_ids:
@@ -48,12 +60,20 @@ def truth_from_labels(labels: LabelSet) -> GroundTruth:
     return built
 
 
-def add_instance(builder: GroundTruthBuilder, instance: Instance, picture: Picture, position: dict[str, int], rule: str) -> None:
+def add_instance(
+    builder: GroundTruthBuilder,
+    instance: Instance,
+    picture: Picture,
+    position: dict[str, int],
+    rule: str,
+) -> None:
     """One labelled object; those of classes that are not scored are counted."""
     name, ignored = meaning(instance.category, position)
     where = f"{builder.source}: {picture.name}"
     if name is None:
-        builder.problems.add("class-not-scored", where, f"{instance.category!r} is not among the classes")
+        builder.problems.add(
+            "class-not-scored", where, f"{instance.category!r} is not among the classes"
+        )
         return
     if instance.rle is not None and instance.paths:
         message = "carries a mask and an outline: the mask is scored; training draws the outline unless DATASETS.SOURCE is rles"
@@ -61,9 +81,13 @@ def add_instance(builder: GroundTruthBuilder, instance: Instance, picture: Pictu
     mask = mask_of(instance, *builder.sizes[-1], rule)
     box = instance.box if instance.box is not None else mask_box(mask)
     if box is None:
-        builder.problems.add("object-without-shape", where, f"a {instance.category} with neither box nor mask")
+        builder.problems.add(
+            "object-without-shape", where, f"a {instance.category} with neither box nor mask"
+        )
         return
-    flags = {name: getattr(instance, name) for name in ("occluded", "truncated", "ignored", "crowd")}
+    flags = {
+        name: getattr(instance, name) for name in ("occluded", "truncated", "ignored", "crowd")
+    }
     flags["ignored"] = flags["ignored"] or ignored
     builder.add(
         position[name],
@@ -81,10 +105,16 @@ def class_names(labels: LabelSet) -> list[str]:
     present = {instance.category for picture in labels.pictures for instance in picture.instances}
     if labels.categories and (labels.kind not in BDD_KINDS or own_vocabulary(labels, present)):
         return list(labels.categories)
-    meant = {classes.BDD100K_ALIASES.get(name, name) for name in present} - set(classes.BDD100K_IGNORED)
+    meant = {classes.BDD100K_ALIASES.get(name, name) for name in present} - set(
+        classes.BDD100K_IGNORED
+    )
     listed = meant if labels.kind == "bitmask" else set(labels.categories or ()) | meant
     if labels.kind in BDD_KINDS and (not meant or meant & set(classes.BDD100K_DET)):
-        return list(classes.BDD100K_DET if listed & {"traffic light", "traffic sign"} else classes.BDD100K_INS_SEG)
+        return list(
+            classes.BDD100K_DET
+            if listed & {"traffic light", "traffic sign"}
+            else classes.BDD100K_INS_SEG
+        )
     return list(labels.categories or sorted(present))
 
 
@@ -98,7 +128,14 @@ def meaning(category: str, position: dict[str, int]) -> tuple[str | None, bool]:
     excused = classes.BDD100K_IGNORED.get(category)
     if excused in position and "rider" in position:
         return excused, True
-    back = next((word for word, name in classes.BDD100K_ALIASES.items() if name == category and word in position), None)
+    back = next(
+        (
+            word
+            for word, name in classes.BDD100K_ALIASES.items()
+            if name == category and word in position
+        ),
+        None,
+    )
     return back, False
 
 
@@ -116,7 +153,11 @@ def size_of(picture: Picture, labels: LabelSet) -> tuple[int, int]:
 
 def full_name(picture: Picture) -> str:
     """The picture's name with its video's folder, where it has one."""
-    return f"{picture.video}/{picture.name}" if picture.video and "/" not in picture.name else picture.name
+    return (
+        f"{picture.video}/{picture.name}"
+        if picture.video and "/" not in picture.name
+        else picture.name
+    )
 
 
 def mask_of(instance: Instance, height: int, width: int, rule: str) -> dict | None:
@@ -127,8 +168,12 @@ def mask_of(instance: Instance, height: int, width: int, rule: str) -> dict | No
     if not paths:
         return None
     if not height or not width:
-        raise DataError("outlines need the pictures' sizes; give the folder of pictures with --images")
-    return rasterize.polygons_to_rle(paths, height, width, rule="coco" if rule == "coco" else "official")
+        raise DataError(
+            "outlines need the pictures' sizes; give the folder of pictures with --images"
+        )
+    return rasterize.polygons_to_rle(
+        paths, height, width, rule="coco" if rule == "coco" else "official"
+    )
 
 
 def mask_box(mask: dict | None) -> tuple[float, float, float, float] | None:
@@ -136,7 +181,9 @@ def mask_box(mask: dict | None) -> tuple[float, float, float, float] | None:
     return None if mask is None else rle_tools.to_bbox(mask)
 
 
-def results_from_labels(labels: LabelSet, truth: GroundTruth, scores: Scores | None = None) -> Results:
+def results_from_labels(
+    labels: LabelSet, truth: GroundTruth, scores: Scores | None = None
+) -> Results:
     """A label set with scores as predictions on ``truth``; pictures are matched by name, classes by name.
 
     Args:
@@ -152,14 +199,26 @@ def results_from_labels(labels: LabelSet, truth: GroundTruth, scores: Scores | N
     for picture in labels.pictures:
         place = names.find(full_name(picture))
         if place is None:
-            raise DataError(f"{labels.source}: picture {picture.name} is not in the ground truth {truth.source}")
+            raise DataError(
+                f"{labels.source}: picture {picture.name} is not in the ground truth {truth.source}"
+            )
         if place in seen:
             raise DataError(f"{labels.source}: picture {picture.name} comes twice")
         seen.add(place)
-        columns = [row for row in (reader.row(instance, picture, place) for instance in picture.instances) if row is not None]
+        columns = [
+            row
+            for row in (reader.row(instance, picture, place) for instance in picture.instances)
+            if row is not None
+        ]
         if columns:
             classes_, scores_, boxes, masks = zip(*columns, strict=True)
-            builder.add(place, np.array(classes_), np.array(scores_), np.array(boxes, np.float64), list(masks))
+            builder.add(
+                place,
+                np.array(classes_),
+                np.array(scores_),
+                np.array(boxes, np.float64),
+                list(masks),
+            )
     refuse_damage(labels.problems)
     results = builder.build(labels.source)
     results.problems = reader.problems
@@ -173,11 +232,18 @@ def refuse_damage(problems: ProblemLog) -> None:
     Raises:
         DataError: naming the first of them.
     """
-    damaged = [problem for code, kept in problems.examples.items() if code.startswith("bad-") for problem in kept]
+    damaged = [
+        problem
+        for code, kept in problems.examples.items()
+        if code.startswith("bad-")
+        for problem in kept
+    ]
     if damaged:
         number = sum(count for code, count in problems.counts.items() if code.startswith("bad-"))
         more = f" (and {number - 1} more)" if number > 1 else ""
-        raise DataError(f"{damaged[0].where}: {damaged[0].message}; a prediction is right or refused, mend the file{more}")
+        raise DataError(
+            f"{damaged[0].where}: {damaged[0].message}; a prediction is right or refused, mend the file{more}"
+        )
 
 
 class PredictionReader:
@@ -195,10 +261,14 @@ class PredictionReader:
 
     def row(self, instance: Instance, picture: Picture, place: int) -> tuple | None:
         """class, score, box (x, y, w, h) and mask of one predicted object; None for one that is left out (and counted)."""
-        where = f"{self.labels.source}: {picture.name}, a {instance.category}" + (f" (id {instance.id})" if instance.id is not None else "")
+        where = f"{self.labels.source}: {picture.name}, a {instance.category}" + (
+            f" (id {instance.id})" if instance.id is not None else ""
+        )
         name, _ = meaning(instance.category, self.position)
         if name is None:
-            raise DataError(f"{where}: this class is not in the ground truth, which has {', '.join(self.truth.class_names)}")
+            raise DataError(
+                f"{where}: this class is not in the ground truth, which has {', '.join(self.truth.class_names)}"
+            )
         score = self.score(instance, picture)
         if score is None or not np.isfinite(score):
             raise DataError(f"{where}: it has no score; every prediction needs one")
@@ -208,7 +278,12 @@ class PredictionReader:
         if box is None:
             self.problems.add("object-without-shape", where, "neither box nor mask; left out")
             return None
-        return self.position[name], float(score), (box[0], box[1], box[2] - box[0], box[3] - box[1]), mask
+        return (
+            self.position[name],
+            float(score),
+            (box[0], box[1], box[2] - box[0], box[3] - box[1]),
+            mask,
+        )
 
     def score(self, instance: Instance, picture: Picture) -> float | None:
         """The instance's score: from the file of scores, else its own, else 1 for bitmasks without either."""
@@ -221,7 +296,9 @@ class PredictionReader:
         size = self.truth.sizes[place]
         if mask is not None and all(size) and tuple(mask["size"]) != tuple(size):
             h, w = mask["size"]
-            raise DataError(f"{where}: its mask is for height x width {h}x{w}, but the picture is {size[0]}x{size[1]}")
+            raise DataError(
+                f"{where}: its mask is for height x width {h}x{w}, but the picture is {size[0]}x{size[1]}"
+            )
 
 
 def note_maskless(results: Results) -> None:
@@ -232,4 +309,9 @@ def note_maskless(results: Results) -> None:
     elif lacking:
         n = next(n for n, mask in enumerate(results.masks) if mask is None)
         message = "predictions with a box but no mask, though others have one: left out of the mask scores"
-        results.problems.add("prediction-without-mask", f"{results.source}: prediction {n + 1}", message, count=lacking)
+        results.problems.add(
+            "prediction-without-mask",
+            f"{results.source}: prediction {n + 1}",
+            message,
+            count=lacking,
+        )

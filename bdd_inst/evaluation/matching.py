@@ -58,14 +58,24 @@ def overlapping_pairs(truth: GroundTruth, results: Results, kind: str) -> Pairs:
     """All pairs of one picture that overlap by at least ``LEAST``, classes aside. ``kind``: ``bbox`` or ``segm``."""
     crowd = (truth.crowd | truth.ignored).astype(np.uint8)
     parts: list[tuple] = []
-    for own, mine in zip(group(truth.image, len(truth.image_ids)), group(results.image, len(truth.image_ids)), strict=True):
-        own = own if kind == "bbox" else np.array([n for n in own if truth.masks[n] is not None], np.int64)
+    for own, mine in zip(
+        group(truth.image, len(truth.image_ids)),
+        group(results.image, len(truth.image_ids)),
+        strict=True,
+    ):
+        own = (
+            own
+            if kind == "bbox"
+            else np.array([n for n in own if truth.masks[n] is not None], np.int64)
+        )
         if not len(own) or not len(mine):
             continue
         if kind == "bbox":
             ious = coco_mask.iou(results.boxes[mine], truth.boxes[own], crowd[own])
         else:
-            ious = coco_mask.iou([bytes_rle(results.masks[n]) for n in mine], [truth.rle(n) for n in own], crowd[own])
+            ious = coco_mask.iou(
+                [bytes_rle(results.masks[n]) for n in mine], [truth.rle(n) for n in own], crowd[own]
+            )
         rows, columns = np.nonzero(ious >= LEAST)
         parts.append((mine[rows], own[columns], ious[rows, columns]))
     if not parts:
@@ -76,7 +86,10 @@ def overlapping_pairs(truth: GroundTruth, results: Results, kind: str) -> Pairs:
 def bytes_rle(rle: dict) -> dict:
     """An RLE as pycocotools wants it."""
     counts = rle["counts"]
-    return {"size": rle["size"], "counts": counts.encode("ascii") if isinstance(counts, str) else counts}
+    return {
+        "size": rle["size"],
+        "counts": counts.encode("ascii") if isinstance(counts, str) else counts,
+    }
 
 
 def match(
@@ -98,23 +111,51 @@ def match(
     aside = crowd if ignored is None else crowd | ignored
     rank = ranks(results)
     counted = rank < max_detections
-    same = pairs.take((results.category[pairs.found] == truth.category[pairs.object]) & counted[pairs.found])
+    same = pairs.take(
+        (results.category[pairs.found] == truth.category[pairs.object]) & counted[pairs.found]
+    )
     same = same.take(same.iou >= min(thresholds.min(), 1 - 1e-10) - 1e-12)
     # Detections in the order in which they choose; of each, objects that count before those that do not, then file order.
     order = np.lexsort((same.object, aside[same.object], same.found, rank[same.found]))
     same = same.take(order)
     d, m, t = len(results), len(truth), len(thresholds)
-    out = Matches(thresholds, counted, np.zeros((t, d), bool), np.zeros((t, d), bool), np.full((t, d), -1), np.zeros((t, m), bool), aside)
+    out = Matches(
+        thresholds,
+        counted,
+        np.zeros((t, d), bool),
+        np.zeros((t, d), bool),
+        np.full((t, d), -1),
+        np.zeros((t, m), bool),
+        aside,
+    )
     starts = np.flatnonzero(np.diff(same.found, prepend=-1))
     bounds = list(zip(starts.tolist(), [*starts[1:].tolist(), len(same.found)]))
     objects, ious, found = same.object.tolist(), same.iou.tolist(), same.found.tolist()
     for row, threshold in enumerate(thresholds.tolist()):
-        choose(row, min(threshold, 1 - 1e-10), bounds, found, objects, ious, aside.tolist(), crowd.tolist(), out)
+        choose(
+            row,
+            min(threshold, 1 - 1e-10),
+            bounds,
+            found,
+            objects,
+            ious,
+            aside.tolist(),
+            crowd.tolist(),
+            out,
+        )
     return out
 
 
 def choose(
-    row: int, threshold: float, bounds: list, found: list, objects: list, ious: list, aside: list, crowd: list, out: Matches
+    row: int,
+    threshold: float,
+    bounds: list,
+    found: list,
+    objects: list,
+    ious: list,
+    aside: list,
+    crowd: list,
+    out: Matches,
 ) -> None:
     """One threshold of :func:`match`: each detection takes the best free object; one that counts is preferred to one that does not."""
     taken: set[int] = set()
@@ -148,7 +189,9 @@ def ranks(results: Results) -> np.ndarray:
     return out
 
 
-def precision(truth: GroundTruth, results: Results, matches: Matches, pictures: np.ndarray | None = None) -> np.ndarray:
+def precision(
+    truth: GroundTruth, results: Results, matches: Matches, pictures: np.ndarray | None = None
+) -> np.ndarray:
     """T,R,K precision from matches, -1 where a class has no object; ``pictures`` (N bool) restricts it to some of them."""
     order = np.lexsort((ranks(results), results.image))
     kept = matches.counted[order] & (True if pictures is None else pictures[results.image[order]])
@@ -160,7 +203,9 @@ def precision(truth: GroundTruth, results: Results, matches: Matches, pictures: 
         number = int((wanted & (truth.category == k)).sum())
         if number:
             mine = order[results.category[order] == k]
-            out[:, :, k] = accumulate(results.scores[mine], matches.hit[:, mine], matches.out[:, mine], number)[0]
+            out[:, :, k] = accumulate(
+                results.scores[mine], matches.hit[:, mine], matches.out[:, mine], number
+            )[0]
     return out
 
 

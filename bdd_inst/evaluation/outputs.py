@@ -6,8 +6,8 @@ import csv
 import json
 from pathlib import Path
 
+from bdd_inst.base.files import atomic_write
 from bdd_inst.evaluation.curves import MEAN, Curve, csv_rows
-from bdd_inst.files import atomic_write
 
 
 def write_metrics(metrics: dict, folder: str | Path) -> Path:
@@ -47,8 +47,12 @@ def draw_curves(curves: list[Curve], stream: object) -> None:
     for axes, kind in zip(figure.subplots(1, len(kinds), squeeze=False)[0], kinds, strict=True):
         shown = [c for c in curves if c.kind == kind and abs(c.iou - 0.5) < 1e-6]
         for curve in sorted(shown, key=lambda c: (c.name != MEAN, -c.average)):
-            style = {"color": "black", "linewidth": 2.4} if curve.name == MEAN else {"linewidth": 1.3}
-            axes.plot(curve.recall, curve.precision, label=f"{curve.name}  {curve.average:.1f}", **style)
+            style = (
+                {"color": "black", "linewidth": 2.4} if curve.name == MEAN else {"linewidth": 1.3}
+            )
+            axes.plot(
+                curve.recall, curve.precision, label=f"{curve.name}  {curve.average:.1f}", **style
+            )
         title = f"{'masks' if kind == 'segm' else 'boxes'}, IoU 0.50"
         axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02), title=title)
         axes.grid(alpha=0.25)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bdd_inst.errors import ConfigError, DataError
+from bdd_inst.base.errors import ConfigError, DataError
 from bdd_inst.evaluation import analysis, bdd, coco, curves, label_map, outputs
 from bdd_inst.evaluation.ground_truth import GroundTruth
 from bdd_inst.evaluation.label_map_files import MapFolder, count_results
@@ -40,7 +40,9 @@ class Outcome:
 
     def curves(self) -> list[curves.Curve]:
         """Every PR curve of the main protocol, boxes before masks."""
-        return [curve for kind, scores in self.main.items() for curve in curves.pr_curves(scores, kind)]
+        return [
+            curve for kind, scores in self.main.items() for curve in curves.pr_curves(scores, kind)
+        ]
 
     def analyse(self) -> dict[str, analysis.Analysis]:
         """The reasons behind the figures, by kind; worked out on the first call. Matching is COCO's under either protocol."""
@@ -59,16 +61,25 @@ class Outcome:
     def write_analysis(self, folder: str | Path) -> None:
         """``analysis.json``, where :meth:`analyse` has been called."""
         if self.analyses:
-            outputs.write_analysis([one.as_dict(self.truth) for one in self.analyses.values()], folder)
+            outputs.write_analysis(
+                [one.as_dict(self.truth) for one in self.analyses.values()], folder
+            )
 
 
-def add_label_maps(outcome: Outcome, threshold: float | None = None, chosen_on: str = "", maps: MapFolder | None = None) -> None:
+def add_label_maps(
+    outcome: Outcome,
+    threshold: float | None = None,
+    chosen_on: str = "",
+    maps: MapFolder | None = None,
+) -> None:
     """Add the ``label_map`` block: instances combined by score against label maps, at a threshold given or chosen on these pictures."""
     outcome.label_maps = count_results(outcome.truth, outcome.results, maps)
     outcome.metrics["label_map"] = label_map.report(outcome.label_maps, threshold, chosen_on)
 
 
-def score(truth: GroundTruth, results: Results, protocol: str = "coco", *, max_detections: int = 100) -> Outcome:
+def score(
+    truth: GroundTruth, results: Results, protocol: str = "coco", *, max_detections: int = 100
+) -> Outcome:
     """Score one set of predictions by ``protocol``: boxes where they have boxes, masks where both sides have masks.
 
     ``both`` puts the COCO figures at the top level and both protocols under their names.
@@ -80,7 +91,9 @@ def score(truth: GroundTruth, results: Results, protocol: str = "coco", *, max_d
         raise ConfigError(f"no evaluation protocol {protocol!r}; there are {', '.join(PROTOCOLS)}")
     wanted = kinds(truth, results)
     if not wanted:
-        raise DataError(f"{results.source}: these predictions have only masks, but {truth.source} has only boxes; nothing to compare")
+        raise DataError(
+            f"{results.source}: these predictions have only masks, but {truth.source} has only boxes; nothing to compare"
+        )
     names = ("coco", "bdd") if protocol == "both" else (protocol,)
     scores, notes = {}, undefined_classes(truth) + limit_notes(results, max_detections)
     for name in names:
@@ -97,7 +110,9 @@ def score(truth: GroundTruth, results: Results, protocol: str = "coco", *, max_d
     return Outcome(metrics | ({"notes": notes} if notes else {}), truth, results, scores, notes)
 
 
-def run(truth: GroundTruth, results: Results, protocol: str, kind: str, max_detections: int) -> coco.CocoScores:
+def run(
+    truth: GroundTruth, results: Results, protocol: str, kind: str, max_detections: int
+) -> coco.CocoScores:
     """One protocol on boxes or masks. BDD100K scores boxes as COCO does."""
     if kind == "segm":
         results = results.with_masks()
@@ -112,9 +127,14 @@ def bdd_remarks(truth: GroundTruth, results: Results, wanted: list[str]) -> dict
         return {}
     results = results.with_masks()
     resolved, changed = bdd.without_overlaps(truth, results)
-    remarks: dict = {"segm_rle": coco.evaluate(truth, resolved, "segm").figures(), "overlapping_pictures": changed}
+    remarks: dict = {
+        "segm_rle": coco.evaluate(truth, resolved, "segm").figures(),
+        "overlapping_pictures": changed,
+    }
     if truth.crowd.any():
-        remarks["segm_official_crowds"] = bdd.evaluate(truth, results, official_crowds=True).figures()
+        remarks["segm_official_crowds"] = bdd.evaluate(
+            truth, results, official_crowds=True
+        ).figures()
     return remarks | {"mended": list(bdd.MENDED)}
 
 
@@ -124,25 +144,39 @@ def crowd_notes(truth: GroundTruth, metrics: dict) -> list[str]:
         return []
     other = metrics["segm_official_crowds"]["AP"]
     shown = "undefined" if other is None else f"{other:.2f}"
-    return [f"{int(truth.crowd.sum())} crowd objects are ignored, as BDD100K documents; its code counts them as objects: mask AP {shown}"]
+    return [
+        f"{int(truth.crowd.sum())} crowd objects are ignored, as BDD100K documents; its code counts them as objects: mask AP {shown}"
+    ]
 
 
 def kinds(truth: GroundTruth, results: Results) -> list[str]:
     """``bbox`` and ``segm``, as far as both sides have them."""
     masks = truth.has_masks or not len(truth)
-    return (["bbox"] if results.boxes is not None else []) + (["segm"] if masks and results.masks is not None else [])
+    return (["bbox"] if results.boxes is not None else []) + (
+        ["segm"] if masks and results.masks is not None else []
+    )
 
 
 def undefined_classes(truth: GroundTruth) -> list[str]:
     """A sentence on the classes without an object to find, whose AP is undefined."""
     present = set(truth.category[~(truth.crowd | truth.ignored)].tolist())
     absent = [name for k, name in enumerate(truth.class_names) if k not in present]
-    return [f"no ground truth for {', '.join(absent)}: AP undefined (null) and left out of the mean"] if absent else []
+    return (
+        [f"no ground truth for {', '.join(absent)}: AP undefined (null) and left out of the mean"]
+        if absent
+        else []
+    )
 
 
 def limit_notes(results: Results, max_detections: int) -> list[str]:
     """A sentence where the detection limit cuts predictions off, or is not the usual one."""
-    notes = [] if max_detections == 100 else [f"AP is taken at {max_detections} detections a picture and class; published figures use 100"]
+    notes = (
+        []
+        if max_detections == 100
+        else [
+            f"AP is taken at {max_detections} detections a picture and class; published figures use 100"
+        ]
+    )
     if len(results):
         keys = results.image * (int(results.category.max()) + 1) + results.category
         beyond = int((np.unique(keys, return_counts=True)[1] > max_detections).sum())
@@ -150,4 +184,3 @@ def limit_notes(results: Results, max_detections: int) -> list[str]:
             rest = f"more than {max_detections} detections of one class; those of lowest score are cut off"
             notes.append(f"in {beyond} cases a picture has {rest}")
     return notes
-

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from bdd_inst.errors import ProblemLog
+from bdd_inst.base.errors import ProblemLog
 
 
 @dataclass
@@ -53,7 +53,15 @@ class Results:
         chosen = np.flatnonzero(keep) if keep.dtype == bool else keep
         boxes = None if self.boxes is None else self.boxes[chosen]
         masks = None if self.masks is None else [self.masks[i] for i in chosen]
-        return Results(self.image[chosen], self.category[chosen], self.scores[chosen], boxes, masks, self.source, self.problems)
+        return Results(
+            self.image[chosen],
+            self.category[chosen],
+            self.scores[chosen],
+            boxes,
+            masks,
+            self.source,
+            self.problems,
+        )
 
 
 def group(owner: np.ndarray, count: int) -> list[np.ndarray]:
@@ -70,9 +78,23 @@ class ResultsBuilder:
         self.masks: list[dict] = []
         self.with_masks = 0
 
-    def add(self, image: int, category: np.ndarray, scores: np.ndarray, boxes: np.ndarray | None, masks: list[dict] | None) -> None:
+    def add(
+        self,
+        image: int,
+        category: np.ndarray,
+        scores: np.ndarray,
+        boxes: np.ndarray | None,
+        masks: list[dict] | None,
+    ) -> None:
         """The detections of one picture; boxes n,4 ``x, y, w, h``; masks n RLE dicts."""
-        self.parts.append((np.full(len(scores), image, np.int64), np.asarray(category, np.int64), np.asarray(scores, np.float64), boxes))
+        self.parts.append(
+            (
+                np.full(len(scores), image, np.int64),
+                np.asarray(category, np.int64),
+                np.asarray(scores, np.float64),
+                boxes,
+            )
+        )
         if masks is not None:
             self.masks.extend(masks)
             self.with_masks += len(scores)
@@ -80,8 +102,15 @@ class ResultsBuilder:
     def build(self, source: str = "predictions") -> Results:
         """Everything added, in order."""
         kinds = (np.int64, np.int64, np.float64)
-        image, category, scores = (np.concatenate([np.zeros(0, kind), *(p[i] for p in self.parts)]) for i, kind in enumerate(kinds))
+        image, category, scores = (
+            np.concatenate([np.zeros(0, kind), *(p[i] for p in self.parts)])
+            for i, kind in enumerate(kinds)
+        )
         boxed = [p[3] for p in self.parts if p[3] is not None]
-        boxes = np.concatenate(boxed).astype(np.float64) if boxed else (np.zeros((0, 4)) if not len(scores) else None)
+        boxes = (
+            np.concatenate(boxed).astype(np.float64)
+            if boxed
+            else (np.zeros((0, 4)) if not len(scores) else None)
+        )
         masks = self.masks if self.with_masks == len(scores) else None
         return Results(image, category, scores, boxes, masks, source)

@@ -13,14 +13,14 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from bdd_inst.errors import DataError, ProblemLog
+from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.evaluation.coco_files import ResultRow
 from bdd_inst.evaluation.ground_truth import GroundTruth
 from bdd_inst.evaluation.results import Results
 from bdd_inst.evaluation.rle_check import check_rles
 from bdd_inst.formats.json_files import decode, no_collection, place
 from bdd_inst.formats.names import PictureNames
-from bdd_inst.geometry import rle as rle_tools
+from bdd_inst.masks import rle as rle_tools
 
 
 def read_results(path: str | Path, truth: GroundTruth) -> Results:
@@ -46,7 +46,9 @@ def read_results(path: str | Path, truth: GroundTruth) -> Results:
     boxes = check_boxes(rows, where, problems)
     masks = check_masks(rows, truth.sizes[image], where)
     if len(scores) and boxes is None and masks is None:
-        raise DataError(f"{source}: its entries have neither bbox nor segmentation; there is nothing to score")
+        raise DataError(
+            f"{source}: its entries have neither bbox nor segmentation; there is nothing to score"
+        )
     results = Results(image, category, scores, boxes, masks, source, problems)
     note_duplicates(results)
     return results
@@ -78,7 +80,9 @@ def read_columns(path: Path) -> Columns:
         try:
             row = decoder.decode(raw)
         except (msgspec.DecodeError, RecursionError) as error:
-            raise DataError(f"{path}: not a COCO results list: entry {n + 1}, {place(str(error))}") from None
+            raise DataError(
+                f"{path}: not a COCO results list: entry {n + 1}, {place(str(error))}"
+            ) from None
         out.image_ids.append(row.image_id)
         out.category_ids.append(row.category_id)
         out.scores.append(row.score)
@@ -88,8 +92,15 @@ def read_columns(path: Path) -> Columns:
         else:
             out.boxes.extend(row.bbox)
         mask = row.segmentation
-        if mask is not None and type(size := mask.get("size")) is list and len(size) == 2 and type(size[0]) is type(size[1]) is int:
-            mask["size"] = sizes.setdefault((size[0], size[1]), size)  # one list a size, not one a mask
+        if (
+            mask is not None
+            and type(size := mask.get("size")) is list
+            and len(size) == 2
+            and type(size[0]) is type(size[1]) is int
+        ):
+            mask["size"] = sizes.setdefault(
+                (size[0], size[1]), size
+            )  # one list a size, not one a mask
         out.masks.append(mask)
         if row.file_name is not None:
             out.file_names[n] = sys.intern(row.file_name)
@@ -105,7 +116,9 @@ def refuse(bad: np.ndarray, where: Callable[[int], str], message: str) -> None:
         raise DataError(f"{where(int(np.flatnonzero(bad)[0]))}: {message}{also}")
 
 
-def match_pictures(rows: Columns, truth: GroundTruth, source: str, problems: ProblemLog) -> np.ndarray:
+def match_pictures(
+    rows: Columns, truth: GroundTruth, source: str, problems: ProblemLog
+) -> np.ndarray:
     """N int64: positions of the rows' pictures, by id; file names that disagree are refused, or followed where no id fits."""
     index, names = truth.image_index(), PictureNames(truth.file_names)
     known = {name: names.find(name) for name in set(rows.file_names.values())}
@@ -113,7 +126,12 @@ def match_pictures(rows: Columns, truth: GroundTruth, source: str, problems: Pro
     named = [known.get(rows.file_names.get(n)) for n in range(len(rows))] if known else []
     if named and None not in named and found != named and (truth.numbered or min(found) < 0):
         # Where the ground truth has no ids of its own, or other ones, and every entry names its picture, names decide.
-        problems.add("matched-by-name", source, "picture ids are not the ground truth's; pictures were matched by name", count=len(rows))
+        problems.add(
+            "matched-by-name",
+            source,
+            "picture ids are not the ground truth's; pictures were matched by name",
+            count=len(rows),
+        )
         return np.asarray(named, np.int64)
     for n in [n for n, position in enumerate(found) if position < 0]:
         by_name = names.find(rows.image_ids[n]) if isinstance(rows.image_ids[n], str) else None
@@ -131,24 +149,36 @@ def match_pictures(rows: Columns, truth: GroundTruth, source: str, problems: Pro
 
 def unknown_picture(image_id: int | str, truth: GroundTruth) -> str:
     """What to say of a picture id that the ground truth does not have."""
-    other = str(image_id) if isinstance(image_id, int) else (int(image_id) if image_id.lstrip("-").isdigit() else None)
+    other = (
+        str(image_id)
+        if isinstance(image_id, int)
+        else (int(image_id) if image_id.lstrip("-").isdigit() else None)
+    )
     if other in truth.image_index():
         return f"image_id {image_id!r} is of another type than the ground truth's {other!r}; write it the same way"
     near = difflib.get_close_matches(str(image_id), [str(i) for i in truth.image_ids[:20000]], 1)
     hint = f"; did you mean {near[0]}?" if near else ""
-    return f"picture {image_id!r} is not in the ground truth ({len(truth.image_ids)} pictures){hint}"
+    return (
+        f"picture {image_id!r} is not in the ground truth ({len(truth.image_ids)} pictures){hint}"
+    )
 
 
 def match_classes(rows: Columns, truth: GroundTruth, source: str) -> np.ndarray:
     """N int64: positions of the rows' classes."""
     position = {category_id: k for k, category_id in enumerate(truth.category_ids)}
-    found = np.array([position.get(category_id, -1) for category_id in rows.category_ids], np.int64).reshape(-1)
+    found = np.array(
+        [position.get(category_id, -1) for category_id in rows.category_ids], np.int64
+    ).reshape(-1)
     if (found < 0).any():
         n = int(np.flatnonzero(found < 0)[0])
-        known = ", ".join(f"{i} {name}" for i, name in list(zip(truth.category_ids, truth.class_names))[:12])
+        known = ", ".join(
+            f"{i} {name}" for i, name in list(zip(truth.category_ids, truth.class_names))[:12]
+        )
         more = " ..." if len(truth.class_names) > 12 else ""
         category = rows.category_ids[n]
-        raise DataError(f"{source}: entry {n + 1}: category_id {category} is not in the ground truth, which has {known}{more}")
+        raise DataError(
+            f"{source}: entry {n + 1}: category_id {category} is not in the ground truth, which has {known}{more}"
+        )
     for n, name in rows.category_names.items():
         own = truth.class_names[found[n]]
         if name != own:
@@ -159,19 +189,32 @@ def match_classes(rows: Columns, truth: GroundTruth, source: str) -> np.ndarray:
     return found
 
 
-def check_boxes(rows: Columns, where: Callable[[int], str], problems: ProblemLog) -> np.ndarray | None:
+def check_boxes(
+    rows: Columns, where: Callable[[int], str], problems: ProblemLog
+) -> np.ndarray | None:
     """N,4 float64 x, y, w, h; None where no row has a box."""
     if rows.boxless:
         if len(rows.boxless) == len(rows):
             return None
-        raise DataError(f"{where(min(rows.boxless))}: it has no bbox, though other entries have one")
+        raise DataError(
+            f"{where(min(rows.boxless))}: it has no bbox, though other entries have one"
+        )
     boxes = np.array(rows.boxes, np.float64).reshape(-1, 4)
     refuse(~np.isfinite(boxes).all(axis=1), where, "its bbox is not finite")
-    refuse((boxes[:, 2:] < 0).any(axis=1), where, "its bbox has a negative width or height; COCO's boxes are [x, y, width, height]")
+    refuse(
+        (boxes[:, 2:] < 0).any(axis=1),
+        where,
+        "its bbox has a negative width or height; COCO's boxes are [x, y, width, height]",
+    )
     flat = (boxes[:, 2:] == 0).any(axis=1)
     if flat.any():
         example = where(int(np.flatnonzero(flat)[0]))
-        problems.add("box-without-area", example, "a predicted box without area matches nothing and counts as false", count=int(flat.sum()))
+        problems.add(
+            "box-without-area",
+            example,
+            "a predicted box without area matches nothing and counts as false",
+            count=int(flat.sum()),
+        )
     return boxes
 
 
@@ -184,7 +227,12 @@ def check_masks(rows: Columns, sizes: np.ndarray, where: Callable[[int], str]) -
     refuse(lacking, where, "it has no segmentation (or null), though other entries have one")
     for n, mask in enumerate(masks):
         size, counts = mask.get("size"), mask.get("counts")
-        if type(size) is not list or len(size) != 2 or type(size[0]) is not int or type(size[1]) is not int:
+        if (
+            type(size) is not list
+            or len(size) != 2
+            or type(size[0]) is not int
+            or type(size[1]) is not int
+        ):
             raise DataError(f"{where(n)}: its segmentation is no RLE: size must be [height, width]")
         if type(counts) is not str:
             masks[n] = uncompressed(mask, where(n))
@@ -195,7 +243,9 @@ def check_masks(rows: Columns, sizes: np.ndarray, where: Callable[[int], str]) -
 def uncompressed(mask: dict, where: str) -> dict:
     """An RLE with a list of counts as a compressed one."""
     if not isinstance(mask.get("counts"), list):
-        raise DataError(f"{where}: its segmentation is no RLE: counts must be a string or a list of runs")
+        raise DataError(
+            f"{where}: its segmentation is no RLE: counts must be a string or a list of runs"
+        )
     try:
         return rle_tools.normalize(mask)
     except DataError as error:
@@ -213,7 +263,9 @@ def note_duplicates(results: Results) -> None:
     same = (table[order][1:] == table[order][:-1]).all(axis=1)
     pairs = np.flatnonzero(same)
     if results.masks is not None:
-        pairs = np.array([p for p in pairs if results.masks[order[p]] == results.masks[order[p + 1]]], np.int64)
+        pairs = np.array(
+            [p for p in pairs if results.masks[order[p]] == results.masks[order[p + 1]]], np.int64
+        )
     if len(pairs):
         example = f"{results.source}: entry {order[pairs[0] + 1] + 1}"
         message = "wholly repeats another entry; each repetition counts as a false detection (were two files joined?)"

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from bdd_inst.errors import DataError
+from bdd_inst.base.errors import DataError
 
 CHUNK = 512  # masks at a time: what a processor's cache holds
 
@@ -35,7 +35,9 @@ def check_rles(rles: Sequence[dict], sizes: np.ndarray, where: Callable[[int], s
                 f"{where(start + i)}: its RLE is for a picture of height x width {own[i, 0]}x{own[i, 1]}, "
                 f"but the picture is {given[i, 0]}x{given[i, 1]}; export the masks at the picture's size"
             )
-        totals = covered_pixels([rle["counts"] for rle in part], lambda i, start=start: where(start + i))
+        totals = covered_pixels(
+            [rle["counts"] for rle in part], lambda i, start=start: where(start + i)
+        )
         wrong = np.flatnonzero(totals != own.prod(axis=1))
         if wrong.size:
             i = int(wrong[0])
@@ -49,13 +51,17 @@ def covered_pixels(texts: Sequence[str], where: Callable[[int], str]) -> np.ndar
         codes = np.frombuffer("".join(texts).encode("ascii"), np.uint8) - np.uint8(48)
     except UnicodeEncodeError:
         bad = next(i for i, text in enumerate(texts) if not text.isascii())
-        raise DataError(f"{where(bad)}: its RLE counts hold characters that the format does not have") from None
+        raise DataError(
+            f"{where(bad)}: its RLE counts hold characters that the format does not have"
+        ) from None
     stops = np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)))
     if not codes.size:
         return np.zeros(len(texts), np.int64)
     if codes.max() > 63:  # those below "0" have wrapped round
         bad = int(np.searchsorted(stops, int(np.flatnonzero(codes > 63)[0]), side="right"))
-        raise DataError(f"{where(bad)}: its RLE counts hold characters that the format does not have")
+        raise DataError(
+            f"{where(bad)}: its RLE counts hold characters that the format does not have"
+        )
     ends = np.flatnonzero(codes < 32)  # the last character of each number
     last = np.searchsorted(ends, stops)  # numbers up to the end of each mask
     numbers = np.diff(last, prepend=0)

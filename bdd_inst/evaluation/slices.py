@@ -45,7 +45,9 @@ def slices(truth: GroundTruth, results: Results, pairs: Pairs) -> list[Slice]:
         own = match(truth, results, pairs, ignored=~chosen)
         objects = int((~own.ignored).sum())
         pictures = len(np.unique(truth.image[~own.ignored]))
-        out.append(row(name, value, pictures, objects, precision(truth, results, own), recall(truth, own)))
+        out.append(
+            row(name, value, pictures, objects, precision(truth, results, own), recall(truth, own))
+        )
     return out
 
 

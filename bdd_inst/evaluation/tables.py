@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 HEADLINE = ("AP", "AP50", "AP75", "APs", "APm", "APl")
-NAMES = {"bbox": "boxes", "segm": "masks", "segm_rle": "masks, RLE variant", "segm_official_crowds": "masks, crowds as in the code"}
+NAMES = {
+    "bbox": "boxes",
+    "segm": "masks",
+    "segm_rle": "masks, RLE variant",
+    "segm_official_crowds": "masks, crowds as in the code",
+}
 PROTOCOL_NAMES = {"coco": "COCO", "bdd": "BDD100K"}
 
 
@@ -15,8 +20,15 @@ def shown(value: float | None, digits: int = 2) -> str:
 def blocks(metrics: dict) -> list[tuple[str, str, dict]]:
     """Protocol, kind and figures of every block of ``metrics.json``, both protocols in turn where there are both."""
     if metrics["protocol"] == "both":
-        return [(p, kind, metrics[p][kind]) for p in ("coco", "bdd") for kind in ("bbox", "segm") if kind in metrics[p]]
-    return [(metrics["protocol"], kind, metrics[kind]) for kind in ("bbox", "segm") if kind in metrics]
+        return [
+            (p, kind, metrics[p][kind])
+            for p in ("coco", "bdd")
+            for kind in ("bbox", "segm")
+            if kind in metrics[p]
+        ]
+    return [
+        (metrics["protocol"], kind, metrics[kind]) for kind in ("bbox", "segm") if kind in metrics
+    ]
 
 
 def recalls(figures: dict) -> list[str]:
@@ -28,7 +40,10 @@ def class_rows(metrics: dict) -> list[list[str]]:
     """A row a class: its name and its AP in every block."""
     parts = blocks(metrics)
     names = [name for name in (parts[0][2] if parts else {}) if name.startswith("AP-")]
-    return [[name.removeprefix("AP-"), *(shown(figures.get(name)) for _, _, figures in parts)] for name in names]
+    return [
+        [name.removeprefix("AP-"), *(shown(figures.get(name)) for _, _, figures in parts)]
+        for name in names
+    ]
 
 
 def headers(metrics: dict) -> list[str]:
@@ -42,7 +57,9 @@ def summary(metrics: dict) -> str:
     lines = []
     for names in (list(HEADLINE), recalls(parts[0][2])) if parts else ():
         pairs = zip(headers(metrics), parts, strict=True)
-        rows = [[head, *(shown(figures.get(name)) for name in names)] for head, (_, _, figures) in pairs]
+        rows = [
+            [head, *(shown(figures.get(name)) for name in names)] for head, (_, _, figures) in pairs
+        ]
         lines += [*grid(["protocol", *names], rows), ""]
     if parts:
         lines += grid(["class (AP)", *headers(metrics)], class_rows(metrics))
@@ -56,7 +73,16 @@ def comparison(rows: list, first: str, second: str, kind: str) -> str:
     table = []
     for r in rows:
         change = "-" if r.difference is None else f"{r.difference:+.2f}"
-        table.append([r.name, shown(r.first), shown(r.second), change, interval(r), "yes" if r.certain else ""])
+        table.append(
+            [
+                r.name,
+                shown(r.first),
+                shown(r.second),
+                change,
+                interval(r),
+                "yes" if r.certain else "",
+            ]
+        )
     head = [f"{NAMES[kind]}", first, second, "difference", "95 % interval", "beyond chance"]
     return "\n".join(["", *grid(head, table)])
 
@@ -73,15 +99,27 @@ def label_map_lines(block: dict | None) -> list[str]:
     names = [name.removeprefix("IoU-") for name in block if name.startswith("IoU-")]
     rows = [[name, shown(block[f"IoU-{name}"]), shown(block[f"Dice-{name}"])] for name in names]
     rows += [["mean without background", shown(block["mIoU"]), shown(block["mDice"])]]
-    lines = ["", *grid(["label map", "IoU", "Dice"], rows), f"pixel accuracy {shown(block['accuracy'])}"]
+    lines = [
+        "",
+        *grid(["label map", "IoU", "Dice"], rows),
+        f"pixel accuracy {shown(block['accuracy'])}",
+    ]
     if "threshold" in block:
-        lines.append(f"instances with a score of at least {block['threshold']:.2f}, chosen on {block['threshold_chosen_on']}")
+        lines.append(
+            f"instances with a score of at least {block['threshold']:.2f}, chosen on {block['threshold_chosen_on']}"
+        )
     return [*lines, ""]
 
 
 def grid(header: list[str], rows: list[list[str]]) -> list[str]:
     """Lines of a plain table: the first column left, the others right."""
     widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
-    cells = [[row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))] for row in [header, *rows]]
+    cells = [
+        [
+            row[0].ljust(widths[0]),
+            *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True)),
+        ]
+        for row in [header, *rows]
+    ]
     lines = ["  ".join(row) for row in cells]
     return [lines[0], "-" * len(lines[0]), *lines[1:]]

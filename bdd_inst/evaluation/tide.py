@@ -50,7 +50,13 @@ def best_partner(pairs: Pairs, keep: np.ndarray, count: int) -> tuple[np.ndarray
 
 
 def classify(
-    truth: GroundTruth, results: Results, pairs: Pairs, matches: Matches, *, foreground: float = 0.5, background: float = 0.1
+    truth: GroundTruth,
+    results: Results,
+    pairs: Pairs,
+    matches: Matches,
+    *,
+    foreground: float = 0.5,
+    background: float = 0.1,
 ) -> Errors:
     """Name the error of every unmatched detection; ``matches`` holds one threshold, the foreground one."""
     d = len(results)
@@ -79,16 +85,26 @@ def classify(
     return Errors(kind, target, ~used & ~matches.ignored & ~mendable)
 
 
-def costs(truth: GroundTruth, results: Results, matches: Matches, errors: Errors) -> dict[str, float]:
+def costs(
+    truth: GroundTruth, results: Results, matches: Matches, errors: Errors
+) -> dict[str, float]:
     """AP at the foreground threshold and what it would gain without each kind of error, in percent points; ``FP`` and ``FN`` too."""
     counted = matches.counted & ~matches.out[0]
     wanted = np.bincount(truth.category[~matches.ignored], minlength=len(truth.class_names))
-    base = mean_ap(results.category[counted], results.scores[counted], matches.hit[0][counted], wanted)
+    base = mean_ap(
+        results.category[counted], results.scores[counted], matches.hit[0][counted], wanted
+    )
     out = {"AP": base}
     for name in KINDS:
         if name == "Miss":
             fewer = wanted - np.bincount(truth.category[errors.missed], minlength=len(wanted))
-            mended = mean_ap(results.category[counted], results.scores[counted], matches.hit[0][counted], fewer, wanted > 0)
+            mended = mean_ap(
+                results.category[counted],
+                results.scores[counted],
+                matches.hit[0][counted],
+                fewer,
+                wanted > 0,
+            )
         else:
             mended = mend(truth, results, matches, errors, name, counted, wanted)
         out[name] = max(mended - base, 0.0)
@@ -96,19 +112,31 @@ def costs(truth: GroundTruth, results: Results, matches: Matches, errors: Errors
     lost = truth.category[~matches.found[0] & ~matches.ignored]
     out["FP"] = mean_ap(results.category[counted], hit.astype(float), hit, wanted) - base
     fewer = wanted - np.bincount(lost, minlength=len(wanted))
-    out["FN"] = mean_ap(results.category[counted], results.scores[counted], hit, fewer, wanted > 0) - base
+    out["FN"] = (
+        mean_ap(results.category[counted], results.scores[counted], hit, fewer, wanted > 0) - base
+    )
     return {name: 100 * value for name, value in out.items()}
 
 
 def mend(
-    truth: GroundTruth, results: Results, matches: Matches, errors: Errors, name: str, counted: np.ndarray, wanted: np.ndarray
+    truth: GroundTruth,
+    results: Results,
+    matches: Matches,
+    errors: Errors,
+    name: str,
+    counted: np.ndarray,
+    wanted: np.ndarray,
 ) -> float:
     """AP with one kind of false detection mended: of those near a free object the best-scored becomes right, all others go away."""
     category, hit, kept = results.category.copy(), matches.hit[0].copy(), counted.copy()
     mine = np.flatnonzero(errors.kind == name)
     kept[mine] = False
     if name in ("Loc", "Cls"):
-        chosen = best_of_each(results, errors, np.isin(errors.kind, ("Loc", "Cls")) & ~matches.found[0][np.maximum(errors.target, 0)])
+        chosen = best_of_each(
+            results,
+            errors,
+            np.isin(errors.kind, ("Loc", "Cls")) & ~matches.found[0][np.maximum(errors.target, 0)],
+        )
         right = mine[np.isin(mine, chosen)]
         kept[right], hit[right], category[right] = True, True, truth.category[errors.target[right]]
     return mean_ap(category[kept], results.scores[kept], hit[kept], wanted)
@@ -122,7 +150,13 @@ def best_of_each(results: Results, errors: Errors, candidates: np.ndarray) -> np
     return order[first]
 
 
-def mean_ap(category: np.ndarray, scores: np.ndarray, hit: np.ndarray, wanted: np.ndarray, classes: np.ndarray | None = None) -> float:
+def mean_ap(
+    category: np.ndarray,
+    scores: np.ndarray,
+    hit: np.ndarray,
+    wanted: np.ndarray,
+    classes: np.ndarray | None = None,
+) -> float:
     """Mean over ``classes`` (K bool; by default those with objects) of the 101-point AP, a fraction; 0 where there is none.
 
     A class whose objects are all taken out of the count stays in the mean with 0, as in the authors' code.
@@ -131,5 +165,9 @@ def mean_ap(category: np.ndarray, scores: np.ndarray, hit: np.ndarray, wanted: n
     for k in np.flatnonzero(wanted > 0 if classes is None else classes):
         mine = category == k
         nothing = np.zeros((1, int(mine.sum())), bool)
-        values.append(accumulate(scores[mine], hit[None, mine], nothing, int(wanted[k]))[0].mean() if wanted[k] else 0.0)
+        values.append(
+            accumulate(scores[mine], hit[None, mine], nothing, int(wanted[k]))[0].mean()
+            if wanted[k]
+            else 0.0
+        )
     return float(np.mean(values)) if values else 0.0

@@ -28,20 +28,30 @@ class Picture:
     reasons: str
 
 
-def rank_pictures(truth: GroundTruth, results: Results, pairs: Pairs, found: Confusion) -> list[Picture]:
+def rank_pictures(
+    truth: GroundTruth, results: Results, pairs: Pairs, found: Confusion
+) -> list[Picture]:
     """Every picture, worst first: by the number of things wrong, a bad cut counting a third, and among equals by their share."""
     iou = partner_iou(results, pairs, found)
     cut = (found.verdict == "right") & (iou < BADLY_CUT)
     out = []
-    groups = zip(group(truth.image, len(truth.image_ids)), group(results.image, len(truth.image_ids)), strict=True)
+    groups = zip(
+        group(truth.image, len(truth.image_ids)),
+        group(results.image, len(truth.image_ids)),
+        strict=True,
+    )
     for i, (own, mine) in enumerate(groups):
         verdicts = found.verdict[mine]
-        right, false, confused = (int((verdicts == name).sum()) for name in ("right", "false", "confused"))
+        right, false, confused = (
+            int((verdicts == name).sum()) for name in ("right", "false", "confused")
+        )
         missed, badly = int(found.missed[own].sum()), int(cut[mine].sum())
         wrong = missed + false + confused + badly / 3
         share = wrong / max(right + missed + false + confused, 1)
         reasons = in_words(truth, results, own, mine, found, cut)
-        out.append(Picture(i, right, missed, false, confused, badly, round(wrong + share, 4), reasons))
+        out.append(
+            Picture(i, right, missed, false, confused, badly, round(wrong + share, 4), reasons)
+        )
     return sorted(out, key=lambda p: (-p.badness, p.position))
 
 
@@ -53,7 +63,14 @@ def partner_iou(results: Results, pairs: Pairs, found: Confusion) -> np.ndarray:
     return iou
 
 
-def in_words(truth: GroundTruth, results: Results, own: np.ndarray, mine: np.ndarray, found: Confusion, cut: np.ndarray) -> str:
+def in_words(
+    truth: GroundTruth,
+    results: Results,
+    own: np.ndarray,
+    mine: np.ndarray,
+    found: Confusion,
+    cut: np.ndarray,
+) -> str:
     """``missed 2 car, 1 rider; false 1 bus; truck taken for bus; badly cut 1 car``; empty where all is well."""
     names = truth.class_names
     parts = [
@@ -64,10 +81,16 @@ def in_words(truth: GroundTruth, results: Results, own: np.ndarray, mine: np.nda
     said = [f"{word} {tally(classes)}" for word, classes in parts if classes]
     pairs = [(found.partner[n], n) for n in mine if found.verdict[n] == "confused"]
     mixed = [f"{names[truth.category[g]]} taken for {names[results.category[d]]}" for g, d in pairs]
-    said += [f"{text} ({mixed.count(text)} times)" if mixed.count(text) > 1 else text for text in dict.fromkeys(mixed)]
+    said += [
+        f"{text} ({mixed.count(text)} times)" if mixed.count(text) > 1 else text
+        for text in dict.fromkeys(mixed)
+    ]
     return "; ".join(said)
 
 
 def tally(words: list[str]) -> str:
     """``2 car, 1 bus``, most frequent first."""
-    return ", ".join(f"{words.count(word)} {word}" for word in sorted(set(words), key=lambda w: (-words.count(w), w)))
+    return ", ".join(
+        f"{words.count(word)} {word}"
+        for word in sorted(set(words), key=lambda w: (-words.count(w), w))
+    )

@@ -1,8 +1,8 @@
 """One door for every label format: say what a file is, read it, write it.
 
-    labels = formats.read("labels/ins_seg/polygons/ins_seg_val.json")
-    for picture in labels.pictures: ...
-    formats.write(labels, "out.json", to="coco")
+labels = formats.read("labels/ins_seg/polygons/ins_seg_val.json")
+for picture in labels.pictures: ...
+formats.write(labels, "out.json", to="coco")
 """
 
 from __future__ import annotations

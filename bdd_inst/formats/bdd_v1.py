@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from bdd_inst.errors import ProblemLog
+from bdd_inst.base.errors import ProblemLog
 from bdd_inst.formats import fields
 from bdd_inst.formats.json_files import describe, plain
 from bdd_inst.formats.reading import contents, label_set
@@ -31,7 +31,9 @@ def read(found: Found) -> LabelSet:
             for raw in raws:
                 yield from _record(raw, str(file), log)
 
-    return label_set(found, generate, "official", notes=("before August 2018: boxes end at x2, y2",))
+    return label_set(
+        found, generate, "official", notes=("before August 2018: boxes end at x2, y2",)
+    )
 
 
 def _record(raw: msgspec.Raw, where: str, log: ProblemLog) -> Iterator[Picture]:
@@ -57,7 +59,9 @@ def _record(raw: msgspec.Raw, where: str, log: ProblemLog) -> Iterator[Picture]:
         yield _frame(frame, name, attributes, number if len(frames) > 1 else None, where, log)
 
 
-def _frame(frame: Any, name: str, attributes: dict, number: int | None, where: str, log: ProblemLog) -> Picture:
+def _frame(
+    frame: Any, name: str, attributes: dict, number: int | None, where: str, log: ProblemLog
+) -> Picture:
     picture = Picture(_file_name(name), attributes=dict(attributes), labelled=False)
     if number is not None:
         index = frame.get("index") if isinstance(frame, dict) else None
@@ -68,13 +72,19 @@ def _frame(frame: Any, name: str, attributes: dict, number: int | None, where: s
     if objects is None:
         return picture
     if not isinstance(objects, list):
-        log.add("bad-labels", where, f"objects is {describe(objects)}, not a list; the picture counts as unlabelled")
+        log.add(
+            "bad-labels",
+            where,
+            f"objects is {describe(objects)}, not a list; the picture counts as unlabelled",
+        )
         return picture
     picture.labelled = True
     for place, label in enumerate(objects):
         own = fields.identity(label.get("id")) if isinstance(label, dict) else None
         name_of_it = repr(own) if own is not None else f"#{place}"
-        instance = careful_label(_lane_opened(label), f"{where}, object {name_of_it}", log, False, (None, None))
+        instance = careful_label(
+            _lane_opened(label), f"{where}, object {name_of_it}", log, False, (None, None)
+        )
         if instance is not None:
             picture.instances.append(instance)
     return picture
@@ -93,5 +103,3 @@ def _lane_opened(label: Any) -> Any:
 
 def _file_name(name: str) -> str:
     return name if Path(name).suffix.lower() in (".jpg", ".jpeg", ".png") else f"{name}.jpg"
-
-

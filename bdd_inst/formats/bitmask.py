@@ -15,10 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from bdd_inst.errors import DataError
-from bdd_inst.files import atomic_write
-from bdd_inst.formats import png_kinds
-from bdd_inst.geometry.label_runs import drawing_order, label_rles, paint
+from bdd_inst.base.errors import DataError
+from bdd_inst.base.files import atomic_write
+from bdd_inst.images import png_kinds
+from bdd_inst.masks.label_runs import drawing_order, label_rles, paint
 
 TRUNCATED, OCCLUDED, CROWD, IGNORED = 8, 4, 2, 1
 MAX_CATEGORY, MAX_NUMBER = 255, 65535
@@ -39,7 +39,12 @@ class BitmaskInstance:
     @property
     def flags(self) -> int:
         """The G byte."""
-        return TRUNCATED * self.truncated | OCCLUDED * self.occluded | CROWD * self.crowd | IGNORED * self.ignored
+        return (
+            TRUNCATED * self.truncated
+            | OCCLUDED * self.occluded
+            | CROWD * self.crowd
+            | IGNORED * self.ignored
+        )
 
 
 def read_bitmask(path: str | os.PathLike) -> tuple[tuple[int, int], list[BitmaskInstance]]:
@@ -47,7 +52,9 @@ def read_bitmask(path: str | os.PathLike) -> tuple[tuple[int, int], list[Bitmask
     _, _, depth, color = png_kinds.header(path)
     if color != png_kinds.RGBA or depth != 8:
         what = f"{png_kinds.COLORS[color]} of {depth} bits"
-        raise DataError(f"{path}: a BDD100K bitmask is an 8-bit RGBA PNG, this one is {what}; colour maps and label maps are read as such")
+        raise DataError(
+            f"{path}: a BDD100K bitmask is an 8-bit RGBA PNG, this one is {what}; colour maps and label maps are read as such"
+        )
     values = png_kinds.pixels(path)
     return values.shape[:2], instances_of(values)
 
@@ -62,21 +69,37 @@ def instances_of(values: np.ndarray) -> list[BitmaskInstance]:
     out = []
     for label, rle in zip(labels.tolist(), rles):
         # Little-endian: R is the lowest byte, A the highest.
-        category, flags, number = label & 255, label >> 8 & 255, (label >> 16 & 255) << 8 | label >> 24
+        category, flags, number = (
+            label & 255,
+            label >> 8 & 255,
+            (label >> 16 & 255) << 8 | label >> 24,
+        )
         if category:
             out.append(
-                BitmaskInstance(rle, category, number, *(bool(flags & bit) for bit in (TRUNCATED, OCCLUDED, CROWD, IGNORED)))
+                BitmaskInstance(
+                    rle,
+                    category,
+                    number,
+                    *(bool(flags & bit) for bit in (TRUNCATED, OCCLUDED, CROWD, IGNORED)),
+                )
             )
     return sorted(out, key=lambda instance: (instance.number, instance.category, instance.flags))
 
 
 def shared_numbers(instances: Sequence[BitmaskInstance]) -> list[int]:
     """The numbers that more than one instance of a picture bears: signs of a broken file."""
-    return [number for number, times in Counter(instance.number for instance in instances).items() if times > 1]
+    return [
+        number
+        for number, times in Counter(instance.number for instance in instances).items()
+        if times > 1
+    ]
 
 
 def to_bitmask(
-    instances: Sequence[BitmaskInstance], height: int, width: int, scores: Sequence[float | None] | None = None
+    instances: Sequence[BitmaskInstance],
+    height: int,
+    width: int,
+    scores: Sequence[float | None] | None = None,
 ) -> np.ndarray:
     """Instances -> H,W,4 uint8.
 
@@ -92,12 +115,19 @@ def to_bitmask(
         if not 1 <= number <= MAX_NUMBER:
             raise DataError(f"a bitmask holds instance numbers 1 to {MAX_NUMBER}, not {number}")
     # All four bytes of a pixel are painted as one little-endian number: R is the lowest, A the highest.
-    packed = [i.category | i.flags << 8 | (n >> 8) << 16 | (n & 255) << 24 for i, n in zip(instances, numbers)]
-    painted = paint([instances[i].rle for i in order], [packed[i] for i in order], height, width, "<u4")
+    packed = [
+        i.category | i.flags << 8 | (n >> 8) << 16 | (n & 255) << 24
+        for i, n in zip(instances, numbers)
+    ]
+    painted = paint(
+        [instances[i].rle for i in order], [packed[i] for i in order], height, width, "<u4"
+    )
     return painted.view(np.uint8).reshape(height, width, 4)
 
 
-def numbers_of(instances: Sequence[BitmaskInstance], scores: Sequence[float | None] | None = None) -> list[int]:
+def numbers_of(
+    instances: Sequence[BitmaskInstance], scores: Sequence[float | None] | None = None
+) -> list[int]:
     """Every instance's number as :func:`to_bitmask` writes it, those that are 0 given. Raises DataError for one that occurs twice."""
     order = drawing_order(scores, len(instances))
     taken = [instance.number for instance in instances if instance.number]

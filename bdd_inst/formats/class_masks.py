@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from bdd_inst.errors import DataError
+from bdd_inst.base.errors import DataError
 from bdd_inst.formats import label_map
 from bdd_inst.formats.conversion import Conversion, convert, fingerprint_of
 from bdd_inst.formats.plan import make_plan
 from bdd_inst.formats.records import Instance, LabelSet, Picture
 from bdd_inst.formats.registry import source_files
 from bdd_inst.formats.write_png import PngTarget
-from bdd_inst.geometry import rle as coding
+from bdd_inst.masks import rle as coding
 
 # What becomes of crowds, regions of many objects: they are of the class, they are background, or they are marked as void.
 CROWDS = ("class", "background", "void")
@@ -43,7 +43,9 @@ class ClassMaskTarget(PngTarget):
         layers = [(self._value(instance, name), rle) for instance, rle, name, _ in chosen]
         # Painted from the last named to the first; void lies under all.
         layers = sorted((layer for layer in layers if layer[0]), key=lambda layer: -layer[0])
-        return label_map.to_label_map([rle for _, rle in layers], [value for value, _ in layers], height, width)
+        return label_map.to_label_map(
+            [rle for _, rle in layers], [value for value, _ in layers], height, width
+        )
 
     def _value(self, instance: Instance, name: str) -> int:
         if instance.crowd and self.crowds != "class":
@@ -55,10 +57,17 @@ class ClassMaskTarget(PngTarget):
         for instance, rle, name, _ in chosen:
             by_value.setdefault(self._value(instance, name), []).append(rle)
         by_value.pop(0, None)
-        claimed = sum(coding.area({**rles[0], "counts": coco_mask.merge(rles)["counts"]}) for rles in by_value.values())
+        claimed = sum(
+            coding.area({**rles[0], "counts": coco_mask.merge(rles)["counts"]})
+            for rles in by_value.values()
+        )
         shared = claimed - int(np.count_nonzero(values))
         if shared:
-            self.lost.add("overlaps", picture.name, f"{shared} pixels belong to several classes; the one named first keeps each")
+            self.lost.add(
+                "overlaps",
+                picture.name,
+                f"{shared} pixels belong to several classes; the one named first keeps each",
+            )
 
     def save(self, file: Path, values: np.ndarray) -> None:
         label_map.write_gray(file, values)
@@ -83,12 +92,19 @@ def write_class_masks(
     if crowds not in CROWDS:
         raise ValueError(f"crowds must be one of {', '.join(CROWDS)}, not {crowds!r}")
     if not 1 <= len(categories) <= MAX_CLASSES or len(set(categories)) != len(categories):
-        raise DataError(f"class masks need 1 to {MAX_CLASSES} different categories, not {', '.join(categories) or 'none'}")
+        raise DataError(
+            f"class masks need 1 to {MAX_CLASSES} different categories, not {', '.join(categories) or 'none'}"
+        )
     rule = raster or (labels.rule if labels.rule in ("official", "coco") else "coco")
     target = ClassMaskTarget(make_plan(labels, rule, list(categories)), Path(output), crowds=crowds)
     _check_names(labels, target)
     files = source_files(labels)
-    options = {"to": "class-masks", "raster": rule, "categories": tuple(categories), "crowds": crowds}
+    options = {
+        "to": "class-masks",
+        "raster": rule,
+        "categories": tuple(categories),
+        "crowds": crowds,
+    }
     mark = fingerprint_of(labels.source, files, options) if files else ""
     return convert(labels, target, fingerprint=mark, workers=workers, progress=progress)
 

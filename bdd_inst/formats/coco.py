@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from bdd_inst.errors import DataError, ProblemLog
+from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.formats import fields
 from bdd_inst.formats.coco_segmentation import SegmentationReader
 from bdd_inst.formats.json_files import describe, items, plain, top_level
@@ -70,7 +70,9 @@ def read(found: Found) -> LabelSet:
         pictures = _pictures(items(top["images"]) or [], where, log)
         annotated = items(top.get("annotations"))
         if annotated is None and "annotations" in top:
-            log.add("bad-labels", where, "annotations is not a list; the pictures count as unlabelled")
+            log.add(
+                "bad-labels", where, "annotations is not a list; the pictures count as unlabelled"
+            )
         by_picture = _grouped(read_annotations(annotated or [], where, log), pictures, where, log)
         reader = CocoInstances(names if categories is not None else None, log)
         for key, picture in pictures.items():
@@ -78,7 +80,13 @@ def read(found: Found) -> LabelSet:
             picture.instances = reader.instances(by_picture.pop(key, ()), picture, where)
             yield picture
 
-    return label_set(found, generate, "coco", categories=tuple(names.values()) or None, category_ids=tuple(names) or None)
+    return label_set(
+        found,
+        generate,
+        "coco",
+        categories=tuple(names.values()) or None,
+        category_ids=tuple(names) or None,
+    )
 
 
 def _categories(raws: list[msgspec.Raw], where: str) -> dict[int, str]:
@@ -88,16 +96,25 @@ def _categories(raws: list[msgspec.Raw], where: str) -> dict[int, str]:
         try:
             category = msgspec.json.decode(raw, type=_Category, strict=False)
         except (msgspec.MsgspecError, RecursionError):
-            raise DataError(f"{where}: category #{number} is no object with a whole number 'id' and a 'name'") from None
+            raise DataError(
+                f"{where}: category #{number} is no object with a whole number 'id' and a 'name'"
+            ) from None
         if category.id in names and names[category.id] != category.name.strip():
-            raise DataError(f"{where}: categories {names[category.id]!r} and {category.name!r} share the id {category.id}")
+            raise DataError(
+                f"{where}: categories {names[category.id]!r} and {category.name!r} share the id {category.id}"
+            )
         names[category.id] = category.name.strip()
     return names
 
 
 def key_of(identity: Id) -> Id:
     """An id to compare by: files that write ``"5"`` in one place and ``5`` in another mean the same."""
-    if isinstance(identity, str) and identity.isdecimal() and len(identity) < 19 and str(int(identity)) == identity:
+    if (
+        isinstance(identity, str)
+        and identity.isdecimal()
+        and len(identity) < 19
+        and str(int(identity)) == identity
+    ):
         return int(identity)
     return identity
 
@@ -121,7 +138,15 @@ def _pictures(raws: list[msgspec.Raw], where: str, log: ProblemLog) -> dict[Id, 
             continue
         width, height = fields.side(image.width), fields.side(image.height)
         pictures[key] = Picture(
-            image.file_name, width, height, image.attributes or {}, [], image.video_name, image.frame_index, image.id, image.labelled
+            image.file_name,
+            width,
+            height,
+            image.attributes or {},
+            [],
+            image.video_name,
+            image.frame_index,
+            image.id,
+            image.labelled,
         )
     return pictures
 
@@ -161,14 +186,22 @@ def _careful_annotation(raw: msgspec.Raw, where: str, log: ProblemLog) -> Annota
         value = plain(raw)
         if not isinstance(value, dict):
             raise ValueError(f"{describe(value)} where an annotation should be")
-        image, category = fields.identity(value.get("image_id")), fields.identity(value.get("category_id"))
+        image, category = (
+            fields.identity(value.get("image_id")),
+            fields.identity(value.get("category_id")),
+        )
         if image is None:
             raise ValueError("no image_id")
         if isinstance(category, str):
             category = key_of(category.strip())
         if not isinstance(category, int):
             raise ValueError("category_id is no whole number")
-        out = Annotation(image, category, fields.identity(value.get("id")), score=fields.score_of(value.get("score")))
+        out = Annotation(
+            image,
+            category,
+            fields.identity(value.get("id")),
+            score=fields.score_of(value.get("score")),
+        )
     except ValueError as error:
         log.add("bad-label", where, f"{error}; left out")
         return None
@@ -184,13 +217,17 @@ def _careful_annotation(raw: msgspec.Raw, where: str, log: ProblemLog) -> Annota
     out.iscrowd = crowd if isinstance(crowd, int) else fields.truth(crowd)
     out.ignore = fields.truth(value.get("ignore"))
     out.attributes = value["attributes"] if isinstance(value.get("attributes"), dict) else None
-    out.category_name = value["category_name"] if isinstance(value.get("category_name"), str) else None
+    out.category_name = (
+        value["category_name"] if isinstance(value.get("category_name"), str) else None
+    )
     out.file_name = value["file_name"] if isinstance(value.get("file_name"), str) else None
     out.segmentation = msgspec.Raw(msgspec.json.encode(value.get("segmentation")))
     return out
 
 
-def _grouped(annotations: Iterable[Annotation], pictures: dict[Id, Picture], where: str, log: ProblemLog) -> dict[Id, list[Annotation]]:
+def _grouped(
+    annotations: Iterable[Annotation], pictures: dict[Id, Picture], where: str, log: ProblemLog
+) -> dict[Id, list[Annotation]]:
     """Annotations by picture, in the file's order; those of no picture, and ids that occur twice, are counted."""
     groups: dict[Id, list[Annotation]] = defaultdict(list)
     ids: set[Id] = set()
@@ -202,7 +239,11 @@ def _grouped(annotations: Iterable[Annotation], pictures: dict[Id, Picture], whe
             continue
         if annotation.id is not None:
             if annotation.id in ids:
-                log.add("duplicate-id", f"{where}: annotation {annotation.id!r}", "the id occurs twice; both are kept")
+                log.add(
+                    "duplicate-id",
+                    f"{where}: annotation {annotation.id!r}",
+                    "the id occurs twice; both are kept",
+                )
             ids.add(annotation.id)
         groups[key].append(annotation)
     return groups
@@ -216,7 +257,9 @@ class CocoInstances:
         self.log = log
         self.segmentations = SegmentationReader(log)
 
-    def instances(self, annotations: Iterable[Annotation], picture: Picture, where: str) -> list[Instance]:
+    def instances(
+        self, annotations: Iterable[Annotation], picture: Picture, where: str
+    ) -> list[Instance]:
         """Instances in order, those of unknown categories counted and left out."""
         out, raws = [], []
         for annotation in annotations:
@@ -225,7 +268,11 @@ class CocoInstances:
                 category = self.names.get(annotation.category_id)
                 if category is None:
                     message = f"category_id {annotation.category_id} is not among the file's categories; left out"
-                    self.log.add("unknown-category", f"{where} ({picture.name}): annotation {annotation.id!r}", message)
+                    self.log.add(
+                        "unknown-category",
+                        f"{where} ({picture.name}): annotation {annotation.id!r}",
+                        message,
+                    )
                     continue
             out.append(self._instance(annotation, category, f"{where} ({picture.name})"))
             raws.append(annotation.segmentation)
@@ -233,10 +280,16 @@ class CocoInstances:
         return out
 
     def _instance(self, annotation: Annotation, category: str, where: str) -> Instance:
-        flags, others = fields.split_flags(annotation.attributes) if annotation.attributes else ({}, {})
+        flags, others = (
+            fields.split_flags(annotation.attributes) if annotation.attributes else ({}, {})
+        )
         flags["crowd"] = fields.crowd_of(flags, annotation.iscrowd)
         if annotation.iscrowd not in (0, 1, None):
-            self.log.add("odd-crowd-flag", f"{where}: annotation {annotation.id!r}", f"iscrowd is {annotation.iscrowd}; taken for a crowd")
+            self.log.add(
+                "odd-crowd-flag",
+                f"{where}: annotation {annotation.id!r}",
+                f"iscrowd is {annotation.iscrowd}; taken for a crowd",
+            )
         flags["ignored"] = bool(annotation.ignore) or flags.get("ignored", False)
         if self.names is None:
             others["category_id"] = annotation.category_id
@@ -245,7 +298,15 @@ class CocoInstances:
             try:
                 box = fields.sized_box(annotation.bbox)
             except ValueError as error:
-                self.log.add("bad-box", f"{where}: annotation {annotation.id!r}", f"{error}; box left out")
+                self.log.add(
+                    "bad-box", f"{where}: annotation {annotation.id!r}", f"{error}; box left out"
+                )
         return Instance(
-            category, box, score=annotation.score, id=annotation.id, attributes=others, area=annotation.area, **flags
+            category,
+            box,
+            score=annotation.score,
+            id=annotation.id,
+            attributes=others,
+            area=annotation.area,
+            **flags,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from bdd_inst.errors import DataError, ProblemLog
+from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.formats.coco import Annotation, CocoInstances, Id, key_of, read_annotations
 from bdd_inst.formats.json_files import top_level
 from bdd_inst.formats.reading import label_set
@@ -30,7 +30,10 @@ def read(found: Found) -> LabelSet:
             groups[key_of(annotation.image_id)].append(annotation)
         reader = CocoInstances(None, log)
         for found_here in groups.values():
-            name = next((a.file_name for a in found_here if a.file_name), str(found_here[0].image_id).strip() or "unnamed")
+            name = next(
+                (a.file_name for a in found_here if a.file_name),
+                str(found_here[0].image_id).strip() or "unnamed",
+            )
             picture = Picture(name, image_id=found_here[0].image_id)
             picture.instances = reader.instances(found_here, picture, where)
             size = next((i.rle["size"] for i in picture.instances if i.rle), None)

@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from bdd_inst.errors import DataError, ProblemLog
+from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.formats import rle_text
 from bdd_inst.formats.json_files import plain
 from bdd_inst.formats.records import Instance, Picture
-from bdd_inst.geometry.paths import MAX_COORDINATE, Path
+from bdd_inst.masks.paths import MAX_COORDINATE, Path
 
 
 class _Rle(msgspec.Struct, gc=False):
@@ -30,7 +30,13 @@ class SegmentationReader:
     def __init__(self, log: ProblemLog) -> None:
         self.log = log
 
-    def fill(self, instances: Sequence[Instance], raws: Sequence[msgspec.Raw], picture: Picture, where: str) -> None:
+    def fill(
+        self,
+        instances: Sequence[Instance],
+        raws: Sequence[msgspec.Raw],
+        picture: Picture,
+        where: str,
+    ) -> None:
         """Give each instance the paths or the RLE of its raw segmentation (empty bytes for none)."""
         polygons: list[tuple[Instance, list[list[float]]]] = []
         coded: list[tuple[Instance, dict]] = []
@@ -51,7 +57,9 @@ class SegmentationReader:
         self._take_polygons(polygons, picture, where)
         self._take_rles(coded, picture, where)
 
-    def _take_polygons(self, polygons: list[tuple[Instance, list[list[float]]]], picture: Picture, where: str) -> None:
+    def _take_polygons(
+        self, polygons: list[tuple[Instance, list[list[float]]]], picture: Picture, where: str
+    ) -> None:
         """Well-shaped polygons of a picture, their vertices views into one array."""
         parts = [part for _, value in polygons for part in value]
         flat = np.fromiter(chain.from_iterable(parts), dtype=np.float64).reshape(-1, 2)
@@ -77,7 +85,10 @@ class SegmentationReader:
                 self._careful_rle(instance, rle, picture, where)
 
     def _fits(self, rle: dict, picture: Picture) -> bool:
-        return not (picture.height and picture.width) or rle["size"] == [picture.height, picture.width]
+        return not (picture.height and picture.width) or rle["size"] == [
+            picture.height,
+            picture.width,
+        ]
 
     def _careful(self, instance: Instance, raw: msgspec.Raw, picture: Picture, where: str) -> None:
         """A segmentation that does not follow the schema."""
@@ -93,9 +104,13 @@ class SegmentationReader:
             flat = bool(value) and all(isinstance(v, int | float) for v in value)
             self._careful_polygons(instance, [value] if flat else value, picture, where)
         else:
-            self._fault("bad-segmentation", instance, picture, where, f"segmentation is {str(value)[:30]!r}")
+            self._fault(
+                "bad-segmentation", instance, picture, where, f"segmentation is {str(value)[:30]!r}"
+            )
 
-    def _careful_polygons(self, instance: Instance, value: list[Any], picture: Picture, where: str) -> None:
+    def _careful_polygons(
+        self, instance: Instance, value: list[Any], picture: Picture, where: str
+    ) -> None:
         paths = []
         for part in value:
             try:
@@ -112,10 +127,14 @@ class SegmentationReader:
             known = (picture.height, picture.width) if picture.height and picture.width else None
             rle = rle_text.parse(value, known)
             if not self._fits(rle, picture):
-                raise ValueError(f"RLE of {rle['size'][1]}x{rle['size'][0]}, the picture has {picture.width}x{picture.height}")
+                raise ValueError(
+                    f"RLE of {rle['size'][1]}x{rle['size'][0]}, the picture has {picture.width}x{picture.height}"
+                )
             instance.rle = rle
         except ValueError as error:
             self._fault("bad-rle", instance, picture, where, f"{error}; mask left out")
 
-    def _fault(self, code: str, instance: Instance, picture: Picture, where: str, message: str) -> None:
+    def _fault(
+        self, code: str, instance: Instance, picture: Picture, where: str, message: str
+    ) -> None:
         self.log.add(code, f"{where} ({picture.name}): annotation {instance.id!r}", message)

@@ -19,8 +19,8 @@ from typing import Any
 import msgspec
 
 import bdd_inst
-from bdd_inst.errors import DataError, Problem, ProblemLog
-from bdd_inst.files import atomic_write
+from bdd_inst.base.errors import DataError, Problem, ProblemLog
+from bdd_inst.base.files import atomic_write
 from bdd_inst.formats.records import LabelSet, Picture
 from bdd_inst.formats.target import Target
 
@@ -45,7 +45,12 @@ class Conversion:
 
 
 def convert(
-    labels: LabelSet, target: Target, *, fingerprint: str = "", workers: int | None = None, progress: Progress | None = None
+    labels: LabelSet,
+    target: Target,
+    *,
+    fingerprint: str = "",
+    workers: int | None = None,
+    progress: Progress | None = None,
 ) -> Conversion:
     """Write all of ``labels`` through ``target``.
 
@@ -58,7 +63,9 @@ def convert(
         workers = 1
     skipped, lost = ProblemLog(), ProblemLog()
     written = 0
-    for number, size, outcome in _encoded(_distinct(labels.pictures, target, skipped), target, parts, workers):
+    for number, size, outcome in _encoded(
+        _distinct(labels.pictures, target, skipped), target, parts, workers
+    ):
         written += outcome["written"]
         _take(skipped, outcome["skipped"])
         _take(lost, outcome["lost"])
@@ -68,31 +75,53 @@ def convert(
     skipped.merge(labels.problems)
     if not written:
         parts.remove()
-        raise DataError(f"{labels.source}: nothing could be written: {'; '.join(skipped.lines()) if skipped else 'it holds no picture'}")
+        raise DataError(
+            f"{labels.source}: nothing could be written: {'; '.join(skipped.lines()) if skipped else 'it holds no picture'}"
+        )
     target.finish(parts.items)
     parts.remove()
-    return Conversion(target.path, written, target.plan.instances, parts.resumed, skipped, lost, target.plan.made_by)
+    return Conversion(
+        target.path,
+        written,
+        target.plan.instances,
+        parts.resumed,
+        skipped,
+        lost,
+        target.plan.made_by,
+    )
 
 
-def _distinct(pictures: Iterable[Picture], target: Target, skipped: ProblemLog) -> Iterator[Picture]:
+def _distinct(
+    pictures: Iterable[Picture], target: Target, skipped: ProblemLog
+) -> Iterator[Picture]:
     """The pictures without those whose own file another one has been given before: that would be written over in silence."""
     owners: dict[Path, str] = {}
     for picture in pictures:
         file = target.file_of(picture)
         if file is not None and file in owners:
-            skipped.add("duplicate-picture", picture.name, f"{file} is already that of {owners[file]}; left out")
+            skipped.add(
+                "duplicate-picture",
+                picture.name,
+                f"{file} is already that of {owners[file]}; left out",
+            )
             continue
         if file is not None:
             owners[file] = picture.name
         yield picture
 
 
-def _encoded(pictures: Iterable[Picture], target: Target, parts: PartStore, workers: int) -> Iterator[tuple[int, int, dict]]:
+def _encoded(
+    pictures: Iterable[Picture], target: Target, parts: PartStore, workers: int
+) -> Iterator[tuple[int, int, dict]]:
     """Each chunk's number, size and outcome, its part stored; chunks of an earlier run come from the store."""
     if workers <= 1:
         for number, chunk in _chunks(pictures):
             outcome = parts.outcome(number)
-            yield number, len(chunk), outcome if outcome is not None else parts.put(number, encode_chunk(target, chunk))
+            yield (
+                number,
+                len(chunk),
+                outcome if outcome is not None else parts.put(number, encode_chunk(target, chunk)),
+            )
         return
     with ProcessPoolExecutor(workers, initializer=_take_target, initargs=(target,)) as pool:
         running: dict[Future, tuple[int, int]] = {}
@@ -109,7 +138,9 @@ def _encoded(pictures: Iterable[Picture], target: Target, parts: PartStore, work
             yield from _finished(running, parts)
 
 
-def _finished(running: dict[Future, tuple[int, int]], parts: PartStore) -> Iterator[tuple[int, int, dict]]:
+def _finished(
+    running: dict[Future, tuple[int, int]], parts: PartStore
+) -> Iterator[tuple[int, int, dict]]:
     done, _ = wait(running, return_when=FIRST_COMPLETED)
     for future in done:
         number, size = running.pop(future)
@@ -133,7 +164,12 @@ def encode_chunk(target: Target, chunk: list[Picture]) -> dict:
     target.skipped, target.lost = ProblemLog(), ProblemLog()
     items = [target.encode(picture) for picture in chunk]
     items = [item for item in items if item is not None]
-    return {"written": len(items), "skipped": _plain(target.skipped), "lost": _plain(target.lost), "items": items}
+    return {
+        "written": len(items),
+        "skipped": _plain(target.skipped),
+        "lost": _plain(target.lost),
+        "items": items,
+    }
 
 
 _target: Target | None = None
@@ -150,7 +186,10 @@ def _encode_in_worker(chunk: list[Picture]) -> bytes:
 
 
 def _plain(log: ProblemLog) -> list:
-    return [[code, number, [[p.where, p.message] for p in log.examples[code]]] for code, number in log.counts.items()]
+    return [
+        [code, number, [[p.where, p.message] for p in log.examples[code]]]
+        for code, number in log.counts.items()
+    ]
 
 
 def _take(log: ProblemLog, plain: list) -> None:
@@ -173,7 +212,9 @@ class PartStore:
         mark = self.folder / "fingerprint"
         if self.folder.exists():
             _sweep(target.path)
-            if not (fingerprint and mark.is_file() and mark.read_text(encoding="utf-8") == fingerprint):
+            if not (
+                fingerprint and mark.is_file() and mark.read_text(encoding="utf-8") == fingerprint
+            ):
                 shutil.rmtree(self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         with atomic_write(mark) as stream:
@@ -188,7 +229,9 @@ class PartStore:
             outcome = msgspec.json.decode(self._file(number).read_bytes())
         except (OSError, msgspec.DecodeError):
             return None
-        if not all(file.is_file() for item in outcome["items"] for file in self.target.files_of(item)):
+        if not all(
+            file.is_file() for item in outcome["items"] for file in self.target.files_of(item)
+        ):
             return None
         self.resumed += 1
         return outcome
@@ -210,7 +253,7 @@ class PartStore:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what a killed run left half-written in its output folder (see :func:`bdd_inst.files.atomic_write`)."""
+    """Remove what a killed run left half-written in its output folder (see :func:`bdd_inst.base.files.atomic_write`)."""
     if folder.is_dir():
         for file in folder.rglob(".*.part"):
             file.unlink(missing_ok=True)
@@ -218,7 +261,9 @@ def _sweep(folder: Path) -> None:
 
 def fingerprint_of(source: str, files: Iterable[os.PathLike], options: dict[str, Any]) -> str:
     """A digest of a source's files (path, size, time of change) and of all options."""
-    digest = hashlib.sha256(f"{bdd_inst.__version__}\n{source}\n{sorted(options.items())!r}\n".encode())
+    digest = hashlib.sha256(
+        f"{bdd_inst.__version__}\n{source}\n{sorted(options.items())!r}\n".encode()
+    )
     for file in files:
         state = os.stat(file)
         digest.update(f"{file}\t{state.st_size}\t{state.st_mtime_ns}\n".encode())

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from bdd_inst.errors import DataError, ProblemLog
+from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.formats import fields
 from bdd_inst.formats.coco_segmentation import SegmentationReader
 from bdd_inst.formats.json_files import describe, plain
@@ -48,20 +48,32 @@ def _meta(path: FilePath) -> tuple[tuple[str, ...] | None, tuple[int, ...] | Non
     try:
         meta = msgspec.json.decode(path.read_bytes())
         names, ids = tuple(map(str, meta["thing_classes"])), meta.get("dataset_ids")
-        if not isinstance(ids, list) or not all(type(i) is int for i in ids) or len(set(ids)) != len(names):
+        if (
+            not isinstance(ids, list)
+            or not all(type(i) is int for i in ids)
+            or len(set(ids)) != len(names)
+        ):
             ids = range(len(names))
         return names, tuple(ids), str(meta.get("mask_rule", "coco"))
     except (OSError, msgspec.MsgspecError, RecursionError, KeyError, TypeError, AttributeError):
-        raise DataError(f"{path}: not the meta file of dataset dicts (an object with 'thing_classes'); mend or remove it") from None
+        raise DataError(
+            f"{path}: not the meta file of dataset dicts (an object with 'thing_classes'); mend or remove it"
+        ) from None
 
 
-def _picture(raw: msgspec.Raw, names: tuple[str, ...] | None, where: str, log: ProblemLog) -> Picture | None:
+def _picture(
+    raw: msgspec.Raw, names: tuple[str, ...] | None, where: str, log: ProblemLog
+) -> Picture | None:
     try:
         value = plain(raw)
     except ValueError as error:
         log.add("bad-frame", where, f"{error}; left out")
         return None
-    if not isinstance(value, dict) or not isinstance(value.get("file_name"), str) or not value["file_name"].strip():
+    if (
+        not isinstance(value, dict)
+        or not isinstance(value.get("file_name"), str)
+        or not value["file_name"].strip()
+    ):
         log.add("bad-frame", where, f"{describe(value)} without a file_name; left out")
         return None
     picture = Picture(
@@ -88,16 +100,32 @@ def _instance(annotation: Any, names: tuple[str, ...] | None) -> Instance:
     if not isinstance(annotation, dict):
         raise ValueError(f"{describe(annotation)} where an annotation should be")
     category = annotation.get("category_id")
-    if isinstance(category, bool) or not isinstance(category, int) or category < 0 or (names and category >= len(names)):
+    if (
+        isinstance(category, bool)
+        or not isinstance(category, int)
+        or category < 0
+        or (names and category >= len(names))
+    ):
         raise ValueError(f"category_id {str(category)[:20]!r} is no class")
     box, mode = annotation.get("bbox"), annotation.get("bbox_mode", XYXY_ABS)
     if box is not None and mode == XYWH_ABS:
         box = fields.sized_box(box)
     elif box is not None and mode == XYXY_ABS and isinstance(box, list) and len(box) == 4:
-        box = fields.corners_box(dict(zip(("x1", "y1", "x2", "y2"), box, strict=True)), inclusive=False)
+        box = fields.corners_box(
+            dict(zip(("x1", "y1", "x2", "y2"), box, strict=True)), inclusive=False
+        )
     elif box is not None:
-        raise ValueError(f"bbox {str(box)[:40]} of mode {str(mode)[:20]} is not understood (0 is x1,y1,x2,y2; 1 is x,y,w,h)")
+        raise ValueError(
+            f"bbox {str(box)[:40]} of mode {str(mode)[:20]} is not understood (0 is x1,y1,x2,y2; 1 is x,y,w,h)"
+        )
     flags, others = fields.split_flags(annotation.get("attributes"))
     flags["crowd"] = fields.crowd_of(flags, annotation.get("iscrowd"))
     own, score = fields.identity(annotation.get("id")), fields.score_of(annotation.get("score"))
-    return Instance(names[category] if names else str(category), box, id=own, score=score, attributes=others, **flags)
+    return Instance(
+        names[category] if names else str(category),
+        box,
+        id=own,
+        score=score,
+        attributes=others,
+        **flags,
+    )

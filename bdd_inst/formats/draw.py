@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bdd_inst.errors import DataError, ProblemLog
+from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.formats.records import Box, Instance, Picture
-from bdd_inst.geometry import bezier, rasterize
-from bdd_inst.geometry import rle as coding
+from bdd_inst.masks import bezier, rasterize
+from bdd_inst.masks import rle as coding
 
 
-def masks(picture: Picture, height: int, width: int, rule: str, log: ProblemLog, *, prefer: str = "paths") -> list[dict | None]:
+def masks(
+    picture: Picture, height: int, width: int, rule: str, log: ProblemLog, *, prefer: str = "paths"
+) -> list[dict | None]:
     """One RLE for each instance, None where it has no shape or one that cannot be drawn (counted).
 
     ``rule``: how outlines are drawn, ``official`` or ``coco``. ``prefer``: which of the two counts where a label carries outlines and a
@@ -30,7 +32,9 @@ def masks(picture: Picture, height: int, width: int, rule: str, log: ProblemLog,
     drawn = _draw([picture.instances[place].paths for place in to_draw], height, width, rule)
     for place, rle in zip(to_draw, drawn, strict=True):
         if isinstance(rle, DataError):
-            log.add("bad-polygon", where(picture, picture.instances[place]), f"{rle}; mask left out")
+            log.add(
+                "bad-polygon", where(picture, picture.instances[place]), f"{rle}; mask left out"
+            )
             rle = out[place]
         out[place] = rle
     return out

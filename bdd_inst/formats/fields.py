@@ -6,10 +6,20 @@ import math
 from typing import Any
 
 from bdd_inst.formats.records import Box
-from bdd_inst.geometry.paths import MAX_COORDINATE
+from bdd_inst.masks.paths import MAX_COORDINATE
 
 FLAGS = ("occluded", "truncated", "crowd", "ignored")
-NAMES = ("weather", "scene", "timeofday", "trafficLightColor", "areaType", "laneDirection", "laneStyle", "laneTypes", "laneType")
+NAMES = (
+    "weather",
+    "scene",
+    "timeofday",
+    "trafficLightColor",
+    "areaType",
+    "laneDirection",
+    "laneStyle",
+    "laneTypes",
+    "laneType",
+)
 # Capitals come and go between releases ("Occluded", "Weather"); these words are known, so they get one spelling.
 SPELLING = {name.lower(): name for name in (*FLAGS, *NAMES)}
 TRUE_WORDS = {"true", "yes", "1"}

@@ -11,8 +11,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from bdd_inst import classes
-from bdd_inst.errors import DataError, ProblemLog
+from bdd_inst.base import vocabulary as classes
+from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.formats import bitmask
 from bdd_inst.formats.pictures import PictureFinder
 from bdd_inst.formats.plan import bdd_word
@@ -37,7 +37,9 @@ def _join(picture: Picture, finder: PictureFinder, log: ProblemLog) -> None:
     try:
         path = finder.find(str(Path(picture.name).with_suffix(".png")))
         if path is None:
-            log.add("missing-bitmask", picture.name, f"no bitmask of this name below {finder.folder}")
+            log.add(
+                "missing-bitmask", picture.name, f"no bitmask of this name below {finder.folder}"
+            )
             return
         (picture.height, picture.width), found = bitmask.read_bitmask(path)
     except DataError as error:
@@ -51,9 +53,17 @@ def _join(picture: Picture, finder: PictureFinder, log: ProblemLog) -> None:
         item = by_number.get(number)
         if item is None:
             # A label wholly covered by others has no pixel in the PNG.
-            log.add("no-mask", where, f"instance {number} is not in its bitmask; the label stays without mask")
+            log.add(
+                "no-mask",
+                where,
+                f"instance {number} is not in its bitmask; the label stays without mask",
+            )
         elif number in used:
-            log.add("mask-mismatch", where, f"instance {number} of the bitmask is another label's already; the label stays without mask")
+            log.add(
+                "mask-mismatch",
+                where,
+                f"instance {number} of the bitmask is another label's already; the label stays without mask",
+            )
         elif category_of(instance) != item.category:
             message = f"instance {number} is of class {item.category} in the bitmask, {instance.category} here"
             log.add("mask-mismatch", where, f"{message}; the label stays without mask")
@@ -62,7 +72,12 @@ def _join(picture: Picture, finder: PictureFinder, log: ProblemLog) -> None:
             used.add(number)
     spare = len(by_number.keys() - used)
     if spare:
-        log.add("mask-without-label", picture.name, f"{spare} instances of the bitmask belong to no label; left out", count=spare)
+        log.add(
+            "mask-without-label",
+            picture.name,
+            f"{spare} instances of the bitmask belong to no label; left out",
+            count=spare,
+        )
 
 
 def _numbers(instances: list[Instance], found: list[bitmask.BitmaskInstance]) -> list[int]:
@@ -72,7 +87,9 @@ def _numbers(instances: list[Instance], found: list[bitmask.BitmaskInstance]) ->
         return given
     categories = {item.number: item.category for item in found}
     ids = [int(i.id) if str(i.id).isdecimal() and len(str(i.id)) < 6 else -1 for i in instances]
-    if len(set(ids)) == len(ids) and all(categories.get(own) == category_of(i) for own, i in zip(ids, instances, strict=True)):
+    if len(set(ids)) == len(ids) and all(
+        categories.get(own) == category_of(i) for own, i in zip(ids, instances, strict=True)
+    ):
         return ids
     return list(range(1, len(instances) + 1))
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from bdd_inst.errors import DataError
+from bdd_inst.base.errors import DataError
 
 # A label file of 8 GB is forty times COCO's largest; what is bigger is another thing, or a bomb.
 LARGEST_FILE = 8 << 30
@@ -35,12 +35,16 @@ def read_bytes(path: str | os.PathLike) -> bytes:
     path = Path(path)
     try:
         if path.stat().st_size > LARGEST_FILE:
-            raise DataError(f"{path}: {path.stat().st_size >> 30} GB is too large for a label file; split it")
+            raise DataError(
+                f"{path}: {path.stat().st_size >> 30} GB is too large for a label file; split it"
+            )
         data = path.read_bytes()
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); give a file that can") from None
+        raise DataError(
+            f"{path}: cannot be read ({error.strerror}); give a file that can"
+        ) from None
     if data[:2] == b"\x1f\x8b":
         data = _unpack(data, path)
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
@@ -126,7 +130,9 @@ def split(data: bytes, path: str | os.PathLike) -> Top:
     first = data[start.end() - 1 : start.end()] if start else b""
     if first not in (b"[", b"{"):
         shown = data[start.end() - 1 :][:20] if start else data[:20]
-        raise DataError(f"{path}: not a JSON label file: it starts with {shown.decode(errors='replace')!r}")
+        raise DataError(
+            f"{path}: not a JSON label file: it starts with {shown.decode(errors='replace')!r}"
+        )
     decoder = _raw_list if first == b"[" else _raw_dict
     try:
         return decoder.decode(data)
@@ -136,7 +142,9 @@ def split(data: bytes, path: str | os.PathLike) -> Top:
         repaired = NOT_FINITE.sub(b"1e999", data)
         if repaired != data:
             return split(repaired, path)
-        raise DataError(f"{path}: broken JSON: {_position(str(error), data)}; the file may be cut short, fetch it again") from None
+        raise DataError(
+            f"{path}: broken JSON: {_position(str(error), data)}; the file may be cut short, fetch it again"
+        ) from None
 
 
 def _position(message: str, data: bytes) -> str:
@@ -176,7 +184,15 @@ def keys(value: dict) -> str:
 
 def describe(value: Any) -> str:
     """A value's type and beginning in words, for messages."""
-    kinds = {dict: "an object", list: "a list", str: "text", bool: "a truth value", int: "a number", float: "a number", type(None): "null"}
+    kinds = {
+        dict: "an object",
+        list: "a list",
+        str: "text",
+        bool: "a truth value",
+        int: "a number",
+        float: "a number",
+        type(None): "null",
+    }
     kind = kinds.get(type(value), type(value).__name__)
     if isinstance(value, dict):
         return f"{kind} with keys {keys(value)}" if value else "an empty object"

@@ -12,11 +12,11 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from bdd_inst.errors import DataError
-from bdd_inst.files import atomic_write
-from bdd_inst.formats import png_kinds
-from bdd_inst.geometry import rle as rle_masks
-from bdd_inst.geometry.label_runs import label_rles, paint
+from bdd_inst.base.errors import DataError
+from bdd_inst.base.files import atomic_write
+from bdd_inst.images import png_kinds
+from bdd_inst.masks import rle as rle_masks
+from bdd_inst.masks.label_runs import label_rles, paint
 
 VOID = 255
 
@@ -25,17 +25,23 @@ def read_label_map(path: str | os.PathLike) -> np.ndarray:
     """A palette or gray PNG -> H,W uint8 (uint16 for 16 bits) of stored values. DataError for colour pictures and broken files."""
     _, _, depth, color = png_kinds.header(path)
     if color not in (png_kinds.PALETTE, png_kinds.GRAY):
-        raise DataError(f"{path}: a label map is a palette or gray PNG, this one is {png_kinds.COLORS[color]}; its classes cannot be told")
+        raise DataError(
+            f"{path}: a label map is a palette or gray PNG, this one is {png_kinds.COLORS[color]}; its classes cannot be told"
+        )
     values = png_kinds.pixels(path)
     if values.ndim != 2:
-        raise DataError(f"{path}: a label map has one value a pixel, this PNG has {values.shape[-1]}")
+        raise DataError(
+            f"{path}: a label map has one value a pixel, this PNG has {values.shape[-1]}"
+        )
     if color == png_kinds.GRAY and depth in (2, 4):
         # The PNG reader stretches gray of few bits to 0..255; the class numbers are the stored bits.
         values = values // (255 // (2**depth - 1))
     return values.astype(np.uint16) if depth == 16 else values.astype(np.uint8)
 
 
-def class_instances(values: np.ndarray, background: int = 0, void: int | None = VOID, by: str = "class") -> list[tuple[int, dict]]:
+def class_instances(
+    values: np.ndarray, background: int = 0, void: int | None = VOID, by: str = "class"
+) -> list[tuple[int, dict]]:
     """H,W class numbers -> (class, RLE) pairs, classes ascending.
 
     ``by="class"``: one instance a class that occurs; ``by="component"``: one a connected component (8-neighbours), from the top.
@@ -66,7 +72,9 @@ def components(rle: dict) -> list[dict]:
     return sorted(rles, key=lambda part: rle_masks.to_bbox(part)[1::-1])
 
 
-def to_label_map(rles: Sequence[dict], classes: Sequence[int], height: int, width: int, background: int = 0) -> np.ndarray:
+def to_label_map(
+    rles: Sequence[dict], classes: Sequence[int], height: int, width: int, background: int = 0
+) -> np.ndarray:
     """Masks and their class numbers (0 to 255) -> H,W uint8; the later mask's class stays where they overlap."""
     bad = [number for number in classes if not 0 <= number <= 255]
     if bad:
@@ -75,7 +83,9 @@ def to_label_map(rles: Sequence[dict], classes: Sequence[int], height: int, widt
     return np.array([background, *classes], dtype=np.uint8)[places]
 
 
-def write_label_map(path: str | os.PathLike, values: np.ndarray, palette: np.ndarray | None = None) -> None:
+def write_label_map(
+    path: str | os.PathLike, values: np.ndarray, palette: np.ndarray | None = None
+) -> None:
     """H,W class numbers 0 to 255 -> a palette PNG, whole or not at all. ``palette``: up to 256,3 uint8 RGB (:func:`class_colors`)."""
     picture = Image.fromarray(_bytes(values), "P")
     colors = class_colors() if palette is None else np.asarray(palette, dtype=np.uint8)
@@ -108,7 +118,9 @@ def class_colors(count: int = 256) -> np.ndarray:
     return colors.astype(np.uint8)
 
 
-def overlay(image: np.ndarray, values: np.ndarray, opacity: float = 0.5, palette: np.ndarray | None = None) -> np.ndarray:
+def overlay(
+    image: np.ndarray, values: np.ndarray, opacity: float = 0.5, palette: np.ndarray | None = None
+) -> np.ndarray:
     """H,W,3 uint8 RGB with the classes of a label map (H,W) laid over it; class 0 is left as it is."""
     if image.shape[:2] != values.shape:
         sizes = f"{values.shape[1]}x{values.shape[0]}", f"{image.shape[1]}x{image.shape[0]}"

@@ -15,15 +15,15 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from bdd_inst.errors import DataError, ProblemLog
+from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.formats import fields
 from bdd_inst.formats.json_files import describe, items, plain
-from bdd_inst.formats.png_bytes import decode_mask
 from bdd_inst.formats.reading import contents, label_set
 from bdd_inst.formats.records import Instance, LabelSet, Picture
 from bdd_inst.formats.sniff import Found
-from bdd_inst.geometry import rle as coding
-from bdd_inst.geometry.paths import Path
+from bdd_inst.images.png_bytes import decode_mask
+from bdd_inst.masks import rle as coding
+from bdd_inst.masks.paths import Path
 
 # As many corners as LabelMe itself draws a circle with is not laid down; these leave less than a hundredth of a pixel at radius 100.
 CIRCLE_CORNERS = 64
@@ -55,8 +55,14 @@ def _picture(top: Any, file: FilePath, log: ProblemLog) -> Picture | None:
         return None
     path = _field(top, "imagePath")
     # Paths come from the labeller's machine, Windows included; the picture's own name is what holds elsewhere.
-    name = path.replace("\\", "/").rsplit("/", 1)[-1] if isinstance(path, str) and path.strip() else f"{file.stem}.jpg"
-    picture = Picture(name, fields.side(_field(top, "imageWidth")), fields.side(_field(top, "imageHeight")))
+    name = (
+        path.replace("\\", "/").rsplit("/", 1)[-1]
+        if isinstance(path, str) and path.strip()
+        else f"{file.stem}.jpg"
+    )
+    picture = Picture(
+        name, fields.side(_field(top, "imageWidth")), fields.side(_field(top, "imageHeight"))
+    )
     flags = _field(top, "flags")
     picture.attributes = flags if isinstance(flags, dict) else {}
     groups: dict[tuple[str, Any], Instance] = {}
@@ -78,7 +84,9 @@ def _add(shape: Any, picture: Picture, groups: dict[tuple[str, Any], Instance], 
     flags, others = fields.split_flags(shape.get("flags"))
     new = Instance(category, attributes=others, id=group, **flags)
     kind = shape.get("shape_type") or "polygon"
-    points = Path.checked(shape.get("points") if isinstance(shape.get("points"), list) else []).vertices
+    points = Path.checked(
+        shape.get("points") if isinstance(shape.get("points"), list) else []
+    ).vertices
     if kind == "mask":
         new.rle = _mask(shape.get("mask"), points, picture, where)
     elif kind == "rectangle" and len(points) == 2:
@@ -134,5 +142,7 @@ def _mask(data: Any, points: np.ndarray, picture: Picture, where: str) -> dict:
     x, y = (int(v) for v in points.min(0))
     h, w = mask.shape
     if x < 0 or y < 0 or x + w > picture.width or y + h > picture.height:
-        raise ValueError(f"a mask of {w}x{h} at {x},{y} leaves its picture of {picture.width}x{picture.height}")
+        raise ValueError(
+            f"a mask of {w}x{h} at {x},{y} leaves its picture of {picture.width}x{picture.height}"
+        )
     return coding.encode_crop(mask, x, y, picture.height, picture.width)

@@ -23,7 +23,9 @@ class PictureNames:
         for shorten in self.SHORTER:
             keys = [shorten(name) for name in names]
             times = Counter(keys)
-            self.tables.append({key: i for i, key in enumerate(keys) if names[i] and times[key] == 1})
+            self.tables.append(
+                {key: i for i, key in enumerate(keys) if names[i] and times[key] == 1}
+            )
 
     def find(self, name: str) -> int | None:
         """The picture's position, None where there is none (or more than one)."""

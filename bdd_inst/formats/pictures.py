@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from bdd_inst.errors import DataError
+from bdd_inst.base.errors import DataError
 from bdd_inst.formats.records import Picture
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
@@ -43,7 +43,9 @@ class PictureFinder:
             found = [f for f in found if f.parent.name == video] or found
         if len(found) > 1:
             some = f"{found[0]} and {found[1]}"
-            raise DataError(f"{name}: {len(found)} pictures of this name below {self.folder}, e.g. {some}; name their folder")
+            raise DataError(
+                f"{name}: {len(found)} pictures of this name below {self.folder}, e.g. {some}; name their folder"
+            )
         return found[0] if found else None
 
     def size(self, picture: Picture | str) -> tuple[int, int]:

@@ -6,8 +6,8 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from bdd_inst import classes
-from bdd_inst.errors import DataError
+from bdd_inst.base import vocabulary as classes
+from bdd_inst.base.errors import DataError
 from bdd_inst.formats.records import LabelSet, Picture
 
 log = logging.getLogger(__name__)
@@ -107,22 +107,40 @@ def vocabulary(
 ) -> tuple[tuple[str, ...], tuple[int, ...], dict[str, tuple[str, bool]]]:
     """Category names, their ids, and for each word of the source the category it means (with whether it is ignored)."""
     meaning = {word: (word, False) for word in words}
-    if labels.kind in BDD_KINDS and any(bdd_word(word) for word in words) and not own_vocabulary(labels, words):
+    if (
+        labels.kind in BDD_KINDS
+        and any(bdd_word(word) for word in words)
+        and not own_vocabulary(labels, words)
+    ):
         meaning = {word: bdd_word(word) or (word, False) for word in words}
     present = list(dict.fromkeys(name for name, _ in meaning.values()))
     if wanted:
         # Asked for by the source's own word (person), an object is what it is called there.
         meaning |= {word: (word, False) for word in words if word in wanted and word not in present}
         present = list(dict.fromkeys(name for name, _ in meaning.values()))
-        missing = [name for name in wanted if name not in present and name not in (labels.categories or ())]
+        missing = [
+            name for name in wanted if name not in present and name not in (labels.categories or ())
+        ]
         if missing:
-            raise DataError(f"{labels.source}: no category {missing[0]!r} in it; there are {', '.join(present) or 'none'}")
-        return tuple(wanted), tuple(range(1, len(wanted) + 1)), {w: m for w, m in meaning.items() if m[0] in wanted}
+            raise DataError(
+                f"{labels.source}: no category {missing[0]!r} in it; there are {', '.join(present) or 'none'}"
+            )
+        return (
+            tuple(wanted),
+            tuple(range(1, len(wanted) + 1)),
+            {w: m for w, m in meaning.items() if m[0] in wanted},
+        )
     if labels.categories is not None and all(name in labels.categories for name in present):
         ids = labels.category_ids or tuple(range(1, len(labels.categories) + 1))
         return labels.categories, ids, meaning
-    if labels.kind in BDD_KINDS and any(name in classes.BDD100K_DET for name in present) and not own_vocabulary(labels, words):
-        lights = any(name in classes.BDD100K_DET[len(classes.BDD100K_INS_SEG) :] for name in present)
+    if (
+        labels.kind in BDD_KINDS
+        and any(name in classes.BDD100K_DET for name in present)
+        and not own_vocabulary(labels, words)
+    ):
+        lights = any(
+            name in classes.BDD100K_DET[len(classes.BDD100K_INS_SEG) :] for name in present
+        )
         known = classes.BDD100K_DET if lights else classes.BDD100K_INS_SEG
         present = [*known, *(name for name in present if name not in known)]
     return tuple(present), tuple(range(1, len(present) + 1)), meaning

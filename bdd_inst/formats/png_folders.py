@@ -16,14 +16,15 @@ from pathlib import Path, PurePosixPath
 import msgspec
 import numpy as np
 
-from bdd_inst import classes
-from bdd_inst.errors import DataError, ProblemLog
-from bdd_inst.formats import bitmask, label_map, png_kinds
+from bdd_inst.base import vocabulary as classes
+from bdd_inst.base.errors import DataError, ProblemLog
+from bdd_inst.formats import bitmask, label_map
 from bdd_inst.formats.reading import label_set
 from bdd_inst.formats.records import Instance, LabelSet, Picture
 from bdd_inst.formats.score_files import Scores
 from bdd_inst.formats.sniff import Found
-from bdd_inst.geometry import rle as coding
+from bdd_inst.images import png_kinds
+from bdd_inst.masks import rle as coding
 
 # Written beside PNGs that we make; hidden, so that it is taken for no label file.
 NOTE_FILE = ".conversion.json"
@@ -39,14 +40,23 @@ def read(found: Found) -> LabelSet:
     if found.kind == "bitmask":
         names, ids = _numbered(note, classes.BDD100K_DET)
         numbers, scores = dict(zip(ids, names, strict=True)), _scores(found, note)
-        return _label_set(found, lambda file, log: _bitmask(file, numbers, scores, log), names, note, (), ids)
+        return _label_set(
+            found, lambda file, log: _bitmask(file, numbers, scores, log), names, note, (), ids
+        )
     if found.kind == "label-map":
         ending = _ending(found)
         names, ids = _numbered(note, ENDINGS.get(ending, ()))
         numbers = dict(zip(ids, names, strict=True))
         notes = ("value 0 is background, 255 is void",)
         ids = ids if names else None
-        return _label_set(found, lambda file, log: _label_map(file, numbers, ending, log), names or None, note, notes, ids)
+        return _label_set(
+            found,
+            lambda file, log: _label_map(file, numbers, ending, log),
+            names or None,
+            note,
+            notes,
+            ids,
+        )
     # Of several classes the pixels no longer tell which.
     name = note["categories"][0] if len(note.get("categories") or ()) == 1 else "foreground"
     notes = (f"values from {HALF} on are the object, called {name!r}",)
@@ -76,19 +86,32 @@ def _label_set(
                 picture.name = file.relative_to(found.path).with_name(picture.name).as_posix()
             yield picture
         if not read:
-            raise DataError(f"{found.path}: none of its {len(found.files)} PNGs could be read, e.g. {log.lines()[0]}")
+            raise DataError(
+                f"{found.path}: none of its {len(found.files)} PNGs could be read, e.g. {log.lines()[0]}"
+            )
 
-    return label_set(found, generate, note.get("mask_rule", "pixels"), categories=names, category_ids=ids, notes=notes)
+    return label_set(
+        found,
+        generate,
+        note.get("mask_rule", "pixels"),
+        categories=names,
+        category_ids=ids,
+        notes=notes,
+    )
 
 
-def _parsed(file: Path, parse: Callable[[Path, ProblemLog], Picture], log: ProblemLog) -> Picture | DataError:
+def _parsed(
+    file: Path, parse: Callable[[Path, ProblemLog], Picture], log: ProblemLog
+) -> Picture | DataError:
     try:
         return parse(file, log)
     except DataError as error:
         return error
 
 
-def _in_threads(files: list[Path], work: Callable[[Path], Picture | DataError]) -> Iterator[tuple[Path, Picture | DataError]]:
+def _in_threads(
+    files: list[Path], work: Callable[[Path], Picture | DataError]
+) -> Iterator[tuple[Path, Picture | DataError]]:
     """``work`` on every file, a few ahead of the reader; decoding PNGs leaves Python's lock alone."""
     if len(files) < 4:
         for file in files:
@@ -113,7 +136,11 @@ def _note(path: Path) -> dict:
 def _numbered(note: dict, default: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """Class names and their numbers in the pixels, as noted; ``default`` from 1 where nothing (or nothing that goes together) is."""
     names, ids = note.get("categories") or default, note.get("ids")
-    if not isinstance(ids, list) or len(set(ids)) != len(names) or not all(type(number) is int for number in ids):
+    if (
+        not isinstance(ids, list)
+        or len(set(ids)) != len(names)
+        or not all(type(number) is int for number in ids)
+    ):
         ids = range(1, len(names) + 1)
     return tuple(map(str, names)), tuple(ids)
 
@@ -132,7 +159,9 @@ def _ending(found: Found) -> str:
     known = sorted(endings & ENDINGS.keys())
     if len(known) > 1:
         some = " or ".join(f"'{found.path / f'*_{ending}.png'}'" for ending in known)
-        raise DataError(f"{found.path}: holds {len(known)} label sets; give one of them as a pattern: {some}")
+        raise DataError(
+            f"{found.path}: holds {len(known)} label sets; give one of them as a pattern: {some}"
+        )
     if known and all(file.stem.endswith(f"_{known[0]}") for file in found.files):
         return known[0]
     return ""
@@ -157,15 +186,27 @@ def _bitmask(file: Path, names: dict[int, str], scores: Scores | None, log: Prob
     picture = _picture(file, height, width)
     shared = bitmask.shared_numbers(found)
     if shared:
-        log.add("shared-number", f"{file}: instance {shared[0]}", "one number with several classes or flags; taken for several instances")
+        log.add(
+            "shared-number",
+            f"{file}: instance {shared[0]}",
+            "one number with several classes or flags; taken for several instances",
+        )
     own = scores.of(f"{file.parent.name}/{picture.name}") if scores is not None else {}
     for item in found:
         name = names.get(item.category)
         if name is None:
-            log.add("unknown-category", f"{file}: instance {item.number}", f"class {item.category} is none of {', '.join(map(str, names))}")
+            log.add(
+                "unknown-category",
+                f"{file}: instance {item.number}",
+                f"class {item.category} is none of {', '.join(map(str, names))}",
+            )
             name = str(item.category)
-        flags = {flag: getattr(item, flag) for flag in ("truncated", "occluded", "crowd", "ignored")}
-        picture.instances.append(_instance(name, item.rle, id=item.number, score=own.get(str(item.number)), **flags))
+        flags = {
+            flag: getattr(item, flag) for flag in ("truncated", "occluded", "crowd", "ignored")
+        }
+        picture.instances.append(
+            _instance(name, item.rle, id=item.number, score=own.get(str(item.number)), **flags)
+        )
     return picture
 
 
@@ -174,7 +215,11 @@ def _label_map(file: Path, numbers: dict[int, str], ending: str, log: ProblemLog
     picture = _picture(file, *values.shape, ending)
     for value, rle in label_map.class_instances(values):
         if numbers and value not in numbers:
-            log.add("unknown-category", str(file), f"value {value} is none of {', '.join(map(str, numbers))}; left out")
+            log.add(
+                "unknown-category",
+                str(file),
+                f"value {value} is none of {', '.join(map(str, numbers))}; left out",
+            )
             continue
         picture.instances.append(_instance(numbers.get(value, str(value)), rle, id=value))
     return picture

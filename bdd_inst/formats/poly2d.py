@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from bdd_inst.errors import DataError
-from bdd_inst.geometry.paths import Path
+from bdd_inst.base.errors import DataError
+from bdd_inst.masks.paths import Path
 
 # A filled outline needs three vertices, a line two.
 FEWEST_CLOSED, FEWEST_OPEN = 3, 2
@@ -36,7 +36,11 @@ def parse_poly2d(value: Any) -> tuple[list[Path], list[str]]:
 
 def _is_row(row: Any) -> bool:
     """Whether this is one vertex, ``[x, y]`` or ``[x, y, letter]``, and not a path of them."""
-    return isinstance(row, list) and 2 <= len(row) <= 3 and all(isinstance(v, int | float) for v in row[:2])
+    return (
+        isinstance(row, list)
+        and 2 <= len(row) <= 3
+        and all(isinstance(v, int | float) for v in row[:2])
+    )
 
 
 def _part(part: Any) -> Path:

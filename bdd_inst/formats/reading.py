@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bdd_inst.errors import DataError, ProblemLog
+from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.formats.json_files import Top, top_level
 from bdd_inst.formats.records import LabelSet, LazyPictures, Picture
 from bdd_inst.formats.sniff import Found, kind_of_json, seen
@@ -31,7 +31,9 @@ def contents(found: Found, log: ProblemLog) -> Iterator[tuple[Path, Top]]:
         read += 1
         yield file, top
     if not read:
-        raise DataError(f"{found.path}: none of its {len(found.files)} files could be read, e.g. {log.lines()[0]}")
+        raise DataError(
+            f"{found.path}: none of its {len(found.files)} files could be read, e.g. {log.lines()[0]}"
+        )
 
 
 def label_set(
@@ -45,4 +47,13 @@ def label_set(
 ) -> LabelSet:
     """A label set whose pictures ``generate`` makes whenever they are iterated."""
     problems = ProblemLog()
-    return LabelSet(found.kind, str(found.path), categories, LazyPictures(generate, problems), problems, rule, category_ids, notes)
+    return LabelSet(
+        found.kind,
+        str(found.path),
+        categories,
+        LazyPictures(generate, problems),
+        problems,
+        rule,
+        category_ids,
+        notes,
+    )

@@ -1,7 +1,7 @@
 """What every reader gives and every writer takes: label sets of pictures of instances, whatever file they came from.
 
 Boxes are ``x1, y1, x2, y2`` in pixels, continuous and exclusive (a one-pixel object at the origin is ``0, 0, 1, 1``); readers of
-formats with other conventions convert and say so. Polygons are :class:`bdd_inst.geometry.paths.Path` in the file's own coordinates,
+formats with other conventions convert and say so. Polygons are :class:`bdd_inst.masks.paths.Path` in the file's own coordinates,
 curves and all; masks are COCO compressed RLE with ``str`` counts.
 """
 
@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from bdd_inst.errors import ProblemLog
-from bdd_inst.geometry.paths import Path
+from bdd_inst.base.errors import ProblemLog
+from bdd_inst.masks.paths import Path
 
 Box = tuple[float, float, float, float]
 
@@ -111,7 +111,9 @@ def gc_paused() -> Iterator[None]:
 class LazyPictures:
     """An iterable that starts a fresh generator each time; problems are logged only on the first whole pass, so none counts twice."""
 
-    def __init__(self, generate: Callable[[ProblemLog], Iterator[Picture]], problems: ProblemLog) -> None:
+    def __init__(
+        self, generate: Callable[[ProblemLog], Iterator[Picture]], problems: ProblemLog
+    ) -> None:
         self._generate = generate
         self._problems = problems
         self._logged = False

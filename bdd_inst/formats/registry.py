@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from bdd_inst.errors import DataError, ProblemLog
+from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.formats.conversion import Conversion, Progress, convert, fingerprint_of
 from bdd_inst.formats.join_masks import with_masks
 from bdd_inst.formats.pictures import PictureFinder
@@ -75,8 +75,6 @@ def with_sizes(labels: LabelSet, images: str | os.PathLike) -> LazyPictures:
     return LazyPictures(generate, labels.problems)
 
 
-
-
 # target -> the module and class that writes it.
 WRITERS = {
     "coco": ("write_coco", "CocoTarget"),
@@ -117,9 +115,20 @@ def write(
     if writer is None:
         module, name = WRITERS[to]
         writer = getattr(_module(module), name)
-    options = {"to": to, "raster": rule, "categories": plan.categories, "masks": masks, "prefer": prefer, "images": str(images)}
+    options = {
+        "to": to,
+        "raster": rule,
+        "categories": plan.categories,
+        "masks": masks,
+        "prefer": prefer,
+        "images": str(images),
+    }
     options["notes"] = labels.notes
-    extra = {"images": str(images)} if images is not None and "images" in writer.__dataclass_fields__ else {}
+    extra = (
+        {"images": str(images)}
+        if images is not None and "images" in writer.__dataclass_fields__
+        else {}
+    )
     target = writer(plan, Path(path), prefer=prefer, masks=masks, **extra)
     files = source_files(labels)
     mark = fingerprint_of(labels.source, files, options) if files else ""

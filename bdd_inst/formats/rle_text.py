@@ -11,14 +11,18 @@ from typing import Any
 
 import numpy as np
 
-from bdd_inst.errors import DataError
-from bdd_inst.geometry import rle as coding
-from bdd_inst.geometry.rle import MAX_PIXELS
+from bdd_inst.base.errors import DataError
+from bdd_inst.masks import rle as coding
+from bdd_inst.masks.rle import MAX_PIXELS
 
 
 def check_size(size: Any) -> tuple[int, int]:
     """``[height, width]`` as a pair of sensible ints; ValueError says what is wrong with it."""
-    if not isinstance(size, list | tuple) or len(size) != 2 or any(isinstance(s, bool) or not isinstance(s, int | float) for s in size):
+    if (
+        not isinstance(size, list | tuple)
+        or len(size) != 2
+        or any(isinstance(s, bool) or not isinstance(s, int | float) for s in size)
+    ):
         raise ValueError(f"RLE size is {size!r:.40}, not [height, width]")
     if not all(0 < s < MAX_PIXELS and int(s) == s for s in size) or size[0] * size[1] > MAX_PIXELS:
         raise ValueError(f"RLE size {size!r:.40} is no picture's")
@@ -99,7 +103,9 @@ def normalise(rle: Any, size: tuple[int, int] | None = None) -> dict:
     if isinstance(counts, str):
         return {"size": [height, width], "counts": counts}
     if not isinstance(counts, list):
-        raise ValueError("RLE without counts" if counts is None else "RLE counts are neither text nor a list")
+        raise ValueError(
+            "RLE without counts" if counts is None else "RLE counts are neither text nor a list"
+        )
     try:
         return coding.normalize({"size": [height, width], "counts": counts})
     except (DataError, OverflowError, TypeError, ValueError) as error:
@@ -118,5 +124,9 @@ def check_totals(rles: Sequence[dict]) -> None:
     for rle, total in zip(rles, totals([r["counts"] for r in rles]), strict=True):
         height, width = rle["size"]
         if total != height * width:
-            what = "is no compressed RLE" if total < 0 else f"adds up to {total} pixels, the picture has {height * width}"
+            what = (
+                "is no compressed RLE"
+                if total < 0
+                else f"adds up to {total} pixels, the picture has {height * width}"
+            )
             raise ValueError(f"RLE counts {rle['counts'][:20]!r} {what}")

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from bdd_inst.errors import ProblemLog
+from bdd_inst.base.errors import ProblemLog
 from bdd_inst.formats import fields, rle_text
 from bdd_inst.formats.json_files import Top, items, plain, top_level
 from bdd_inst.formats.poly2d import FEWEST_CLOSED, FEWEST_OPEN
@@ -24,7 +24,7 @@ from bdd_inst.formats.reading import contents, label_set
 from bdd_inst.formats.records import Instance, LabelSet, Picture
 from bdd_inst.formats.scalabel_careful import careful_frame
 from bdd_inst.formats.sniff import Found
-from bdd_inst.geometry.paths import MAX_COORDINATE, Path
+from bdd_inst.masks.paths import MAX_COORDINATE, Path
 
 WORDS_OF_2018 = {"bike", "motor", "drivable area", "lane"}
 
@@ -102,10 +102,18 @@ def read(found: Found) -> LabelSet:
         for file, content in contents(found, log):
             raws = frames_of(content)
             config = content.get("config") if isinstance(content, dict) else None
-            yield from read_frames(raws, str(file), log, inclusive=not is_of_2018(raws), size=_config_size(config))
+            yield from read_frames(
+                raws, str(file), log, inclusive=not is_of_2018(raws), size=_config_size(config)
+            )
 
-    note = "the 2018 release: boxes end at x2, y2" if of_2018 else "boxes include the pixel x2, y2: one was added"
-    return label_set(found, generate, _config_rule(top), categories=_config_categories(top), notes=(note,))
+    note = (
+        "the 2018 release: boxes end at x2, y2"
+        if of_2018
+        else "boxes include the pixel x2, y2: one was added"
+    )
+    return label_set(
+        found, generate, _config_rule(top), categories=_config_categories(top), notes=(note,)
+    )
 
 
 def frames_of(top: Top) -> list[msgspec.Raw]:
@@ -122,7 +130,11 @@ def frames_of(top: Top) -> list[msgspec.Raw]:
 def _config_size(config: msgspec.Raw | None) -> _Size | None:
     """A wrapper's ``config.imageSize``."""
     size = _config(config).get("imageSize")
-    width, height = (fields.side(size.get(key)) for key in ("width", "height")) if isinstance(size, dict) else (None, None)
+    width, height = (
+        (fields.side(size.get(key)) for key in ("width", "height"))
+        if isinstance(size, dict)
+        else (None, None)
+    )
     return _Size(width, height) if width and height else None
 
 
@@ -131,7 +143,11 @@ def _config_categories(top: Top) -> tuple[str, ...] | None:
 
     def leaves(nodes: Any) -> Iterator[str]:
         for node in nodes if isinstance(nodes, list) else []:
-            if isinstance(node, dict) and isinstance(node.get("subcategories"), list) and node["subcategories"]:
+            if (
+                isinstance(node, dict)
+                and isinstance(node.get("subcategories"), list)
+                and node["subcategories"]
+            ):
                 yield from leaves(node["subcategories"])
             elif isinstance(node, dict) and isinstance(node.get("name"), str):
                 yield node["name"].strip()
@@ -157,14 +173,23 @@ def _config(raw: msgspec.Raw | None) -> dict:
     return value if isinstance(value, dict) else {}
 
 
-def read_frames(raws: list[msgspec.Raw], source: str, log: ProblemLog, *, inclusive: bool, size: _Size | None = None) -> Iterator[Picture]:
+def read_frames(
+    raws: list[msgspec.Raw],
+    source: str,
+    log: ProblemLog,
+    *,
+    inclusive: bool,
+    size: _Size | None = None,
+) -> Iterator[Picture]:
     """Pictures of raw frames in order. ``inclusive``: boxes name their last pixel. ``size``: the file's own default picture size."""
     default = (size.height, size.width) if size else (None, None)
     for number, raw in enumerate(raws):
         try:
             yield _quick(_frame_decoder.decode(raw), inclusive, size)
         except (msgspec.MsgspecError, RecursionError, _OddFrameError):
-            picture = careful_frame(raw, f"{source}: frame {number}", log, inclusive=inclusive, size=default)
+            picture = careful_frame(
+                raw, f"{source}: frame {number}", log, inclusive=inclusive, size=default
+            )
             if picture is not None:
                 yield picture
 
@@ -177,7 +202,9 @@ def is_of_2018(raws: list[msgspec.Raw]) -> bool:
         except (msgspec.MsgspecError, RecursionError):
             continue
         for label in labels:
-            if isinstance(label.id, int) and (isinstance(label.manualShape, bool) or label.category in WORDS_OF_2018):
+            if isinstance(label.id, int) and (
+                isinstance(label.manualShape, bool) or label.category in WORDS_OF_2018
+            ):
                 return True
     return False
 
@@ -199,7 +226,10 @@ def _quick(frame: _Frame, inclusive: bool, size: _Size | None) -> Picture:
         width=size.width if size else None,
         height=size.height if size else None,
         attributes=fields.split_flags(frame.attributes)[1] if frame.attributes else {},
-        instances=[_instance(label, paths, inclusive) for label, paths in zip(labels, outlines, strict=True)],
+        instances=[
+            _instance(label, paths, inclusive)
+            for label, paths in zip(labels, outlines, strict=True)
+        ],
         video=frame.videoName,
         frame_index=frame.frameIndex,
         labelled=frame.labels is not None,
@@ -213,7 +243,10 @@ def _instance(label: _Label, paths: list[Path] | None, inclusive: bool) -> Insta
     box = label.box2d
     if box is not None:
         x1, y1, x2, y2 = box.x1, box.y1, box.x2 + inclusive, box.y2 + inclusive
-        if not (-MAX_COORDINATE <= x1 < x2 <= MAX_COORDINATE and -MAX_COORDINATE <= y1 < y2 <= MAX_COORDINATE):
+        if not (
+            -MAX_COORDINATE <= x1 < x2 <= MAX_COORDINATE
+            and -MAX_COORDINATE <= y1 < y2 <= MAX_COORDINATE
+        ):
             raise _OddFrameError
         box = (x1, y1, x2, y2)
     rle = label.rle and {"size": list(label.rle.size), "counts": label.rle.counts}
@@ -235,15 +268,23 @@ def _instance(label: _Label, paths: list[Path] | None, inclusive: bool) -> Insta
 
 def _complete(coded: list[_Rle]) -> bool:
     """Whether every RLE covers its picture exactly."""
-    if any(not (0 < h <= rle_text.MAX_PIXELS and 0 < w <= rle_text.MAX_PIXELS) for h, w in (r.size for r in coded)):
+    if any(
+        not (0 < h <= rle_text.MAX_PIXELS and 0 < w <= rle_text.MAX_PIXELS)
+        for h, w in (r.size for r in coded)
+    ):
         return False
-    return rle_text.totals([r.counts for r in coded]).tolist() == [r.size[0] * r.size[1] for r in coded]
+    return rle_text.totals([r.counts for r in coded]).tolist() == [
+        r.size[0] * r.size[1] for r in coded
+    ]
 
 
 def _outlines(labels: list[_Label]) -> list[list[Path] | None]:
     """The paths of all labels of a frame, their vertices views into one array. _OddFrameError where one is not as it should be."""
     parts = [part for label in labels if label.poly2d for part in label.poly2d]
-    flat = np.fromiter(chain.from_iterable(chain.from_iterable([part.vertices for part in parts])), dtype=np.float64).reshape(-1, 2)
+    flat = np.fromiter(
+        chain.from_iterable(chain.from_iterable([part.vertices for part in parts])),
+        dtype=np.float64,
+    ).reshape(-1, 2)
     if flat.size and not (np.abs(flat) <= MAX_COORDINATE).all():
         raise _OddFrameError
     out, start = [], 0
@@ -253,9 +294,13 @@ def _outlines(labels: list[_Label]) -> list[list[Path] | None]:
             paths = []
             for part in label.poly2d:
                 number, types = len(part.vertices), part.types or ""
-                if number < (FEWEST_CLOSED if part.closed else FEWEST_OPEN) or (types and (len(types) != number or types.strip("LC"))):
+                if number < (FEWEST_CLOSED if part.closed else FEWEST_OPEN) or (
+                    types and (len(types) != number or types.strip("LC"))
+                ):
                     raise _OddFrameError
-                paths.append(Path(flat[start : start + number], types if "C" in types else "", part.closed))
+                paths.append(
+                    Path(flat[start : start + number], types if "C" in types else "", part.closed)
+                )
                 start += number
         out.append(paths)
     return out

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from bdd_inst.errors import ProblemLog
+from bdd_inst.base.errors import ProblemLog
 from bdd_inst.formats import fields, rle_text
 from bdd_inst.formats.json_files import describe, plain
 from bdd_inst.formats.poly2d import parse_poly2d
@@ -18,7 +18,9 @@ USUAL_SIZE = (720, 1280)
 Size = tuple[int | None, int | None]
 
 
-def careful_frame(raw: msgspec.Raw, where: str, log: ProblemLog, *, inclusive: bool, size: Size = (None, None)) -> Picture | None:
+def careful_frame(
+    raw: msgspec.Raw, where: str, log: ProblemLog, *, inclusive: bool, size: Size = (None, None)
+) -> Picture | None:
     """One frame; None where nothing of it can be used.
 
     ``inclusive``: boxes name their last pixel. ``size``: height and width of pictures that do not say theirs.
@@ -28,8 +30,16 @@ def careful_frame(raw: msgspec.Raw, where: str, log: ProblemLog, *, inclusive: b
     except ValueError as error:
         log.add("bad-frame", where, f"{error}; left out")
         return None
-    if not isinstance(frame, dict) or not isinstance(frame.get("name"), str) or not frame["name"].strip():
-        log.add("bad-frame", where, f"{'a frame without a name' if isinstance(frame, dict) else describe(frame)}; left out")
+    if (
+        not isinstance(frame, dict)
+        or not isinstance(frame.get("name"), str)
+        or not frame["name"].strip()
+    ):
+        log.add(
+            "bad-frame",
+            where,
+            f"{'a frame without a name' if isinstance(frame, dict) else describe(frame)}; left out",
+        )
         return None
     where = f"{where} ({frame['name']})"
     own = frame.get("size") if isinstance(frame.get("size"), dict) else {}
@@ -43,9 +53,19 @@ def careful_frame(raw: msgspec.Raw, where: str, log: ProblemLog, *, inclusive: b
         labelled=isinstance(frame.get("labels"), list),
     )
     if frame.get("labels") is not None and not picture.labelled:
-        log.add("bad-labels", where, f"labels is {describe(frame['labels'])}, not a list; the picture counts as unlabelled")
+        log.add(
+            "bad-labels",
+            where,
+            f"labels is {describe(frame['labels'])}, not a list; the picture counts as unlabelled",
+        )
     for number, label in enumerate(frame["labels"] if picture.labelled else []):
-        instance = careful_label(label, f"{where}, label {_name(label, number)}", log, inclusive, (picture.height, picture.width))
+        instance = careful_label(
+            label,
+            f"{where}, label {_name(label, number)}",
+            log,
+            inclusive,
+            (picture.height, picture.width),
+        )
         if instance is not None:
             picture.instances.append(instance)
     return picture
@@ -57,7 +77,9 @@ def _name(label: Any, number: int) -> str:
     return repr(own) if own is not None else f"#{number}"
 
 
-def careful_label(label: Any, where: str, log: ProblemLog, inclusive: bool, size: Size) -> Instance | None:
+def careful_label(
+    label: Any, where: str, log: ProblemLog, inclusive: bool, size: Size
+) -> Instance | None:
     """One label as plain objects; None where it is left out (counted in ``log``). ``size``: the picture's h, w where known."""
     if not isinstance(label, dict):
         log.add("bad-label", where, f"{describe(label)} where a label should be; left out")
@@ -70,7 +92,9 @@ def careful_label(label: Any, where: str, log: ProblemLog, inclusive: bool, size
     flags, others = fields.split_flags(label.get("attributes"))
     if isinstance(label.get("index"), int):
         others["index"] = label["index"]
-    out = Instance(category, score=score, id=fields.identity(label.get("id")), attributes=others, **flags)
+    out = Instance(
+        category, score=score, id=fields.identity(label.get("id")), attributes=others, **flags
+    )
     faults = 0
     if label.get("box2d") is not None:
         try:

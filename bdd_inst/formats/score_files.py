@@ -6,10 +6,10 @@ from pathlib import Path
 
 import msgspec
 
-from bdd_inst.errors import DataError
-from bdd_inst.formats import png_kinds
+from bdd_inst.base.errors import DataError
 from bdd_inst.formats.json_files import decode
 from bdd_inst.formats.names import PictureNames
+from bdd_inst.images import png_kinds
 
 
 class ScoredLabel(msgspec.Struct, gc=False):
@@ -63,13 +63,19 @@ class Scores:
     def __init__(self, path: str | Path) -> None:
         tables: dict[str, dict[str, float]] = {}
         path = Path(path)
-        content = decode(path, list[ScoredFrame] | ScoredFrames, "a list of frames with labels of index and score")
+        content = decode(
+            path,
+            list[ScoredFrame] | ScoredFrames,
+            "a list of frames with labels of index and score",
+        )
         for frame in content.frames if isinstance(content, ScoredFrames) else content:
             table = tables.setdefault(frame.name, {})
             for label in frame.labels or ():
                 identity = label.index if label.index is not None else label.id
                 if identity is None:
-                    raise DataError(f"{path}: {frame.name}: a score without index; it must say which instance id it belongs to")
+                    raise DataError(
+                        f"{path}: {frame.name}: a score without index; it must say which instance id it belongs to"
+                    )
                 if str(identity) in table:
                     raise DataError(f"{path}: {frame.name}: instance {identity} has two scores")
                 table[str(identity)] = label.score

@@ -11,9 +11,9 @@ from typing import Any
 
 import msgspec
 
-from bdd_inst.errors import DataError
-from bdd_inst.formats import png_kinds
+from bdd_inst.base.errors import DataError
 from bdd_inst.formats.json_files import Top, describe, items, keys, plain, top_level
+from bdd_inst.images import png_kinds
 
 JSON_ENDINGS = (".json", ".json.gz")
 # Files that stand beside labels and are none.
@@ -68,7 +68,9 @@ def _files_below(path: Path, kind: str | None = None) -> list[Path]:
     """The label files of a folder: JSON, or PNGs where there is none or ``kind`` asks for them; hidden ones are not looked at."""
     forms = sorted(d.name for d in path.iterdir() if d.is_dir() and d.name in SAME_LABELS)
     if len(forms) > 1:
-        raise DataError(f"{path}: holds the same labels in several forms ({', '.join(forms)}); name one of these folders")
+        raise DataError(
+            f"{path}: holds the same labels in several forms ({', '.join(forms)}); name one of these folders"
+        )
     json_files, pngs = [], []
     for folder, folders, names in os.walk(path):
         folders[:] = sorted(d for d in folders if not d.startswith("."))
@@ -115,8 +117,12 @@ def _common_kind(path: Path, files: list[Path]) -> str:
     if len(kinds) == 1:
         return kinds.most_common(1)[0][0]
     if kinds:
-        raise DataError(f"{path}: holds different kinds ({', '.join(kinds)}); give a folder or a file of one kind")
-    raise DataError(f"{path}: no label format that we know in {len(files)} JSON files, e.g. {trouble}")
+        raise DataError(
+            f"{path}: holds different kinds ({', '.join(kinds)}); give a folder or a file of one kind"
+        )
+    raise DataError(
+        f"{path}: no label format that we know in {len(files)} JSON files, e.g. {trouble}"
+    )
 
 
 def kind_of_json(top: Top) -> str | None:
@@ -131,7 +137,9 @@ def _kind_of_object(top: dict[str, msgspec.Raw]) -> str | None:
     if "frames" in names:
         frames = items(top["frames"])
         first = list(_looks(frames or []))
-        if any("objects" in f for f in first) or ("name" in names and not any("name" in f for f in first)):
+        if any("objects" in f for f in first) or (
+            "name" in names and not any("name" in f for f in first)
+        ):
             return "bdd-v1"
         return "scalabel" if frames is not None or bytes(top["frames"]) == b"null" else None
     if "shapes" in names and items(top["shapes"]) is not None:
@@ -142,7 +150,9 @@ def _kind_of_object(top: dict[str, msgspec.Raw]) -> str | None:
         return "coco"
     if "name" in names and "labels" in names:
         return "scalabel"
-    regions = list(_looks((top.get("_via_img_metadata") and _values(top["_via_img_metadata"])) or top.values()))
+    regions = list(
+        _looks((top.get("_via_img_metadata") and _values(top["_via_img_metadata"])) or top.values())
+    )
     if regions and all("regions" in r and "filename" in r for r in regions):
         return "via"
     return None

@@ -15,15 +15,16 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from bdd_inst.errors import DataError, ProblemLog
-from bdd_inst.formats import fields, png_kinds
+from bdd_inst.base.errors import DataError, ProblemLog
+from bdd_inst.formats import fields
 from bdd_inst.formats.json_files import describe, plain
-from bdd_inst.formats.png_bytes import decode_mask
 from bdd_inst.formats.reading import contents, label_set
 from bdd_inst.formats.records import Instance, LabelSet, Picture
 from bdd_inst.formats.sniff import Found
-from bdd_inst.geometry import rle as coding
-from bdd_inst.geometry.paths import Path
+from bdd_inst.images import png_kinds
+from bdd_inst.images.png_bytes import decode_mask
+from bdd_inst.masks import rle as coding
+from bdd_inst.masks.paths import Path
 
 # A mask of 2^28 pixels does not pack worse than this; what unpacks to more is a bomb.
 LARGEST_PNG = 64 << 20
@@ -63,13 +64,24 @@ def _picture(top: Any, file: FilePath, log: ProblemLog) -> Picture | None:
         log.add("bad-frame", str(file), f"{error}; left out")
         return None
     size = value.get("size") if value is not None else None
-    width, height = (fields.side(size.get(k)) for k in ("width", "height")) if isinstance(size, dict) else (None, None)
+    width, height = (
+        (fields.side(size.get(k)) for k in ("width", "height"))
+        if isinstance(size, dict)
+        else (None, None)
+    )
     objects = value.get("objects") if value is not None else None
-    if not width or not height or not isinstance(objects, list) or width * height > coding.MAX_PIXELS:
+    if (
+        not width
+        or not height
+        or not isinstance(objects, list)
+        or width * height > coding.MAX_PIXELS
+    ):
         log.add("bad-frame", str(file), "no picture size or no list of objects; left out")
         return None
     name = file.name.removesuffix(".gz").removesuffix(".json")
-    picture = Picture(name if name.lower().endswith(PICTURE_ENDINGS) else f"{name}.jpg", width, height)
+    picture = Picture(
+        name if name.lower().endswith(PICTURE_ENDINGS) else f"{name}.jpg", width, height
+    )
     tags = value.get("tags")
     for tag in tags if isinstance(tags, list) else ():
         if isinstance(tag, dict) and "name" in tag:
@@ -94,7 +106,9 @@ def _instance(item: Any, height: int, width: int, where: str, log: ProblemLog) -
         return out
     exterior = points.get("exterior") if isinstance(points, dict) else None
     if not isinstance(exterior, list):
-        raise ValueError(f"an object of type {item.get('geometryType')!r} without bitmap or outline")
+        raise ValueError(
+            f"an object of type {item.get('geometryType')!r} without bitmap or outline"
+        )
     outline = Path.checked(exterior)
     if item.get("geometryType") == "rectangle" or len(outline) == 2:
         low, high = outline.vertices.min(0), outline.vertices.max(0)
@@ -136,9 +150,15 @@ def _bitmap(bitmap: dict, height: int, width: int, where: str, log: ProblemLog) 
     h, w = mask.shape
     left, top, right, bottom = max(0, -x), max(0, -y), min(w, width - x), min(h, height - y)
     if right <= left or bottom <= top:
-        raise ValueError(f"a bitmap of {w}x{h} at {x},{y} lies outside its picture of {width}x{height}")
+        raise ValueError(
+            f"a bitmap of {w}x{h} at {x},{y} lies outside its picture of {width}x{height}"
+        )
     if (left, top, right, bottom) != (0, 0, w, h):
-        log.add("outside-picture", where, f"a bitmap of {w}x{h} at {x},{y} leaves its picture of {width}x{height}; cut off")
+        log.add(
+            "outside-picture",
+            where,
+            f"a bitmap of {w}x{h} at {x},{y} leaves its picture of {width}x{height}; cut off",
+        )
     return coding.encode_crop(mask[top:bottom, left:right], x + left, y + top, height, width)
 
 
@@ -162,6 +182,6 @@ def unpack(data: Any) -> bytes:
 
 def pack(mask: np.ndarray) -> str:
     """The ``data`` of a bitmap: H,W bool -> PNG, zlib, base64."""
-    from bdd_inst.formats.png_bytes import encode_mask
+    from bdd_inst.images.png_bytes import encode_mask
 
     return base64.b64encode(zlib.compress(encode_mask(mask))).decode("ascii")

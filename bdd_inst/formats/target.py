@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bdd_inst.errors import DataError, ProblemLog
+from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.formats.plan import Plan, size_of
 from bdd_inst.formats.records import Picture
 
@@ -51,9 +51,15 @@ class Target:
         if size is not None:
             return size
         if self.plan.size is None:
-            raise DataError(f"{picture.name}: the labels do not say how large it is; give the folder of pictures with --images")
+            raise DataError(
+                f"{picture.name}: the labels do not say how large it is; give the folder of pictures with --images"
+            )
         width, height = self.plan.size
-        self.skipped.add("size-assumed", picture.name, f"no size in its labels; taken for BDD100K's {width}x{height}")
+        self.skipped.add(
+            "size-assumed",
+            picture.name,
+            f"no size in its labels; taken for BDD100K's {width}x{height}",
+        )
         return self.plan.size
 
     def category(self, word: str) -> tuple[str, bool] | None:

@@ -8,13 +8,13 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from bdd_inst.errors import DataError, ProblemLog
+from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.formats import fields
 from bdd_inst.formats.json_files import describe, plain
 from bdd_inst.formats.reading import contents, label_set
 from bdd_inst.formats.records import Instance, LabelSet, Picture
 from bdd_inst.formats.sniff import Found
-from bdd_inst.geometry.paths import Path
+from bdd_inst.masks.paths import Path
 
 # Attribute names under which annotators keep the class; VIA itself has no such notion.
 CLASS_KEYS = ("class", "category", "label", "name", "type", "object")
@@ -29,7 +29,9 @@ def read(found: Found) -> LabelSet:
         for file, top in contents(found, log):
             metadata = top.get("_via_img_metadata") if isinstance(top, dict) else None
             try:
-                records = plain(metadata) if metadata is not None else plain(msgspec.json.encode(top))
+                records = (
+                    plain(metadata) if metadata is not None else plain(msgspec.json.encode(top))
+                )
             except ValueError as error:
                 raise DataError(f"{file}: {error}") from None
             for key, record in records.items() if isinstance(records, dict) else ():
@@ -66,8 +68,14 @@ def _instance(region: Any) -> Instance:
     if not isinstance(shape, dict):
         raise ValueError(f"{describe(region)} without shape_attributes")
     flags, others = fields.split_flags(region.get("region_attributes"))
-    words = [others[k] for k in CLASS_KEYS if isinstance(others.get(k), str)] or [v for v in others.values() if isinstance(v, str)]
-    out = Instance(fields.word(words[0]) if words and words[0].strip() else "object", attributes=others, **flags)
+    words = [others[k] for k in CLASS_KEYS if isinstance(others.get(k), str)] or [
+        v for v in others.values() if isinstance(v, str)
+    ]
+    out = Instance(
+        fields.word(words[0]) if words and words[0].strip() else "object",
+        attributes=others,
+        **flags,
+    )
     kind = shape.get("name")
     if kind in ("polygon", "polyline"):
         xs, ys = shape.get("all_points_x"), shape.get("all_points_y")

@@ -12,12 +12,12 @@ from typing import Any
 
 import msgspec
 
-from bdd_inst.errors import DataError
-from bdd_inst.files import atomic_write
+from bdd_inst.base.errors import DataError
+from bdd_inst.base.files import atomic_write
 from bdd_inst.formats import draw
 from bdd_inst.formats.records import Box, Instance, Picture
 from bdd_inst.formats.target import Parts, Target
-from bdd_inst.geometry import rle as coding
+from bdd_inst.masks import rle as coding
 
 
 @dataclass
@@ -30,7 +30,12 @@ class CocoTarget(Target):
         except DataError as error:
             self.skipped.add("no-picture-size", self.plan.kind, str(error))
             return None
-        image: dict[str, Any] = {"id": picture.image_id, "file_name": picture.name, "width": width, "height": height}
+        image: dict[str, Any] = {
+            "id": picture.image_id,
+            "file_name": picture.name,
+            "width": width,
+            "height": height,
+        }
         if picture.attributes:
             image["attributes"] = picture.attributes
         if picture.video is not None:
@@ -38,7 +43,10 @@ class CocoTarget(Target):
         if not picture.labelled:
             image["labelled"] = False
         drawn = draw.masks(picture, height, width, self.plan.rule, self.skipped, prefer=self.prefer)
-        annotations = [self._annotation(i, rle, picture) for i, rle in zip(picture.instances, drawn, strict=True)]
+        annotations = [
+            self._annotation(i, rle, picture)
+            for i, rle in zip(picture.instances, drawn, strict=True)
+        ]
         return {"image": image, "annotations": [a for a in annotations if a is not None]}
 
     def _annotation(self, instance: Instance, rle: dict | None, picture: Picture) -> dict | None:
@@ -49,13 +57,28 @@ class CocoTarget(Target):
         ignored = ignored or instance.ignored
         box = draw.box_of(instance, rle)
         if box is None:
-            self.skipped.add("no-shape", draw.where(picture, instance), "neither a box nor a mask with any pixel; left out")
+            self.skipped.add(
+                "no-shape",
+                draw.where(picture, instance),
+                "neither a box nor a mask with any pixel; left out",
+            )
             return None
-        out: dict[str, Any] = {"id": instance.id, "image_id": None, "category_id": self.plan.number[name], "bbox": xywh(box)}
+        out: dict[str, Any] = {
+            "id": instance.id,
+            "image_id": None,
+            "category_id": self.plan.number[name],
+            "bbox": xywh(box),
+        }
         segmentation = self._segmentation(instance, rle, picture)
         if segmentation is not None:
             out["segmentation"] = segmentation
-        out["area"] = instance.area if instance.area is not None else coding.area(rle) if rle else out["bbox"][2] * out["bbox"][3]
+        out["area"] = (
+            instance.area
+            if instance.area is not None
+            else coding.area(rle)
+            if rle
+            else out["bbox"][2] * out["bbox"][3]
+        )
         out["iscrowd"] = int(instance.crowd or ignored)
         flags = {"occluded": instance.occluded, "truncated": instance.truncated, "ignored": ignored}
         attributes = instance.attributes | {key: True for key, value in flags.items() if value}
@@ -69,25 +92,48 @@ class CocoTarget(Target):
             out["source_id"] = instance.id
         return out
 
-    def _segmentation(self, instance: Instance, rle: dict | None, picture: Picture) -> list | dict | None:
+    def _segmentation(
+        self, instance: Instance, rle: dict | None, picture: Picture
+    ) -> list | dict | None:
         if rle is None:
             return None
-        as_polygons = self.masks == "polygons" or (self.masks == "auto" and self.plan.rule == "coco")
-        if not as_polygons or not instance.paths or (self.prefer == "rle" and instance.rle is not None):
+        as_polygons = self.masks == "polygons" or (
+            self.masks == "auto" and self.plan.rule == "coco"
+        )
+        if (
+            not as_polygons
+            or not instance.paths
+            or (self.prefer == "rle" and instance.rle is not None)
+        ):
             return {"size": rle["size"], "counts": rle["counts"]}
         out, curved, left_out = draw.polygons(instance)
         if curved:
-            self.lost.add("curves", draw.where(picture, instance), "Bezier curves became straight pieces")
+            self.lost.add(
+                "curves", draw.where(picture, instance), "Bezier curves became straight pieces"
+            )
         if left_out:
-            self.lost.add("open-lines", draw.where(picture, instance), "COCO has no open lines; that part is left out")
+            self.lost.add(
+                "open-lines",
+                draw.where(picture, instance),
+                "COCO has no open lines; that part is left out",
+            )
         return out or None
 
     def finish(self, parts: Parts) -> None:
         plan = self.plan
         with atomic_write(self.path, "wb") as stream:
-            info = {"description": f"converted from {plan.kind} by bdd_inst", "mask_rule": plan.made_by}
-            stream.write(b'{"info": ' + msgspec.json.encode(info) + b', "licenses": [],\n"categories": ')
-            stream.write(msgspec.json.encode([{"id": i, "name": n, "supercategory": ""} for n, i in plan.number.items()]))
+            info = {
+                "description": f"converted from {plan.kind} by bdd_inst",
+                "mask_rule": plan.made_by,
+            }
+            stream.write(
+                b'{"info": ' + msgspec.json.encode(info) + b', "licenses": [],\n"categories": '
+            )
+            stream.write(
+                msgspec.json.encode(
+                    [{"id": i, "name": n, "supercategory": ""} for n, i in plan.number.items()]
+                )
+            )
             stream.write(b',\n"images": [')
             image_ids: list[Any] = []
             for number, part in enumerate(parts(), 1):

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from bdd_inst.files import atomic_write
+from bdd_inst.base.files import atomic_write
 from bdd_inst.formats.dicts import XYXY_ABS, meta_path
 from bdd_inst.formats.pictures import PictureFinder
 from bdd_inst.formats.records import Picture
@@ -48,7 +48,11 @@ class DictsTarget(CocoTarget):
             self._finder = PictureFinder(self.images)
         found = self._finder.find(picture)
         if found is None:
-            self.skipped.add("missing-picture", picture.name, f"no such picture below {self.images}; its name stays as it is")
+            self.skipped.add(
+                "missing-picture",
+                picture.name,
+                f"no such picture below {self.images}; its name stays as it is",
+            )
         return str(found or picture.name)
 
     def _dict(self, annotation: dict) -> dict:
@@ -60,10 +64,18 @@ class DictsTarget(CocoTarget):
             "iscrowd": annotation["iscrowd"],
             "id": annotation["id"],
         }
-        return out | {key: annotation[key] for key in ("segmentation", "attributes", "score") if key in annotation}
+        return out | {
+            key: annotation[key]
+            for key in ("segmentation", "attributes", "score")
+            if key in annotation
+        }
 
     def finish(self, parts: Parts) -> None:
-        meta = {"thing_classes": self.plan.categories, "mask_rule": self.plan.made_by, "dataset_ids": self.plan.ids}
+        meta = {
+            "thing_classes": self.plan.categories,
+            "mask_rule": self.plan.made_by,
+            "dataset_ids": self.plan.ids,
+        }
         with atomic_write(meta_path(self.path), "wb") as stream:
             stream.write(msgspec.json.format(msgspec.json.encode(meta), indent=1))
         with atomic_write(self.path, "wb") as stream:

@@ -16,16 +16,16 @@ import msgspec
 import numpy as np
 from PIL import Image
 
-from bdd_inst import classes
-from bdd_inst.errors import DataError
-from bdd_inst.files import atomic_write
+from bdd_inst.base import vocabulary as classes
+from bdd_inst.base.errors import DataError
+from bdd_inst.base.files import atomic_write
 from bdd_inst.formats import bitmask, draw, label_map
 from bdd_inst.formats.plan import BDD_KINDS
 from bdd_inst.formats.png_folders import NOTE_FILE
 from bdd_inst.formats.records import Instance, Picture
 from bdd_inst.formats.target import Parts, Target
-from bdd_inst.geometry import rle as coding
-from bdd_inst.geometry.label_runs import drawing_order
+from bdd_inst.masks import rle as coding
+from bdd_inst.masks.label_runs import drawing_order
 
 
 @dataclass
@@ -48,10 +48,18 @@ class PngTarget(Target):
             found = self.category(instance.category)
             if found is None or self.class_number(found[0]) is None:
                 if found is not None:
-                    self.skipped.add("category-left-out", found[0], f"{type(self).__name__[:-6]} has no number for this class")
+                    self.skipped.add(
+                        "category-left-out",
+                        found[0],
+                        f"{type(self).__name__[:-6]} has no number for this class",
+                    )
                 continue
             if rle is None:
-                self.skipped.add("no-mask", draw.where(picture, instance), "a label without outline or mask; left out")
+                self.skipped.add(
+                    "no-mask",
+                    draw.where(picture, instance),
+                    "a label without outline or mask; left out",
+                )
                 continue
             chosen.append((instance, rle, *found))
         file = self.path / self.file_of(picture)
@@ -60,11 +68,19 @@ class PngTarget(Target):
         self.save(file, values)
         return [picture.name, str(file.relative_to(self.path)), self.scores(chosen)]
 
-    def _say_lost(self, picture: Picture, chosen: list[tuple[Instance, dict, str, bool]], values: np.ndarray) -> None:
+    def _say_lost(
+        self, picture: Picture, chosen: list[tuple[Instance, dict, str, bool]], values: np.ndarray
+    ) -> None:
         """Count what a PNG of these values cannot say of the picture and its instances."""
-        covered = sum(coding.area(rle) for _, rle, _, _ in chosen) - int(np.count_nonzero(values if values.ndim == 2 else values[..., 0]))
+        covered = sum(coding.area(rle) for _, rle, _, _ in chosen) - int(
+            np.count_nonzero(values if values.ndim == 2 else values[..., 0])
+        )
         if covered:
-            self.lost.add("overlaps", picture.name, f"{covered} pixels belong to several objects; one keeps each")
+            self.lost.add(
+                "overlaps",
+                picture.name,
+                f"{covered} pixels belong to several objects; one keeps each",
+            )
         if picture.attributes:
             self.lost.add("picture-attributes", picture.name, "a PNG has none")
         if not self.keeps_scores and any(instance.score is not None for instance, *_ in chosen):
@@ -76,9 +92,15 @@ class PngTarget(Target):
     def file_of(self, picture: Picture) -> Path:
         """Where a picture's PNG goes, relative to the folder; names that climb out of it stay inside."""
         # Letters that no file name may have (a NUL, half a surrogate pair) come from broken labels.
-        text = re.sub(r"[\x00-\x1f]", "_", picture.name.encode(errors="replace").decode()).replace("\\", "/")
+        text = re.sub(r"[\x00-\x1f]", "_", picture.name.encode(errors="replace").decode()).replace(
+            "\\", "/"
+        )
         parts = [p for p in PurePosixPath(text).parts if p not in ("..", "/", ".")]
-        name = Path(*parts[:-1], f"{PurePosixPath(parts[-1]).stem}.png") if parts else Path("unnamed.png")
+        name = (
+            Path(*parts[:-1], f"{PurePosixPath(parts[-1]).stem}.png")
+            if parts
+            else Path("unnamed.png")
+        )
         if picture.video and len(parts) == 1:
             return Path(PurePosixPath(picture.video).name) / name
         return name
@@ -88,7 +110,9 @@ class PngTarget(Target):
         number = self.plan.number[name]
         return number if 0 < number <= 255 else None
 
-    def pixels(self, chosen: list[tuple[Instance, dict, str, bool]], height: int, width: int) -> np.ndarray:
+    def pixels(
+        self, chosen: list[tuple[Instance, dict, str, bool]], height: int, width: int
+    ) -> np.ndarray:
         """The PNG's values."""
         raise NotImplementedError
 
@@ -130,16 +154,30 @@ class BitmaskTarget(PngTarget):
 
     @property
     def official(self) -> bool:
-        return self.plan.kind in BDD_KINDS and any(name in classes.BDD100K_INS_SEG for name in self.plan.categories)
+        return self.plan.kind in BDD_KINDS and any(
+            name in classes.BDD100K_INS_SEG for name in self.plan.categories
+        )
 
-    def pixels(self, chosen: list[tuple[Instance, dict, str, bool]], height: int, width: int) -> np.ndarray:
+    def pixels(
+        self, chosen: list[tuple[Instance, dict, str, bool]], height: int, width: int
+    ) -> np.ndarray:
         return bitmask.to_bitmask(self.items(chosen), height, width, _scores(chosen))
 
-    def items(self, chosen: list[tuple[Instance, dict, str, bool]]) -> list[bitmask.BitmaskInstance]:
+    def items(
+        self, chosen: list[tuple[Instance, dict, str, bool]]
+    ) -> list[bitmask.BitmaskInstance]:
         """The instances as bitmasks know them."""
         numbers = _numbers([instance for instance, *_ in chosen])
         return [
-            bitmask.BitmaskInstance(rle, self.class_number(name), number, i.truncated, i.occluded, i.crowd, ignored or i.ignored)
+            bitmask.BitmaskInstance(
+                rle,
+                self.class_number(name),
+                number,
+                i.truncated,
+                i.occluded,
+                i.crowd,
+                ignored or i.ignored,
+            )
             for (i, rle, name, ignored), number in zip(chosen, numbers, strict=True)
         ]
 
@@ -158,7 +196,9 @@ class BitmaskTarget(PngTarget):
                 file.unlink(missing_ok=True)
             return {}
         if file.exists() and not self._ours(file):
-            raise DataError(f"{file}: the scores of these bitmasks go there, and it holds something else; move it, or write elsewhere")
+            raise DataError(
+                f"{file}: the scores of these bitmasks go there, and it holds something else; move it, or write elsewhere"
+            )
         with atomic_write(file, "wb") as stream:
             for number, (name, _, labels) in enumerate(parts()):
                 stream.write(b",\n" if number else b"[\n")
@@ -174,11 +214,18 @@ class BitmaskTarget(PngTarget):
             return False
         return isinstance(note, dict) and note.get("scores") == file.name
 
-    def _say_lost(self, picture: Picture, chosen: list[tuple[Instance, dict, str, bool]], values: np.ndarray) -> None:
+    def _say_lost(
+        self, picture: Picture, chosen: list[tuple[Instance, dict, str, bool]], values: np.ndarray
+    ) -> None:
         super()._say_lost(picture, chosen, values)
         hidden = len(chosen) - len(np.unique(bitmask.instance_numbers(values)[values[..., 0] > 0]))
         if hidden:
-            self.lost.add("hidden-objects", picture.name, f"{hidden} objects have no pixel left under others", count=hidden)
+            self.lost.add(
+                "hidden-objects",
+                picture.name,
+                f"{hidden} objects have no pixel left under others",
+                count=hidden,
+            )
         if len(chosen) and not any(_numbers([instance for instance, *_ in chosen])):
             self.lost.add("ids", picture.name, "numbers within the picture take their place")
 
@@ -191,9 +238,16 @@ class BitmaskTarget(PngTarget):
 class LabelMapTarget(PngTarget):
     """Palette PNGs of class numbers."""
 
-    def pixels(self, chosen: list[tuple[Instance, dict, str, bool]], height: int, width: int) -> np.ndarray:
+    def pixels(
+        self, chosen: list[tuple[Instance, dict, str, bool]], height: int, width: int
+    ) -> np.ndarray:
         chosen = [chosen[i] for i in drawing_order(_scores(chosen), len(chosen))]
-        return label_map.to_label_map([rle for _, rle, _, _ in chosen], [self.class_number(n) for _, _, n, _ in chosen], height, width)
+        return label_map.to_label_map(
+            [rle for _, rle, _, _ in chosen],
+            [self.class_number(n) for _, _, n, _ in chosen],
+            height,
+            width,
+        )
 
     def save(self, file: Path, values: np.ndarray) -> None:
         label_map.write_label_map(file, values)
@@ -206,15 +260,21 @@ class BinaryTarget(PngTarget):
     def class_number(self, name: str) -> int | None:
         return 255
 
-    def _say_lost(self, picture: Picture, chosen: list[tuple[Instance, dict, str, bool]], values: np.ndarray) -> None:
+    def _say_lost(
+        self, picture: Picture, chosen: list[tuple[Instance, dict, str, bool]], values: np.ndarray
+    ) -> None:
         super()._say_lost(picture, chosen, values)
         if len(chosen) > 1:
             self.lost.add("instances", picture.name, f"{len(chosen)} objects become one foreground")
         if len({name for _, _, name, _ in chosen}) > 1:
             self.lost.add("classes", picture.name, "all are foreground; their classes are not kept")
 
-    def pixels(self, chosen: list[tuple[Instance, dict, str, bool]], height: int, width: int) -> np.ndarray:
-        return label_map.to_label_map([rle for _, rle, _, _ in chosen], [255] * len(chosen), height, width)
+    def pixels(
+        self, chosen: list[tuple[Instance, dict, str, bool]], height: int, width: int
+    ) -> np.ndarray:
+        return label_map.to_label_map(
+            [rle for _, rle, _, _ in chosen], [255] * len(chosen), height, width
+        )
 
     def save(self, file: Path, values: np.ndarray) -> None:
         label_map.write_gray(file, values)
@@ -227,6 +287,8 @@ def _scores(chosen: list[tuple[Instance, dict, str, bool]]) -> list[float | None
 def _numbers(instances: list[Instance]) -> list[int]:
     """The instances' numbers in the PNG: their ``index``, or their ids where these are such numbers; else 0, to be given."""
     for given in ([i.attributes.get("index") for i in instances], [i.id for i in instances]):
-        if all(type(n) is int and 1 <= n <= bitmask.MAX_NUMBER for n in given) and len(set(given)) == len(given):
+        if all(type(n) is int and 1 <= n <= bitmask.MAX_NUMBER for n in given) and len(
+            set(given)
+        ) == len(given):
             return given
     return [0] * len(instances)

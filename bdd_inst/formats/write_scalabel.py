@@ -11,12 +11,12 @@ from typing import Any
 
 import msgspec
 
-from bdd_inst.errors import DataError
-from bdd_inst.files import atomic_write
+from bdd_inst.base.errors import DataError
+from bdd_inst.base.files import atomic_write
 from bdd_inst.formats import draw
 from bdd_inst.formats.records import Box, Instance, Picture
 from bdd_inst.formats.target import Parts, Target
-from bdd_inst.geometry.paths import Path
+from bdd_inst.masks.paths import Path
 
 
 @dataclass
@@ -28,7 +28,9 @@ class ScalabelTarget(Target):
         labels = [self._label(i, p, picture) for p, i in enumerate(picture.instances)]
         return self.frame(picture, size, labels)
 
-    def frame(self, picture: Picture, size: tuple[int, int] | None, labels: list[dict | None]) -> dict:
+    def frame(
+        self, picture: Picture, size: tuple[int, int] | None, labels: list[dict | None]
+    ) -> dict:
         """One frame; ``labels`` None entries are left out."""
         out: dict[str, Any] = {"name": picture.name}
         if picture.video is not None:
@@ -41,7 +43,9 @@ class ScalabelTarget(Target):
             out["attributes"] = picture.attributes
         if picture.image_id is not None:
             self.lost.add("image-ids", picture.name, "Scalabel frames have names, no ids")
-        out["labels"] = [label for label in labels if label is not None] if picture.labelled else None
+        out["labels"] = (
+            [label for label in labels if label is not None] if picture.labelled else None
+        )
         return out
 
     def label(self, instance: Instance, place: int, picture: Picture) -> dict | None:
@@ -49,10 +53,18 @@ class ScalabelTarget(Target):
         if self.plan.words and instance.category not in self.plan.words:
             self.category(instance.category)
             return None
-        flags = {"occluded": instance.occluded, "truncated": instance.truncated, "crowd": instance.crowd}
+        flags = {
+            "occluded": instance.occluded,
+            "truncated": instance.truncated,
+            "crowd": instance.crowd,
+        }
         if instance.ignored:
             flags["ignored"] = True
-        attributes = {key: value for key, value in instance.attributes.items() if key not in ("index", "category_id")}
+        attributes = {
+            key: value
+            for key, value in instance.attributes.items()
+            if key not in ("index", "category_id")
+        }
         out: dict[str, Any] = {
             "id": str(instance.id if instance.id is not None else place + 1),
             "category": instance.category,
@@ -65,7 +77,9 @@ class ScalabelTarget(Target):
         if instance.box is not None:
             out["box2d"] = box2d(instance.box)
         if instance.area is not None:
-            self.lost.add("areas", draw.where(picture, instance), "Scalabel has no field for COCO's area")
+            self.lost.add(
+                "areas", draw.where(picture, instance), "Scalabel has no field for COCO's area"
+            )
         return out
 
     def _label(self, instance: Instance, place: int, picture: Picture) -> dict | None:
@@ -80,7 +94,10 @@ class ScalabelTarget(Target):
         plan = self.plan
         used = [word for word in plan.words if plan.words[word][0] in plan.categories]
         names = list(plan.categories) if plan.kind not in ("scalabel", "bdd-v1") else used
-        config: dict[str, Any] = {"categories": [{"name": name} for name in names], "maskRule": plan.made_by}
+        config: dict[str, Any] = {
+            "categories": [{"name": name} for name in names],
+            "maskRule": plan.made_by,
+        }
         if plan.common_size:
             config["imageSize"] = {"width": plan.common_size[0], "height": plan.common_size[1]}
         with atomic_write(self.path, "wb") as stream:
@@ -107,7 +124,9 @@ class RleTarget(ScalabelTarget):
             if label is not None and rle is not None:
                 label["rle"] = {"counts": rle["counts"], "size": rle["size"]}
                 if instance.paths:
-                    self.lost.add("outlines", draw.where(picture, instance), "became masks of whole pixels")
+                    self.lost.add(
+                        "outlines", draw.where(picture, instance), "became masks of whole pixels"
+                    )
             labels.append(label)
         return self.frame(picture, (width, height), labels)
 
@@ -115,9 +134,18 @@ class RleTarget(ScalabelTarget):
 def box2d(box: Box) -> dict[str, float]:
     """A box whose ``x2, y2`` name the last pixel."""
     x1, y1, x2, y2 = box
-    return {"x1": x1, "y1": y1, "x2": draw.shortest(x2 - 1, x2, 1), "y2": draw.shortest(y2 - 1, y2, 1)}
+    return {
+        "x1": x1,
+        "y1": y1,
+        "x2": draw.shortest(x2 - 1, x2, 1),
+        "y2": draw.shortest(y2 - 1, y2, 1),
+    }
 
 
 def poly2d(path: Path) -> dict[str, Any]:
     """One part of an outline."""
-    return {"vertices": path.vertices.tolist(), "types": path.types or "L" * len(path), "closed": bool(path.closed)}
+    return {
+        "vertices": path.vertices.tolist(),
+        "types": path.types or "L" * len(path),
+        "closed": bool(path.closed),
+    }

@@ -10,13 +10,13 @@ from fvcore.common.config import CfgNode
 from PIL import Image
 from torch import nn
 
+from bdd_inst.base.errors import ConfigError, DataError
 from bdd_inst.data.augment import test_chain
-from bdd_inst.data.pictures import to_tensor
-from bdd_inst.errors import ConfigError, DataError
+from bdd_inst.engines import build_model
+from bdd_inst.images.read import to_tensor
 from bdd_inst.inference.run import to_cpu
-from bdd_inst.modeling import build_model
-from bdd_inst.modeling.checkpoint import load_weights
 from bdd_inst.structures import Instances
+from bdd_inst.weights.checkpoint import load_weights
 
 
 class Predictor:
@@ -58,10 +58,16 @@ class Predictor:
     def prepare(self, image: np.ndarray) -> dict:
         """The model's input for one picture: resized, in INPUT.FORMAT, C,H,W uint8."""
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
-            raise DataError(f"a picture to predict on is H,W,3 uint8 BGR, not {'x'.join(map(str, image.shape))} {image.dtype}")
+            raise DataError(
+                f"a picture to predict on is H,W,3 uint8 BGR, not {'x'.join(map(str, image.shape))} {image.dtype}"
+            )
         height, width = image.shape[:2]
         resized = test_chain(self.cfg, (height, width)).image(Image.fromarray(image[:, :, ::-1]))
-        return {"image": to_tensor(resized, self.cfg.INPUT.FORMAT), "height": height, "width": width}
+        return {
+            "image": to_tensor(resized, self.cfg.INPUT.FORMAT),
+            "height": height,
+            "width": width,
+        }
 
 
 def load_model(cfg: CfgNode) -> nn.Module:
@@ -71,7 +77,9 @@ def load_model(cfg: CfgNode) -> nn.Module:
         ConfigError: MODEL.WEIGHTS is empty: a random model predicts nothing.
     """
     if not cfg.MODEL.WEIGHTS:
-        raise ConfigError("MODEL.WEIGHTS is empty: name a trained model, e.g. MODEL.WEIGHTS output/model_final.pth")
+        raise ConfigError(
+            "MODEL.WEIGHTS is empty: name a trained model, e.g. MODEL.WEIGHTS output/model_final.pth"
+        )
     model = build_model(cfg)
     load_weights(model, cfg.MODEL.WEIGHTS, cfg)
     return model

@@ -11,10 +11,10 @@ from typing import IO
 
 from fvcore.common.config import CfgNode
 
-from bdd_inst import catalog
-from bdd_inst.classes import COCO_INSTANCES
-from bdd_inst.errors import DataError
-from bdd_inst.files import atomic_write
+from bdd_inst.base.errors import DataError
+from bdd_inst.base.files import atomic_write
+from bdd_inst.base.vocabulary import COCO_INSTANCES
+from bdd_inst.datasets import catalog
 from bdd_inst.inference.sources import Source
 from bdd_inst.structures import Instances
 
@@ -33,9 +33,14 @@ class Categories:
         for name in (*cfg.DATASETS.TEST, *cfg.DATASETS.TRAIN):
             if name in catalog.DatasetCatalog:
                 metadata = catalog.MetadataCatalog.get(name)
-                table = metadata.get("thing_dataset_id_to_contiguous_id") or {i + 1: i for i in range(number)}
+                table = metadata.get("thing_dataset_id_to_contiguous_id") or {
+                    i + 1: i for i in range(number)
+                }
                 ids = sorted(table, key=table.get)
-                names, colors = list(metadata.get("thing_classes") or ()), metadata.get("thing_colors")
+                names, colors = (
+                    list(metadata.get("thing_classes") or ()),
+                    metadata.get("thing_colors"),
+                )
             else:
                 coco = COCO_INSTANCES if name.startswith(("coco_2014_", "coco_2017_")) else {}
                 ids, names, colors = list(coco), list(coco.values()), None
@@ -56,7 +61,12 @@ def picture_ids(cfg: CfgNode, source: Source) -> dict[str, int | str]:
     for name in cfg.DATASETS.TEST:
         if name in catalog.DatasetCatalog:
             with contextlib.suppress(DataError):
-                found.update({Path(r["file_name"]).resolve(): r["image_id"] for r in catalog.DatasetCatalog.get(name)})
+                found.update(
+                    {
+                        Path(r["file_name"]).resolve(): r["image_id"]
+                        for r in catalog.DatasetCatalog.get(name)
+                    }
+                )
     names = {path.relative_to(source.root).as_posix(): path.resolve() for path in source.paths}
     return {name: found[path] for name, path in names.items() if path in found}
 
@@ -68,8 +78,20 @@ def to_results(instances: Instances, categories: Categories, **common: object) -
     boxes[:, 2:] -= boxes[:, :2]
     masks = instances.pred_masks.rles if instances.has("pred_masks") else [None] * len(instances)
     out = []
-    for box, score, index, mask in zip(boxes.tolist(), instances.scores.tolist(), instances.pred_classes.tolist(), masks, strict=True):
-        entry = {**common, "category_id": categories.ids[index], "category_name": categories.names[index], "bbox": box, "score": score}
+    for box, score, index, mask in zip(
+        boxes.tolist(),
+        instances.scores.tolist(),
+        instances.pred_classes.tolist(),
+        masks,
+        strict=True,
+    ):
+        entry = {
+            **common,
+            "category_id": categories.ids[index],
+            "category_name": categories.names[index],
+            "bbox": box,
+            "score": score,
+        }
         out.append(entry if mask is None else {**entry, "segmentation": mask})
     return out
 

@@ -7,11 +7,13 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import nn
 
-from bdd_inst.geometry import rle
+from bdd_inst.masks import rle
 from bdd_inst.structures import Instances, RLEMasks
 
 
-def predict_dataset(model: nn.Module, loader: Iterable[list[dict]]) -> Iterator[tuple[dict, Instances]]:
+def predict_dataset(
+    model: nn.Module, loader: Iterable[list[dict]]
+) -> Iterator[tuple[dict, Instances]]:
     """Run ``model`` over batches; memory stays that of one batch.
 
     Args:
@@ -42,9 +44,19 @@ def to_cpu(instances: Instances) -> Instances:
     fields = dict(instances.get_fields())
     size = tuple(int(v) for v in instances.image_size)
     masks = fields.pop("pred_masks", None)
-    out = Instances(size, **{name: value.to("cpu") if hasattr(value, "to") else value for name, value in fields.items()})
+    out = Instances(
+        size,
+        **{
+            name: value.to("cpu") if hasattr(value, "to") else value
+            for name, value in fields.items()
+        },
+    )
     if masks is not None:
-        out.pred_masks = masks if isinstance(masks, RLEMasks) else RLEMasks(encode_masks(masks, out.pred_boxes.tensor, size), size)
+        out.pred_masks = (
+            masks
+            if isinstance(masks, RLEMasks)
+            else RLEMasks(encode_masks(masks, out.pred_boxes.tensor, size), size)
+        )
     return out
 
 

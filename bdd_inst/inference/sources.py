@@ -9,11 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from bdd_inst.data.pictures import read_picture
-from bdd_inst.errors import DataError, ProblemLog
-from bdd_inst.inference import video
+from bdd_inst.base.errors import DataError, ProblemLog
+from bdd_inst.images import video
+from bdd_inst.images.read import read_picture
 
-PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".jp2", ".gif"})
+PICTURES = frozenset(
+    {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".jp2", ".gif"}
+)
 
 
 @dataclass(slots=True)
@@ -61,7 +63,11 @@ class Source:
             yield Frame(f"{stem}-{number:07d}.jpg", number, image)
         missing = self.reader.number - number
         if missing > max(2, 0.02 * self.reader.number):  # headers round; this is more than rounding
-            self.problems.add("video-breaks-off", self.reader.path.name, f"{missing} of {self.reader.number} frames could not be decoded")
+            self.problems.add(
+                "video-breaks-off",
+                self.reader.path.name,
+                f"{missing} of {self.reader.number} frames could not be decoded",
+            )
 
 
 def open_source(path: str | os.PathLike) -> Source:
@@ -74,7 +80,9 @@ def open_source(path: str | os.PathLike) -> Source:
     if path.is_dir():
         found = find_pictures(path)
         if not found:
-            raise DataError(f"{path}: no pictures in this folder or below ({', '.join(sorted(PICTURES))})")
+            raise DataError(
+                f"{path}: no pictures in this folder or below ({', '.join(sorted(PICTURES))})"
+            )
         return Source(path, found)
     if not path.is_file():
         raise DataError(f"{path}: no such file or folder")
@@ -88,5 +96,9 @@ def find_pictures(folder: str | os.PathLike) -> list[Path]:
     found = []
     for here, folders, names in os.walk(folder):
         folders[:] = sorted(f for f in folders if not f.startswith("."))
-        found += [Path(here, n) for n in names if Path(n).suffix.lower() in PICTURES and not n.startswith(".")]
+        found += [
+            Path(here, n)
+            for n in names
+            if Path(n).suffix.lower() in PICTURES and not n.startswith(".")
+        ]
     return sorted(found)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from bdd_inst.errors import ConfigError
+from bdd_inst.base.errors import ConfigError
 
 PRESETS = {
     "heads": ("proposal_generator", "roi_heads"),
@@ -16,7 +16,9 @@ PRESETS = {
 }
 
 
-def set_trainable(model: nn.Module, train: str | Sequence[str] = "all", freeze_at: int = 0) -> list[str]:
+def set_trainable(
+    model: nn.Module, train: str | Sequence[str] = "all", freeze_at: int = 0
+) -> list[str]:
     """Let the parameters train whose module is named, and no others; call it again to change the choice.
 
     Args:
@@ -44,14 +46,22 @@ def set_trainable(model: nn.Module, train: str | Sequence[str] = "all", freeze_a
 
 def _chosen(names: Sequence[str], train: str | Sequence[str]) -> set[str]:
     if isinstance(train, str) and train in PRESETS:
-        return {n for n in names if any(fnmatch.fnmatchcase(part, p) for p in PRESETS[train] for part in _prefixes(n))}
+        return {
+            n
+            for n in names
+            if any(fnmatch.fnmatchcase(part, p) for p in PRESETS[train] for part in _prefixes(n))
+        }
     patterns = (train,) if isinstance(train, str) else tuple(train)
     out: set[str] = set()
     for pattern in patterns:
-        matched = {n for n in names if any(fnmatch.fnmatchcase(part, pattern) for part in _prefixes(n))}
+        matched = {
+            n for n in names if any(fnmatch.fnmatchcase(part, pattern) for part in _prefixes(n))
+        }
         if not matched:
             tops = sorted({".".join(n.split(".")[:2]) for n in names})
-            raise ConfigError(f"TRAIN {pattern!r} matches no module; presets are {', '.join(PRESETS)}, modules are {', '.join(tops)}")
+            raise ConfigError(
+                f"TRAIN {pattern!r} matches no module; presets are {', '.join(PRESETS)}, modules are {', '.join(tops)}"
+            )
         out |= matched
     return out
 
@@ -65,5 +75,7 @@ def _prefixes(name: str) -> list[str]:
 def _below(names: Sequence[str], freeze_at: int) -> set[str]:
     """Parameters of the first ``freeze_at`` parts of the ResNet, with or without an FPN around it."""
     parts = ("stem", "res2", "res3", "res4", "res5")[: max(freeze_at, 0)]
-    heads = tuple(f"{prefix}{part}." for part in parts for prefix in ("backbone.bottom_up.", "backbone."))
+    heads = tuple(
+        f"{prefix}{part}." for part in parts for prefix in ("backbone.bottom_up.", "backbone.")
+    )
     return {name for name in names if name.startswith(heads)}

@@ -14,13 +14,13 @@ import cv2
 import jinja2
 import numpy as np
 
-from bdd_inst.data.pictures import read_picture
-from bdd_inst.errors import DataError, ProblemLog
-from bdd_inst.files import atomic_write
-from bdd_inst.inference.pipeline import ordered_map
-from bdd_inst.report.draw import caption, count, draw_objects, enlarge, side_by_side
-from bdd_inst.report.matching import judge
-from bdd_inst.report.paint import Style
+from bdd_inst.base.errors import DataError, ProblemLog
+from bdd_inst.base.files import atomic_write
+from bdd_inst.base.pipeline import ordered_map
+from bdd_inst.drawing.draw import caption, count, draw_objects, enlarge, side_by_side
+from bdd_inst.drawing.matching import judge
+from bdd_inst.drawing.paint import Style
+from bdd_inst.images.read import read_picture
 from bdd_inst.report.scenes import Scene, Vocabulary
 
 JPEG_QUALITY = 92
@@ -32,18 +32,32 @@ def picture_path(folder: str | os.PathLike, name: str) -> Path:
 
     JPEG and PNG keep their names, others become PNG.
     """
-    parts = [FORBIDDEN.sub("_", part) for part in PurePosixPath(name.replace("\\", "/")).parts if part not in ("/", "//", "..", ".")]
+    parts = [
+        FORBIDDEN.sub("_", part)
+        for part in PurePosixPath(name.replace("\\", "/")).parts
+        if part not in ("/", "//", "..", ".")
+    ]
     target = Path(folder, *parts) if parts else Path(folder, "picture")
-    return target if target.suffix.lower() in (".jpg", ".jpeg", ".png") else target.with_name(f"{target.name}.png")
+    return (
+        target
+        if target.suffix.lower() in (".jpg", ".jpeg", ".png")
+        else target.with_name(f"{target.name}.png")
+    )
 
 
 def save_picture(path: str | os.PathLike, image: np.ndarray) -> Path:
     """Encode H,W,3 uint8 BGR by the suffix of ``path`` and write it (any characters in the path, on any system)."""
     path = Path(path)
-    options = [cv2.IMWRITE_PNG_COMPRESSION, 3] if path.suffix.lower() == ".png" else [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+    options = (
+        [cv2.IMWRITE_PNG_COMPRESSION, 3]
+        if path.suffix.lower() == ".png"
+        else [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+    )
     done, data = cv2.imencode(path.suffix.lower(), image, options)
     if not done:
-        raise DataError(f"{path}: a picture of {image.shape[1]}x{image.shape[0]} cannot be encoded as {path.suffix}")
+        raise DataError(
+            f"{path}: a picture of {image.shape[1]}x{image.shape[0]} cannot be encoded as {path.suffix}"
+        )
     with atomic_write(path, "wb") as stream:
         stream.write(data.tobytes())
     return path
@@ -69,28 +83,51 @@ def compose(scene: Scene, vocabulary: Vocabulary, layout: Layout) -> np.ndarray:
     image = np.ascontiguousarray(np.asarray(read_picture(scene.path))[:, :, ::-1])
     size = image.shape[:2]
     labels = scene.labels.objects(size, vocabulary) if scene.labels is not None else None
-    found = scene.predictions.objects(size, vocabulary, layout.score_threshold) if scene.predictions is not None else None
+    found = (
+        scene.predictions.objects(size, vocabulary, layout.score_threshold)
+        if scene.predictions is not None
+        else None
+    )
     if labels is not None and found is not None and layout.show == "both":
-        return side_by_side(image, labels, found, verdicts=layout.verdicts, iou=layout.iou, title=scene.name, style=layout.style)
+        return side_by_side(
+            image,
+            labels,
+            found,
+            verdicts=layout.verdicts,
+            iou=layout.iou,
+            title=scene.name,
+            style=layout.style,
+        )
     style = layout.style
     if labels is not None and found is not None and layout.verdicts:
         labels, found = judge(labels, found, layout.iou)
         style = replace(style, color_by="verdict")
-    alone, what = (labels, "labelled") if found is None or layout.show == "labels" else (found, "predicted")
+    alone, what = (
+        (labels, "labelled") if found is None or layout.show == "labels" else (found, "predicted")
+    )
     if alone is None:
         raise DataError("nothing to show: the picture is not labelled")
     canvas, alone = enlarge(image, alone)
-    return caption(draw_objects(canvas, alone, style), f"{scene.name}  ·  {count(len(alone))} {what}")
+    return caption(
+        draw_objects(canvas, alone, style), f"{scene.name}  ·  {count(len(alone))} {what}"
+    )
 
 
 def fill_album(
-    scenes: Iterable[Scene], folder: str | os.PathLike, vocabulary: Vocabulary, layout: Layout, problems: ProblemLog, workers: int = 2
+    scenes: Iterable[Scene],
+    folder: str | os.PathLike,
+    vocabulary: Vocabulary,
+    layout: Layout,
+    problems: ProblemLog,
+    workers: int = 2,
 ) -> Iterator[Path]:
     """Draw every scene below ``folder`` in ``workers`` threads, a few ahead; yields the files in order, problems are counted."""
 
     def page(scene: Scene) -> Path | DataError:
         try:
-            return save_picture(picture_path(folder, scene.name), compose(scene, vocabulary, layout))
+            return save_picture(
+                picture_path(folder, scene.name), compose(scene, vocabulary, layout)
+            )
         except DataError as error:
             return error
 
@@ -100,9 +137,15 @@ def fill_album(
     def passed() -> Iterator[Scene]:
         for scene in scenes:
             if scene.path is None:
-                problems.add("missing-picture", scene.name, "labelled, but there is no such picture")
+                problems.add(
+                    "missing-picture", scene.name, "labelled, but there is no such picture"
+                )
             elif scene.name in names:
-                problems.add("picture-comes-twice", scene.name, "labelled a second time; the first one is drawn")
+                problems.add(
+                    "picture-comes-twice",
+                    scene.name,
+                    "labelled a second time; the first one is drawn",
+                )
             else:
                 names.add(scene.name)
                 pending.append(scene)
@@ -118,9 +161,17 @@ def fill_album(
 
 def write_index(folder: str | os.PathLike, pages: Sequence[Path], title: str) -> Path:
     """``index.html`` beside the pictures: all of them as a grid, one at a time by click and arrow keys; works offline."""
-    template = resources.files("bdd_inst.report").joinpath("templates", "album.html").read_text(encoding="utf-8")
+    template = (
+        resources.files("bdd_inst.report")
+        .joinpath("templates", "album.html")
+        .read_text(encoding="utf-8")
+    )
     names = [page.relative_to(folder).as_posix() for page in pages]
-    text = jinja2.Environment(autoescape=True, trim_blocks=True).from_string(template).render(names=names, title=title)
+    text = (
+        jinja2.Environment(autoescape=True, trim_blocks=True)
+        .from_string(template)
+        .render(names=names, title=title)
+    )
     path = Path(folder, "index.html")
     with atomic_write(path) as stream:
         stream.write(text)

@@ -14,12 +14,12 @@ from typing import Any
 import cv2
 import numpy as np
 
-from bdd_inst.config import load_cfg
-from bdd_inst.datasets.check.findings import ERROR, NOTE, WARNING
-from bdd_inst.datasets.check.run import CheckResult, Split
-from bdd_inst.datasets.check.statistics import FLAGS, LARGE, SIZES, SMALL, Statistics
-from bdd_inst.errors import DataError
-from bdd_inst.files import atomic_write
+from bdd_inst.base.errors import DataError
+from bdd_inst.base.files import atomic_write
+from bdd_inst.checks.findings import ERROR, NOTE, WARNING
+from bdd_inst.checks.run import CheckResult, Split
+from bdd_inst.checks.statistics import FLAGS, LARGE, SIZES, SMALL, Statistics
+from bdd_inst.config.loading import load_cfg
 from bdd_inst.formats.pictures import PictureFinder
 from bdd_inst.formats.plan import make_plan
 from bdd_inst.formats.write_dicts import DictsTarget
@@ -39,8 +39,14 @@ def write_page(result: CheckResult, folder: Path, *, config: str, samples: int =
     """
     from jinja2 import Environment, select_autoescape
 
-    environment = Environment(autoescape=select_autoescape(default=True), trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(resources.files("bdd_inst.report").joinpath("templates/data_page.html").read_text(encoding="utf-8"))
+    environment = Environment(
+        autoescape=select_autoescape(default=True), trim_blocks=True, lstrip_blocks=True
+    )
+    template = environment.from_string(
+        resources.files("bdd_inst.report")
+        .joinpath("templates/data_page.html")
+        .read_text(encoding="utf-8")
+    )
     looked_at, notes = _samples(result, config, samples) if samples else ([], [])
     html = template.render(
         title=", ".join(split.name for split in result.splits),
@@ -63,7 +69,15 @@ def _problems(result: CheckResult) -> list[dict[str, Any]]:
     out = []
     for gravity, code, count, _, advice in result.findings.rows():
         cases = result.findings.kept.get(code, [])
-        out.append({"gravity": gravity, "code": code, "count": count, "advice": advice, "cases": cases[:MOST_CASES]})
+        out.append(
+            {
+                "gravity": gravity,
+                "code": code,
+                "count": count,
+                "advice": advice,
+                "cases": cases[:MOST_CASES],
+            }
+        )
     return out
 
 
@@ -74,10 +88,16 @@ def _split(split: Split) -> dict[str, Any]:
     most = max((counts.objects for counts in found.classes.values()), default=1)
     for name, counts in found.by_frequency():
         share = 100 * counts.objects / max(1, found.objects)
-        classes.append({"name": name, "counts": counts, "bar": 100 * counts.objects / most, "share": share})
+        classes.append(
+            {"name": name, "counts": counts, "bar": 100 * counts.objects / most, "share": share}
+        )
     # A value for each picture (a file name, a time) is no attribute to draw bars of.
     values_of = sorted(found.attributes.items())
-    attributes = [(key, values.most_common(12), sum(values.values())) for key, values in values_of if len(values) <= 100]
+    attributes = [
+        (key, values.most_common(12), sum(values.values()))
+        for key, values in values_of
+        if len(values) <= 100
+    ]
     return {
         "name": split.name,
         "kind": split.labels.kind,
@@ -133,7 +153,9 @@ def _areas(found: Statistics) -> list[Bar]:
     return _bars(items)
 
 
-def _samples(result: CheckResult, config: str, number: int) -> tuple[list[dict[str, Any]], list[str]]:
+def _samples(
+    result: CheckResult, config: str, number: int
+) -> tuple[list[dict[str, Any]], list[str]]:
     """Sample pictures of all splits, shared out evenly, and what there is to say about them."""
     with_pictures = [split for split in result.splits if split.images is not None]
     if not with_pictures:
@@ -160,15 +182,18 @@ def _samples(result: CheckResult, config: str, number: int) -> tuple[list[dict[s
 
 
 def _inspector(config: str, names: Sequence[str]):
-    from bdd_inst.modeling.mask_rcnn import build_mask_rcnn
+    from bdd_inst.modeling.meta.mask_rcnn import build_mask_rcnn
     from bdd_inst.report.inspection import Inspector
 
-    cfg = load_cfg(config, ["MODEL.ROI_HEADS.NUM_CLASSES", str(max(1, len(names))), "INPUT.MASK_FORMAT", "bitmask"])
+    cfg = load_cfg(
+        config,
+        ["MODEL.ROI_HEADS.NUM_CLASSES", str(max(1, len(names))), "INPUT.MASK_FORMAT", "bitmask"],
+    )
     model = build_mask_rcnn(cfg)
     weights = cfg.MODEL.WEIGHTS
     weighted = bool(weights) and os.path.isfile(weights)
     if weighted:
-        from bdd_inst.modeling.checkpoint import load_weights
+        from bdd_inst.weights.checkpoint import load_weights
 
         load_weights(model, weights, cfg)
     return Inspector(cfg, model, names, weighted=weighted)
@@ -178,10 +203,20 @@ def _records(split: Split, number: int) -> tuple[list[dict], tuple[str, ...]]:
     """Dataset dicts of a few pictures, from the one with most objects down to one with few, and the class names."""
     finder = PictureFinder(split.images)
     usable = {name for name, state in split.states.items() if not state.fault}
-    counts = [(len(p.instances), place) for place, p in enumerate(split.labels.pictures) if p.instances and p.name in usable]
+    counts = [
+        (len(p.instances), place)
+        for place, p in enumerate(split.labels.pictures)
+        if p.instances and p.name in usable
+    ]
     counts.sort(reverse=True)
-    chosen = {counts[round(q)][1] for q in np.linspace(0, len(counts) - 1, min(number, len(counts)))} if counts else set()
-    plan = make_plan(split.labels, split.labels.rule if split.labels.rule in ("official", "coco") else "coco")
+    chosen = (
+        {counts[round(q)][1] for q in np.linspace(0, len(counts) - 1, min(number, len(counts)))}
+        if counts
+        else set()
+    )
+    plan = make_plan(
+        split.labels, split.labels.rule if split.labels.rule in ("official", "coco") else "coco"
+    )
     target = DictsTarget(plan, Path("unused"), images=str(split.images))
     records = []
     for place, picture in enumerate(split.labels.pictures):
@@ -210,7 +245,11 @@ def _shown(sample, split: str) -> dict[str, Any]:
 def as_jpeg(image: np.ndarray) -> str:
     """A BGR picture as a data URI, at most WIDEST wide."""
     if image.shape[1] > WIDEST:
-        image = cv2.resize(image, (WIDEST, round(image.shape[0] * WIDEST / image.shape[1])), interpolation=cv2.INTER_AREA)
+        image = cv2.resize(
+            image,
+            (WIDEST, round(image.shape[0] * WIDEST / image.shape[1])),
+            interpolation=cv2.INTER_AREA,
+        )
     return _uri(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1], "jpeg")
 
 
@@ -220,4 +259,6 @@ def as_png(image: np.ndarray) -> str:
 
 
 def _uri(data: Iterable[int], kind: str) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(np.asarray(data).tobytes()).decode('ascii')}"
+    return (
+        f"data:image/{kind};base64,{base64.b64encode(np.asarray(data).tobytes()).decode('ascii')}"
+    )

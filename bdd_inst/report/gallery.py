@@ -15,7 +15,7 @@ from bdd_inst.evaluation.ground_truth import GroundTruth
 from bdd_inst.evaluation.matching import Pairs
 from bdd_inst.evaluation.results import Results, group
 from bdd_inst.evaluation.worst import Picture
-from bdd_inst.geometry import rle as rle_tools
+from bdd_inst.masks import rle as rle_tools
 
 WIDTH = 800  # pixels of a picture's longer side
 QUALITY = 72
@@ -23,7 +23,13 @@ MOST_FOUND = 60  # predictions drawn a picture, best scores first
 
 
 def build_gallery(
-    truth: GroundTruth, results: Results, analysis: Analysis, find: Callable[[int], Path | None], *, most: int, budget: int
+    truth: GroundTruth,
+    results: Results,
+    analysis: Analysis,
+    find: Callable[[int], Path | None],
+    *,
+    most: int,
+    budget: int,
 ) -> list[dict]:
     """The worst pictures, with some spread over the rest, as plain dicts.
 
@@ -33,14 +39,19 @@ def build_gallery(
     """
     if analysis.kind == "segm":
         results = results.with_masks()
-    owned, found = group(truth.image, len(truth.image_ids)), group(results.image, len(truth.image_ids))
+    owned, found = (
+        group(truth.image, len(truth.image_ids)),
+        group(results.image, len(truth.image_ids)),
+    )
     # Paired with everything shown: detections choose in order of score, so a score limit only cuts the tail of these choices off.
     everything = confusion(truth, results, analysis.pairs, -np.inf)
     out, spent = [], 0
     for picture in chosen(analysis.worst, most):
         i = picture.position
         item = entry(truth, results, analysis, everything, picture, owned[i], found[i], find(i))
-        size = len(item["image"] or "") + sum(len(o.get("path", "")) + 90 for o in (*item["truth"], *item["found"]))
+        size = len(item["image"] or "") + sum(
+            len(o.get("path", "")) + 90 for o in (*item["truth"], *item["found"])
+        )
         if spent + size > budget:
             break
         spent += size
@@ -76,7 +87,11 @@ def entry(
     image, (height, width) = encode(file, height, width)
     scale = min(1.0, WIDTH / max(height, width))
     masks = analysis.kind == "segm"
-    objects = [outline(truth.boxes[n], truth.rle(n) if masks else None, scale) | {"k": int(truth.category[n])} for n in own]
+    objects = [
+        outline(truth.boxes[n], truth.rle(n) if masks else None, scale)
+        | {"k": int(truth.category[n])}
+        for n in own
+    ]
     for n, item in zip(own, objects, strict=True):
         item |= {"ignored": True} if truth.crowd[n] or truth.ignored[n] else {}
     top = mine[np.argsort(-results.scores[mine], kind="stable")][:MOST_FOUND]
@@ -84,11 +99,19 @@ def entry(
     predictions = []
     for n in top:
         mask = results.masks[n] if masks else None
-        box = results.boxes[n] if results.boxes is not None else np.array(xywh(rle_tools.to_bbox(mask)))
-        item = outline(box, mask, scale) | {"k": int(results.category[n]), "score": round(float(results.scores[n]), 4)}
+        box = (
+            results.boxes[n]
+            if results.boxes is not None
+            else np.array(xywh(rle_tools.to_bbox(mask)))
+        )
+        item = outline(box, mask, scale) | {
+            "k": int(results.category[n]),
+            "score": round(float(results.scores[n]), 4),
+        }
         predictions.append(item | near[int(n)])
     return {
-        "name": Path(truth.file_names[picture.position]).name or str(truth.image_ids[picture.position]),
+        "name": Path(truth.file_names[picture.position]).name
+        or str(truth.image_ids[picture.position]),
         "width": max(1, round(width * scale)),
         "height": max(1, round(height * scale)),
         "image": image,
@@ -99,7 +122,9 @@ def entry(
     }
 
 
-def neighbours(pairs: Pairs, everything: Confusion, top: np.ndarray, own: np.ndarray) -> dict[int, dict]:
+def neighbours(
+    pairs: Pairs, everything: Confusion, top: np.ndarray, own: np.ndarray
+) -> dict[int, dict]:
     """``g`` and ``near`` of each prediction; see :func:`entry`."""
     place = {int(n): i for i, n in enumerate(own)}
     codes = {"ignored": -2, "false": -1, "confused": -1}
@@ -109,7 +134,9 @@ def neighbours(pairs: Pairs, everything: Confusion, top: np.ndarray, own: np.nda
         out[n] = {"g": codes[verdict] if verdict in codes else place[int(everything.partner[n])]}
     wrong = [n for n in top.tolist() if out[n]["g"] == -1]
     for p in np.flatnonzero(np.isin(pairs.found, wrong) & (pairs.iou >= everything.iou)).tolist():
-        out[int(pairs.found[p])].setdefault("near", []).append([place[int(pairs.object[p])], round(float(pairs.iou[p]), 3)])
+        out[int(pairs.found[p])].setdefault("near", []).append(
+            [place[int(pairs.object[p])], round(float(pairs.iou[p]), 3)]
+        )
     return out
 
 
@@ -126,7 +153,11 @@ def encode(file: Path | None, height: int, width: int) -> tuple[str | None, tupl
     height, width = image.shape[:2]
     scale = min(1.0, WIDTH / max(height, width))
     if scale < 1:
-        image = cv2.resize(image, (max(1, round(width * scale)), max(1, round(height * scale))), interpolation=cv2.INTER_AREA)
+        image = cv2.resize(
+            image,
+            (max(1, round(width * scale)), max(1, round(height * scale))),
+            interpolation=cv2.INTER_AREA,
+        )
     data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
     return f"data:image/jpeg;base64,{base64.b64encode(data).decode('ascii')}", (height, width)
 

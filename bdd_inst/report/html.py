@@ -12,10 +12,10 @@ from pathlib import Path
 import jinja2
 
 from bdd_inst import __version__
-from bdd_inst.datasets.image_files import ImageFolder
+from bdd_inst.base.files import atomic_write
 from bdd_inst.evaluation.compare import Difference
 from bdd_inst.evaluation.protocols import Outcome
-from bdd_inst.files import atomic_write
+from bdd_inst.images.files import ImageFolder
 from bdd_inst.report import report_data
 from bdd_inst.report.gallery import build_gallery
 
@@ -67,16 +67,27 @@ def write_report(
 def render(title: str, subtitle: str, tree: dict) -> str:
     """The page as text; the tree travels as JSON inside it."""
     # In a script element only "<" could end it early.
-    data = json.dumps(tree, allow_nan=False, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")
-    script = "\n".join(asset(name) for name in ("tables.js", "charts.js", "gallery.js", "report.js"))
-    template = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(asset("report.html"))
-    safe = {name: jinja2.utils.markupsafe.Markup(text) for name, text in (("data", data), ("css", asset("report.css")), ("script", script))}
+    data = json.dumps(tree, allow_nan=False, separators=(",", ":"), ensure_ascii=False).replace(
+        "<", "\\u003c"
+    )
+    script = "\n".join(
+        asset(name) for name in ("tables.js", "charts.js", "gallery.js", "report.js")
+    )
+    template = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(
+        asset("report.html")
+    )
+    safe = {
+        name: jinja2.utils.markupsafe.Markup(text)
+        for name, text in (("data", data), ("css", asset("report.css")), ("script", script))
+    }
     return template.render(title=title, subtitle=subtitle, **safe)
 
 
 def asset(name: str) -> str:
     """A file of the package's templates."""
-    return resources.files("bdd_inst.report").joinpath("templates", name).read_text(encoding="utf-8")
+    return (
+        resources.files("bdd_inst.report").joinpath("templates", name).read_text(encoding="utf-8")
+    )
 
 
 def subtitle(outcome: Outcome) -> str:
@@ -110,15 +121,33 @@ def provenance(outcome: Outcome, run: Path | None) -> list[tuple[str, str]]:
         ("predictions", f"{outcome.results.source} ({len(outcome.results)} detections)"),
         ("predictions hash", outcome.results.fingerprint()),
     ]
-    rows += [("masks drawn by", f"the {truth.rule} rule")] if truth.rule and truth.rule != "pixels" else []
+    rows += (
+        [("masks drawn by", f"the {truth.rule} rule")]
+        if truth.rule and truth.rule != "pixels"
+        else []
+    )
     installed = {name: version(name) for name in PACKAGES}
-    versions = [f"bdd_inst {__version__}", f"Python {platform.python_version()}", *(f"{n} {v}" for n, v in installed.items() if v)]
+    versions = [
+        f"bdd_inst {__version__}",
+        f"Python {platform.python_version()}",
+        *(f"{n} {v}" for n, v in installed.items() if v),
+    ]
     record = json.loads(read_text(run / "run.json") or "{}") if run else {}
     if record:
-        rows += [("seed", str(record.get("seed"))), ("training command", " ".join(map(str, record.get("command", ()))))]
+        rows += [
+            ("seed", str(record.get("seed"))),
+            ("training command", " ".join(map(str, record.get("command", ())))),
+        ]
         git = record.get("git") or {}
-        rows += [("source", f"{git['commit']}{' with changes' if git.get('changed') else ''}")] if git.get("commit") else []
-        rows += [(f"training data {n}", f"{d['pictures']} pictures, {d['hash']}") for n, d in (record.get("data") or {}).items()]
+        rows += (
+            [("source", f"{git['commit']}{' with changes' if git.get('changed') else ''}")]
+            if git.get("commit")
+            else []
+        )
+        rows += [
+            (f"training data {n}", f"{d['pictures']} pictures, {d['hash']}")
+            for n, d in (record.get("data") or {}).items()
+        ]
     return [*rows, ("versions", ", ".join(versions)), ("platform", platform.platform())]
 
 

@@ -15,9 +15,9 @@ import torch
 from fvcore.common.config import CfgNode
 
 from bdd_inst.data.mapper import DatasetMapper
-from bdd_inst.modeling.mask_rcnn import MaskRCNN
-from bdd_inst.modeling.matching import picture_generators
-from bdd_inst.report.colors import bgr, class_color
+from bdd_inst.drawing.colors import bgr, class_color
+from bdd_inst.modeling.layers.matching import picture_generators
+from bdd_inst.modeling.meta.mask_rcnn import MaskRCNN
 from bdd_inst.structures import Boxes, Instances, pairwise_iou
 
 CROP = 56
@@ -61,7 +61,9 @@ class Sample:
 class Inspector:
     """Looks at training pictures through a config's mapper and model. ``weighted``: the model's proposals mean something."""
 
-    def __init__(self, cfg: CfgNode, model: MaskRCNN, names: Sequence[str], *, weighted: bool = False) -> None:
+    def __init__(
+        self, cfg: CfgNode, model: MaskRCNN, names: Sequence[str], *, weighted: bool = False
+    ) -> None:
         self.mapper = DatasetMapper(cfg, is_train=True)
         self.model, self.names, self.weighted = model.eval(), list(names), weighted
         self.format = cfg.INPUT.FORMAT
@@ -111,7 +113,9 @@ class Inspector:
         height, width = instances.image_size
         for mask, label in zip(masks, instances.gt_classes.tolist()):
             view = out[:height, :width]
-            view[mask] = (0.5 * view[mask] + 0.5 * np.array(bgr(class_color(label)))).astype(np.uint8)
+            view[mask] = (0.5 * view[mask] + 0.5 * np.array(bgr(class_color(label)))).astype(
+                np.uint8
+            )
         for box, label in zip(instances.gt_boxes.tensor.tolist(), instances.gt_classes.tolist()):
             rectangle(out, box, bgr(class_color(label)), 2)
         return out
@@ -144,8 +148,20 @@ class Inspector:
         out, levels, start = base.copy(), [], 0
         for number, (name, stride, grid) in enumerate(zip(rpn.in_features, strides, grids)):
             part = label[start : start + len(grid)]
-            sizes = sorted({round(float(((b[2] - b[0]) * (b[3] - b[1])) ** 0.5)) for b in getattr(rpn.anchor_generator, f"cell{number}")})
-            counts = LevelCounts(name, stride, ", ".join(map(str, sizes)), len(grid), int((part == 1).sum()), int((part == -1).sum()))
+            sizes = sorted(
+                {
+                    round(float(((b[2] - b[0]) * (b[3] - b[1])) ** 0.5))
+                    for b in getattr(rpn.anchor_generator, f"cell{number}")
+                }
+            )
+            counts = LevelCounts(
+                name,
+                stride,
+                ", ".join(map(str, sizes)),
+                len(grid),
+                int((part == 1).sum()),
+                int((part == -1).sum()),
+            )
             levels.append(counts)
             for box in grid[part == 1].tolist():
                 rectangle(out, box, bgr(class_color(number)), 1)
@@ -155,10 +171,14 @@ class Inspector:
         positive, negative, _ = rpn.draw(anchors, instances, torch.Generator().manual_seed(0))
         return levels, out, (len(positive), len(positive) + len(negative)), unmatched
 
-    def _rois(self, base: np.ndarray, images, instances: Instances, levels: list[LevelCounts], seed: int):
+    def _rois(
+        self, base: np.ndarray, images, instances: Instances, levels: list[LevelCounts], seed: int
+    ):
         """Boxes drawn for the second stage, positives in their class's colour; counts (positive, all), and by level."""
         if self.weighted:
-            proposals, _ = self.model.proposal_generator(self.model.backbone(images.tensor), images.image_sizes)
+            proposals, _ = self.model.proposal_generator(
+                self.model.backbone(images.tensor), images.image_sizes
+            )
             boxes = proposals[0]
         else:
             boxes = stand_ins(instances, np.random.default_rng(seed))
@@ -182,13 +202,17 @@ def stand_ins(instances: Instances, rng: np.random.Generator) -> torch.Tensor:
     height, width = instances.image_size
     objects = instances.gt_boxes.tensor.numpy()
     around = int(STAND_INS * AROUND_OBJECTS) if len(objects) else 0
-    corners = np.sort(rng.uniform(0, 1, (STAND_INS - around, 2, 2)) * (width, height), axis=1).reshape(-1, 4)
+    corners = np.sort(
+        rng.uniform(0, 1, (STAND_INS - around, 2, 2)) * (width, height), axis=1
+    ).reshape(-1, 4)
     if around:
         chosen = objects[rng.integers(len(objects), size=around)]
         center, size = (chosen[:, :2] + chosen[:, 2:]) / 2, chosen[:, 2:] - chosen[:, :2]
         center = center + rng.normal(0, 0.25, center.shape) * size
         size = size * np.exp(rng.normal(0, 0.3, size.shape))
-        corners = np.concatenate((np.concatenate((center - size / 2, center + size / 2), axis=1), corners))
+        corners = np.concatenate(
+            (np.concatenate((center - size / 2, center + size / 2), axis=1), corners)
+        )
     boxes = Boxes(torch.as_tensor(corners, dtype=torch.float32))
     boxes.clip((height, width))
     return boxes[boxes.nonempty(1.0)].tensor
@@ -204,16 +228,37 @@ def rendered(instances: Instances) -> np.ndarray:
         return masks.tensor.numpy().astype(bool)
     out = np.zeros((len(masks), height, width), bool)
     for row, box in enumerate(instances.gt_boxes.tensor):
-        x1, y1, x2, y2 = (int(v) for v in (box[0].floor(), box[1].floor(), box[2].ceil(), box[3].ceil()))
+        x1, y1, x2, y2 = (
+            int(v) for v in (box[0].floor(), box[1].floor(), box[2].ceil(), box[3].ceil())
+        )
         side = min(max(x2 - x1, y2 - y1, 1), 512)
-        crop = masks[row : row + 1].crop_and_resize(torch.tensor([[x1, y1, x2, y2]], dtype=torch.float32), side)[0].numpy()
-        fitted = cv2.resize(crop.astype(np.uint8), (max(1, x2 - x1), max(1, y2 - y1)), interpolation=cv2.INTER_NEAREST) > 0
+        crop = (
+            masks[row : row + 1]
+            .crop_and_resize(torch.tensor([[x1, y1, x2, y2]], dtype=torch.float32), side)[0]
+            .numpy()
+        )
+        fitted = (
+            cv2.resize(
+                crop.astype(np.uint8),
+                (max(1, x2 - x1), max(1, y2 - y1)),
+                interpolation=cv2.INTER_NEAREST,
+            )
+            > 0
+        )
         target = out[row, max(0, y1) : y2, max(0, x1) : x2]
         target |= fitted[max(0, -y1) :, max(0, -x1) :][: target.shape[0], : target.shape[1]]
     return out
 
 
-def rectangle(image: np.ndarray, box: Sequence[float], color: tuple[int, int, int], line: int) -> None:
+def rectangle(
+    image: np.ndarray, box: Sequence[float], color: tuple[int, int, int], line: int
+) -> None:
     """Draw a box x1, y1, x2, y2 (exclusive) into a picture."""
     x1, y1, x2, y2 = box
-    cv2.rectangle(image, (round(x1), round(y1)), (round(x2) - 1, round(y2) - 1), tuple(int(c) for c in color), line)
+    cv2.rectangle(
+        image,
+        (round(x1), round(y1)),
+        (round(x2) - 1, round(y2) - 1),
+        tuple(int(c) for c in color),
+        line,
+    )

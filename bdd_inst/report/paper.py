@@ -6,14 +6,18 @@ import csv
 import io
 from pathlib import Path
 
+from bdd_inst.base.files import atomic_write
 from bdd_inst.evaluation import tables
-from bdd_inst.files import atomic_write
 
 
 def write_paper_tables(metrics: dict, folder: str | Path) -> list[Path]:
     """``table.md``, ``table.tex`` and ``table.csv``: headline figures, then AP by class; the CSV is unrounded."""
     rows = figure_rows(metrics)
-    contents = {"table.md": markdown(rows), "table.tex": latex(rows), "table.csv": comma_separated(metrics)}
+    contents = {
+        "table.md": markdown(rows),
+        "table.tex": latex(rows),
+        "table.csv": comma_separated(metrics),
+    }
     paths = []
     for name, text in contents.items():
         path = Path(folder) / name
@@ -30,13 +34,28 @@ def figure_rows(metrics: dict) -> list[list[list[str]]]:
     if parts:
         names = [*tables.HEADLINE, *tables.recalls(parts[0][2])]
         heads = tables.headers(metrics)
-        out.append([["protocol", *names], *([h, *(tables.shown(f.get(n), 1) for n in names)] for h, (_, _, f) in zip(heads, parts))])
+        out.append(
+            [
+                ["protocol", *names],
+                *(
+                    [h, *(tables.shown(f.get(n), 1) for n in names)]
+                    for h, (_, _, f) in zip(heads, parts)
+                ),
+            ]
+        )
         out.append([["class (AP)", *heads], *tables.class_rows(metrics)])
     block = metrics.get("label_map")
     if block:
         names = [name.removeprefix("IoU-") for name in block if name.startswith("IoU-")]
-        rows = [[n, tables.shown(block[f"IoU-{n}"], 1), tables.shown(block[f"Dice-{n}"], 1)] for n in names]
-        means = ["mean without background", tables.shown(block["mIoU"], 1), tables.shown(block["mDice"], 1)]
+        rows = [
+            [n, tables.shown(block[f"IoU-{n}"], 1), tables.shown(block[f"Dice-{n}"], 1)]
+            for n in names
+        ]
+        means = [
+            "mean without background",
+            tables.shown(block["mIoU"], 1),
+            tables.shown(block["mDice"], 1),
+        ]
         out.append([["class", "IoU", "Dice"], *rows, means])
     return out
 
@@ -46,7 +65,12 @@ def markdown(parts: list[list[list[str]]]) -> str:
     texts = []
     for header, *rows in parts:
         lines = [header, [":--", *["--:"] * (len(header) - 1)], *rows]
-        texts.append("\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines))
+        texts.append(
+            "\n".join(
+                "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |"
+                for line in lines
+            )
+        )
     return "\n\n".join(texts) + "\n"
 
 
@@ -56,7 +80,19 @@ def latex(parts: list[list[list[str]]]) -> str:
     for header, *rows in parts:
         lines = [" & ".join(escape(cell) for cell in row) + r" \\" for row in (header, *rows)]
         start = rf"\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}"
-        texts.append("\n".join([start, r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule", r"\end{tabular}"]))
+        texts.append(
+            "\n".join(
+                [
+                    start,
+                    r"\toprule",
+                    lines[0],
+                    r"\midrule",
+                    *lines[1:],
+                    r"\bottomrule",
+                    r"\end{tabular}",
+                ]
+            )
+        )
     return "\n\n".join(texts) + "\n"
 
 
@@ -73,7 +109,10 @@ def comma_separated(metrics: dict) -> str:
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(["protocol", "kind", "figure", "value"])
     for protocol, kind, figures in tables.blocks(metrics):
-        writer.writerows([protocol, kind, name, "" if value is None else value] for name, value in figures.items())
+        writer.writerows(
+            [protocol, kind, name, "" if value is None else value]
+            for name, value in figures.items()
+        )
     for name, value in metrics.get("label_map", {}).items():
         if value is None or isinstance(value, (int, float)):
             writer.writerow(["label-map", "label_map", name, "" if value is None else value])

@@ -11,8 +11,8 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bdd_inst.files import atomic_write
-from bdd_inst.training.csv_log import KEY, CsvLog
+from bdd_inst.base.csv_log import KEY, CsvLog
+from bdd_inst.base.files import atomic_write
 
 # Okabe and Ito's colours, apart for every eye, dark enough for thin lines on white.
 LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#6A3D9A", "#8C564B")
@@ -42,7 +42,11 @@ def training_curves(folder: str | os.PathLike) -> Path | None:
     if not rows:
         return None
     scores = CsvLog(Path(folder, "evaluations.csv")).rows()
-    quality = [name for name in ("segm/AP", "segm/AP50", "bbox/AP", "bbox/AP50") if any(name in row for row in scores)]
+    quality = [
+        name
+        for name in ("segm/AP", "segm/AP50", "bbox/AP", "bbox/AP50")
+        if any(name in row for row in scores)
+    ]
     panels = 3 if quality else 2
     with rc_context(STYLE):
         figure = Figure(figsize=(4.6 * panels, 3.6), layout="constrained")
@@ -53,7 +57,14 @@ def training_curves(folder: str | os.PathLike) -> Path | None:
         axes[1].ticklabel_format(axis="y", style="sci", scilimits=(-3, 3))
         if quality:
             for name, color in zip(quality, LINES):
-                line(axes[2], scores, name, name.replace("segm/", "mask ").replace("bbox/", "box "), color, marker="o")
+                line(
+                    axes[2],
+                    scores,
+                    name,
+                    name.replace("segm/", "mask ").replace("bbox/", "box "),
+                    color,
+                    marker="o",
+                )
             axes[2].set(title="average precision (%)", ylim=(0, None))
             axes[2].legend()
         for panel in axes:
@@ -69,13 +80,29 @@ def draw_losses(axes: Axes, rows: Sequence[dict], scores: Sequence[dict]) -> Non
         line(axes, rows, name, name.removeprefix("loss_").replace("_", " "), color, smooth=True)
     line(axes, rows, "total_loss", "total", "#222222", smooth=True)
     if any("val/total_loss" in row for row in scores):
-        line(axes, scores, "val/total_loss", "total, validation", "#222222", marker="o", linestyle="--")
+        line(
+            axes,
+            scores,
+            "val/total_loss",
+            "total, validation",
+            "#222222",
+            marker="o",
+            linestyle="--",
+        )
     axes.set(title="losses", ylim=(0, None))
     if axes.get_legend_handles_labels()[0]:
         axes.legend(fontsize=8)
 
 
-def line(axes: Axes, rows: Sequence[dict], name: str, label: str, color: str, smooth: bool = False, **style: object) -> None:
+def line(
+    axes: Axes,
+    rows: Sequence[dict],
+    name: str,
+    label: str,
+    color: str,
+    smooth: bool = False,
+    **style: object,
+) -> None:
     """A column over the iterations; nothing where no row has it."""
     points = [(row[KEY] + 1, float(row[name])) for row in rows if name in row]
     if not points:

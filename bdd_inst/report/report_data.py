@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
+from bdd_inst.base.csv_log import KEY, CsvLog
 from bdd_inst.evaluation import bdd, tables, tide
 from bdd_inst.evaluation.analysis import Analysis
 from bdd_inst.evaluation.compare import Difference
 from bdd_inst.evaluation.curves import MEAN, pr_curves
 from bdd_inst.evaluation.protocols import Outcome
-from bdd_inst.training.csv_log import KEY, CsvLog
 
 PROTOCOLS = {
     "coco": "COCO protocol",
@@ -28,13 +28,18 @@ def report_tree(outcome: Outcome) -> dict:
     protocol = metrics["protocol"]
     main = "bdd" if protocol == "bdd" else "coco"
     blocks = [
-        {"name": f"{tables.PROTOCOL_NAMES[p]} {tables.NAMES[kind]}", "figures": figures, "main": p == main and kind == first_kind(outcome)}
+        {
+            "name": f"{tables.PROTOCOL_NAMES[p]} {tables.NAMES[kind]}",
+            "figures": figures,
+            "main": p == main and kind == first_kind(outcome),
+        }
         for p, kind, figures in tables.blocks(metrics)
     ]
     kinds = {analysis.kind: kind_tree(outcome, analysis) for analysis in outcome.analyses.values()}
     return {
         "protocol_text": PROTOCOLS[protocol],
-        "classes": list(outcome.truth.class_names) or metrics.get("label_map", {}).get("confusion", {}).get("classes", [])[1:],
+        "classes": list(outcome.truth.class_names)
+        or metrics.get("label_map", {}).get("confusion", {}).get("classes", [])[1:],
         "tiles": tiles(outcome),
         "blocks": blocks,
         "notes": list(metrics.get("notes", ())),
@@ -43,7 +48,13 @@ def report_tree(outcome: Outcome) -> dict:
         "kinds": kinds,
         "first_kind": first_kind(outcome),
         "gallery": [],
-        "gallery_threshold": round(next((a.threshold for a in outcome.analyses.values() if a.kind == first_kind(outcome)), 0.5), 2),
+        "gallery_threshold": round(
+            next(
+                (a.threshold for a in outcome.analyses.values() if a.kind == first_kind(outcome)),
+                0.5,
+            ),
+            2,
+        ),
     }
 
 
@@ -61,9 +72,15 @@ def tiles(outcome: Outcome) -> list[dict]:
             out.append({"name": f"{word} AP", "value": metrics[kind]["AP"], "main": not out})
             out.append({"name": f"{word} AP50", "value": metrics[kind]["AP50"]})
     if "label_map" in metrics:
-        out.append({"name": "label map mean IoU", "value": metrics["label_map"]["mIoU"], "main": not out})
+        out.append(
+            {"name": "label map mean IoU", "value": metrics["label_map"]["mIoU"], "main": not out}
+        )
     if len(outcome.truth.image_ids):
-        counts = (("pictures", outcome.truth.image_ids), ("objects", outcome.truth), ("detections", outcome.results))
+        counts = (
+            ("pictures", outcome.truth.image_ids),
+            ("objects", outcome.truth),
+            ("detections", outcome.results),
+        )
         out += [{"name": name, "text": f"{len(things):,}"} for name, things in counts]
     return out
 
@@ -72,18 +89,32 @@ def kind_tree(outcome: Outcome, analysis: Analysis) -> dict:
     """Curves, classes, errors, confusions, calibration and slices of boxes or of masks."""
     scores, truth = outcome.main[analysis.kind], outcome.truth
     content = analysis.as_dict(truth, 0)
-    objects = np.bincount(truth.category[~(truth.crowd | truth.ignored)], minlength=len(truth.class_names))
+    objects = np.bincount(
+        truth.category[~(truth.crowd | truth.ignored)], minlength=len(truth.class_names)
+    )
     best = {b.name: b for b in analysis.best}
     rows = []
     for k, name in enumerate(truth.class_names):
         row = [name, int(objects[k])]
-        row += [scores.average_precision(category=k), scores.average_precision(0.5, category=k), scores.average_precision(0.75, category=k)]
+        row += [
+            scores.average_precision(category=k),
+            scores.average_precision(0.5, category=k),
+            scores.average_precision(0.75, category=k),
+        ]
         row += [analysis.boundary.get(f"AP-{name}")] if analysis.boundary else []
         b = best.get(name)
-        rows.append(row + ([b.score, 100 * b.f1, 100 * b.precision, 100 * b.recall] if b else [None] * 4))
+        rows.append(
+            row + ([b.score, 100 * b.f1, 100 * b.precision, 100 * b.recall] if b else [None] * 4)
+        )
     tree = content["tide"]
     errors = [
-        {"name": name, "cost": tree["cost"][name], "count": tree["count"].get(name), "meaning": tide.MEANING[name]} for name in tree["cost"]
+        {
+            "name": name,
+            "cost": tree["cost"][name],
+            "count": tree["count"].get(name),
+            "meaning": tide.MEANING[name],
+        }
+        for name in tree["cost"]
     ]
     return {
         "label": "Masks" if analysis.kind == "segm" else "Boxes",
@@ -91,25 +122,47 @@ def kind_tree(outcome: Outcome, analysis: Analysis) -> dict:
         "classes": rows,
         "boundary": bool(analysis.boundary),
         "tide": errors,
-        "calibration": {"error": content["calibration"]["expected_error"], "bins": content["calibration"]["bins"]},
+        "calibration": {
+            "error": content["calibration"]["expected_error"],
+            "bins": content["calibration"]["bins"],
+        },
         "threshold": analysis.threshold,
         "confusion": content["confusion"]["matrix"],
-        "slices": [[s.attribute, s.value, s.pictures, s.objects, s.ap, s.ap50, s.ar] for s in analysis.slices],
+        "slices": [
+            [s.attribute, s.value, s.pictures, s.objects, s.ap, s.ap50, s.ar]
+            for s in analysis.slices
+        ],
     }
 
 
 def curve_tree(curve: object) -> dict:
     """A PR curve, rounded to what a screen can show."""
     mean = curve.name == MEAN
-    out = {"name": curve.name, "iou": round(curve.iou, 2), "mean": mean, "p": np.round(curve.precision, 4).tolist()}
+    out = {
+        "name": curve.name,
+        "iou": round(curve.iou, 2),
+        "mean": mean,
+        "p": np.round(curve.precision, 4).tolist(),
+    }
     return out if mean else out | {"s": np.round(np.maximum(curve.scores, 0), 3).tolist()}
 
 
 def comparison_tree(rows: Sequence[Difference], first: str, second: str, kind: str) -> dict:
     """Two runs side by side; ``first`` and ``second`` are their names."""
-    plain = [{name: getattr(r, name) for name in ("name", "first", "second", "difference", "low", "high", "certain")} for r in rows]
+    plain = [
+        {
+            name: getattr(r, name)
+            for name in ("name", "first", "second", "difference", "low", "high", "certain")
+        }
+        for r in rows
+    ]
     what = "masks" if kind == "segm" else "boxes"
-    return {"first": first, "second": second, "rows": plain, "text": f"{what}, COCO protocol; paired bootstrap over pictures"}
+    return {
+        "first": first,
+        "second": second,
+        "rows": plain,
+        "text": f"{what}, COCO protocol; paired bootstrap over pictures",
+    }
 
 
 def training_tree(folder: str | Path) -> dict | None:
@@ -120,8 +173,15 @@ def training_tree(folder: str | Path) -> dict | None:
     names = [name for name in rows[-1] if "loss" in name]
     losses = [series(thinned(rows), name, name) for name in names]
     scores = CsvLog(Path(folder, "evaluations.csv")).rows()
-    wanted = [name for name in ("segm/AP", "segm/AP50", "bbox/AP", "bbox/AP50") if any(name in row for row in scores)]
-    return {"losses": [s for s in losses if s["xs"]], "scores": [series(scores, name, name) for name in wanted]}
+    wanted = [
+        name
+        for name in ("segm/AP", "segm/AP50", "bbox/AP", "bbox/AP50")
+        if any(name in row for row in scores)
+    ]
+    return {
+        "losses": [s for s in losses if s["xs"]],
+        "scores": [series(scores, name, name) for name in wanted],
+    }
 
 
 def series(rows: Sequence[dict], name: str, label: str) -> dict:

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from bdd_inst.errors import DataError, ProblemLog
+from bdd_inst.base.errors import DataError, ProblemLog
+from bdd_inst.drawing.colors import PALETTE, Color, class_color, class_colors, street_color
+from bdd_inst.drawing.objects import Objects, gather
 from bdd_inst.evaluation.label_sets import PictureNames, full_name, meaning
 from bdd_inst.formats.pictures import PictureFinder
 from bdd_inst.formats.records import Instance, LabelSet, Picture
-from bdd_inst.geometry.bezier import flatten_many
-from bdd_inst.report.colors import PALETTE, Color, class_color, class_colors, street_color
-from bdd_inst.report.objects import Objects, gather
+from bdd_inst.masks.bezier import flatten_many
 from bdd_inst.structures import BoxMode
 
 MISSING = (np.nan,) * 4
@@ -23,7 +23,12 @@ MISSING = (np.nan,) * 4
 class Vocabulary:
     """Class words and their indices and colours; words that are not known yet are added. BDD100K's classes keep their colours."""
 
-    def __init__(self, names: Iterable[str] = (), colors: Sequence[Color] | None = None, ids: dict[int, int] | None = None):
+    def __init__(
+        self,
+        names: Iterable[str] = (),
+        colors: Sequence[Color] | None = None,
+        ids: dict[int, int] | None = None,
+    ):
         """``ids``: what a results file's category numbers mean, id -> index."""
         self.names: list[str] = list(names)
         self.colors: list[Color] = class_colors(self.names, colors)
@@ -44,7 +49,9 @@ class Vocabulary:
         if number in self.ids and instance.category == str(number):
             return self.ids[number]
         known, _ = meaning(instance.category, self.position)
-        return self.add(known or (f"class {number}" if instance.category == str(number) else instance.category))
+        return self.add(
+            known or (f"class {number}" if instance.category == str(number) else instance.category)
+        )
 
 
 @dataclass(slots=True)
@@ -57,13 +64,27 @@ class Rows:
     crowd: list[bool] = field(default_factory=list)
     scores: list[float] | None = None
 
-    def objects(self, size: tuple[int, int], vocabulary: Vocabulary, score_threshold: float = 0.0) -> Objects:
+    def objects(
+        self, size: tuple[int, int], vocabulary: Vocabulary, score_threshold: float = 0.0
+    ) -> Objects:
         """For a picture of ``size`` (H, W); scored ones below the threshold are left out. DataError where a mask does not fit."""
-        keep = [i for i, s in enumerate(self.scores or [1.0] * len(self.boxes)) if s >= score_threshold]
-        boxes, masks, indices, crowd = ([column[i] for i in keep] for column in (self.boxes, self.masks, self.classes, self.crowd))
+        keep = [
+            i for i, s in enumerate(self.scores or [1.0] * len(self.boxes)) if s >= score_threshold
+        ]
+        boxes, masks, indices, crowd = (
+            [column[i] for i in keep]
+            for column in (self.boxes, self.masks, self.classes, self.crowd)
+        )
         scores = None if self.scores is None else [self.scores[i] for i in keep]
         return gather(
-            size, boxes=boxes, masks=masks, classes=indices, scores=scores, crowd=crowd, names=vocabulary.names, colors=vocabulary.colors
+            size,
+            boxes=boxes,
+            masks=masks,
+            classes=indices,
+            scores=scores,
+            crowd=crowd,
+            names=vocabulary.names,
+            colors=vocabulary.colors,
         )
 
 
@@ -78,14 +99,18 @@ class Scene:
     predictions: Rows | None = None
 
 
-def from_label_set(labels: LabelSet, images: PictureFinder, vocabulary: Vocabulary, problems: ProblemLog) -> Iterator[Scene]:
+def from_label_set(
+    labels: LabelSet, images: PictureFinder, vocabulary: Vocabulary, problems: ProblemLog
+) -> Iterator[Scene]:
     """A scene a picture of a label file; pictures that cannot be found have no ``path``."""
     for picture in labels.pictures:
         rows = instance_rows(picture, vocabulary) if picture.labelled else None
         yield Scene(full_name(picture), find(images, picture, problems), picture.image_id, rows)
 
 
-def from_records(records: Iterable[dict], vocabulary: Vocabulary, root: str | None = None) -> Iterator[Scene]:
+def from_records(
+    records: Iterable[dict], vocabulary: Vocabulary, root: str | None = None
+) -> Iterator[Scene]:
     """A scene a Detectron2 standard dict; named below ``root`` where the picture lies there."""
     for record in records:
         rows = Rows()
@@ -94,20 +119,37 @@ def from_records(records: Iterable[dict], vocabulary: Vocabulary, root: str | No
             rows.boxes.append(BoxMode.convert(list(annotation["bbox"]), mode, BoxMode.XYXY_ABS))
             rows.masks.append(annotation.get("segmentation") or None)
             rows.classes.append(annotation["category_id"])
-            rows.crowd.append(bool(annotation.get("iscrowd") or (annotation.get("attributes") or {}).get("ignored")))
+            rows.crowd.append(
+                bool(
+                    annotation.get("iscrowd") or (annotation.get("attributes") or {}).get("ignored")
+                )
+            )
         path = Path(record["file_name"])
-        name = path.relative_to(root).as_posix() if root and path.is_relative_to(root) else path.name
-        yield Scene(name, path if path.is_file() else None, record.get("image_id"), rows if "annotations" in record else None)
+        name = (
+            path.relative_to(root).as_posix() if root and path.is_relative_to(root) else path.name
+        )
+        yield Scene(
+            name,
+            path if path.is_file() else None,
+            record.get("image_id"),
+            rows if "annotations" in record else None,
+        )
 
 
-def from_predictions(labels: LabelSet, images: PictureFinder, vocabulary: Vocabulary, problems: ProblemLog) -> Iterator[Scene]:
+def from_predictions(
+    labels: LabelSet, images: PictureFinder, vocabulary: Vocabulary, problems: ProblemLog
+) -> Iterator[Scene]:
     """A scene a picture of a results file, where there are no labels to set beside it."""
     for picture in labels.pictures:
         rows = instance_rows(picture, vocabulary, predicted=True)
-        yield Scene(full_name(picture), find(images, picture, problems), picture.image_id, None, rows)
+        yield Scene(
+            full_name(picture), find(images, picture, problems), picture.image_id, None, rows
+        )
 
 
-def with_predictions(scenes: Iterable[Scene], found: LabelSet, vocabulary: Vocabulary, problems: ProblemLog) -> Iterator[Scene]:
+def with_predictions(
+    scenes: Iterable[Scene], found: LabelSet, vocabulary: Vocabulary, problems: ProblemLog
+) -> Iterator[Scene]:
     """The scenes with what a results file has for them, by name, else by picture id; what fits no scene is counted at the end."""
     found.load()
     names = PictureNames([full_name(p) for p in found.pictures])
@@ -120,10 +162,18 @@ def with_predictions(scenes: Iterable[Scene], found: LabelSet, vocabulary: Vocab
             place = ids.get(str(scene.image_id))
             place = None if place in named else place
         left.discard(place)
-        scene.predictions = Rows(scores=[]) if place is None else instance_rows(found.pictures[place], vocabulary, predicted=True)
+        scene.predictions = (
+            Rows(scores=[])
+            if place is None
+            else instance_rows(found.pictures[place], vocabulary, predicted=True)
+        )
         yield scene
     for place in sorted(left):
-        problems.add("predictions-without-labels", full_name(found.pictures[place]), "has predictions but is not among the labels")
+        problems.add(
+            "predictions-without-labels",
+            full_name(found.pictures[place]),
+            "has predictions but is not among the labels",
+        )
 
 
 def instance_rows(picture: Picture, vocabulary: Vocabulary, predicted: bool = False) -> Rows:
@@ -132,7 +182,9 @@ def instance_rows(picture: Picture, vocabulary: Vocabulary, predicted: bool = Fa
     for instance in picture.instances:
         rows.boxes.append(instance.box or MISSING)
         rows.masks.append(instance.rle if instance.rle is not None else outlines(instance))
-        rows.classes.append(vocabulary.of_prediction(instance) if predicted else vocabulary.add(instance.category))
+        rows.classes.append(
+            vocabulary.of_prediction(instance) if predicted else vocabulary.add(instance.category)
+        )
         rows.crowd.append(not predicted and (instance.crowd or instance.ignored))
         if predicted:
             rows.scores.append(1.0 if instance.score is None else instance.score)
@@ -144,7 +196,10 @@ def outlines(instance: Instance) -> list[np.ndarray] | None:
     if not instance.paths:
         return None
     flat = flatten_many(instance.paths)
-    return [line if path.closed else np.concatenate([line, line[::-1]]) for path, line in zip(instance.paths, flat, strict=True)]
+    return [
+        line if path.closed else np.concatenate([line, line[::-1]])
+        for path, line in zip(instance.paths, flat, strict=True)
+    ]
 
 
 def find(images: PictureFinder, picture: Picture, problems: ProblemLog) -> Path | None:
@@ -152,5 +207,7 @@ def find(images: PictureFinder, picture: Picture, problems: ProblemLog) -> Path 
     try:
         return images.find(picture)
     except DataError as error:
-        problems.add("ambiguous-picture", picture.name, str(error).removeprefix(f"{picture.name}: "))
+        problems.add(
+            "ambiguous-picture", picture.name, str(error).removeprefix(f"{picture.name}: ")
+        )
         return None

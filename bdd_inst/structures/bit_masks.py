@@ -64,25 +64,35 @@ class BitMasks:
             R,S,S bool: the mask averaged over each cell by RoIAlign (aligned, adaptive sampling), at least one half.
         """
         boxes = boxes.to(self.device, torch.float32)
-        index = torch.arange(len(self), device=self.device) if index is None else index.to(self.device)
+        index = (
+            torch.arange(len(self), device=self.device) if index is None else index.to(self.device)
+        )
         if len(index) != len(boxes):
             raise ValueError(f"{len(boxes)} boxes for {len(index)} masks")
         if not len(boxes):
             return torch.zeros(0, mask_size, mask_size, dtype=torch.bool, device=self.device)
         rois = torch.cat([index[:, None].to(boxes), boxes], dim=1)
-        seen = roi_align(self.tensor[:, None].to(torch.float32), rois, mask_size, 1.0, 0, aligned=True)
+        seen = roi_align(
+            self.tensor[:, None].to(torch.float32), rois, mask_size, 1.0, 0, aligned=True
+        )
         return seen[:, 0] >= 0.5
 
     def get_bounding_boxes(self) -> Boxes:
         """The tight box of each mask; zeros for an empty one."""
-        return Boxes(torch.cat([_extent(self.tensor.any(dim=1)), _extent(self.tensor.any(dim=2))], dim=2).flatten(1))
+        return Boxes(
+            torch.cat(
+                [_extent(self.tensor.any(dim=1)), _extent(self.tensor.any(dim=2))], dim=2
+            ).flatten(1)
+        )
 
     @staticmethod
     def from_polygon_masks(polygon_masks, height: int, width: int) -> BitMasks:
         """Fill polygons by COCO's rule; takes PolygonMasks or N lists of flat x, y arrays."""
         from bdd_inst.structures.polygon_masks import PolygonMasks, fill_polygons
 
-        instances = polygon_masks.polygons if isinstance(polygon_masks, PolygonMasks) else polygon_masks
+        instances = (
+            polygon_masks.polygons if isinstance(polygon_masks, PolygonMasks) else polygon_masks
+        )
         out = np.zeros((len(instances), height, width), dtype=bool)
         for row, parts in zip(out, instances, strict=True):
             row[:] = fill_polygons(parts, height, width)
@@ -97,7 +107,11 @@ def _extent(occupied: Tensor) -> Tensor:
     """N,L bool to N,2,1 float: first set position and one past the last, interleavable as (start, end)."""
     length = occupied.shape[1]
     position = torch.arange(length, device=occupied.device)
-    start = torch.where(occupied, position, length).amin(dim=1) if length else position.new_zeros(len(occupied))
+    start = (
+        torch.where(occupied, position, length).amin(dim=1)
+        if length
+        else position.new_zeros(len(occupied))
+    )
     end = torch.where(occupied, position + 1, 0).amax(dim=1) if length else start
     start = torch.where(occupied.any(dim=1), start, 0)
     return torch.stack([start, end], dim=1)[:, :, None].to(torch.float32)

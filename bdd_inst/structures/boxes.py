@@ -29,7 +29,9 @@ class BoxMode(IntEnum):
         if from_mode == to_mode:
             return box
         if {int(from_mode), int(to_mode)} != {BoxMode.XYXY_ABS, BoxMode.XYWH_ABS}:
-            raise ValueError(f"boxes convert between XYXY_ABS and XYWH_ABS only, not {BoxMode(from_mode).name} to {BoxMode(to_mode).name}")
+            raise ValueError(
+                f"boxes convert between XYXY_ABS and XYWH_ABS only, not {BoxMode(from_mode).name} to {BoxMode(to_mode).name}"
+            )
         sign = 1 if from_mode == BoxMode.XYWH_ABS else -1
         if isinstance(box, (list, tuple)):
             x, y, c, d = box
@@ -72,7 +74,8 @@ class Boxes:
         height, width = box_size
         x1, y1, x2, y2 = self.tensor.unbind(1)
         self.tensor = torch.stack(
-            (x1.clamp(0, width), y1.clamp(0, height), x2.clamp(0, width), y2.clamp(0, height)), dim=1
+            (x1.clamp(0, width), y1.clamp(0, height), x2.clamp(0, width), y2.clamp(0, height)),
+            dim=1,
         )
 
     def nonempty(self, threshold: float = 0.0) -> Tensor:
@@ -84,7 +87,9 @@ class Boxes:
         """N bool: no side reaches further than ``boundary_threshold`` beyond (height, width)."""
         height, width = box_size
         limit = self.tensor.new_tensor([width, height]) + boundary_threshold
-        return (self.tensor[:, :2] >= -boundary_threshold).all(1) & (self.tensor[:, 2:] < limit).all(1)
+        return (self.tensor[:, :2] >= -boundary_threshold).all(1) & (
+            self.tensor[:, 2:] < limit
+        ).all(1)
 
     def get_centers(self) -> Tensor:
         """N,2: x, y of the middle."""
@@ -120,7 +125,9 @@ class Boxes:
 def pairwise_intersection(boxes1: Boxes, boxes2: Boxes) -> Tensor:
     """N,M: the area that each pair shares."""
     first, second = boxes1.tensor, boxes2.tensor
-    sides = torch.min(first[:, None, 2:], second[:, 2:]) - torch.max(first[:, None, :2], second[:, :2])
+    sides = torch.min(first[:, None, 2:], second[:, 2:]) - torch.max(
+        first[:, None, :2], second[:, :2]
+    )
     return sides.clamp_(min=0).prod(dim=2)
 
 

@@ -32,7 +32,9 @@ class CroppedMasks:
         self._starts = torch.cat([areas.new_zeros(1), areas.cumsum(0)]).tolist()
 
     @classmethod
-    def from_crops(cls, crops: Sequence[tuple[np.ndarray, int, int]], image_size: tuple[int, int]) -> CroppedMasks:
+    def from_crops(
+        cls, crops: Sequence[tuple[np.ndarray, int, int]], image_size: tuple[int, int]
+    ) -> CroppedMasks:
         """From ``(mask h,w bool, x, y)``: a window of the picture that holds the whole object; trimmed to the tight box here."""
         pieces, boxes = [], np.zeros((len(crops), 4), np.int64)
         for i, (window, x, y) in enumerate(crops):
@@ -55,7 +57,9 @@ class CroppedMasks:
         out = torch.zeros(len(self), height, width, dtype=torch.bool, device=device)
         data = self.data.to(device, non_blocking=True).to(torch.bool)
         for i, (x1, y1, x2, y2) in enumerate(self.boxes.tolist()):
-            out[i, y1:y2, x1:x2] = data[self._starts[i] : self._starts[i + 1]].view(y2 - y1, x2 - x1)
+            out[i, y1:y2, x1:x2] = data[self._starts[i] : self._starts[i + 1]].view(
+                y2 - y1, x2 - x1
+            )
         return BitMasks(out)
 
     @property
@@ -95,13 +99,18 @@ class CroppedMasks:
             x1, y1, x2, _ = self.boxes[i].tolist()
             if x2 > x1:
                 mine = np.flatnonzero(chosen == i)
-                out[mine] = average_cells(self.crop(i), (x1, y1), self.image_size, rois[mine], mask_size) >= 0.5
+                out[mine] = (
+                    average_cells(self.crop(i), (x1, y1), self.image_size, rois[mine], mask_size)
+                    >= 0.5
+                )
         return torch.from_numpy(out).to(boxes.device)
 
     def __getitem__(self, item: int | slice | Tensor) -> CroppedMasks:
         chosen = torch.arange(len(self))[item].reshape(-1)
         pieces = [self.data[self._starts[i] : self._starts[i + 1]] for i in chosen.tolist()]
-        return CroppedMasks(torch.cat(pieces) if pieces else self.data[:0], self.boxes[chosen], self.image_size)
+        return CroppedMasks(
+            torch.cat(pieces) if pieces else self.data[:0], self.boxes[chosen], self.image_size
+        )
 
     def __iter__(self) -> Iterator[Tensor]:
         yield from self.tensor
@@ -117,4 +126,8 @@ class CroppedMasks:
         """All masks in order; they must be of one picture size."""
         if any(m.image_size != masks_list[0].image_size for m in masks_list):
             raise ValueError("only masks of one picture size can be joined")
-        return CroppedMasks(torch.cat([m.data for m in masks_list]), torch.cat([m.boxes for m in masks_list]), masks_list[0].image_size)
+        return CroppedMasks(
+            torch.cat([m.data for m in masks_list]),
+            torch.cat([m.boxes for m in masks_list]),
+            masks_list[0].image_size,
+        )

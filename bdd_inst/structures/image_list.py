@@ -32,7 +32,10 @@ class ImageList:
 
     @staticmethod
     def from_tensors(
-        tensors: Sequence[Tensor], size_divisibility: int = 0, pad_value: float = 0.0, channels_last: bool = False
+        tensors: Sequence[Tensor],
+        size_divisibility: int = 0,
+        pad_value: float = 0.0,
+        channels_last: bool = False,
     ) -> ImageList:
         """Pad ``C,Hi,Wi`` pictures to a common size whose sides ``size_divisibility`` divides."""
         sizes = [tuple(t.shape[-2:]) for t in tensors]
@@ -40,7 +43,9 @@ class ImageList:
         height, width = (-(-max(side) // step) * step for side in zip(*sizes, strict=True))
         shape = (len(tensors), *tensors[0].shape[:-2], height, width)
         layout = torch.channels_last if channels_last else torch.contiguous_format
-        batch = torch.empty(shape, dtype=tensors[0].dtype, device=tensors[0].device, memory_format=layout)
+        batch = torch.empty(
+            shape, dtype=tensors[0].dtype, device=tensors[0].device, memory_format=layout
+        )
         for row, tensor, (h, w) in zip(batch, tensors, sizes, strict=True):
             row[..., :h, :w] = tensor
             row[..., h:, :] = pad_value

@@ -64,7 +64,9 @@ class Instances:
 
     def to(self, *args: Any, **kwargs: Any) -> Instances:
         """Every field that can move, moved (as ``Tensor.to``)."""
-        moved = {k: v.to(*args, **kwargs) if hasattr(v, "to") else v for k, v in self._fields.items()}
+        moved = {
+            k: v.to(*args, **kwargs) if hasattr(v, "to") else v for k, v in self._fields.items()
+        }
         return Instances(self._image_size, **moved)
 
     def __getitem__(self, item: int | slice | Tensor) -> Instances:
@@ -90,7 +92,10 @@ class Instances:
             raise ValueError("only Instances of one image_size can be joined")
         if len(instance_lists) == 1:
             return first
-        return Instances(first.image_size, **{k: _join([i.get(k) for i in instance_lists]) for k in first.get_fields()})
+        return Instances(
+            first.image_size,
+            **{k: _join([i.get(k) for i in instance_lists]) for k in first.get_fields()},
+        )
 
     def __repr__(self) -> str:
         height, width = self._image_size

@@ -20,7 +20,9 @@ class PolygonMasks:
 
     def __init__(self, polygons: Sequence[Sequence[np.ndarray | Tensor | Sequence[float]]]):
         if not isinstance(polygons, (list, tuple)):
-            raise ValueError(f"PolygonMasks take a list (one entry an object) of lists of polygons, not {type(polygons).__name__}")
+            raise ValueError(
+                f"PolygonMasks take a list (one entry an object) of lists of polygons, not {type(polygons).__name__}"
+            )
         self.polygons: list[list[np.ndarray]] = [_checked(parts) for parts in polygons]
 
     def to(self, *args, **kwargs) -> PolygonMasks:
@@ -60,7 +62,9 @@ class PolygonMasks:
 
     def area(self) -> Tensor:
         """N float64: the sum of the polygons' areas by the shoelace formula."""
-        return torch.tensor([sum(_shoelace(part) for part in parts) for parts in self.polygons], dtype=torch.float64)
+        return torch.tensor(
+            [sum(_shoelace(part) for part in parts) for parts in self.polygons], dtype=torch.float64
+        )
 
     def get_bounding_boxes(self) -> Boxes:
         """The extent of all vertices of each object; zeros for an object without polygons.
@@ -91,13 +95,17 @@ class PolygonMasks:
         corners = boxes.detach().to("cpu", torch.float32).numpy()
         out = np.zeros((len(corners), mask_size, mask_size), dtype=bool)
         for row, box, i in zip(out, corners, index, strict=True):
-            row[:] = fill_polygons([_to_grid(part, box, mask_size) for part in self.polygons[i]], mask_size, mask_size)
+            row[:] = fill_polygons(
+                [_to_grid(part, box, mask_size) for part in self.polygons[i]], mask_size, mask_size
+            )
         return torch.from_numpy(out).to(boxes.device)
 
     @staticmethod
     def cat(polymasks_list: Sequence[PolygonMasks]) -> PolygonMasks:
         out = PolygonMasks([])
-        out.polygons = list(itertools.chain.from_iterable(masks.polygons for masks in polymasks_list))
+        out.polygons = list(
+            itertools.chain.from_iterable(masks.polygons for masks in polymasks_list)
+        )
         return out
 
 
@@ -105,7 +113,9 @@ def fill_polygons(parts: Sequence[np.ndarray], height: int, width: int) -> np.nd
     """H,W bool: the union of flat x, y polygons, filled as pycocotools fills them."""
     if not len(parts):
         return np.zeros((height, width), dtype=bool)
-    rles = coco_mask.frPyObjects([np.asarray(part, dtype=np.float64) for part in parts], height, width)
+    rles = coco_mask.frPyObjects(
+        [np.asarray(part, dtype=np.float64) for part in parts], height, width
+    )
     rle = rles[0] if len(rles) == 1 else coco_mask.merge(rles)
     return coco_mask.decode(rle).astype(bool)
 
@@ -128,11 +138,18 @@ def _checked(parts: Sequence) -> list[np.ndarray]:
         ValueError: an odd number of coordinates, or fewer than three points.
     """
     if not isinstance(parts, (list, tuple)):
-        raise ValueError(f"an object's polygons are a list of coordinate lists, not {type(parts).__name__}")
-    out = [np.asarray(p.cpu() if isinstance(p, Tensor) else p, dtype=np.float64).reshape(-1) for p in parts]
+        raise ValueError(
+            f"an object's polygons are a list of coordinate lists, not {type(parts).__name__}"
+        )
+    out = [
+        np.asarray(p.cpu() if isinstance(p, Tensor) else p, dtype=np.float64).reshape(-1)
+        for p in parts
+    ]
     for polygon in out:
         if len(polygon) % 2 or len(polygon) < 6:
-            raise ValueError(f"a polygon needs three points or more, x and y each; got {len(polygon)} numbers")
+            raise ValueError(
+                f"a polygon needs three points or more, x and y each; got {len(polygon)} numbers"
+            )
     return out
 
 

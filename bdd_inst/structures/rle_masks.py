@@ -63,4 +63,7 @@ class RLEMasks:
     def cat(masks_list: Sequence[RLEMasks]) -> RLEMasks:
         if any(masks.image_size != masks_list[0].image_size for masks in masks_list):
             raise ValueError("only masks of one picture size can be joined")
-        return RLEMasks(list(itertools.chain.from_iterable(m.rles for m in masks_list)), masks_list[0].image_size)
+        return RLEMasks(
+            list(itertools.chain.from_iterable(m.rles for m in masks_list)),
+            masks_list[0].image_size,
+        )

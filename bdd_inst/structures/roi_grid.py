@@ -14,7 +14,13 @@ import numpy as np
 UNSURE = np.float32(1e-4)
 
 
-def average_cells(crop: np.ndarray, corner: tuple[int, int], image_size: tuple[int, int], rois: np.ndarray, side: int) -> np.ndarray:
+def average_cells(
+    crop: np.ndarray,
+    corner: tuple[int, int],
+    image_size: tuple[int, int],
+    rois: np.ndarray,
+    side: int,
+) -> np.ndarray:
     """The mean of a bitmap over a grid in each box.
 
     Args:
@@ -47,7 +53,15 @@ class AxisSamples:
     sample lies outside the bitmap); ``share`` R is one over the samples of a cell.
     """
 
-    def __init__(self, low: np.ndarray, near: np.ndarray, far: np.ndarray, last: int, grid: np.ndarray, side: int):
+    def __init__(
+        self,
+        low: np.ndarray,
+        near: np.ndarray,
+        far: np.ndarray,
+        last: int,
+        grid: np.ndarray,
+        side: int,
+    ):
         self.low, self.high = low, np.minimum(low + 1, last)
         self.near, self.far, self.grid, self.side = near, far, grid, side
         self.starts = np.concatenate([[0], np.cumsum(grid * side)])
@@ -72,7 +86,11 @@ def axis_samples(start: np.ndarray, end: np.ndarray, length: int, side: int) -> 
     number = np.arange(len(roi)) - first
     index, step = number // grid[roi], number % grid[roi]
     size, count = cell[roi], grid[roi].astype(np.float32)
-    place = begin[roi] + index.astype(np.float32) * size + (step.astype(np.float32) + np.float32(0.5)) * size / count
+    place = (
+        begin[roi]
+        + index.astype(np.float32) * size
+        + (step.astype(np.float32) + np.float32(0.5)) * size / count
+    )
     outside = (place < -1) | (place > length)
     place = np.maximum(place, np.float32(0))
     low = np.minimum(place.astype(np.int64), length - 1)
@@ -84,7 +102,9 @@ def axis_samples(start: np.ndarray, end: np.ndarray, length: int, side: int) -> 
     return AxisSamples(low, near, far, length - 1, grid, side)
 
 
-def axis_weights(samples: AxisSamples, corner: int, extent: int, boxes: int, side: int) -> np.ndarray:
+def axis_weights(
+    samples: AxisSamples, corner: int, extent: int, boxes: int, side: int
+) -> np.ndarray:
     """R,side,extent float32: the summed weight of each pixel of the crop in each cell."""
     cell = np.repeat(np.arange(boxes * side), np.repeat(samples.grid, side))
     total = np.zeros(boxes * side * extent, np.float64)
@@ -95,7 +115,9 @@ def axis_weights(samples: AxisSamples, corner: int, extent: int, boxes: int, sid
     return total.astype(np.float32).reshape(boxes, side, extent)
 
 
-def cell_in_order(crop: np.ndarray, corner: tuple[int, int], rows: tuple, columns: tuple) -> np.float32:
+def cell_in_order(
+    crop: np.ndarray, corner: tuple[int, int], rows: tuple, columns: tuple
+) -> np.float32:
     """The mean of one cell, added up sample by sample in float32 in the operator's order."""
     y_low, y_high, hy, ly = rows
     x_low, x_high, hx, lx = columns

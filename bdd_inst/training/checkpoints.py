@@ -10,9 +10,9 @@ from pathlib import Path
 
 import torch
 
-from bdd_inst.errors import DataError
-from bdd_inst.files import atomic_write
-from bdd_inst.modeling.checkpoint import save_to
+from bdd_inst.base.errors import DataError
+from bdd_inst.base.files import atomic_write
+from bdd_inst.weights.checkpoint import save_to
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,9 @@ class CheckpointFolder:
 
     def numbered(self) -> list[Path]:
         """The numbered checkpoints, oldest first."""
-        return sorted(path for path in self.folder.glob("model_*.pth") if NUMBERED.fullmatch(path.name))
+        return sorted(
+            path for path in self.folder.glob("model_*.pth") if NUMBERED.fullmatch(path.name)
+        )
 
     def last(self) -> Path | None:
         """The newest checkpoint by name, without opening it."""
@@ -72,14 +74,18 @@ class CheckpointFolder:
             DataError: there are checkpoints and none can be read.
         """
         last = self.last()
-        candidates = ([last] if last else []) + [path for path in reversed(self.numbered()) if path != last]
+        candidates = ([last] if last else []) + [
+            path for path in reversed(self.numbered()) if path != last
+        ]
         for path in candidates:
             try:
                 return path, read(path)
             except DataError as error:
                 log.warning("%s; trying the one before it", error)
         if candidates:
-            raise DataError(f"{self.folder}: none of its {len(candidates)} checkpoints can be read; start anew in another folder")
+            raise DataError(
+                f"{self.folder}: none of its {len(candidates)} checkpoints can be read; start anew in another folder"
+            )
         return None
 
     def sweep_parts(self) -> None:
@@ -100,7 +106,9 @@ def read(path: Path) -> dict:
         reason = " ".join(str(error).split())[:160]
         raise DataError(f"{path}: not a readable checkpoint ({reason})") from None
     if not isinstance(state, dict) or "model" not in state or "progress" not in state:
-        raise DataError(f"{path}: weights without training state; give it as MODEL.WEIGHTS instead of resuming from it")
+        raise DataError(
+            f"{path}: weights without training state; give it as MODEL.WEIGHTS instead of resuming from it"
+        )
     return state
 
 

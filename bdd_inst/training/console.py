@@ -57,7 +57,9 @@ def show_log(level: int = logging.INFO) -> None:
 def log_to(folder: Path, rank: int = 0) -> logging.Handler:
     """Also write the log to ``log.txt`` (``log.txt.rank1`` ... of other processes), after what is there."""
     folder.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(folder / ("log.txt" if rank == 0 else f"log.txt.rank{rank}"), encoding="utf-8")
+    handler = logging.FileHandler(
+        folder / ("log.txt" if rank == 0 else f"log.txt.rank{rank}"), encoding="utf-8"
+    )
     handler.setFormatter(logging.Formatter(FORMAT))
     root = logging.getLogger("bdd_inst")
     root.addHandler(handler)

@@ -14,10 +14,14 @@ from dataclasses import dataclass
 import torch
 from fvcore.common.config import CfgNode
 from lightning.fabric import Fabric
-from lightning.fabric.plugins.environments import LightningEnvironment, SLURMEnvironment, TorchElasticEnvironment
+from lightning.fabric.plugins.environments import (
+    LightningEnvironment,
+    SLURMEnvironment,
+    TorchElasticEnvironment,
+)
 from lightning.fabric.strategies import DDPStrategy
 
-from bdd_inst.errors import ConfigError
+from bdd_inst.base.errors import ConfigError
 from bdd_inst.training.console import quiet_libraries
 from bdd_inst.training.seeds import make_deterministic
 from bdd_inst.training.signals import passing_on
@@ -45,10 +49,18 @@ def find_layout(num_gpus: int = 1, num_machines: int = 1) -> Layout:
     if TorchElasticEnvironment.detect():
         processes = int(env["LOCAL_WORLD_SIZE"])
         return Layout(int(env["WORLD_SIZE"]) // processes, processes, "torchrun")
-    if "LOCAL_RANK" not in env and SLURMEnvironment.detect() and int(env.get("SLURM_NTASKS", 1)) > 1:
+    if (
+        "LOCAL_RANK" not in env
+        and SLURMEnvironment.detect()
+        and int(env.get("SLURM_NTASKS", 1)) > 1
+    ):
         machines = int(env.get("SLURM_NNODES", 1))
         return Layout(machines, int(env["SLURM_NTASKS"]) // machines, "slurm")
-    return Layout(num_machines, num_gpus, "self" if "LOCAL_RANK" in env or num_gpus * num_machines == 1 else "none")
+    return Layout(
+        num_machines,
+        num_gpus,
+        "self" if "LOCAL_RANK" in env or num_gpus * num_machines == 1 else "none",
+    )
 
 
 def start_processes(layout: Layout, machine_rank: int, dist_url: str) -> int:
@@ -56,16 +68,31 @@ def start_processes(layout: Layout, machine_rank: int, dist_url: str) -> int:
     return wait_for_all(this_command(), layout.processes, layout.machines, machine_rank, dist_url)
 
 
-def wait_for_all(command: Sequence[str], processes: int, machines: int = 1, machine_rank: int = 0, url: str = "auto") -> int:
+def wait_for_all(
+    command: Sequence[str],
+    processes: int,
+    machines: int = 1,
+    machine_rank: int = 0,
+    url: str = "auto",
+) -> int:
     """Run ``command`` in ``processes`` processes that know their place (LOCAL_RANK, RANK, WORLD_SIZE, MASTER_ADDR ...) and wait.
 
     Stop signals are passed on, and when one process fails the others are ended: none is left waiting for it.
     """
     address, port = parse_url(url, machines)
-    shared = {"MASTER_ADDR": address, "MASTER_PORT": str(port), "NODE_RANK": str(machine_rank), "WORLD_SIZE": str(machines * processes)}
+    shared = {
+        "MASTER_ADDR": address,
+        "MASTER_PORT": str(port),
+        "NODE_RANK": str(machine_rank),
+        "WORLD_SIZE": str(machines * processes),
+    }
     workers = []
     for local_rank in range(processes):
-        env = os.environ | shared | {"LOCAL_RANK": str(local_rank), "RANK": str(machine_rank * processes + local_rank)}
+        env = (
+            os.environ
+            | shared
+            | {"LOCAL_RANK": str(local_rank), "RANK": str(machine_rank * processes + local_rank)}
+        )
         workers.append(subprocess.Popen(list(command), env=env))
 
     with passing_on(workers):
@@ -99,7 +126,9 @@ def parse_url(url: str, machines: int) -> tuple[str, int]:
     """Address and port of ``tcp://host:port``; ``auto`` takes a free port, on one machine only."""
     if url in ("", "auto"):
         if machines > 1:
-            raise ConfigError("--num-machines above 1 needs --dist-url tcp://HOST:PORT of the first machine, the same on all")
+            raise ConfigError(
+                "--num-machines above 1 needs --dist-url tcp://HOST:PORT of the first machine, the same on all"
+            )
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             return "127.0.0.1", probe.getsockname()[1]
@@ -114,18 +143,32 @@ def make_fabric(cfg: CfgNode, layout: Layout) -> Fabric:
     quiet_libraries()  # importing Lightning has set its own levels
     accelerator = pick_accelerator(cfg)
     if accelerator == "cuda" and layout.processes > torch.cuda.device_count():
-        raise ConfigError(f"--num-gpus {layout.processes}: this machine has {torch.cuda.device_count()}")
+        raise ConfigError(
+            f"--num-gpus {layout.processes}: this machine has {torch.cuda.device_count()}"
+        )
     strategy: object = "auto"
     plugins: list = []
     if layout.world_size > 1:
         # Norm buffers are each process's own, as in Detectron2; rank 0's are saved. SyncBN shares what should be shared.
-        strategy = DDPStrategy(process_group_backend="nccl" if accelerator == "cuda" else "gloo", broadcast_buffers=False)
+        strategy = DDPStrategy(
+            process_group_backend="nccl" if accelerator == "cuda" else "gloo",
+            broadcast_buffers=False,
+        )
         environments = {"torchrun": TorchElasticEnvironment, "self": LightningEnvironment}
-        plugins.append(SLURMEnvironment(auto_requeue=False) if layout.started_by == "slurm" else environments[layout.started_by]())
+        plugins.append(
+            SLURMEnvironment(auto_requeue=False)
+            if layout.started_by == "slurm"
+            else environments[layout.started_by]()
+        )
     precision = pick_precision(cfg, accelerator)
     devices = pick_devices(cfg, accelerator, layout)
     fabric = Fabric(
-        accelerator=accelerator, devices=devices, num_nodes=layout.machines, strategy=strategy, precision=precision, plugins=plugins
+        accelerator=accelerator,
+        devices=devices,
+        num_nodes=layout.machines,
+        strategy=strategy,
+        precision=precision,
+        plugins=plugins,
     )
     fabric.launch()
     set_threads(accelerator, layout)
@@ -144,11 +187,17 @@ def prepare_torch(cfg: CfgNode) -> None:
 def pick_accelerator(cfg: CfgNode) -> str:
     """``cuda``, ``mps`` or ``cpu``; the config is corrected, and the log says so, where its device is not there."""
     wanted = cfg.MODEL.DEVICE.split(":")[0]
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    there = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
     if wanted not in there:
         raise ConfigError(f"MODEL.DEVICE {cfg.MODEL.DEVICE!r} is none of {', '.join(there)}")
     if not there[wanted]:
-        log.warning("MODEL.DEVICE is %s but there is none here: training on the CPU", cfg.MODEL.DEVICE)
+        log.warning(
+            "MODEL.DEVICE is %s but there is none here: training on the CPU", cfg.MODEL.DEVICE
+        )
         cfg.MODEL.DEVICE = wanted = "cpu"
     return wanted
 
@@ -156,7 +205,11 @@ def pick_accelerator(cfg: CfgNode) -> str:
 def pick_devices(cfg: CfgNode, accelerator: str, layout: Layout) -> int | list[int]:
     """The number of processes of this machine, or the one GPU that ``cuda:N`` names."""
     _, _, number = cfg.MODEL.DEVICE.partition(":")
-    return [int(number)] if accelerator == "cuda" and number and layout.world_size == 1 else layout.processes
+    return (
+        [int(number)]
+        if accelerator == "cuda" and number and layout.world_size == 1
+        else layout.processes
+    )
 
 
 def pick_precision(cfg: CfgNode, accelerator: str) -> str:
@@ -176,7 +229,11 @@ def pick_precision(cfg: CfgNode, accelerator: str) -> str:
 def set_threads(accelerator: str, layout: Layout) -> None:
     """On the CPU the processes of a machine share its cores; beside a GPU torch's own choice stands."""
     if accelerator == "cpu" and "OMP_NUM_THREADS" not in os.environ:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        cores = (
+            len(os.sched_getaffinity(0))
+            if hasattr(os, "sched_getaffinity")
+            else os.cpu_count() or 1
+        )
         torch.set_num_threads(max(1, cores // layout.processes))
 
 

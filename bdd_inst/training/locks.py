@@ -8,7 +8,7 @@ import os
 import socket
 from pathlib import Path
 
-from bdd_inst.errors import DataError
+from bdd_inst.base.errors import DataError
 
 try:
     import fcntl
@@ -41,13 +41,17 @@ class FolderLock:
             if not self._lock(handle):
                 holder = os.pread(handle, 400, 0).decode("utf-8", "replace") or "another process"
                 os.close(handle)
-                raise DataError(f"{self.path.parent}: another run is writing here ({holder}); wait for it, or give another --output")
+                raise DataError(
+                    f"{self.path.parent}: another run is writing here ({holder}); wait for it, or give another --output"
+                )
             # The holder before us may have removed the file between our open and our lock: then this is a lock on nothing.
             if self._is_current(handle):
                 break
             os.close(handle)
         os.ftruncate(handle, 0)
-        os.pwrite(handle, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode(), 0)
+        os.pwrite(
+            handle, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode(), 0
+        )
         self.handle = handle
 
     def release(self) -> None:

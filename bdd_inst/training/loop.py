@@ -14,11 +14,12 @@ import torch
 from lightning.fabric import Fabric
 from torch import nn
 
-from bdd_inst.errors import DataError
+from bdd_inst.base import distributed
+from bdd_inst.base.errors import DataError
 from bdd_inst.modeling.freeze import set_trainable
-from bdd_inst.training import distributed, guards
 from bdd_inst.training.checkpoints import CheckpointFolder
-from bdd_inst.training.hooks import Hook, Progress, Step
+from bdd_inst.training.hooks import guards
+from bdd_inst.training.hooks.base import Hook, Progress, Step
 from bdd_inst.training.modes import train_mode
 from bdd_inst.training.optim import build_optimizer, clip_gradients
 from bdd_inst.training.schedules import LearningRate
@@ -47,7 +48,9 @@ class Run:
     progress: Progress = field(default_factory=Progress)
     last: Step = field(default_factory=Step)
     last_saved: Path | None = None  # rank 0 writes, so only rank 0 knows it
-    saved_at: int = -1  # iterations done at the last checkpoint that was written; the same on every process
+    saved_at: int = (
+        -1
+    )  # iterations done at the last checkpoint that was written; the same on every process
     end_stage: str = ""  # a hook writes here why the stage should end early
     stopped: bool = False
     # Of the current stage
@@ -65,7 +68,10 @@ class Run:
     @property
     def is_last_step(self) -> bool:
         """Whether the step just taken ends the last stage."""
-        return self.progress.stage == len(self.stages) - 1 and self.progress.iteration >= self.stages[-1].max_iter
+        return (
+            self.progress.stage == len(self.stages) - 1
+            and self.progress.iteration >= self.stages[-1].max_iter
+        )
 
     def train(self) -> None:
         """Run every stage that is left. Returns early, with ``stopped`` set and a checkpoint written, when a signal asks for it."""
@@ -100,9 +106,15 @@ class Run:
             DataError: other parameters train now than did then, or by another optimizer.
         """
         optimizer = self.optimizer
-        own = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
+        own = [
+            {key: value for key, value in group.items() if key != "params"}
+            for group in optimizer.param_groups
+        ]
         try:
-            if any(group.keys() - {"params"} != mine.keys() for group, mine in zip(state["optimizer"]["param_groups"], own)):
+            if any(
+                group.keys() - {"params"} != mine.keys()
+                for group, mine in zip(state["optimizer"]["param_groups"], own)
+            ):
                 raise ValueError("another optimizer")
             optimizer.load_state_dict(state["optimizer"])
         except ValueError:
@@ -144,14 +156,21 @@ class Run:
         cfg = self.stage.cfg
         with guards.plain_worker_errors():
             batch = next(source)
-        report = Step(rate=self.rate.set(self.progress.iteration), waited=time.perf_counter() - started, pictures=len(batch))
+        report = Step(
+            rate=self.rate.set(self.progress.iteration),
+            waited=time.perf_counter() - started,
+            pictures=len(batch),
+        )
         # After the first batch: starting data workers draws from the global generator.
         seed_all(cfg.SEED, self.progress.iteration, distributed.world()[0])
         parts = cfg.SOLVER.ACCUMULATE
         size = len(batch) // parts
         for i in range(parts):
             part = batch[i * size : (i + 1) * size]
-            with guards.explained(part, self), self.fabric.no_backward_sync(self.wrapped, enabled=i < parts - 1):
+            with (
+                guards.explained(part, self),
+                self.fabric.no_backward_sync(self.wrapped, enabled=i < parts - 1),
+            ):
                 losses = self.wrapped(part)
                 self.fabric.backward(sum(losses.values()) / parts)
             guards.add_losses(report.losses, losses, parts, part, self)
@@ -166,7 +185,12 @@ class Run:
     def finish_stage(self) -> None:
         """Say that the stage is over and write a checkpoint that starts the next one."""
         if self.end_stage:
-            log.info("stage %s ends early after %d iterations: %s", self.stage.name, self.progress.iteration, self.end_stage)
+            log.info(
+                "stage %s ends early after %d iterations: %s",
+                self.stage.name,
+                self.progress.iteration,
+                self.end_stage,
+            )
         for hook in self.hooks:
             hook.after_stage(self)
         self.progress = Progress(self.progress.stage + 1, 0, self.progress.total)
@@ -225,7 +249,9 @@ def describe(model: nn.Module, stage: Stage, progress: Progress) -> None:
     """Log what trains in a stage."""
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     whole = sum(p.numel() for p in model.parameters())
-    frozen = sorted({name.split(".")[0] for name, p in model.named_parameters() if not p.requires_grad})
+    frozen = sorted(
+        {name.split(".")[0] for name, p in model.named_parameters() if not p.requires_grad}
+    )
     solver = stage.cfg.SOLVER
     log.info(
         "stage %s: iterations %d to %d, %.2f M of %.2f M parameters train (%s)%s; batch %d, %s, learning rate %g, %s",

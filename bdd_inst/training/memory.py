@@ -25,6 +25,8 @@ def free_memory(device: torch.device) -> int:
         return torch.cuda.mem_get_info(device)[0]
     try:
         with open("/proc/meminfo", encoding="ascii") as stream:
-            return next(int(line.split()[1]) * 1024 for line in stream if line.startswith("MemAvailable"))
+            return next(
+                int(line.split()[1]) * 1024 for line in stream if line.startswith("MemAvailable")
+            )
     except (OSError, StopIteration):
         return 0

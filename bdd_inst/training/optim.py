@@ -9,7 +9,7 @@ import torch
 from fvcore.common.config import CfgNode
 from torch import nn
 
-from bdd_inst.errors import ConfigError
+from bdd_inst.base.errors import ConfigError
 
 # Layers whose parameters take SOLVER.WEIGHT_DECAY_NORM. Local response norm has no parameters and is left out.
 NORMS = (
@@ -32,15 +32,23 @@ def parameter_groups(model: nn.Module, cfg: CfgNode) -> list[dict]:
     solver = cfg.SOLVER
     groups: dict[tuple[float, float], dict] = {}
     for name, parameter, in_norm in trainable(model):
-        rate, weight_decay = solver.BASE_LR, solver.WEIGHT_DECAY_NORM if in_norm else solver.WEIGHT_DECAY
+        rate, weight_decay = (
+            solver.BASE_LR,
+            solver.WEIGHT_DECAY_NORM if in_norm else solver.WEIGHT_DECAY,
+        )
         if weight_decay is None:
             weight_decay = solver.WEIGHT_DECAY
         if name.rsplit(".", 1)[-1] == "bias":
             rate = rate * solver.BIAS_LR_FACTOR if solver.BIAS_LR_FACTOR != 1.0 else rate
-            weight_decay = weight_decay if solver.WEIGHT_DECAY_BIAS is None else solver.WEIGHT_DECAY_BIAS
+            weight_decay = (
+                weight_decay if solver.WEIGHT_DECAY_BIAS is None else solver.WEIGHT_DECAY_BIAS
+            )
         if solver.LAYER_DECAY != 1.0:
             rate *= solver.LAYER_DECAY ** layers_above(name)
-        group = groups.setdefault((rate, weight_decay), {"params": [], "names": [], "lr": rate, "weight_decay": weight_decay})
+        group = groups.setdefault(
+            (rate, weight_decay),
+            {"params": [], "names": [], "lr": rate, "weight_decay": weight_decay},
+        )
         group["params"].append(parameter)
         group["names"].append(name)
     return list(groups.values())
@@ -53,7 +61,11 @@ def trainable(model: nn.Module) -> Iterator[tuple[str, nn.Parameter, bool]]:
         for name, parameter in module.named_parameters(recurse=False):
             if parameter.requires_grad and id(parameter) not in seen:
                 seen.add(id(parameter))
-                yield f"{module_name}.{name}".lstrip("."), parameter, isinstance(module, NORMS) or name in SCALES
+                yield (
+                    f"{module_name}.{name}".lstrip("."),
+                    parameter,
+                    isinstance(module, NORMS) or name in SCALES,
+                )
 
 
 def layers_above(name: str) -> int:
@@ -77,13 +89,22 @@ def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
     solver = cfg.SOLVER
     groups = parameter_groups(model, cfg)
     if not groups:
-        raise ConfigError("no parameter trains in this stage; see STAGES.<stage>.TRAIN and FREEZE_AT")
+        raise ConfigError(
+            "no parameter trains in this stage; see STAGES.<stage>.TRAIN and FREEZE_AT"
+        )
     if solver.OPTIMIZER == "SGD":
         return torch.optim.SGD(
-            groups, lr=solver.BASE_LR, momentum=solver.MOMENTUM, nesterov=solver.NESTEROV, weight_decay=solver.WEIGHT_DECAY, foreach=True
+            groups,
+            lr=solver.BASE_LR,
+            momentum=solver.MOMENTUM,
+            nesterov=solver.NESTEROV,
+            weight_decay=solver.WEIGHT_DECAY,
+            foreach=True,
         )
     if solver.OPTIMIZER == "AdamW":
-        return torch.optim.AdamW(groups, lr=solver.BASE_LR, weight_decay=solver.WEIGHT_DECAY, foreach=True)
+        return torch.optim.AdamW(
+            groups, lr=solver.BASE_LR, weight_decay=solver.WEIGHT_DECAY, foreach=True
+        )
     raise ConfigError(f"SOLVER.OPTIMIZER {solver.OPTIMIZER!r} is none of SGD, AdamW")
 
 
@@ -97,7 +118,9 @@ def clip_gradients(optimizer: torch.optim.Optimizer, cfg: CfgNode) -> None:
     if not clip.ENABLED:
         return
     check_clipping(cfg)
-    parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+    parameters = [
+        p for group in optimizer.param_groups for p in group["params"] if p.grad is not None
+    ]
     if clip.CLIP_TYPE == "value":
         nn.utils.clip_grad_value_(parameters, clip.CLIP_VALUE)
     elif clip.CLIP_TYPE == "norm":
@@ -111,4 +134,6 @@ def check_clipping(cfg: CfgNode) -> None:
     """Raise ConfigError for a SOLVER.CLIP_GRADIENTS.CLIP_TYPE that is none."""
     kind = cfg.SOLVER.CLIP_GRADIENTS.CLIP_TYPE
     if kind not in CLIP_TYPES:
-        raise ConfigError(f"SOLVER.CLIP_GRADIENTS.CLIP_TYPE {kind!r} is none of {', '.join(CLIP_TYPES)}")
+        raise ConfigError(
+            f"SOLVER.CLIP_GRADIENTS.CLIP_TYPE {kind!r} is none of {', '.join(CLIP_TYPES)}"
+        )

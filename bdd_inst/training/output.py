@@ -8,8 +8,8 @@ from pathlib import Path
 import yaml
 from fvcore.common.config import CfgNode
 
-from bdd_inst.config import leaves
-from bdd_inst.errors import DataError
+from bdd_inst.base.errors import DataError
+from bdd_inst.config.loading import leaves
 from bdd_inst.training.checkpoints import CheckpointFolder
 
 
@@ -29,16 +29,25 @@ def choose_folder(output: str | None, base: str, *, resume: bool, training: bool
         folder = Path(output)
         if folder.exists() and not folder.is_dir():
             raise DataError(f"--output {folder}: is a file, not a folder")
-        last = CheckpointFolder(folder, 0).last() if training and not resume and folder.is_dir() else None
+        last = (
+            CheckpointFolder(folder, 0).last()
+            if training and not resume and folder.is_dir()
+            else None
+        )
         if last:
-            raise DataError(f"{folder}: holds a run already ({last.name}); --resume goes on with it, another --output starts anew")
+            raise DataError(
+                f"{folder}: holds a run already ({last.name}); --resume goes on with it, another --output starts anew"
+            )
         return folder
     if resume:
         runs = sorted(
-            (path.parent for path in Path(base).glob("*/last_checkpoint")), key=lambda run: (run / "last_checkpoint").stat().st_mtime
+            (path.parent for path in Path(base).glob("*/last_checkpoint")),
+            key=lambda run: (run / "last_checkpoint").stat().st_mtime,
         )
         if not runs:
-            raise DataError(f"--resume: no run with a checkpoint under OUTPUT_DIR {base}; name its folder with --output")
+            raise DataError(
+                f"--resume: no run with a checkpoint under OUTPUT_DIR {base}; name its folder with --output"
+            )
         return runs[-1]
     return unused(Path(base) / datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))
 

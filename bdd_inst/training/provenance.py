@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from bdd_inst import __version__
-from bdd_inst.files import atomic_write
+from bdd_inst.base.files import atomic_write
 
 PACKAGES = (
     "torch",
@@ -32,7 +32,9 @@ PACKAGES = (
 )
 
 
-def describe_run(seed: int, command: Sequence[str], data: dict[str, Sequence[dict]], world_size: int) -> dict:
+def describe_run(
+    seed: int, command: Sequence[str], data: dict[str, Sequence[dict]], world_size: int
+) -> dict:
     """Everything needed to say which run this was.
 
     Args:
@@ -49,8 +51,14 @@ def describe_run(seed: int, command: Sequence[str], data: dict[str, Sequence[dic
         "bdd_inst": __version__,
         "git": git_state(Path(__file__).resolve().parent),
         "versions": {"python": platform.python_version()} | versions(),
-        "machine": {"system": platform.platform(), "cpus": torch.get_num_threads(), "gpus": gpu_names()},
-        "data": {name: {"pictures": len(dicts), "hash": data_hash(dicts)} for name, dicts in data.items()},
+        "machine": {
+            "system": platform.platform(),
+            "cpus": torch.get_num_threads(),
+            "gpus": gpu_names(),
+        },
+        "data": {
+            name: {"pictures": len(dicts), "hash": data_hash(dicts)} for name, dicts in data.items()
+        },
     }
 
 
@@ -72,17 +80,30 @@ def versions() -> dict[str, str]:
 
 def gpu_names() -> list[str]:
     """Names of the GPUs of this machine."""
-    return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+    return (
+        [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+        if torch.cuda.is_available()
+        else []
+    )
 
 
 def git_state(folder: Path) -> dict | None:
     """Commit of the checkout that the package runs from and whether it was changed since; None outside a checkout."""
 
     def git(*arguments: str) -> str:
-        return subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True, timeout=20).stdout.strip()
+        return subprocess.run(
+            ["git", "-C", str(folder), *arguments],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=20,
+        ).stdout.strip()
 
     try:
-        return {"commit": git("rev-parse", "HEAD"), "changed": bool(git("status", "--porcelain", "--untracked-files=no"))}
+        return {
+            "commit": git("rev-parse", "HEAD"),
+            "changed": bool(git("status", "--porcelain", "--untracked-files=no")),
+        }
     except (OSError, subprocess.SubprocessError):
         return None
 
@@ -91,7 +112,9 @@ def data_hash(dicts: Sequence[dict]) -> str:
     """A hash of what a data set says: names, sizes and every annotation; not of the pixels, nor of where the files lie."""
     digest = hashlib.blake2b(digest_size=16)
     for item in dicts:
-        named = {key: value for key, value in item.items() if key != "file_name"} | {"file_name": Path(str(item.get("file_name", ""))).name}
+        named = {key: value for key, value in item.items() if key != "file_name"} | {
+            "file_name": Path(str(item.get("file_name", ""))).name
+        }
         digest.update(json.dumps(named, sort_keys=True, default=plain).encode())
     return digest.hexdigest()
 

@@ -10,11 +10,11 @@ import numpy as np
 from fvcore.common.config import CfgNode
 from torch import nn
 
-from bdd_inst.config import get_key
+from bdd_inst.base.errors import ConfigError
+from bdd_inst.config.loading import get_key
 from bdd_inst.data.augment import Objects, train_chain
 from bdd_inst.data.mapper import DatasetMapper
 from bdd_inst.data.samplers import build_sampler
-from bdd_inst.errors import ConfigError
 from bdd_inst.modeling.freeze import set_trainable
 from bdd_inst.training.optim import build_optimizer, check_clipping
 from bdd_inst.training.schedules import multiplier
@@ -64,8 +64,15 @@ def _check_numbers(cfg: CfgNode, where: str) -> None:
         for entry in value if isinstance(value, (list, tuple)) else [value]:
             if entry is None:
                 continue
-            if isinstance(entry, bool) or not isinstance(entry, (int, float)) or not math.isfinite(entry) or not holds(entry):
-                raise ConfigError(f"{where}: {key} {value!r}: expected {'numbers' if entry is not value else 'a number'} {words}")
+            if (
+                isinstance(entry, bool)
+                or not isinstance(entry, (int, float))
+                or not math.isfinite(entry)
+                or not holds(entry)
+            ):
+                raise ConfigError(
+                    f"{where}: {key} {value!r}: expected {'numbers' if entry is not value else 'a number'} {words}"
+                )
     for key in PAIRS:
         if len(get_key(cfg, key)) != 2:
             raise ConfigError(f"{where}: {key} {list(get_key(cfg, key))}: expected two numbers")
@@ -78,7 +85,9 @@ def _check_order(cfg: CfgNode, where: str) -> None:
             raise ConfigError(f"{where}: {key} {value}: expected rising numbers")
 
 
-def rehearse(model: nn.Module, stages: Sequence[Stage], dicts_of: Callable[[Stage], Sequence[dict]]) -> None:
+def rehearse(
+    model: nn.Module, stages: Sequence[Stage], dicts_of: Callable[[Stage], Sequence[dict]]
+) -> None:
     """Build what every stage needs - trainable modules, optimizer, schedule, sampler, transforms - and throw it away.
 
     Each stage sets the model up anew when it starts, so this leaves no trace.
@@ -98,9 +107,16 @@ def rehearse(model: nn.Module, stages: Sequence[Stage], dicts_of: Callable[[Stag
             first = dicts_of(stage)[0]
             build_sampler(stage.cfg, [first], 0)
             DatasetMapper(stage.cfg, True)
-            train_chain(stage.cfg, (first["height"], first["width"]), Objects(np.zeros((0, 4)), np.zeros(0, int)), np.random.default_rng(0))
+            train_chain(
+                stage.cfg,
+                (first["height"], first["width"]),
+                Objects(np.zeros((0, 4)), np.zeros(0, int)),
+                np.random.default_rng(0),
+            )
         except ConfigError as error:
             raise ConfigError(f"{where}: {str(error).removeprefix(f'{where}: ')}") from None
         except (ValueError, TypeError, ZeroDivisionError, OverflowError, AssertionError) as error:
             reason = " ".join(str(error).split()) or type(error).__name__
-            raise ConfigError(f"{where}: its SOLVER, INPUT and DATALOADER keys do not go together: {reason[:160]}") from None
+            raise ConfigError(
+                f"{where}: its SOLVER, INPUT and DATALOADER keys do not go together: {reason[:160]}"
+            ) from None

@@ -12,30 +12,31 @@ from pathlib import Path
 from fvcore.common.config import CfgNode
 from lightning.fabric import Fabric
 
-from bdd_inst.config import leaves
-from bdd_inst.errors import ConfigError, DataError
-from bdd_inst.files import atomic_write
-from bdd_inst.modeling import build_model
-from bdd_inst.modeling.checkpoint import load_weights, save_weights
+from bdd_inst.base import distributed
+from bdd_inst.base.errors import ConfigError, DataError
+from bdd_inst.base.files import atomic_write
+from bdd_inst.config.loading import leaves
+from bdd_inst.engines import build_model
 from bdd_inst.report.plots import training_curves
-from bdd_inst.training import distributed, provenance
-from bdd_inst.training.batch_size import measure, resolve_auto
+from bdd_inst.training import provenance
 from bdd_inst.training.checkpoints import CheckpointFolder
 from bdd_inst.training.console import log_to, mute_others
-from bdd_inst.training.ema import MovingAverage
+from bdd_inst.training.hooks.ema import MovingAverage
+from bdd_inst.training.hooks.metric_log import MetricLog, check_loggers
+from bdd_inst.training.hooks.progress_bar import ProgressBar
+from bdd_inst.training.hooks.watch import Checkpointer, Evaluation
 from bdd_inst.training.launch import Layout, find_layout, make_fabric, prepare_torch
 from bdd_inst.training.locks import FolderLock
 from bdd_inst.training.loop import Run
-from bdd_inst.training.metric_log import MetricLog, check_loggers
 from bdd_inst.training.output import changed_keys, choose_folder
-from bdd_inst.training.progress_bar import ProgressBar
 from bdd_inst.training.rehearsal import check_numbers, rehearse
 from bdd_inst.training.scoring import Scorer, result_text
 from bdd_inst.training.seeds import draw_seed, seed_all
 from bdd_inst.training.signals import catch_stop
 from bdd_inst.training.stages import fit_all, parse_stages
 from bdd_inst.training.training_data import TrainingData
-from bdd_inst.training.watch import Checkpointer, Evaluation
+from bdd_inst.training.tune.batch_size import measure, resolve_auto
+from bdd_inst.weights.checkpoint import load_weights, save_weights
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,12 @@ class Outcome:
 
 
 def train(
-    cfg: CfgNode, output: str | None = None, *, resume: bool = False, eval_only: bool = False, layout: Layout | None = None
+    cfg: CfgNode,
+    output: str | None = None,
+    *,
+    resume: bool = False,
+    eval_only: bool = False,
+    layout: Layout | None = None,
 ) -> Outcome:
     """Run every stage of ``cfg`` and evaluate, or with ``eval_only`` evaluate MODEL.WEIGHTS.
 
@@ -76,7 +82,9 @@ def train(
     stages = [] if eval_only else parse_stages(cfg)
     check_numbers(stages)
     check_loggers(cfg.LOGGERS)
-    folder = on_first(lambda: choose_folder(output, cfg.OUTPUT_DIR, resume=resume, training=not eval_only))
+    folder = on_first(
+        lambda: choose_folder(output, cfg.OUTPUT_DIR, resume=resume, training=not eval_only)
+    )
     data = TrainingData(stages)
     scorer = Scorer(cfg)
     with folder_taken(folder, rank), catch_stop() as stop:
@@ -92,7 +100,9 @@ def check_norms(cfg: CfgNode, fabric: Fabric) -> None:
     """SyncBN is PyTorch's, which has no form for several CPU processes. Raises ConfigError."""
     parts = [key for key, value in leaves(cfg.MODEL) if key.endswith("NORM") and value == "SyncBN"]
     if parts and fabric.device.type == "cpu" and distributed.world()[1] > 1:
-        raise ConfigError(f"MODEL.{parts[0]} SyncBN: PyTorch has it for GPUs only; take BN or GN for processes on the CPU")
+        raise ConfigError(
+            f"MODEL.{parts[0]} SyncBN: PyTorch has it for GPUs only; take BN or GN for processes on the CPU"
+        )
 
 
 @contextlib.contextmanager
@@ -125,7 +135,9 @@ def on_first(action: Callable[[], object]) -> object:
     return result
 
 
-def build_run(cfg: CfgNode, folder: Path, fabric: Fabric, data: TrainingData, last: tuple[Path, dict] | None) -> Run:
+def build_run(
+    cfg: CfgNode, folder: Path, fabric: Fabric, data: TrainingData, last: tuple[Path, dict] | None
+) -> Run:
     """Model, weights, stages and seed of a new run, or of the one that ``last`` (path and content of a checkpoint) goes on with."""
     path, state = last or (None, None)
     seed = state["seed"] if state else cfg.SEED
@@ -137,22 +149,41 @@ def build_run(cfg: CfgNode, folder: Path, fabric: Fabric, data: TrainingData, la
     model = build_model(cfg)
     if state is None:
         load_weights(model, cfg.MODEL.WEIGHTS, cfg)
-    stages = resolve_auto(stages, state["batch_sizes"] if state else None, lambda stage: measure(stage, model, fabric, data))
+    stages = resolve_auto(
+        stages,
+        state["batch_sizes"] if state else None,
+        lambda stage: measure(stage, model, fabric, data),
+    )
     stages = fit_all(stages, [len(data.of(stage)) for stage in stages], distributed.world()[1])
     rehearse(model, stages, data.of)
-    run = Run(fabric, model, stages, data.batches, CheckpointFolder(folder, cfg.SOLVER.KEEP_CHECKPOINTS), seed)
+    run = Run(
+        fabric,
+        model,
+        stages,
+        data.batches,
+        CheckpointFolder(folder, cfg.SOLVER.KEEP_CHECKPOINTS),
+        seed,
+    )
     run.last_saved, run.resumed = path, state
     return run
 
 
-def conduct(run: Run, cfg: CfgNode, folder: Path, scorer: Scorer, data: TrainingData, resume: bool) -> Outcome:
+def conduct(
+    run: Run, cfg: CfgNode, folder: Path, scorer: Scorer, data: TrainingData, resume: bool
+) -> Outcome:
     """Hooks on, train, then evaluate and draw."""
     first = distributed.world()[0] == 0
     average = MovingAverage(run.model, cfg.SOLVER.EMA.DECAY) if cfg.SOLVER.EMA.ENABLED else None
     metrics = MetricLog(folder, cfg)
     evaluation = Evaluation(scorer.score, metrics, cfg, average)
-    run.hooks = [hook for hook in (average, metrics, evaluation, ProgressBar(metrics), Checkpointer()) if hook is not None]
-    facts = provenance.describe_run(run.seed, provenance.command_line(), data.by_name(), distributed.world()[1])
+    run.hooks = [
+        hook
+        for hook in (average, metrics, evaluation, ProgressBar(metrics), Checkpointer())
+        if hook is not None
+    ]
+    facts = provenance.describe_run(
+        run.seed, provenance.command_line(), data.by_name(), distributed.world()[1]
+    )
     if run.resumed:
         run.load_state_dict(run.resumed)
         go_on(run, cfg, folder, metrics)
@@ -187,7 +218,9 @@ def save_final(run: Run, folder: Path, average: MovingAverage | None) -> None:
 def go_on(run: Run, cfg: CfgNode, folder: Path, metrics: MetricLog) -> None:
     """Say where a resumed run stands, and what has changed in its config; one that had finished is evaluated again."""
     if run.progress.stage >= len(run.stages):
-        log.info("%s: all %d iterations are done; evaluating again", run.last_saved, run.progress.total)
+        log.info(
+            "%s: all %d iterations are done; evaluating again", run.last_saved, run.progress.total
+        )
         metrics.repeat_evaluation(run.progress.total - 1)
     else:
         done = f"{run.progress.total} of {run.total_iterations} iterations done"
@@ -197,7 +230,15 @@ def go_on(run: Run, cfg: CfgNode, folder: Path, metrics: MetricLog) -> None:
             log.warning("the config has changed since the run began: %s", line)
 
 
-def finish(run: Run, cfg: CfgNode, folder: Path, scorer: Scorer, evaluation: Evaluation, metrics: MetricLog, facts: dict) -> Outcome:
+def finish(
+    run: Run,
+    cfg: CfgNode,
+    folder: Path,
+    scorer: Scorer,
+    evaluation: Evaluation,
+    metrics: MetricLog,
+    facts: dict,
+) -> Outcome:
     """Final weights, final evaluation with curves and pictures, and what to tell the user."""
     rank = distributed.world()[0]
     average = evaluation.average
@@ -206,7 +247,10 @@ def finish(run: Run, cfg: CfgNode, folder: Path, scorer: Scorer, evaluation: Eva
     flat = scorer.last | scorer.losses(run.model)
     if average is not None:
         scorer.report(average.model, folder / "ema")
-        flat |= {f"ema/{name}": value for name, value in (scorer.last | scorer.losses(average.model)).items()}
+        flat |= {
+            f"ema/{name}": value
+            for name, value in (scorer.last | scorer.losses(average.model)).items()
+        }
     run.rate = None  # the run is over: no plateau to hear of it
     if flat:
         evaluation.saw(run, flat)
@@ -228,7 +272,9 @@ def evaluate_only(cfg: CfgNode, folder: Path, fabric: Fabric, scorer: Scorer) ->
     final = folder / "model_final.pth"
     weights = str(final) if final.is_file() and not cfg.MODEL.WEIGHTS else cfg.MODEL.WEIGHTS
     if not weights:
-        raise ConfigError("--eval-only: name the weights, e.g. MODEL.WEIGHTS output/demo/model_final.pth")
+        raise ConfigError(
+            "--eval-only: name the weights, e.g. MODEL.WEIGHTS output/demo/model_final.pth"
+        )
     if not cfg.DATASETS.TEST:
         raise ConfigError("--eval-only: DATASETS.TEST is empty; name a data set to evaluate on")
     model = build_model(cfg)

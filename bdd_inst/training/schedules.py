@@ -16,7 +16,7 @@ from fvcore.common.param_scheduler import (
     StepWithFixedGammaParamScheduler,
 )
 
-from bdd_inst.errors import ConfigError
+from bdd_inst.base.errors import ConfigError
 
 # fvcore's even steps are defined below 1 (less its rounding margin of 1e-6); warm-up as long as the stage asks for 1.
 BEFORE_END = 1 - 1e-5
@@ -29,18 +29,28 @@ def decay(cfg: CfgNode) -> Callable[[float], float]:
     solver = cfg.SOLVER
     if solver.LR_SCHEDULER_NAME == "WarmupMultiStepLR":
         steps = [step for step in solver.STEPS if step <= solver.MAX_ITER]
-        return MultiStepParamScheduler([solver.GAMMA**k for k in range(len(steps) + 1)], milestones=steps, num_updates=solver.MAX_ITER)
+        return MultiStepParamScheduler(
+            [solver.GAMMA**k for k in range(len(steps) + 1)],
+            milestones=steps,
+            num_updates=solver.MAX_ITER,
+        )
     if solver.LR_SCHEDULER_NAME == "WarmupCosineLR":
         end = solver.BASE_LR_END / solver.BASE_LR
         if not 0 <= end <= 1:
-            raise ConfigError(f"SOLVER.BASE_LR_END {solver.BASE_LR_END} must lie between 0 and SOLVER.BASE_LR {solver.BASE_LR}")
+            raise ConfigError(
+                f"SOLVER.BASE_LR_END {solver.BASE_LR_END} must lie between 0 and SOLVER.BASE_LR {solver.BASE_LR}"
+            )
         return CosineParamScheduler(1, end)
     if solver.LR_SCHEDULER_NAME == "WarmupStepWithFixedGammaLR":
-        steps = StepWithFixedGammaParamScheduler(1.0, gamma=solver.GAMMA, num_decays=solver.NUM_DECAYS, num_updates=solver.MAX_ITER)
+        steps = StepWithFixedGammaParamScheduler(
+            1.0, gamma=solver.GAMMA, num_decays=solver.NUM_DECAYS, num_updates=solver.MAX_ITER
+        )
         return lambda share: steps(min(share, BEFORE_END))
     if solver.LR_SCHEDULER_NAME == PLATEAU:
         return MultiStepParamScheduler([1.0], num_updates=solver.MAX_ITER)
-    raise ConfigError(f"SOLVER.LR_SCHEDULER_NAME {solver.LR_SCHEDULER_NAME!r} is none of {', '.join(NAMES)}")
+    raise ConfigError(
+        f"SOLVER.LR_SCHEDULER_NAME {solver.LR_SCHEDULER_NAME!r} is none of {', '.join(NAMES)}"
+    )
 
 
 def multiplier(cfg: CfgNode) -> Callable[[int], float]:
@@ -56,11 +66,17 @@ def multiplier(cfg: CfgNode) -> Callable[[int], float]:
     if solver.WARMUP_METHOD == "constant":
         warmup: ParamScheduler = ConstantParamScheduler(first)
     elif solver.WARMUP_METHOD == "linear":
-        warmup = LinearParamScheduler(first, after(0.0) if solver.RESCALE_INTERVAL else after(share))
+        warmup = LinearParamScheduler(
+            first, after(0.0) if solver.RESCALE_INTERVAL else after(share)
+        )
     else:
-        raise ConfigError(f"SOLVER.WARMUP_METHOD {solver.WARMUP_METHOD!r} is none of linear, constant")
+        raise ConfigError(
+            f"SOLVER.WARMUP_METHOD {solver.WARMUP_METHOD!r} is none of linear, constant"
+        )
     scaling = ["rescaled", "rescaled" if solver.RESCALE_INTERVAL else "fixed"]
-    whole = CompositeParamScheduler([warmup, after], lengths=[share, 1 - share], interval_scaling=scaling)
+    whole = CompositeParamScheduler(
+        [warmup, after], lengths=[share, 1 - share], interval_scaling=scaling
+    )
     return lambda iteration: whole(iteration / solver.MAX_ITER)
 
 
@@ -93,7 +109,10 @@ class LearningRate:
 
     def state_dict(self) -> dict:
         """What a checkpoint must hold."""
-        return {"reached": self.reached, "plateau": self.plateau.state_dict() if self.plateau else None}
+        return {
+            "reached": self.reached,
+            "plateau": self.plateau.state_dict() if self.plateau else None,
+        }
 
     def load_state_dict(self, state: dict) -> None:
         """Go on from a checkpoint."""

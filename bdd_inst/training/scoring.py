@@ -16,18 +16,18 @@ from torch import nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from bdd_inst.base import distributed
+from bdd_inst.base.errors import ConfigError
+from bdd_inst.base.files import atomic_write
 from bdd_inst.data.loader import build_test_loader, load_datasets
-from bdd_inst.errors import ConfigError
+from bdd_inst.drawing.draw import Objects, side_by_side
+from bdd_inst.drawing.objects import from_fields, from_record
 from bdd_inst.evaluation.evaluator import Evaluator
 from bdd_inst.evaluation.protocols import PROTOCOLS
 from bdd_inst.evaluation.tables import label_map_lines
-from bdd_inst.files import atomic_write
 from bdd_inst.inference.run import predict_dataset
-from bdd_inst.report.draw import Objects, side_by_side
 from bdd_inst.report.html import write_report
-from bdd_inst.report.objects import from_fields, from_record
-from bdd_inst.training import distributed
-from bdd_inst.training.guards import plain_worker_errors
+from bdd_inst.training.hooks.guards import plain_worker_errors
 from bdd_inst.training.modes import mode
 from bdd_inst.training.validation_loss import validation_losses
 
@@ -52,7 +52,9 @@ class Scorer:
 
     def __init__(self, cfg: CfgNode) -> None:
         if cfg.TEST.PROTOCOL not in PROTOCOLS:
-            raise ConfigError(f"TEST.PROTOCOL {cfg.TEST.PROTOCOL!r} is none of {', '.join(PROTOCOLS)}")
+            raise ConfigError(
+                f"TEST.PROTOCOL {cfg.TEST.PROTOCOL!r} is none of {', '.join(PROTOCOLS)}"
+            )
         self.cfg = cfg
         self.sets: list[TestSet] = []
         self.last: dict[str, float | None] = {}
@@ -77,7 +79,10 @@ class Scorer:
         values = {}
         for i, test in enumerate(self.sets):
             losses = validation_losses(model, self.cfg, test.dicts, self.cfg.TEST.VAL_LOSS_PICTURES)
-            values |= {f"{test.name}/val/{name}" if i else f"val/{name}": value for name, value in losses.items()}
+            values |= {
+                f"{test.name}/val/{name}" if i else f"val/{name}": value
+                for name, value in losses.items()
+            }
         return values
 
     def report(self, model: nn.Module, folder: Path) -> dict:
@@ -107,14 +112,23 @@ class Scorer:
         loader = build_test_loader(self.cfg, test.dicts, rank=rank, world_size=world_size)
         wanted = picked(test.dicts, self.cfg.TEST.PICTURES) if folder else {}
         with undisturbed(), mode(model, evaluate=True), plain_worker_errors():
-            for given, instances in watch(predict_dataset(model, loader), loader, rank, f"evaluating {test.name}"):
+            for given, instances in watch(
+                predict_dataset(model, loader), loader, rank, f"evaluating {test.name}"
+            ):
                 evaluator.process([given], [{"instances": instances}])
                 if given["image_id"] in wanted:
                     drawn.append((wanted[given["image_id"]], instances))
         metrics = evaluator.evaluate()
         if folder is not None and evaluator.outcome is not None:
             evaluator.outcome.results.source = "the trained model"
-            run = next((place for place in (folder, *list(folder.parents)[:2]) if (place / "training.csv").exists()), None)
+            run = next(
+                (
+                    place
+                    for place in (folder, *list(folder.parents)[:2])
+                    if (place / "training.csv").exists()
+                ),
+                None,
+            )
             write_report(evaluator.outcome, folder, title=test.name, run_folder=run)
         return metrics
 
@@ -129,7 +143,13 @@ def undisturbed() -> Iterator[None]:
 def watch(items: Iterable, loader: DataLoader, rank: int, title: str) -> Iterable:
     """A progress bar over pictures on a terminal."""
     return tqdm(
-        items, total=len(loader.dataset), desc=title, unit="img", leave=False, dynamic_ncols=True, disable=None if rank == 0 else True
+        items,
+        total=len(loader.dataset),
+        desc=title,
+        unit="img",
+        leave=False,
+        dynamic_ncols=True,
+        disable=None if rank == 0 else True,
     )
 
 
@@ -147,8 +167,15 @@ def draw(drawn: Sequence[tuple[dict, object]], metadata: dict, folder: Path) -> 
         if image is None:
             log.warning("%s: could not be read for drawing", record["file_name"])
             continue
-        labels: Objects = from_record({**record, "height": image.shape[0], "width": image.shape[1]}, metadata)
-        picture = side_by_side(image, labels, from_fields(instances, metadata, DRAWN_SCORE), title=Path(record["file_name"]).name)
+        labels: Objects = from_record(
+            {**record, "height": image.shape[0], "width": image.shape[1]}, metadata
+        )
+        picture = side_by_side(
+            image,
+            labels,
+            from_fields(instances, metadata, DRAWN_SCORE),
+            title=Path(record["file_name"]).name,
+        )
         with atomic_write(folder / f"{Path(record['file_name']).stem}.png", "wb") as stream:
             stream.write(cv2.imencode(".png", picture)[1].tobytes())
 
@@ -158,7 +185,11 @@ def flat(metrics: dict, prefix: str = "") -> dict[str, float | None]:
     values: dict[str, float | None] = {}
     for group, figures in metrics.items():
         if isinstance(figures, dict):
-            values |= {f"{prefix}{group}/{name}": v for name, v in figures.items() if v is None or isinstance(v, (int, float))}
+            values |= {
+                f"{prefix}{group}/{name}": v
+                for name, v in figures.items()
+                if v is None or isinstance(v, (int, float))
+            }
     return values
 
 
@@ -171,9 +202,21 @@ def result_text(results: dict[str, dict], folder: Path) -> str:
         lines.append(" " * 6 + "".join(f"{column:>8}" for column in columns))
         for kind in ("bbox", "segm"):
             if kind in metrics:
-                lines.append(f"{kind:<6}" + "".join(f"{cell(metrics[kind].get(column)):>8}" for column in columns))
-                classes = {key[3:]: value for key, value in metrics[kind].items() if key.startswith("AP-")}
-                lines += [f"  {kind} AP of " + ", ".join(f"{key} {cell(value)}" for key, value in classes.items())] if classes else []
+                lines.append(
+                    f"{kind:<6}"
+                    + "".join(f"{cell(metrics[kind].get(column)):>8}" for column in columns)
+                )
+                classes = {
+                    key[3:]: value for key, value in metrics[kind].items() if key.startswith("AP-")
+                }
+                lines += (
+                    [
+                        f"  {kind} AP of "
+                        + ", ".join(f"{key} {cell(value)}" for key, value in classes.items())
+                    ]
+                    if classes
+                    else []
+                )
         lines += label_map_lines(metrics.get("label_map"))
     return "\n".join([*lines, f"results in {folder}"])
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from fvcore.common.config import CfgNode
 
-from bdd_inst.config import leaves, nearest, set_key
-from bdd_inst.errors import ConfigError
+from bdd_inst.base.errors import ConfigError
+from bdd_inst.config.loading import leaves, nearest, set_key
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,9 @@ def parse_stages(cfg: CfgNode) -> list[Stage]:
     names = [stage.name for stage in stages]
     twice = {name for name in names if names.count(name) > 1}
     if twice:
-        raise ConfigError(f"STAGES: the name {min(twice)!r} is used twice; names tell the stages apart in logs and checkpoints")
+        raise ConfigError(
+            f"STAGES: the name {min(twice)!r} is used twice; names tell the stages apart in logs and checkpoints"
+        )
     return stages
 
 
@@ -73,7 +75,9 @@ def parse_stage(cfg: CfgNode, index: int, item: object) -> Stage:
     """One item of ``STAGES`` over the config."""
     where = f"STAGES.{index}"
     if not isinstance(item, Mapping):
-        raise ConfigError(f"{where}: a stage is a mapping such as {{NAME: heads, TRAIN: heads, MAX_ITER: 1000}}, got {item!r}")
+        raise ConfigError(
+            f"{where}: a stage is a mapping such as {{NAME: heads, TRAIN: heads, MAX_ITER: 1000}}, got {item!r}"
+        )
     stage_cfg = cfg.clone()
     stage_cfg.defrost()
     if cfg.SEED >= 0:
@@ -83,16 +87,24 @@ def parse_stage(cfg: CfgNode, index: int, item: object) -> Stage:
         set_key(stage_cfg, key, value, where)
     epochs = own.get("EPOCHS")
     if epochs is not None and (not isinstance(epochs, (int, float)) or epochs <= 0):
-        raise ConfigError(f"{where}.EPOCHS: a length in passes over the data is a number above 0, got {epochs!r}")
+        raise ConfigError(
+            f"{where}.EPOCHS: a length in passes over the data is a number above 0, got {epochs!r}"
+        )
     if epochs is not None and "MAX_ITER" in item:
         raise ConfigError(f"{where}: MAX_ITER and EPOCHS both give a length; keep one")
     if stage_cfg.SOLVER.MAX_ITER <= 0:
-        raise ConfigError(f"{where}: MAX_ITER is {stage_cfg.SOLVER.MAX_ITER}; a stage has at least 1 iteration")
+        raise ConfigError(
+            f"{where}: MAX_ITER is {stage_cfg.SOLVER.MAX_ITER}; a stage has at least 1 iteration"
+        )
     if stage_cfg.SOLVER.IMS_PER_BATCH < 1 and stage_cfg.SOLVER.IMS_PER_BATCH != AUTO_BATCH:
-        raise ConfigError(f"{where}: SOLVER.IMS_PER_BATCH is {stage_cfg.SOLVER.IMS_PER_BATCH}; a batch has at least 1 picture (or auto)")
+        raise ConfigError(
+            f"{where}: SOLVER.IMS_PER_BATCH is {stage_cfg.SOLVER.IMS_PER_BATCH}; a batch has at least 1 picture (or auto)"
+        )
     freeze_at = own.get("FREEZE_AT", cfg.MODEL.BACKBONE.FREEZE_AT)
     if not isinstance(freeze_at, int) or isinstance(freeze_at, bool) or not 0 <= freeze_at <= 5:
-        raise ConfigError(f"{where}.FREEZE_AT: 0 (nothing) to 5 (the whole bottom-up backbone) stays frozen, got {freeze_at!r}")
+        raise ConfigError(
+            f"{where}.FREEZE_AT: 0 (nothing) to 5 (the whole bottom-up backbone) stays frozen, got {freeze_at!r}"
+        )
     train = parse_train(own.get("TRAIN", "all"), where)
     return Stage(str(own.get("NAME", f"stage{index + 1}")), train, freeze_at, epochs, stage_cfg)
 
@@ -103,11 +115,17 @@ def parse_train(value: object, where: str) -> str | tuple[str, ...]:
         return value
     if isinstance(value, str):
         near = difflib.get_close_matches(value, PRESETS, 1)
-        hint = f"did you mean {near[0]}?" if near else "or a list of module name patterns such as [roi_heads.*]"
+        hint = (
+            f"did you mean {near[0]}?"
+            if near
+            else "or a list of module name patterns such as [roi_heads.*]"
+        )
         raise ConfigError(f"{where}.TRAIN: {value!r} is none of {', '.join(PRESETS)}; {hint}")
     if isinstance(value, Sequence) and value and all(isinstance(pattern, str) for pattern in value):
         return tuple(value)
-    raise ConfigError(f"{where}.TRAIN: expected one of {', '.join(PRESETS)} or a list of module name patterns, got {value!r}")
+    raise ConfigError(
+        f"{where}.TRAIN: expected one of {', '.join(PRESETS)} or a list of module name patterns, got {value!r}"
+    )
 
 
 def stage_keys(item: Mapping, cfg: CfgNode, where: str) -> list[tuple[str, object]]:
@@ -120,7 +138,9 @@ def stage_keys(item: Mapping, cfg: CfgNode, where: str) -> list[tuple[str, objec
         elif section in SECTIONS:
             found.append((name, value))
         elif section == "MODEL":
-            raise ConfigError(f"{where}.{name}: the model is built once; a stage may set {', '.join(SECTIONS)} keys")
+            raise ConfigError(
+                f"{where}.{name}: the model is built once; a stage may set {', '.join(SECTIONS)} keys"
+            )
         elif isinstance(value, Mapping):
             found += leaves({"SOLVER": {name: value}}, cfg)
         else:
@@ -132,7 +152,8 @@ def stage_keys(item: Mapping, cfg: CfgNode, where: str) -> list[tuple[str, objec
         if key not in known:
             own = difflib.get_close_matches(key.removeprefix("SOLVER."), OWN_KEYS, 1, 0.7)
             raise ConfigError(
-                f"{where}: unknown key {key.removeprefix('SOLVER.')}; " + (f"did you mean {own[0]}?" if own else nearest(key, known))
+                f"{where}: unknown key {key.removeprefix('SOLVER.')}; "
+                + (f"did you mean {own[0]}?" if own else nearest(key, known))
             )
     return found
 
@@ -148,7 +169,9 @@ def fit_stage(stage: Stage, pictures: int, world_size: int) -> Stage:
     if stage.epochs is not None:
         batch = round(cfg.SOLVER.IMS_PER_BATCH * scale)
         cfg.SOLVER.MAX_ITER = max(1, math.ceil(stage.epochs * pictures / batch * scale))
-    cfg.SOLVER.STEPS = [round(s * cfg.SOLVER.MAX_ITER) if 0 < s < 1 else s for s in cfg.SOLVER.STEPS]
+    cfg.SOLVER.STEPS = [
+        round(s * cfg.SOLVER.MAX_ITER) if 0 < s < 1 else s for s in cfg.SOLVER.STEPS
+    ]
     scale_linearly(cfg, stage.name, scale, world_size)
     check_batch(cfg, stage.name, world_size)
     return Stage(stage.name, stage.train, stage.freeze_at, stage.epochs, cfg)
@@ -198,4 +221,6 @@ def check_batch(cfg: CfgNode, name: str, world_size: int) -> None:
 def fit_all(stages: Sequence[Stage], pictures: int | Sequence[int], world_size: int) -> list[Stage]:
     """Every stage of a run with its lengths fixed; ``pictures`` may differ by stage (each stage may name its own data)."""
     numbers = [pictures] * len(stages) if isinstance(pictures, int) else list(pictures)
-    return [fit_stage(stage, number, world_size) for stage, number in zip(stages, numbers, strict=True)]
+    return [
+        fit_stage(stage, number, world_size) for stage, number in zip(stages, numbers, strict=True)
+    ]

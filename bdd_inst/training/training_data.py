@@ -7,11 +7,11 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from bdd_inst.catalog import MetadataCatalog
+from bdd_inst.base import distributed
+from bdd_inst.base.errors import ConfigError, ProblemLog
 from bdd_inst.data.loader import build_train_loader, load_datasets
 from bdd_inst.data.mapper import DatasetMapper
-from bdd_inst.errors import ConfigError, ProblemLog
-from bdd_inst.training import distributed
+from bdd_inst.datasets.catalog import MetadataCatalog
 from bdd_inst.training.stages import Stage
 
 log = logging.getLogger(__name__)
@@ -20,7 +20,13 @@ log = logging.getLogger(__name__)
 def key_of(stage: Stage) -> tuple:
     """What decides on a stage's dicts: the names of the data sets first, then how they are read."""
     spec = stage.cfg.DATASETS
-    return (tuple(spec.TRAIN), spec.RASTER, spec.INSTANCES, spec.SOURCE, stage.cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS)
+    return (
+        tuple(spec.TRAIN),
+        spec.RASTER,
+        spec.INSTANCES,
+        spec.SOURCE,
+        stage.cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS,
+    )
 
 
 class TrainingData:
@@ -52,21 +58,32 @@ class TrainingData:
     def batches(self, stage: Stage, start: int) -> Iterable[list[dict]]:
         """The endless batches of a stage from number ``start`` on."""
         rank, world_size = distributed.world()
-        return build_train_loader(stage.cfg, self.of(stage), rank=rank, world_size=world_size, start_iteration=start)
+        return build_train_loader(
+            stage.cfg, self.of(stage), rank=rank, world_size=world_size, start_iteration=start
+        )
 
     def heaviest(self, stage: Stage, number: int = 4) -> list[dict]:
         """Model inputs of the pictures with most objects, at the largest size the stage trains at, for measuring memory."""
-        chosen = sorted(self.of(stage), key=lambda item: len(item.get("annotations", ())), reverse=True)[:number]
+        chosen = sorted(
+            self.of(stage), key=lambda item: len(item.get("annotations", ())), reverse=True
+        )[:number]
         cfg = stage.cfg.clone()
         cfg.defrost()
-        cfg.INPUT.MIN_SIZE_TRAIN, cfg.INPUT.MIN_SIZE_TRAIN_SAMPLING = [max(cfg.INPUT.MIN_SIZE_TRAIN)], "choice"
+        cfg.INPUT.MIN_SIZE_TRAIN, cfg.INPUT.MIN_SIZE_TRAIN_SAMPLING = (
+            [max(cfg.INPUT.MIN_SIZE_TRAIN)],
+            "choice",
+        )
         mapper = DatasetMapper(cfg, True)
         return [mapper(item, np.random.default_rng([0, i])) for i, item in enumerate(chosen)]
 
 
 def unreported(problems: ProblemLog, names: tuple[str, ...]) -> list[str]:
     """The lines of those problems that the catalog has not already logged when it loaded the data sets."""
-    logged = {code for name in names for code in (MetadataCatalog.get(name).get("problems") or ProblemLog()).counts}
+    logged = {
+        code
+        for name in names
+        for code in (MetadataCatalog.get(name).get("problems") or ProblemLog()).counts
+    }
     fresh = ProblemLog(counts=problems.counts.copy(), examples=problems.examples)
     for code in logged:
         fresh.counts.pop(code, None)

@@ -8,14 +8,16 @@ import torch
 from fvcore.common.config import CfgNode
 from torch import nn
 
+from bdd_inst.base import distributed
 from bdd_inst.data.loader import TrainDataset, make_loader
 from bdd_inst.data.mapper import DatasetMapper
-from bdd_inst.training import distributed
-from bdd_inst.training.guards import plain_worker_errors
+from bdd_inst.training.hooks.guards import plain_worker_errors
 from bdd_inst.training.modes import mode
 
 
-def validation_losses(model: nn.Module, cfg: CfgNode, dicts: Sequence[dict], pictures: int) -> dict[str, float]:
+def validation_losses(
+    model: nn.Module, cfg: CfgNode, dicts: Sequence[dict], pictures: int
+) -> dict[str, float]:
     """Mean losses a picture over (up to) ``pictures`` labelled pictures spread over ``dicts``; -1 takes all, 0 gives {}.
 
     Norms run on their stored statistics; proposals are sampled with a seed that depends on the picture alone, so that two
@@ -31,7 +33,12 @@ def validation_losses(model: nn.Module, cfg: CfgNode, dicts: Sequence[dict], pic
     dataset = TrainDataset(chosen, DatasetMapper(plain, True), 0)
     plan = [[(i, i)] for i in range(rank, len(chosen), world_size)]
     sums: dict[str, float] = {}
-    with torch.random.fork_rng(devices=[]), mode(model, evaluate=False), torch.no_grad(), plain_worker_errors():
+    with (
+        torch.random.fork_rng(devices=[]),
+        mode(model, evaluate=False),
+        torch.no_grad(),
+        plain_worker_errors(),
+    ):
         for batch in make_loader(plain, dataset, plan):
             for name, value in model(batch).items():
                 sums[name] = sums.get(name, 0.0) + float(value)

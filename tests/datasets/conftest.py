@@ -15,14 +15,22 @@ SQUARE = [[10.0, 10.0], [30.0, 10.0], [30.0, 24.0], [10.0, 24.0]]
 def write_picture(path: Path, width: int = 64, height: int = 48) -> None:
     """A picture of noise, large enough that cutting off its end breaks it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = np.random.default_rng(len(path.name)).integers(0, 255, (height, width, 3)).astype(np.uint8)
+    pixels = (
+        np.random.default_rng(len(path.name)).integers(0, 255, (height, width, 3)).astype(np.uint8)
+    )
     Image.fromarray(pixels).save(path)
 
 
 def label(identity: str, category: str, vertices=SQUARE, **more) -> dict:
     """A Scalabel label with one closed straight outline."""
     poly = {"vertices": vertices, "types": "L" * len(vertices), "closed": True}
-    return {"id": identity, "category": category, "attributes": more.pop("attributes", {}), "poly2d": [poly], **more}
+    return {
+        "id": identity,
+        "category": category,
+        "attributes": more.pop("attributes", {}),
+        "poly2d": [poly],
+        **more,
+    }
 
 
 def write_json(path: Path, content: object) -> None:
@@ -63,5 +71,7 @@ def bdd_root(tmp_path: Path) -> Path:
         {"name": "truncated.jpg", "labels": [label("1", "car")]},
         {"name": "sized.jpg", "size": size, "labels": [label("1", "car")]},
     ]
-    write_json(tmp_path / "bdd100k" / "labels" / "ins_seg" / "polygons" / "ins_seg_train.json", frames)
+    write_json(
+        tmp_path / "bdd100k" / "labels" / "ins_seg" / "polygons" / "ins_seg_train.json", frames
+    )
     return tmp_path

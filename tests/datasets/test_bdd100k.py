@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from bdd_inst import classes
+from bdd_inst.base import vocabulary as classes
+from bdd_inst.base.errors import ConfigError, DataError
 from bdd_inst.datasets.bdd100k import load_bdd100k
 from bdd_inst.datasets.layout import MissingDataError
-from bdd_inst.errors import ConfigError, DataError
-from bdd_inst.geometry import rasterize, rle
+from bdd_inst.masks import rasterize, rle
 from bdd_inst.structures import BoxMode
 
 from .conftest import SQUARE, label, write_json, write_picture
@@ -27,7 +27,11 @@ def test_dicts_are_detectron2s_and_attributes_travel_along(bdd_root):
     records = load_bdd100k(bdd_root)
     picture = by_name(records)["a.jpg"]
     assert (picture["width"], picture["height"]) == (64, 48)
-    assert picture["attributes"] == {"weather": "clear", "scene": "city street", "timeofday": "night"}
+    assert picture["attributes"] == {
+        "weather": "clear",
+        "scene": "city street",
+        "timeofday": "night",
+    }
     car, person, trailer, crowd = picture["annotations"]
     assert [a["category_id"] for a in (car, person, trailer, crowd)] == [2, 0, 3, 2]
     assert car["bbox_mode"] == BoxMode.XYXY_ABS
@@ -62,13 +66,18 @@ def test_everything_left_out_is_counted_by_reason(bdd_root):
 
 def test_masks_follow_the_rule_that_was_asked_for(bdd_root):
     official = by_name(load_bdd100k(bdd_root, raster="official"))["c.jpg"]["annotations"][0]
-    assert official["segmentation"] == rasterize.polygons_to_rle([np.array(SQUARE)], 48, 64, "official")
+    assert official["segmentation"] == rasterize.polygons_to_rle(
+        [np.array(SQUARE)], 48, 64, "official"
+    )
     assert official["bbox"] == list(rle.to_bbox(official["segmentation"]))
     coco = load_bdd100k(bdd_root, raster="coco")
     item = by_name(coco)["c.jpg"]["annotations"][0]
     assert item["segmentation"] == [[v for point in SQUARE for v in point]]
     assert item["bbox"] == [10.0, 10.0, 30.0, 24.0]
-    assert (load_bdd100k(bdd_root).metadata["mask_rule"], coco.metadata["mask_rule"]) == ("official", "coco")
+    assert (load_bdd100k(bdd_root).metadata["mask_rule"], coco.metadata["mask_rule"]) == (
+        "official",
+        "coco",
+    )
 
 
 def test_run_lengths_are_read_where_there_are_no_polygons(tmp_path):
@@ -76,19 +85,32 @@ def test_run_lengths_are_read_where_there_are_no_polygons(tmp_path):
     mask = np.zeros((48, 64), np.uint8, order="F")
     mask[5:20, 7:30] = 1
     counts = coco_mask.encode(mask)["counts"].decode()
-    frames = [{"name": "a.jpg", "labels": [{"id": "1", "category": "bus", "rle": {"counts": counts, "size": [48, 64]}}]}]
+    frames = [
+        {
+            "name": "a.jpg",
+            "labels": [{"id": "1", "category": "bus", "rle": {"counts": counts, "size": [48, 64]}}],
+        }
+    ]
     write_json(tmp_path / "bdd100k/labels/ins_seg/rles/ins_seg_val.json", frames)
     records = load_bdd100k(tmp_path, split="val")
     assert records.metadata["source"] == "rles"
-    assert records.dicts[0]["annotations"][0]["segmentation"] == {"size": [48, 64], "counts": counts}
+    assert records.dicts[0]["annotations"][0]["segmentation"] == {
+        "size": [48, 64],
+        "counts": counts,
+    }
     assert records.dicts[0]["annotations"][0]["bbox"] == [7.0, 5.0, 30.0, 20.0]
 
 
 def test_detection_takes_ten_classes_and_boxes_that_include_their_last_pixel(tmp_path):
     write_picture(tmp_path / "bdd100k/images/100k/train/a.jpg")
     box = {"x1": 3.0, "y1": 4.0, "x2": 10.0, "y2": 12.0}
-    labels = [{"id": "1", "category": "traffic sign", "box2d": box}, label("2", "lane/single white")]
-    write_json(tmp_path / "bdd100k/labels/det_20/det_train.json", [{"name": "a.jpg", "labels": labels}])
+    labels = [
+        {"id": "1", "category": "traffic sign", "box2d": box},
+        label("2", "lane/single white"),
+    ]
+    write_json(
+        tmp_path / "bdd100k/labels/det_20/det_train.json", [{"name": "a.jpg", "labels": labels}]
+    )
     records = load_bdd100k(tmp_path, "det")
     (sign,) = records.dicts[0]["annotations"]
     assert sign["bbox"] == [3.0, 4.0, 11.0, 13.0]
@@ -128,7 +150,12 @@ def test_the_real_detection_labels_load(shared_dir, tmp_path):
     (tmp_path / "bdd100k").symlink_to(shared_dir / "data" / "bdd100k")
     records = load_bdd100k(tmp_path, "det", "train")
     assert len(records.dicts) == 2
-    assert {d["attributes"]["timeofday"] for d in records.dicts} <= {"daytime", "night", "dawn/dusk", "undefined"}
+    assert {d["attributes"]["timeofday"] for d in records.dicts} <= {
+        "daytime",
+        "night",
+        "dawn/dusk",
+        "undefined",
+    }
     names = records.metadata["thing_classes"]
     found = {names[a["category_id"]] for d in records.dicts for a in d["annotations"]}
     assert {"car", "traffic light", "traffic sign"} <= found

@@ -28,7 +28,18 @@ class Counting:
 
     def __call__(self):
         self.calls += 1
-        return DatasetRecords([{"file_name": "a.jpg", "height": 1, "width": 2, "image_id": self.calls, "annotations": []}], {})
+        return DatasetRecords(
+            [
+                {
+                    "file_name": "a.jpg",
+                    "height": 1,
+                    "width": 2,
+                    "image_id": self.calls,
+                    "annotations": [],
+                }
+            ],
+            {},
+        )
 
 
 def test_parsed_once_until_file_folder_or_options_change(home, tmp_path):

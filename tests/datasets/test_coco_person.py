@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
+from bdd_inst.base.errors import DataError
 from bdd_inst.datasets.coco_person import load_coco, load_coco_2017
 from bdd_inst.datasets.layout import MissingDataError
-from bdd_inst.errors import DataError
-from bdd_inst.geometry import rle
+from bdd_inst.masks import rle
 from bdd_inst.structures.polygon_masks import fill_polygons
 
 from .conftest import write_json, write_picture
@@ -22,14 +22,53 @@ def source(tmp_path):
     triangle = [5.0, 5.0, 25.0, 5.0, 5.0, 25.0]
     region = {"size": [48, 64], "counts": [100, 50, 48 * 64 - 150]}
     annotations = [
-        {"id": 11, "image_id": 7, "category_id": 90, "bbox": [5, 5, 20, 20], "area": 200, "iscrowd": 0, "segmentation": [triangle]},
-        {"id": 12, "image_id": 7, "category_id": 1, "bbox": [2, 4, 2, 44], "area": 50, "iscrowd": 1, "segmentation": region},
-        {"id": 13, "image_id": 9, "category_id": 1, "bbox": [5.5, 5, 20, 20], "area": 200, "iscrowd": 0, "segmentation": [triangle]},
-        {"id": 14, "image_id": 9, "category_id": 50, "bbox": [5, 5, 20, 20], "area": 200, "iscrowd": 0, "segmentation": [triangle]},
+        {
+            "id": 11,
+            "image_id": 7,
+            "category_id": 90,
+            "bbox": [5, 5, 20, 20],
+            "area": 200,
+            "iscrowd": 0,
+            "segmentation": [triangle],
+        },
+        {
+            "id": 12,
+            "image_id": 7,
+            "category_id": 1,
+            "bbox": [2, 4, 2, 44],
+            "area": 50,
+            "iscrowd": 1,
+            "segmentation": region,
+        },
+        {
+            "id": 13,
+            "image_id": 9,
+            "category_id": 1,
+            "bbox": [5.5, 5, 20, 20],
+            "area": 200,
+            "iscrowd": 0,
+            "segmentation": [triangle],
+        },
+        {
+            "id": 14,
+            "image_id": 9,
+            "category_id": 50,
+            "bbox": [5, 5, 20, 20],
+            "area": 200,
+            "iscrowd": 0,
+            "segmentation": [triangle],
+        },
     ]
     content = {
-        "images": [{"id": i, "file_name": n, "width": 64, "height": 48} for i, n in ((7, "a.jpg"), (9, "b.jpg"))],
-        "categories": [{"id": 90, "name": "toothbrush"}, {"id": 1, "name": "person"}, {"id": 50, "name": "spoon"}],
+        "images": [
+            {"id": i, "file_name": n, "width": 64, "height": 48}
+            for i, n in ((7, "a.jpg"), (9, "b.jpg"))
+        ],
+        "categories": [
+            {"id": 90, "name": "toothbrush"},
+            {"id": 1, "name": "person"},
+            {"id": 50, "name": "spoon"},
+        ],
         "annotations": annotations,
     }
     write_json(tmp_path / "labels.json", content)
@@ -70,15 +109,24 @@ def test_missing_coco_says_where_to_get_it(tmp_path):
 
 
 def test_real_persons_are_those_of_pycocotools(shared_dir, capsys):
-    labels, images = shared_dir / "data/coco_mini/annotations/instances_train2017.json", shared_dir / "data/coco_mini/train2017"
+    labels, images = (
+        shared_dir / "data/coco_mini/annotations/instances_train2017.json",
+        shared_dir / "data/coco_mini/train2017",
+    )
     records, reference = load_coco(labels, images), COCO(str(labels))
     assert len(records.dicts) == len(reference.imgs)
     for picture in records.dicts:
         expected = reference.loadAnns(reference.getAnnIds(picture["image_id"], catIds=[1]))
-        assert [a["attributes"]["id"] for a in picture["annotations"]] == [a["id"] for a in expected]
+        assert [a["attributes"]["id"] for a in picture["annotations"]] == [
+            a["id"] for a in expected
+        ]
         for ours, theirs in zip(picture["annotations"], expected):
             mask = ours["segmentation"]
             size = picture["height"], picture["width"]
-            pixels = fill_polygons([np.array(p) for p in mask], *size) if isinstance(mask, list) else rle.decode(mask)
+            pixels = (
+                fill_polygons([np.array(p) for p in mask], *size)
+                if isinstance(mask, list)
+                else rle.decode(mask)
+            )
             assert ours["iscrowd"] == theirs["iscrowd"]
             assert np.array_equal(pixels, reference.annToMask(theirs).astype(bool))

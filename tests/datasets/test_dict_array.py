@@ -10,20 +10,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bdd_inst.base.errors import ProblemLog
 from bdd_inst.datasets.cache import MappedDicts, load, save
 from bdd_inst.datasets.dataset import DatasetRecords
 from bdd_inst.datasets.dict_array import DictArray
-from bdd_inst.errors import ProblemLog
 from bdd_inst.structures import BoxMode
 
-numbers = st.floats(allow_nan=False, allow_infinity=False, width=64) | st.integers(0, 100000).map(lambda i: i / 100)
+numbers = st.floats(allow_nan=False, allow_infinity=False, width=64) | st.integers(0, 100000).map(
+    lambda i: i / 100
+)
 identities = st.none() | st.integers(-(2**62), 2**62) | st.text(max_size=5)
-flags = st.fixed_dictionaries({"occluded": st.booleans()}, optional={"trafficLightColor": st.sampled_from(["R", "G"]), "id": identities})
+flags = st.fixed_dictionaries(
+    {"occluded": st.booleans()},
+    optional={"trafficLightColor": st.sampled_from(["R", "G"]), "id": identities},
+)
 
 
 def masks(height, width):
     polygons = st.lists(st.lists(numbers, min_size=6, max_size=8), max_size=3)
-    rles = st.text("0123abc", max_size=9).map(lambda text: {"size": [height, width], "counts": text})
+    rles = st.text("0123abc", max_size=9).map(
+        lambda text: {"size": [height, width], "counts": text}
+    )
     odd = st.just({"size": [height + 1, width], "counts": "04"})
     return polygons | rles | odd
 
@@ -40,7 +47,12 @@ def pictures(draw):
         },
         optional={"segmentation": masks(height, width), "attributes": flags, "area": numbers},
     )
-    record = {"file_name": draw(st.text(min_size=1, max_size=12)), "height": height, "width": width, "image_id": draw(identities)}
+    record = {
+        "file_name": draw(st.text(min_size=1, max_size=12)),
+        "height": height,
+        "width": width,
+        "image_id": draw(identities),
+    }
     if draw(st.booleans()):
         record["attributes"] = {"weather": draw(st.sampled_from(["clear", "rainy"]))}
     if draw(st.booleans()):
@@ -70,9 +82,15 @@ def dicts():
         }
 
     sizes = [(10, 20), (30, 15), (8, 8)]
-    objects = [[one(0), one(3, crowd=1)], [one(2, crowd=1)], [one(1), one(1, polygon=(1 / 3, 0.1, 2.0, 2.0, 5.0, 6.0))]]
-    return [{"file_name": f"{i}.jpg", "height": h, "width": w, "image_id": i, "annotations": o} for i, ((h, w), o) in
-    enumerate(zip(sizes, objects))]
+    objects = [
+        [one(0), one(3, crowd=1)],
+        [one(2, crowd=1)],
+        [one(1), one(1, polygon=(1 / 3, 0.1, 2.0, 2.0, 5.0, 6.0))],
+    ]
+    return [
+        {"file_name": f"{i}.jpg", "height": h, "width": w, "image_id": i, "annotations": o}
+        for i, ((h, w), o) in enumerate(zip(sizes, objects))
+    ]
 
 
 def test_views_for_samplers_agree_with_the_dicts(dicts):

@@ -8,7 +8,7 @@ from PIL import Image
 
 from bdd_inst.datasets.fashion import SPLITS, load_fashion
 from bdd_inst.datasets.layout import MissingDataError
-from bdd_inst.geometry import rle
+from bdd_inst.masks import rle
 
 from .conftest import write_picture
 
@@ -79,7 +79,12 @@ def test_the_real_set(shared_dir, tmp_path):
     persons = load_fashion(tmp_path, "person", "train").dicts
     assert len(persons) == 300
     assert all(len(d["annotations"]) == 1 for d in persons)
-    share = np.mean([rle.area(d["annotations"][0]["segmentation"]) / (d["height"] * d["width"]) for d in persons])
+    share = np.mean(
+        [
+            rle.area(d["annotations"][0]["segmentation"]) / (d["height"] * d["width"])
+            for d in persons
+        ]
+    )
     assert 0.19 < share < 0.26
     clothes = load_fashion(tmp_path, "clothes", "val")
     assert len(clothes.dicts) == 60

@@ -6,7 +6,7 @@ import numpy as np
 
 from bdd_inst.evaluation.ground_truth import GroundTruth, GroundTruthBuilder
 from bdd_inst.evaluation.results import Results, ResultsBuilder
-from bdd_inst.geometry import rle
+from bdd_inst.masks import rle
 
 SIDE = 120
 # Squares whose areas lie on and beside COCO's limits 32^2 and 96^2.
@@ -18,7 +18,9 @@ def random_case(
 ) -> tuple[GroundTruth, Results]:
     """A small data set and detections that copy, shift, confuse and invent objects; scores are coarse, so ties abound."""
     rng = np.random.default_rng(seed)
-    builder = GroundTruthBuilder([f"class {k}" for k in range(classes)], [k + 1 for k in range(classes)], "made up")
+    builder = GroundTruthBuilder(
+        [f"class {k}" for k in range(classes)], [k + 1 for k in range(classes)], "made up"
+    )
     found = ResultsBuilder()
     for i in range(pictures):
         builder.picture(i + 1, f"{i}.png", SIDE, SIDE)
@@ -26,20 +28,42 @@ def random_case(
         for box in objects:
             mask = blob(box, rng)
             crowd = bool(crowds and rng.random() < 0.2)
-            builder.add(int(rng.integers(classes)), box=box, mask=mask, area=None, crowd=crowd, ignored=False, attributes={})
+            builder.add(
+                int(rng.integers(classes)),
+                box=box,
+                mask=mask,
+                area=None,
+                crowd=crowd,
+                ignored=False,
+                attributes={},
+            )
         number = int(rng.integers(0, detections + 1))
         copies = [bool(objects) and rng.random() < 0.7 for _ in range(number)]
-        boxes = [shifted(objects[rng.integers(len(objects))], rng) if copied else random_box(rng) for copied in copies]
+        boxes = [
+            shifted(objects[rng.integers(len(objects))], rng) if copied else random_box(rng)
+            for copied in copies
+        ]
         scores = rng.integers(0, 8, number) / 8
         masks = [blob(box, rng) for box in boxes]
-        found.add(i, rng.integers(0, classes, number), scores, np.asarray(boxes, float).reshape(-1, 4), masks)
+        found.add(
+            i,
+            rng.integers(0, classes, number),
+            scores,
+            np.asarray(boxes, float).reshape(-1, 4),
+            masks,
+        )
     return builder.build(), found.build()
 
 
 def random_box(rng: np.random.Generator) -> list[float]:
     """x, y, w, h inside the picture, with sides that meet the area limits often."""
     w, h = rng.choice(SIDES, 2) if rng.random() < 0.5 else [rng.choice(SIDES)] * 2
-    return [float(rng.integers(0, SIDE - w + 1)), float(rng.integers(0, SIDE - h + 1)), float(w), float(h)]
+    return [
+        float(rng.integers(0, SIDE - w + 1)),
+        float(rng.integers(0, SIDE - h + 1)),
+        float(w),
+        float(h),
+    ]
 
 
 def shifted(box: list[float], rng: np.random.Generator) -> list[float]:

@@ -20,7 +20,7 @@ from bdd_inst.evaluation.matching import match, overlapping_pairs, precision
 from bdd_inst.evaluation.results import ResultsBuilder
 from bdd_inst.evaluation.slices import slices
 from bdd_inst.evaluation.worst import rank_pictures
-from bdd_inst.geometry import rle
+from bdd_inst.masks import rle
 from tests.evaluation.cases import random_case
 
 NAMES = ["car", "bus", "train"]
@@ -33,10 +33,24 @@ def scene(objects, found, pictures=1):
         truth.picture(i + 1, f"{i}.png", 100, 100, {"weather": ["clear", "rainy"][i % 2]})
         for j, k, box in objects:
             if i == j:
-                truth.add(k, box=box, mask=mask_of(box), area=None, crowd=False, ignored=False, attributes={"occluded": box[0] > 40})
+                truth.add(
+                    k,
+                    box=box,
+                    mask=mask_of(box),
+                    area=None,
+                    crowd=False,
+                    ignored=False,
+                    attributes={"occluded": box[0] > 40},
+                )
         mine = [f for f in found if f[0] == i]
         boxes = np.array([f[2] for f in mine], float).reshape(-1, 4)
-        results.add(i, np.array([f[1] for f in mine], int), np.array([f[3] for f in mine], float), boxes, [mask_of(f[2]) for f in mine])
+        results.add(
+            i,
+            np.array([f[1] for f in mine], int),
+            np.array([f[3] for f in mine], float),
+            boxes,
+            [mask_of(f[2]) for f in mine],
+        )
     return truth.build(), results.build()
 
 
@@ -74,19 +88,27 @@ def test_errors_have_tides_names(found, kind):
 
 
 def test_a_second_find_is_a_duplicate():
-    errors, costs = errors_of(*scene([OBJECT], [(0, 0, [10, 10, 20, 20], 0.8), (0, 0, [11, 10, 20, 20], 0.9)]))
+    errors, costs = errors_of(
+        *scene([OBJECT], [(0, 0, [10, 10, 20, 20], 0.8), (0, 0, [11, 10, 20, 20], 0.9)])
+    )
     assert errors.kind.tolist() == ["Dupe", ""]
     assert costs["AP"] == pytest.approx(100)
 
 
 def test_costs_are_ap_regained():
     objects = [OBJECT, (0, 0, [60, 60, 20, 20])]
-    found = [(0, 0, [70, 10, 5, 5], 0.95), (0, 0, [10, 10, 20, 20], 0.9), (0, 0, [72, 60, 20, 20], 0.5)]
+    found = [
+        (0, 0, [70, 10, 5, 5], 0.95),
+        (0, 0, [10, 10, 20, 20], 0.9),
+        (0, 0, [72, 60, 20, 20], 0.5),
+    ]
     _, costs = errors_of(*scene(objects, found))
     # Right: one of two, at precision 1/2; 51 of 101 recall points.
     assert costs["AP"] == pytest.approx(100 * 0.5 * 51 / 101)
     assert costs["Bkg"] == pytest.approx(100 * (51 / 101) - costs["AP"])
-    assert costs["Loc"] == pytest.approx(100 * (2 / 3) - costs["AP"])  # both found, the envelope is 2/3 throughout
+    assert costs["Loc"] == pytest.approx(
+        100 * (2 / 3) - costs["AP"]
+    )  # both found, the envelope is 2/3 throughout
     assert costs["Miss"] == costs["Cls"] == costs["Dupe"] == 0
 
 
@@ -109,12 +131,20 @@ def test_confusion_agrees_with_counting(seed):
         hits = (alone.hit[0] & ~alone.out[0])[shown.category == k].sum()
         assert table.matrix[k, k] == hits  # the diagonal: true positives of precision and recall
         assert table.matrix[k].sum() == (~truth.crowd & (truth.category == k)).sum()
-        assert table.matrix[:, k].sum() == (shown.category == k).sum() - alone.out[0][shown.category == k].sum()
+        assert (
+            table.matrix[:, k].sum()
+            == (shown.category == k).sum() - alone.out[0][shown.category == k].sum()
+        )
     assert table.matrix[-1, -1] == 0
 
 
 def test_confused_false_and_missed_are_told_apart():
-    objects = [(0, 0, [0, 0, 20, 20]), (0, 1, [30, 0, 20, 20]), (0, 2, [60, 0, 20, 20]), (1, 0, [0, 0, 20, 20])]
+    objects = [
+        (0, 0, [0, 0, 20, 20]),
+        (0, 1, [30, 0, 20, 20]),
+        (0, 2, [60, 0, 20, 20]),
+        (1, 0, [0, 0, 20, 20]),
+    ]
     found = [
         (0, 0, [0, 0, 20, 14], 0.9),
         (0, 2, [30, 0, 20, 20], 0.8),
@@ -136,7 +166,12 @@ def test_confused_false_and_missed_are_told_apart():
 
 def test_calibration_by_hand():
     objects = [(0, 0, [0, 0, 20, 20]), (0, 0, [30, 0, 20, 20])]
-    found = [(0, 0, [0, 0, 20, 20], 0.95), (0, 0, [30, 0, 20, 20], 0.91), (0, 0, [60, 60, 9, 9], 0.93), (0, 1, [60, 60, 9, 9], 0.25)]
+    found = [
+        (0, 0, [0, 0, 20, 20], 0.95),
+        (0, 0, [30, 0, 20, 20], 0.91),
+        (0, 0, [60, 60, 9, 9], 0.93),
+        (0, 1, [60, 60, 9, 9], 0.25),
+    ]
     truth, results = scene(objects, found)
     pairs = overlapping_pairs(truth, results, "bbox")
     made = calibration(results, match(truth, results, pairs, [0.5]))
@@ -158,8 +193,16 @@ def test_slices_by_picture_and_by_object():
     objects = [(0, 0, [0, 0, 20, 20]), (1, 0, [0, 0, 20, 20]), (1, 0, [50, 0, 20, 20])]
     found = [(0, 0, [0, 0, 20, 20], 0.9), (1, 0, [50, 0, 20, 20], 0.8)]
     truth, results = scene(objects, found, pictures=2)
-    rows = {(s.attribute, s.value): s for s in slices(truth, results, overlapping_pairs(truth, results, "segm"))}
-    assert set(rows) == {("weather", "clear"), ("weather", "rainy"), ("occluded", "yes"), ("occluded", "no")}
+    rows = {
+        (s.attribute, s.value): s
+        for s in slices(truth, results, overlapping_pairs(truth, results, "segm"))
+    }
+    assert set(rows) == {
+        ("weather", "clear"),
+        ("weather", "rainy"),
+        ("occluded", "yes"),
+        ("occluded", "no"),
+    }
     assert rows["weather", "clear"].ap == pytest.approx(100)
     assert rows["weather", "rainy"].ap == pytest.approx(100 * 51 / 101)
     assert rows["weather", "rainy"].objects == 2
@@ -189,7 +232,10 @@ def test_boundary_pairs_are_the_smaller_iou(seed):
         if truth.crowd[g] or pairs.iou[n] < 0.5 or results.category[d] != truth.category[g]:
             assert cut.iou[n] == pairs.iou[n]
             continue
-        a, b = (boundary.boundary(rle.decode(m), boundary.width_of(120, 120)) for m in (results.masks[d], truth.masks[g]))
+        a, b = (
+            boundary.boundary(rle.decode(m), boundary.width_of(120, 120))
+            for m in (results.masks[d], truth.masks[g])
+        )
         assert cut.iou[n] == pytest.approx(min(pairs.iou[n], (a & b).sum() / (a | b).sum()))
 
 
@@ -201,7 +247,13 @@ def test_a_paired_bootstrap_knows_noise_from_progress():
     perfect = ResultsBuilder()
     for i in range(len(truth.image_ids)):
         own = np.flatnonzero(truth.image == i)
-        perfect.add(i, truth.category[own], np.ones(len(own)), truth.boxes[own], [truth.masks[n] for n in own])
+        perfect.add(
+            i,
+            truth.category[own],
+            np.ones(len(own)),
+            truth.boxes[own],
+            [truth.masks[n] for n in own],
+        )
     better = compare(truth, results, perfect.build(), "bbox", draws=200)[0]
     assert better.certain
     assert 0 < better.low < better.difference < better.high

@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bdd_inst.classes import BDD100K_INS_SEG
+from bdd_inst.base.vocabulary import BDD100K_INS_SEG
 from bdd_inst.evaluation import bdd, coco
 from bdd_inst.evaluation.ground_truth import GroundTruthBuilder
 from bdd_inst.evaluation.results import ResultsBuilder
-from bdd_inst.geometry import label_runs, rle
+from bdd_inst.masks import label_runs, rle
 from tests.evaluation.cases import SIDE, random_case
 
 
@@ -28,9 +28,23 @@ def make(objects, found, pictures=1, size=(100, 100)):
     for i in range(pictures):
         truth.picture(i + 1, f"{i}.png", *size)
         for _, k, mask, crowd, ignored in (o for o in objects if o[0] == i):
-            truth.add(k, box=[0, 0, 1, 1], mask=mask, area=None, crowd=crowd, ignored=ignored, attributes={})
+            truth.add(
+                k,
+                box=[0, 0, 1, 1],
+                mask=mask,
+                area=None,
+                crowd=crowd,
+                ignored=ignored,
+                attributes={},
+            )
         mine = [f for f in found if f[0] == i]
-        results.add(i, np.array([f[1] for f in mine], int), np.array([f[3] for f in mine], float), None, [f[2] for f in mine])
+        results.add(
+            i,
+            np.array([f[1] for f in mine], int),
+            np.array([f[3] for f in mine], float),
+            None,
+            [f[2] for f in mine],
+        )
     return truth.build(), results.build()
 
 
@@ -70,22 +84,34 @@ def slow_precision(truth, results, official_crowds):
         for t, threshold in enumerate(np.linspace(0.5, 0.95, 10)):
             rows, wanted = [], 0
             for i in range(len(truth.image_ids)):
-                layer = np.zeros((SIDE, SIDE), int)  # ground truth: later objects paint over earlier ones
+                layer = np.zeros(
+                    (SIDE, SIDE), int
+                )  # ground truth: later objects paint over earlier ones
                 for n in np.flatnonzero(truth.image == i):
                     layer[masks[n]] = n + 1
                 mine = sorted(np.flatnonzero(results.image == i), key=lambda n: -results.scores[n])
                 top = np.zeros((SIDE, SIDE), int)
                 for n in sorted(mine, key=lambda n: (results.scores[n], n)):
                     top[rle.decode(results.masks[n])] = n + 1
-                objects = [n for n in np.flatnonzero((truth.image == i) & (truth.category == k)) if (layer == n + 1).any()]
-                excused = {n: truth.ignored[n] or (truth.crowd[n] and not official_crowds) for n in objects}
+                objects = [
+                    n
+                    for n in np.flatnonzero((truth.image == i) & (truth.category == k))
+                    if (layer == n + 1).any()
+                ]
+                excused = {
+                    n: truth.ignored[n] or (truth.crowd[n] and not official_crowds) for n in objects
+                }
                 wanted += sum(not excused[n] for n in objects)
                 taken = set()
                 for d in mine:
                     area = top == d + 1
                     if results.category[d] != k or not area.any():
                         continue
-                    ious = {n: (area & (layer == n + 1)).sum() / (area | (layer == n + 1)).sum() for n in objects if n not in taken}
+                    ious = {
+                        n: (area & (layer == n + 1)).sum() / (area | (layer == n + 1)).sum()
+                        for n in objects
+                        if n not in taken
+                    }
                     best = max(ious, key=ious.get, default=None)
                     if best is None or ious[best] < threshold:
                         rows.append((results.scores[d], False))
@@ -104,7 +130,10 @@ def interpolated(rows, wanted):
     rows = sorted(rows, key=lambda row: -row[0])
     hits = np.cumsum([hit for _, hit in rows]) if rows else np.zeros(0)
     precision, recall = hits / np.arange(1, len(rows) + 1), hits / wanted
-    return [max((p for p, r in zip(precision, recall) if r >= point), default=0.0) for point in np.linspace(0, 1, 101)]
+    return [
+        max((p for p, r in zip(precision, recall) if r >= point), default=0.0)
+        for point in np.linspace(0, 1, 101)
+    ]
 
 
 @pytest.mark.parametrize("official_crowds", [False, True])
@@ -121,7 +150,9 @@ def test_without_overlaps_or_crowds_it_is_cocos_protocol(seed):
     truth, results = random_case(seed, crowds=False)
     for i in range(len(truth.image_ids)):
         own = np.flatnonzero(truth.image == i)
-        for n, mask in zip(own, label_runs.resolve_overlaps([truth.masks[n] for n in own]), strict=True):
+        for n, mask in zip(
+            own, label_runs.resolve_overlaps([truth.masks[n] for n in own]), strict=True
+        ):
             truth.masks[n], truth.area[n] = mask, rle.area(mask)
     truth = truth.take(truth.area > 0)
     disjoint, _ = bdd.without_overlaps(truth, results)
@@ -139,20 +170,32 @@ def test_overlaps_cost_the_lower_score_its_pixels():
     assert changed == 1
     assert [rle.area(m) for m in resolved.masks] == [800, 1600]
     assert coco.evaluate(truth, replace(results), "segm").figures()["AP50"] == pytest.approx(50.0)
-    assert bdd.evaluate(truth, results).figures()["AP50"] == pytest.approx(50.0)  # IoU is 0.5 exactly, which counts
+    assert bdd.evaluate(truth, results).figures()["AP50"] == pytest.approx(
+        50.0
+    )  # IoU is 0.5 exactly, which counts
     assert bdd.evaluate(truth, results).figures()["AP75"] == 0.0
 
 
 def test_a_mask_painted_over_wholly_is_gone():
     objects = [(0, 2, rectangle(0, 40, 0, 40), False, False)]
-    found = [(0, 2, rectangle(10, 20, 10, 20), 0.5), (0, 0, rectangle(0, 40, 0, 40), 0.9), (0, 2, rectangle(0, 40, 0, 40), 0.9)]
+    found = [
+        (0, 2, rectangle(10, 20, 10, 20), 0.5),
+        (0, 0, rectangle(0, 40, 0, 40), 0.9),
+        (0, 2, rectangle(0, 40, 0, 40), 0.9),
+    ]
     truth, results = make(objects, found)
     resolved, _ = bdd.without_overlaps(truth, results)
-    assert resolved.category.tolist() == [2]  # among equals the later stays on top, as the official converter paints
+    assert resolved.category.tolist() == [
+        2
+    ]  # among equals the later stays on top, as the official converter paints
 
 
 def test_more_than_a_hundred_and_more_than_255_objects():
-    cells = [(0, 2, rectangle(4 * r, 4 * r + 3, 4 * c, 4 * c + 3), False, False) for r in range(25) for c in range(25)]
+    cells = [
+        (0, 2, rectangle(4 * r, 4 * r + 3, 4 * c, 4 * c + 3), False, False)
+        for r in range(25)
+        for c in range(25)
+    ]
     found = [(0, 2, cell[2], 0.9) for cell in cells]
     truth, results = make(cells, found)
     scores = bdd.evaluate(truth, results)
@@ -160,10 +203,15 @@ def test_more_than_a_hundred_and_more_than_255_objects():
 
 
 def test_crowds_are_ignored_unless_the_official_way_is_asked_for():
-    objects = [(0, 2, rectangle(0, 40, 0, 40), True, False), (0, 2, rectangle(50, 60, 0, 10), False, False)]
+    objects = [
+        (0, 2, rectangle(0, 40, 0, 40), True, False),
+        (0, 2, rectangle(50, 60, 0, 10), False, False),
+    ]
     found = [(0, 2, rectangle(0, 40, 0, 40), 0.9), (0, 2, rectangle(50, 60, 0, 10), 0.8)]
     truth, results = make(objects, found)
     assert bdd.evaluate(truth, results).figures()["AP-car"] == pytest.approx(100)
     crowd_only = results.take(np.array([0]))
     assert bdd.evaluate(truth, crowd_only).figures()["AP-car"] == 0.0
-    assert bdd.evaluate(truth, crowd_only, official_crowds=True).figures()["AR100"] == pytest.approx(50)
+    assert bdd.evaluate(truth, crowd_only, official_crowds=True).figures()[
+        "AR100"
+    ] == pytest.approx(50)

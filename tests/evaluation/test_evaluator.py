@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from bdd_inst.errors import ConfigError, DataError
+from bdd_inst.base.errors import ConfigError, DataError
 from bdd_inst.evaluation import evaluator as module
 from bdd_inst.evaluation import files
 from bdd_inst.evaluation.evaluator import Evaluator
@@ -28,14 +28,30 @@ def data_set(pictures=6, side=64, seed=0):
             x, y, w, h = (int(v) for v in (*rng.integers(0, 30, 2), *rng.integers(6, 30, 2)))
             k = int(rng.integers(2))
             polygon = [float(v) for v in (x, y, x + w, y, x + w, y + h, x, y + h)]
-            annotations.append({"bbox": [x, y, x + w, y + h], "bbox_mode": 0, "category_id": k, "segmentation": [polygon], "iscrowd": 0})
+            annotations.append(
+                {
+                    "bbox": [x, y, x + w, y + h],
+                    "bbox_mode": 0,
+                    "category_id": k,
+                    "segmentation": [polygon],
+                    "iscrowd": 0,
+                }
+            )
             shift = int(rng.integers(0, 3))
             mask = np.zeros((side, side), bool)
             mask[y : y + h, x + shift : x + w] = True
             boxes.append([x + shift, y, x + w, y + h])
             masks.append(mask)
             classes.append(k)
-        dicts.append({"file_name": f"{i}.png", "image_id": f"id{i}", "height": side, "width": side, "annotations": annotations})
+        dicts.append(
+            {
+                "file_name": f"{i}.png",
+                "image_id": f"id{i}",
+                "height": side,
+                "width": side,
+                "annotations": annotations,
+            }
+        )
         instances = Instances((side, side))
         instances.pred_boxes = Boxes(torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4))
         instances.scores = torch.tensor(rng.random(len(boxes)), dtype=torch.float32)
@@ -99,19 +115,41 @@ def test_files_and_a_second_reading_of_the_results(tmp_path, protocol):
     assert json.loads((tmp_path / "metrics.json").read_text()) == metrics
     rows = list(csv.DictReader((tmp_path / "pr_curves.csv").open()))
     assert {row["kind"] for row in rows} == {"bbox", "segm"}
-    assert len([r for r in rows if r["kind"] == "segm" and r["class"] == "car" and r["iou"] == "0.50"]) == 101
+    assert (
+        len([r for r in rows if r["kind"] == "segm" and r["class"] == "car" and r["iou"] == "0.50"])
+        == 101
+    )
     assert (tmp_path / "pr_curves.png").read_bytes().startswith(b"\x89PNG")
     # The results file scores the same against the same labels as a COCO file.
-    images = [{"id": d["image_id"], "file_name": d["file_name"], "height": d["height"], "width": d["width"]} for d in dicts]
+    images = [
+        {
+            "id": d["image_id"],
+            "file_name": d["file_name"],
+            "height": d["height"],
+            "width": d["width"],
+        }
+        for d in dicts
+    ]
     annotations = []
     for d in dicts:
         for a in d["annotations"]:
             x1, y1, x2, y2 = a["bbox"]
-            row = {"image_id": d["image_id"], "category_id": a["category_id"] + 1, "bbox": [x1, y1, x2 - x1, y2 - y1], "iscrowd": 0}
-            annotations.append(row | {"segmentation": a["segmentation"], "id": len(annotations) + 1})
+            row = {
+                "image_id": d["image_id"],
+                "category_id": a["category_id"] + 1,
+                "bbox": [x1, y1, x2 - x1, y2 - y1],
+                "iscrowd": 0,
+            }
+            annotations.append(
+                row | {"segmentation": a["segmentation"], "id": len(annotations) + 1}
+            )
     categories = [{"id": k + 1, "name": name} for k, name in enumerate(NAMES)]
-    (tmp_path / "gt.json").write_text(json.dumps({"images": images, "categories": categories, "annotations": annotations}))
-    again = files.evaluate_files(tmp_path / "gt.json", tmp_path / "coco_instances_results.json", protocol)
+    (tmp_path / "gt.json").write_text(
+        json.dumps({"images": images, "categories": categories, "annotations": annotations})
+    )
+    again = files.evaluate_files(
+        tmp_path / "gt.json", tmp_path / "coco_instances_results.json", protocol
+    )
     assert again["segm"] == metrics["segm"]
     assert again["bbox"] == metrics["bbox"]
 
@@ -119,7 +157,11 @@ def test_files_and_a_second_reading_of_the_results(tmp_path, protocol):
 def test_both_protocols_stand_side_by_side():
     dicts, outputs = data_set()
     metrics = figures(dicts, outputs, protocol="both")
-    assert metrics["segm"] == metrics["coco"]["segm"] == figures(dicts, outputs, protocol="coco")["segm"]
+    assert (
+        metrics["segm"]
+        == metrics["coco"]["segm"]
+        == figures(dicts, outputs, protocol="coco")["segm"]
+    )
     assert metrics["bdd"]["segm"] == figures(dicts, outputs, protocol="bdd")["segm"]
     assert metrics["mended"]
 
@@ -154,7 +196,9 @@ def test_ground_truth_without_masks_is_scored_on_boxes():
 
 
 def worker(rank, world, port, queue):
-    torch.distributed.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=world)
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=world
+    )
     dicts, outputs = data_set()
     evaluator = Evaluator(dicts, {"thing_classes": NAMES})
     share = [*range(rank, len(dicts), world), 0]  # a sampler that pads: picture 0 comes twice

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from bdd_inst.evaluation.label_map import LabelMapCounter, LabelMapScores, confusion_of_maps, report
-from bdd_inst.geometry import rle
-from bdd_inst.inference.label_map import to_label_map
+from bdd_inst.masks import rle
+from bdd_inst.masks.flatten import to_label_map
 
 NAMES = ["skin", "hair", "dress"]
 
@@ -50,8 +50,12 @@ def test_one_painting_serves_every_threshold(seed):
     for truth, masks, classes, scores in pictures:
         counter.add(truth, [rle.encode(m) for m in masks], classes, scores)
     for threshold in (0.0, 0.05, 0.3, 0.55, 0.95, 1.0):
-        expected = sum(confusion_of_maps(t, slow_map(m, c, s, threshold), 3) for t, m, c, s in pictures)
-        np.testing.assert_array_equal(counter.scores(threshold).confusion, expected, err_msg=str(threshold))
+        expected = sum(
+            confusion_of_maps(t, slow_map(m, c, s, threshold), 3) for t, m, c, s in pictures
+        )
+        np.testing.assert_array_equal(
+            counter.scores(threshold).confusion, expected, err_msg=str(threshold)
+        )
     best = counter.best_threshold()
     assert counter.scores(best).mean_iou == max(value for _, value in counter.sweep())
 
@@ -65,8 +69,12 @@ def test_figures_are_their_definitions():
     for k, name in enumerate(["background", *NAMES]):
         hit = (truth == k) & (guess == k) & seen
         false, missed = (truth != k) & (guess == k) & seen, (truth == k) & (guess != k) & seen
-        assert figures[f"IoU-{name}"] == pytest.approx(100 * hit.sum() / (hit.sum() + false.sum() + missed.sum()))
-        assert figures[f"Dice-{name}"] == pytest.approx(200 * hit.sum() / (2 * hit.sum() + false.sum() + missed.sum()))
+        assert figures[f"IoU-{name}"] == pytest.approx(
+            100 * hit.sum() / (hit.sum() + false.sum() + missed.sum())
+        )
+        assert figures[f"Dice-{name}"] == pytest.approx(
+            200 * hit.sum() / (2 * hit.sum() + false.sum() + missed.sum())
+        )
     assert figures["accuracy"] == pytest.approx(100 * (truth == guess)[seen].mean())
     assert figures["mIoU"] == pytest.approx(np.mean([figures[f"IoU-{n}"] for n in NAMES]))
 

@@ -16,7 +16,9 @@ def test_same_precision_as_coco(seed, kind):
     truth, results = random_case(seed)
     expected = coco.evaluate(truth, results, kind)
     matches = match(truth, results, overlapping_pairs(truth, results, kind))
-    np.testing.assert_array_equal(precision(truth, results, matches), expected.precision[..., 0, -1])
+    np.testing.assert_array_equal(
+        precision(truth, results, matches), expected.precision[..., 0, -1]
+    )
     np.testing.assert_allclose(recall(truth, matches), expected.recall[:, :, 0, -1])
 
 
@@ -24,7 +26,9 @@ def test_the_detection_limit_holds():
     truth, results = random_case(4, pictures=2, classes=1, detections=160)
     expected = coco.evaluate(truth, results, "bbox", max_detections=(1, 10, 20))
     matches = match(truth, results, overlapping_pairs(truth, results, "bbox"), max_detections=20)
-    np.testing.assert_array_equal(precision(truth, results, matches), expected.precision[..., 0, -1])
+    np.testing.assert_array_equal(
+        precision(truth, results, matches), expected.precision[..., 0, -1]
+    )
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -33,7 +37,9 @@ def test_a_slice_by_picture_is_an_evaluation_of_those_pictures(seed):
     chosen = np.random.default_rng(seed).random(len(truth.image_ids)) < 0.5
     matches = match(truth, results, overlapping_pairs(truth, results, "segm"))
     sliced = precision(truth, results, matches, chosen)
-    alone = coco.evaluate(truth.take(chosen[truth.image]), results.take(chosen[results.image]), "segm").precision[..., 0, -1]
+    alone = coco.evaluate(
+        truth.take(chosen[truth.image]), results.take(chosen[results.image]), "segm"
+    ).precision[..., 0, -1]
     np.testing.assert_array_equal(sliced, alone)
 
 

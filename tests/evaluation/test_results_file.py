@@ -7,9 +7,9 @@ import json
 import numpy as np
 import pytest
 
-from bdd_inst.errors import DataError
+from bdd_inst.base.errors import DataError
 from bdd_inst.evaluation import files
-from bdd_inst.geometry import rle
+from bdd_inst.masks import rle
 
 SQUARE = np.zeros((20, 30), bool)
 SQUARE[2:12, 3:13] = True
@@ -18,17 +18,34 @@ MASK = rle.encode(SQUARE)
 
 def truth_tree(**changes):
     tree = {
-        "images": [{"id": 1, "file_name": "a.jpg", "height": 20, "width": 30}, {"id": 2, "file_name": "b.jpg", "height": 20, "width": 30}],
+        "images": [
+            {"id": 1, "file_name": "a.jpg", "height": 20, "width": 30},
+            {"id": 2, "file_name": "b.jpg", "height": 20, "width": 30},
+        ],
         "categories": [{"id": 3, "name": "car"}, {"id": 7, "name": "bus"}],
         "annotations": [
-            {"id": 1, "image_id": 1, "category_id": 3, "bbox": [3, 2, 10, 10], "area": 100, "iscrowd": 0, "segmentation": MASK},
+            {
+                "id": 1,
+                "image_id": 1,
+                "category_id": 3,
+                "bbox": [3, 2, 10, 10],
+                "area": 100,
+                "iscrowd": 0,
+                "segmentation": MASK,
+            },
         ],
     }
     return tree | changes
 
 
 def entry(**changes):
-    row = {"image_id": 1, "category_id": 3, "score": 0.9, "bbox": [3, 2, 10, 10], "segmentation": MASK}
+    row = {
+        "image_id": 1,
+        "category_id": 3,
+        "score": 0.9,
+        "bbox": [3, 2, 10, 10],
+        "segmentation": MASK,
+    }
     return {k: v for k, v in (row | changes).items() if v is not ...}
 
 
@@ -54,28 +71,58 @@ def test_good_entries_score(evaluate):
 
 
 BAD = {
-    "unknown picture": ([entry(), entry(image_id=5)], ["entry 2", "picture 5 is not in the ground truth"]),
+    "unknown picture": (
+        [entry(), entry(image_id=5)],
+        ["entry 2", "picture 5 is not in the ground truth"],
+    ),
     "string picture id": ([entry(image_id="1")], ["entry 1", "'1' is of another type"]),
     "unknown class": ([entry(category_id=4)], ["entry 1", "category_id 4", "3 car"]),
     "string class id": ([entry(category_id="3")], ["entry 1", "category_id", "int"]),
     "missing score": ([entry(), entry(score=...)], ["entry 2", "score"]),
     "null score": ([entry(score=None)], ["entry 1", "score"]),
     "text score": ([entry(score="0.9")], ["entry 1", "score"]),
-    "infinite score": (json.dumps([entry()]).replace("0.9", "Infinity"), ["broken JSON", "Infinity"]),
+    "infinite score": (
+        json.dumps([entry()]).replace("0.9", "Infinity"),
+        ["broken JSON", "Infinity"],
+    ),
     "NaN score": (json.dumps([entry()]).replace("0.9", "NaN"), ["broken JSON", "NaN"]),
     "huge score": (json.dumps([entry()]).replace("0.9", "1e999"), ["entry 1", "score"]),
-    "wrong RLE size": ([entry(segmentation=rle.encode(np.ones((30, 20), bool)))], ["entry 1", "30x20", "20x30"]),
+    "wrong RLE size": (
+        [entry(segmentation=rle.encode(np.ones((30, 20), bool)))],
+        ["entry 1", "30x20", "20x30"],
+    ),
     "null mask among masks": ([entry(), entry(segmentation=None)], ["entry 2", "no segmentation"]),
-    "null counts": ([entry(segmentation={"size": [20, 30], "counts": None})], ["entry 1", "counts"]),
-    "counts that stop short": ([entry(segmentation={"size": [20, 30], "counts": "0"})], ["entry 1", "covers 0 pixels"]),
-    "counts that run over": ([entry(segmentation={"size": [20, 30], "counts": "XXX9"})], ["entry 1", "its RLE"]),
-    "counts outside the alphabet": ([entry(segmentation={"size": [20, 30], "counts": "!!"})], ["entry 1", "characters"]),
-    "counts cut off": ([entry(segmentation={"size": [20, 30], "counts": "o"})], ["entry 1", "break off"]),
-    "list counts that do not add up": ([entry(segmentation={"size": [20, 30], "counts": [1, 2]})], ["entry 1", "covers 3 pixels"]),
+    "null counts": (
+        [entry(segmentation={"size": [20, 30], "counts": None})],
+        ["entry 1", "counts"],
+    ),
+    "counts that stop short": (
+        [entry(segmentation={"size": [20, 30], "counts": "0"})],
+        ["entry 1", "covers 0 pixels"],
+    ),
+    "counts that run over": (
+        [entry(segmentation={"size": [20, 30], "counts": "XXX9"})],
+        ["entry 1", "its RLE"],
+    ),
+    "counts outside the alphabet": (
+        [entry(segmentation={"size": [20, 30], "counts": "!!"})],
+        ["entry 1", "characters"],
+    ),
+    "counts cut off": (
+        [entry(segmentation={"size": [20, 30], "counts": "o"})],
+        ["entry 1", "break off"],
+    ),
+    "list counts that do not add up": (
+        [entry(segmentation={"size": [20, 30], "counts": [1, 2]})],
+        ["entry 1", "covers 3 pixels"],
+    ),
     "box of three": ([entry(bbox=[1, 2, 3])], ["entry 1", "bbox", "length 4"]),
     "negative box": ([entry(bbox=[5, 5, -1, 3])], ["entry 1", "negative width"]),
     "a box missing among boxes": ([entry(), entry(bbox=None)], ["entry 2", "no bbox"]),
-    "neither box nor mask": ([entry(bbox=..., segmentation=...)], ["neither bbox nor segmentation"]),
+    "neither box nor mask": (
+        [entry(bbox=..., segmentation=...)],
+        ["neither bbox nor segmentation"],
+    ),
     "another name for the class": ([entry(category_name="bus")], ["entry 1", "'car'", "'bus'"]),
     "another file for the picture": ([entry(file_name="b.jpg")], ["entry 1", "a.jpg", "b.jpg"]),
     "not a list": ({"results": [entry()]}, ["no label format"]),
@@ -99,14 +146,29 @@ def test_bad_results_are_refused_by_name(evaluate, name):
 
 ANNOTATION = truth_tree()["annotations"][0]
 BAD_TRUTH = {
-    "two pictures of one id": ({"images": [truth_tree()["images"][0]] * 2}, "two pictures have the id 1"),
-    "two classes of one id": ({"categories": [{"id": 3, "name": "car"}, {"id": 3, "name": "bus"}]}, "two categories have the id 3"),
+    "two pictures of one id": (
+        {"images": [truth_tree()["images"][0]] * 2},
+        "two pictures have the id 1",
+    ),
+    "two classes of one id": (
+        {"categories": [{"id": 3, "name": "car"}, {"id": 3, "name": "bus"}]},
+        "two categories have the id 3",
+    ),
     "object of no picture": ({"annotations": [ANNOTATION | {"image_id": 9}]}, "image_id 9"),
     "object of no class": ({"annotations": [ANNOTATION | {"category_id": 9}]}, "category_id 9"),
     "negative box": ({"annotations": [ANNOTATION | {"bbox": [1, 1, -4, 2]}]}, "bbox"),
-    "polygon of two points": ({"annotations": [ANNOTATION | {"segmentation": [[1, 1, 2, 2]]}]}, "polygon"),
-    "mask of another size": ({"annotations": [ANNOTATION | {"segmentation": rle.encode(SQUARE.T)}]}, "30x20"),
-    "neither box nor mask": ({"annotations": [{"id": 1, "image_id": 1, "category_id": 3}]}, "neither bbox nor segmentation"),
+    "polygon of two points": (
+        {"annotations": [ANNOTATION | {"segmentation": [[1, 1, 2, 2]]}]},
+        "polygon",
+    ),
+    "mask of another size": (
+        {"annotations": [ANNOTATION | {"segmentation": rle.encode(SQUARE.T)}]},
+        "30x20",
+    ),
+    "neither box nor mask": (
+        {"annotations": [{"id": 1, "image_id": 1, "category_id": 3}]},
+        "neither bbox nor segmentation",
+    ),
 }
 
 
@@ -139,7 +201,10 @@ def test_ground_truth_ids_of_zero_count(evaluate):
 
 
 def test_string_ids_match_strings(evaluate):
-    truth = truth_tree(images=[{"id": "a", "file_name": "a.jpg", "height": 20, "width": 30}], annotations=[ANNOTATION | {"image_id": "a"}])
+    truth = truth_tree(
+        images=[{"id": "a", "file_name": "a.jpg", "height": 20, "width": 30}],
+        annotations=[ANNOTATION | {"image_id": "a"}],
+    )
     assert evaluate([entry(image_id="a")], truth)["bbox"]["AP"] == pytest.approx(100)
 
 
@@ -170,7 +235,9 @@ def test_boxes_alone_and_masks_alone(evaluate):
 
 def test_uncompressed_counts_are_the_same_mask(evaluate):
     counts = rle.counts_of(MASK).tolist()
-    assert evaluate([entry(segmentation={"size": [20, 30], "counts": counts})])["segm"]["AP"] == pytest.approx(100)
+    assert evaluate([entry(segmentation={"size": [20, 30], "counts": counts})])["segm"][
+        "AP"
+    ] == pytest.approx(100)
 
 
 def test_masks_are_scored_by_mask_area_though_boxes_lie(evaluate):

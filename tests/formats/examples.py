@@ -35,7 +35,11 @@ def png(values: np.ndarray, mode: str | None = None) -> bytes:
 
 
 def scalabel() -> list[dict]:
-    outline = {"vertices": [[10.25, 10.5], [30.0, 12.0], [28.0, 30.0], [12.0, 28.5]], "types": "LLCC", "closed": True}
+    outline = {
+        "vertices": [[10.25, 10.5], [30.0, 12.0], [28.0, 30.0], [12.0, 28.5]],
+        "types": "LLCC",
+        "closed": True,
+    }
     hull = {"vertices": [[40, 40], [50, 40], [50, 55]], "types": "LLL", "closed": True}
     flags = {"occluded": True, "truncated": False, "crowd": False, "trafficLightColor": "NA"}
     return [
@@ -71,7 +75,13 @@ def scalabel() -> list[dict]:
                 },
             ],
         },
-        {"name": "v-0000002.jpg", "videoName": "v", "frameIndex": 1, "size": {"width": WIDTH, "height": HEIGHT}, "labels": None},
+        {
+            "name": "v-0000002.jpg",
+            "videoName": "v",
+            "frameIndex": 1,
+            "size": {"width": WIDTH, "height": HEIGHT},
+            "labels": None,
+        },
         {"name": "b-2.jpg", "labels": []},
     ]
 
@@ -89,7 +99,11 @@ def bdd_v1() -> dict:
         {"id": 3, "category": "bike", "attributes": {"Truncated": True}, "seg2d": [rows, rows[:3]]},
     ]
     attributes = {"weather": "rainy", "scene": "highway", "timeofday": "dawn/dusk"}
-    return {"name": "0000f77c-6257be58", "attributes": attributes, "frames": [{"timestamp": 10000, "index": 0, "objects": objects}]}
+    return {
+        "name": "0000f77c-6257be58",
+        "attributes": attributes,
+        "frames": [{"timestamp": 10000, "index": 0, "objects": objects}],
+    }
 
 
 def coco() -> dict:
@@ -132,7 +146,10 @@ def coco() -> dict:
                 "ignore": 1,
             },
         ],
-        "categories": [{"id": 18, "name": "dog", "supercategory": "animal"}, {"id": 1, "name": "person"}],
+        "categories": [
+            {"id": 18, "name": "dog", "supercategory": "animal"},
+            {"id": 1, "name": "person"},
+        ],
     }
 
 
@@ -145,36 +162,122 @@ def coco_runs(mask: np.ndarray) -> list[int]:
 
 def coco_results() -> list[dict]:
     return [
-        {"image_id": 42, "category_id": 1, "bbox": [10, 10, 10, 20], "score": 0.9, "segmentation": rle_of(square(10, 10, 20, 30))},
-        {"image_id": 7, "category_id": 18, "bbox": [1, 1, 4, 5], "score": 0.25, "file_name": "000007.jpg", "category_name": "dog"},
+        {
+            "image_id": 42,
+            "category_id": 1,
+            "bbox": [10, 10, 10, 20],
+            "score": 0.9,
+            "segmentation": rle_of(square(10, 10, 20, 30)),
+        },
+        {
+            "image_id": 7,
+            "category_id": 18,
+            "bbox": [1, 1, 4, 5],
+            "score": 0.25,
+            "file_name": "000007.jpg",
+            "category_name": "dog",
+        },
     ]
 
 
 def dicts() -> list[dict]:
-    annotation = {"bbox": [1, 2, 11, 22.5], "bbox_mode": 0, "category_id": 0, "segmentation": [[1, 2, 11, 2, 11, 22]], "iscrowd": 0}
-    other = {"bbox": [1, 2, 10, 20], "bbox_mode": 1, "category_id": 1, "segmentation": rle_of(square(1, 2, 11, 22)), "iscrowd": 1}
-    return [{"file_name": "x/a.jpg", "height": HEIGHT, "width": WIDTH, "image_id": 1, "annotations": [annotation, other]}]
+    annotation = {
+        "bbox": [1, 2, 11, 22.5],
+        "bbox_mode": 0,
+        "category_id": 0,
+        "segmentation": [[1, 2, 11, 2, 11, 22]],
+        "iscrowd": 0,
+    }
+    other = {
+        "bbox": [1, 2, 10, 20],
+        "bbox_mode": 1,
+        "category_id": 1,
+        "segmentation": rle_of(square(1, 2, 11, 22)),
+        "iscrowd": 1,
+    }
+    return [
+        {
+            "file_name": "x/a.jpg",
+            "height": HEIGHT,
+            "width": WIDTH,
+            "image_id": 1,
+            "annotations": [annotation, other],
+        }
+    ]
 
 
 def supervisely() -> dict:
     bitmap = base64.b64encode(zlib.compress(png(np.ones((6, 5), bool)))).decode()
-    points = {"exterior": [[20, 20], [50, 20], [50, 50], [20, 50]], "interior": [[[30, 30], [40, 30], [40, 40], [30, 40]]]}
+    points = {
+        "exterior": [[20, 20], [50, 20], [50, 50], [20, 50]],
+        "interior": [[[30, 30], [40, 30], [40, 40], [30, 40]]],
+    }
     objects = [
-        {"id": 1, "classTitle": "person_bmp", "geometryType": "bitmap", "bitmap": {"data": bitmap, "origin": [3, 4]}, "tags": []},
+        {
+            "id": 1,
+            "classTitle": "person_bmp",
+            "geometryType": "bitmap",
+            "bitmap": {"data": bitmap, "origin": [3, 4]},
+            "tags": [],
+        },
         {"id": 2, "classTitle": "person_poly", "geometryType": "polygon", "points": points},
-        {"id": 3, "classTitle": "person_poly", "points": {"exterior": [[1, 1], [9, 1], [9, 9]], "interior": []}, "bitmap": None},
-        {"id": 4, "classTitle": "face", "geometryType": "rectangle", "points": {"exterior": [[1, 1], [9, 9]], "interior": []}},
+        {
+            "id": 3,
+            "classTitle": "person_poly",
+            "points": {"exterior": [[1, 1], [9, 1], [9, 9]], "interior": []},
+            "bitmap": None,
+        },
+        {
+            "id": 4,
+            "classTitle": "face",
+            "geometryType": "rectangle",
+            "points": {"exterior": [[1, 1], [9, 9]], "interior": []},
+        },
     ]
-    return {"description": "", "tags": [{"name": "train", "value": None}], "size": {"height": HEIGHT, "width": WIDTH}, "objects": objects}
+    return {
+        "description": "",
+        "tags": [{"name": "train", "value": None}],
+        "size": {"height": HEIGHT, "width": WIDTH},
+        "objects": objects,
+    }
 
 
 def labelme() -> dict:
     shapes = [
-        {"label": "person", "points": [[1, 1], [20, 1], [20.5, 30]], "group_id": 1, "shape_type": "polygon", "flags": {}},
-        {"label": "person", "points": [[40, 1], [60, 1], [60, 30]], "group_id": 1, "shape_type": "polygon", "flags": {"occluded": True}},
-        {"label": "face", "points": [[30, 31], [40, 45]], "group_id": None, "shape_type": "rectangle", "flags": {}},
-        {"label": "wheel", "points": [[30, 30], [30, 40]], "group_id": None, "shape_type": "circle", "flags": None},
-        {"label": "hat", "points": [[3, 4], [8, 10]], "shape_type": "mask", "mask": base64.b64encode(png(np.ones((6, 5), bool))).decode()},
+        {
+            "label": "person",
+            "points": [[1, 1], [20, 1], [20.5, 30]],
+            "group_id": 1,
+            "shape_type": "polygon",
+            "flags": {},
+        },
+        {
+            "label": "person",
+            "points": [[40, 1], [60, 1], [60, 30]],
+            "group_id": 1,
+            "shape_type": "polygon",
+            "flags": {"occluded": True},
+        },
+        {
+            "label": "face",
+            "points": [[30, 31], [40, 45]],
+            "group_id": None,
+            "shape_type": "rectangle",
+            "flags": {},
+        },
+        {
+            "label": "wheel",
+            "points": [[30, 30], [30, 40]],
+            "group_id": None,
+            "shape_type": "circle",
+            "flags": None,
+        },
+        {
+            "label": "hat",
+            "points": [[3, 4], [8, 10]],
+            "shape_type": "mask",
+            "mask": base64.b64encode(png(np.ones((6, 5), bool))).decode(),
+        },
     ]
     return {
         "version": "5.0.1",
@@ -190,16 +293,32 @@ def labelme() -> dict:
 def via() -> dict:
     regions = [
         {
-            "shape_attributes": {"name": "polygon", "all_points_x": [1, 20, 20], "all_points_y": [1, 1, 30]},
+            "shape_attributes": {
+                "name": "polygon",
+                "all_points_x": [1, 20, 20],
+                "all_points_y": [1, 1, 30],
+            },
             "region_attributes": {"class": "person"},
         },
-        {"shape_attributes": {"name": "rect", "x": 1, "y": 2, "width": 10, "height": 20}, "region_attributes": {}},
         {
-            "shape_attributes": {"name": "ellipse", "cx": 30, "cy": 30, "rx": 10, "ry": 5, "theta": 0.5},
+            "shape_attributes": {"name": "rect", "x": 1, "y": 2, "width": 10, "height": 20},
+            "region_attributes": {},
+        },
+        {
+            "shape_attributes": {
+                "name": "ellipse",
+                "cx": 30,
+                "cy": 30,
+                "rx": 10,
+                "ry": 5,
+                "theta": 0.5,
+            },
             "region_attributes": {"name": "wheel"},
         },
     ]
-    return {"a.jpg123": {"filename": "a.jpg", "size": 123, "regions": regions, "file_attributes": {}}}
+    return {
+        "a.jpg123": {"filename": "a.jpg", "size": 123, "regions": regions, "file_attributes": {}}
+    }
 
 
 def bitmask() -> bytes:

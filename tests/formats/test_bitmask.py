@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from bdd_inst.errors import DataError
+from bdd_inst.base.errors import DataError
 from bdd_inst.formats.bitmask import (
     BitmaskInstance,
     instance_numbers,
@@ -23,7 +23,7 @@ from bdd_inst.formats.bitmask import (
     to_bitmask,
     write_bitmask,
 )
-from bdd_inst.geometry import rle
+from bdd_inst.masks import rle
 
 
 def one(mask: np.ndarray, category: int = 3, **others) -> BitmaskInstance:
@@ -44,7 +44,10 @@ ROWS = st.tuples(st.integers(1, 10), st.integers(1, 65535), st.tuples(*[st.boole
     st.lists(ROWS, min_size=4, max_size=4, unique_by=lambda row: row[1]),
 )
 def test_instances_come_back(places, rows):
-    instances = [one(places == i + 1, category, number=number) for i, (category, number, _) in enumerate(rows)]
+    instances = [
+        one(places == i + 1, category, number=number)
+        for i, (category, number, _) in enumerate(rows)
+    ]
     for instance, (_, _, flags) in zip(instances, rows):
         instance.truncated, instance.occluded, instance.crowd, instance.ignored = flags
     values = to_bitmask(instances, 9, 7)
@@ -68,7 +71,9 @@ def test_every_instance_of_a_crowded_picture_is_kept(count, tmp_path):
     assert size == (30, 40)
     assert [instance.number for instance in found] == list(range(1, count + 1))
     assert [instance.rle for instance in found] == [instance.rle for instance in instances]
-    assert [instance.category for instance in found] == [instance.category for instance in instances]
+    assert [instance.category for instance in found] == [
+        instance.category for instance in instances
+    ]
 
 
 def test_higher_scores_are_drawn_last_and_numbers_follow_the_drawing():
@@ -88,14 +93,21 @@ def test_a_covered_instance_keeps_its_number():
 
 
 def test_numbers_given_are_kept_and_gaps_filled():
-    masks = [np.eye(4, dtype=bool)[[i]].repeat(4, 0) & np.eye(4, dtype=bool)[:, [i]] for i in range(3)]
+    masks = [
+        np.eye(4, dtype=bool)[[i]].repeat(4, 0) & np.eye(4, dtype=bool)[:, [i]] for i in range(3)
+    ]
     values = to_bitmask([one(masks[0]), one(masks[1], number=1), one(masks[2])], 4, 4)
     assert [instance_numbers(values)[i, i] for i in range(3)] == [2, 1, 3]
 
 
 def test_what_the_format_cannot_hold_is_refused():
     mask = np.ones((2, 2), bool)
-    for bad in ([one(mask, 0)], [one(mask, 256)], [one(mask, number=65536)], [one(mask, number=5), one(mask, number=5)]):
+    for bad in (
+        [one(mask, 0)],
+        [one(mask, 256)],
+        [one(mask, number=65536)],
+        [one(mask, number=5), one(mask, number=5)],
+    ):
         with pytest.raises(DataError):
             to_bitmask(bad, 2, 2)
 
@@ -119,7 +131,9 @@ def test_real_bitmasks_against_one_comparison_an_instance(shared_dir):
         values = np.asarray(Image.open(path))
         _, found = read_bitmask(path)
         numbers = instance_numbers(values)
-        assert [instance.number for instance in found] == np.unique(numbers[values[..., 0] > 0]).tolist()
+        assert [instance.number for instance in found] == np.unique(
+            numbers[values[..., 0] > 0]
+        ).tolist()
         for instance in found:
             mask = numbers == instance.number
             assert instance.rle == rle.encode(mask)
@@ -158,13 +172,23 @@ def test_bombs_are_refused_before_they_are_unpacked(tmp_path):
     path = tmp_path / "bomb.png"
     for width, height in ((60000, 60000), (2**31 - 1, 2**31 - 1), (30000, 20000), (0, 5)):
         header = struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0)
-        path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(10**6))) + chunk(b"IEND", b""))
+        path.write_bytes(
+            b"\x89PNG\r\n\x1a\n"
+            + chunk(b"IHDR", header)
+            + chunk(b"IDAT", zlib.compress(bytes(10**6)))
+            + chunk(b"IEND", b"")
+        )
         with pytest.raises(DataError, match=r"bomb\.png"):
             read_bitmask(path)
     # Far more data than the header's size has room for, and a comment that unpacks to 50 MB.
     small = struct.pack(">IIBBBBB", 4, 4, 8, 6, 0, 0, 0)
     note = chunk(b"zTXt", b"note\0\0" + zlib.compress(bytes(50 * 10**6)))
-    body = chunk(b"IHDR", small) + note + chunk(b"IDAT", zlib.compress(bytes(10**7))) + chunk(b"IEND", b"")
+    body = (
+        chunk(b"IHDR", small)
+        + note
+        + chunk(b"IDAT", zlib.compress(bytes(10**7)))
+        + chunk(b"IEND", b"")
+    )
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + body)
     message, found = outcome(path)
     assert "bomb.png" in message if message else found[0] == (4, 4)

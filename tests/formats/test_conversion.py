@@ -12,12 +12,12 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from bdd_inst import formats
-from bdd_inst.errors import DataError, ProblemLog
+from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.formats import bitmask, conversion, draw
 from bdd_inst.formats.records import Instance, LabelSet, Picture
 from bdd_inst.formats.registry import READERS, TARGETS
-from bdd_inst.geometry import rle as coding
-from bdd_inst.geometry.paths import Path
+from bdd_inst.masks import rle as coding
+from bdd_inst.masks.paths import Path
 from tests.formats import examples
 
 FOLDERS = ("bitmask", "label-map", "binary-masks")
@@ -56,7 +56,11 @@ def same(a: LabelSet, b: LabelSet, *, but: tuple[str, ...] = ()) -> None:
         for first, second in zip(one.instances, two.instances, strict=True):
             for field in Instance.__dataclass_fields__:
                 if field not in but:
-                    assert getattr(first, field) == getattr(second, field), (field, one.name, first.id)
+                    assert getattr(first, field) == getattr(second, field), (
+                        field,
+                        one.name,
+                        first.id,
+                    )
 
 
 def test_scalabel_round_trip_is_exact(tmp_path):
@@ -65,7 +69,9 @@ def test_scalabel_round_trip_is_exact(tmp_path):
     again = formats.read(tmp_path / "again.json").load()
     for picture in source.load().pictures:
         for instance in picture.instances:
-            instance.id = str(instance.id)  # Scalabel's ids are text; older files' numbers become it
+            instance.id = str(
+                instance.id
+            )  # Scalabel's ids are text; older files' numbers become it
     same(source, again)
 
 
@@ -76,7 +82,9 @@ def test_coco_round_trip_is_exact(tmp_path):
     same(source, again, but=("attributes",))
     assert (again.categories, again.category_ids) == (source.categories, source.category_ids)
     written = json.loads((tmp_path / "again.json").read_text())
-    assert [a["bbox"] for a in written["annotations"]] == [a["bbox"] for a in examples.coco()["annotations"]]
+    assert [a["bbox"] for a in written["annotations"]] == [
+        a["bbox"] for a in examples.coco()["annotations"]
+    ]
     assert [i["id"] for i in written["images"]] == [42, 7]
 
 
@@ -84,17 +92,32 @@ def test_bitmask_round_trip_is_exact_through_coco(tmp_path):
     (tmp_path / "a.png").write_bytes(examples.bitmask())
     formats.write(formats.read(tmp_path / "a.png"), tmp_path / "a.json", to="coco")
     formats.write(formats.read(tmp_path / "a.json"), tmp_path / "out", to="bitmask")
-    first, second = (bitmask.read_bitmask(p)[1] for p in (tmp_path / "a.png", tmp_path / "out" / "a.png"))
-    assert [(i.rle, i.number, i.flags) for i in first] == [(i.rle, i.number, i.flags) for i in second]
+    first, second = (
+        bitmask.read_bitmask(p)[1] for p in (tmp_path / "a.png", tmp_path / "out" / "a.png")
+    )
+    assert [(i.rle, i.number, i.flags) for i in first] == [
+        (i.rle, i.number, i.flags) for i in second
+    ]
 
 
 def test_coco_is_what_pycocotools_reads(tmp_path, capsys):
-    formats.write(formats.read(examples.write(tmp_path, "scalabel")), tmp_path / "out.json", to="coco", raster="coco")
+    formats.write(
+        formats.read(examples.write(tmp_path, "scalabel")),
+        tmp_path / "out.json",
+        to="coco",
+        raster="coco",
+    )
     coco = COCO(str(tmp_path / "out.json"))
-    assert [c["name"] for c in coco.loadCats(coco.getCatIds())][:3] == ["pedestrian", "rider", "car"]
+    assert [c["name"] for c in coco.loadCats(coco.getCatIds())][:3] == [
+        "pedestrian",
+        "rider",
+        "car",
+    ]
     annotations = coco.loadAnns(coco.getAnnIds())
     assert [a["id"] for a in annotations] == [1, 2, 3]
-    drawn = draw.masks(formats.read(tmp_path / "scalabel.json").load().pictures[0], 60, 80, "coco", ProblemLog())
+    drawn = draw.masks(
+        formats.read(tmp_path / "scalabel.json").load().pictures[0], 60, 80, "coco", ProblemLog()
+    )
     for annotation, rle in zip(annotations[:2], drawn, strict=False):
         assert annotation["segmentation"]
         assert annotation["area"] > 0
@@ -104,15 +127,42 @@ def test_coco_is_what_pycocotools_reads(tmp_path, capsys):
 def test_bdd_words_follow_the_official_mapping(tmp_path):
     words = ["person", "other person", "bike", "van", "trailer", "lane", "traffic light"]
     box = {"x1": 1, "y1": 1, "x2": 9, "y2": 9}
-    frame = {"name": "a.jpg", "labels": [{"id": str(i), "category": w, "box2d": box} for i, w in enumerate(words)]}
-    done = formats.write(formats.read(examples.write(tmp_path, "scalabel", [frame])), tmp_path / "out.json", to="coco")
+    frame = {
+        "name": "a.jpg",
+        "labels": [{"id": str(i), "category": w, "box2d": box} for i, w in enumerate(words)],
+    }
+    done = formats.write(
+        formats.read(examples.write(tmp_path, "scalabel", [frame])),
+        tmp_path / "out.json",
+        to="coco",
+    )
     written = json.loads((tmp_path / "out.json").read_text())
     names = {c["id"]: c["name"] for c in written["categories"]}
     assert [names[i] for i in range(1, 12)] == [
-        *("pedestrian", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle", "traffic light", "traffic sign", "lane")
+        *(
+            "pedestrian",
+            "rider",
+            "car",
+            "truck",
+            "bus",
+            "train",
+            "motorcycle",
+            "bicycle",
+            "traffic light",
+            "traffic sign",
+            "lane",
+        )
     ]
     found = [(names[a["category_id"]], a["iscrowd"]) for a in written["annotations"]]
-    assert found == [("pedestrian", 0), ("pedestrian", 1), ("bicycle", 0), ("car", 0), ("truck", 1), ("lane", 0), ("traffic light", 0)]
+    assert found == [
+        ("pedestrian", 0),
+        ("pedestrian", 1),
+        ("bicycle", 0),
+        ("car", 0),
+        ("truck", 1),
+        ("lane", 0),
+        ("traffic light", 0),
+    ]
     assert written["annotations"][0]["bbox"] == [1, 1, 9, 9]
     assert done.skipped.counts == {"size-assumed": 1}
 
@@ -122,11 +172,20 @@ def test_crowd_and_ignored_are_told_apart_after_coco(tmp_path):
         [{}, {"crowd": True}, {"ignored": True}, {"crowd": True, "ignored": True, "occluded": True}]
     )]  # fmt: skip
     formats.write(
-        formats.read(examples.write(tmp_path, "scalabel", [{"name": "a.jpg", "labels": labels}])), tmp_path / "out.json", to="coco"
+        formats.read(examples.write(tmp_path, "scalabel", [{"name": "a.jpg", "labels": labels}])),
+        tmp_path / "out.json",
+        to="coco",
     )
-    assert [a["iscrowd"] for a in json.loads((tmp_path / "out.json").read_text())["annotations"]] == [0, 1, 1, 1]
+    assert [
+        a["iscrowd"] for a in json.loads((tmp_path / "out.json").read_text())["annotations"]
+    ] == [0, 1, 1, 1]
     again = formats.read(tmp_path / "out.json").load().pictures[0].instances
-    assert [(i.crowd, i.ignored, i.occluded) for i in again] == [(0, 0, 0), (1, 0, 0), (0, 1, 0), (1, 1, 1)]
+    assert [(i.crowd, i.ignored, i.occluded) for i in again] == [
+        (0, 0, 0),
+        (1, 0, 0),
+        (0, 1, 0),
+        (1, 1, 1),
+    ]
 
 
 def test_categories_choose_and_order(tmp_path):
@@ -143,33 +202,54 @@ def test_the_rule_is_applied_and_recorded(tmp_path):
     path = examples.write(tmp_path, "scalabel")
     areas = {}
     for rule in ("official", "coco"):
-        formats.write(formats.read(path), tmp_path / f"{rule}.json", to="coco", raster=rule, masks="rle")
+        formats.write(
+            formats.read(path), tmp_path / f"{rule}.json", to="coco", raster=rule, masks="rle"
+        )
         written = json.loads((tmp_path / f"{rule}.json").read_text())
         assert written["info"]["mask_rule"] == rule
         areas[rule] = written["annotations"][0]["area"]
     assert areas["official"] > areas["coco"]
-    assert formats.write(formats.read(tmp_path / "coco.json"), tmp_path / "b", to="bitmask").rule == "coco"
+    assert (
+        formats.write(formats.read(tmp_path / "coco.json"), tmp_path / "b", to="bitmask").rule
+        == "coco"
+    )
 
 
 def test_what_is_lost_is_said(tmp_path):
     path = examples.write(tmp_path, "scalabel")
-    assert formats.write(formats.read(path), tmp_path / "a.json", to="coco", raster="coco").lost.counts == {"curves": 2}
+    assert formats.write(
+        formats.read(path), tmp_path / "a.json", to="coco", raster="coco"
+    ).lost.counts == {"curves": 2}
     lost = formats.write(formats.read(path), tmp_path / "b", to="bitmask").lost.counts
     assert lost["overlaps"] == 1
     assert "scores" not in lost
-    assert formats.write(formats.read(path), tmp_path / "m", to="label-map").lost.counts["scores"] == 1
-    assert formats.write(formats.read(path), tmp_path / "c.json", to="rle").lost.counts["outlines"] == 2
+    assert (
+        formats.write(formats.read(path), tmp_path / "m", to="label-map").lost.counts["scores"] == 1
+    )
+    assert (
+        formats.write(formats.read(path), tmp_path / "c.json", to="rle").lost.counts["outlines"]
+        == 2
+    )
 
 
 def test_scores_stay_in_dicts(tmp_path):
     picture = Picture("a.jpg", 80, 60, instances=[Instance("car", (1, 1, 9, 9), score=0.25)])
-    formats.write(LabelSet("coco", "memory", None, [picture], ProblemLog(), "pixels"), tmp_path / "d.json", to="dicts")
-    assert [i.score for p in formats.read(tmp_path / "d.json").load().pictures for i in p.instances] == [0.25]
+    formats.write(
+        LabelSet("coco", "memory", None, [picture], ProblemLog(), "pixels"),
+        tmp_path / "d.json",
+        to="dicts",
+    )
+    assert [
+        i.score for p in formats.read(tmp_path / "d.json").load().pictures for i in p.instances
+    ] == [0.25]
 
 
 def scored(tmp_path, *scores):
     masks = [examples.square(0, 0, 10, 10), examples.square(20, 20, 30, 30)]
-    instances = [Instance("car", rle=coding.encode(mask), score=score) for mask, score in zip(masks, scores, strict=True)]
+    instances = [
+        Instance("car", rle=coding.encode(mask), score=score)
+        for mask, score in zip(masks, scores, strict=True)
+    ]
     pictures = [Picture("a.jpg", 80, 60, instances=instances), Picture("b.jpg", 80, 60)]
     return LabelSet("scalabel", "memory", None, pictures, ProblemLog(), "pixels")
 
@@ -178,11 +258,20 @@ def test_scores_of_bitmasks_go_beside_their_folder_and_come_back(tmp_path):
     done = formats.write(scored(tmp_path, 0.9, 0.2), tmp_path / "out", to="bitmask")
     assert "scores" not in done.lost.counts
     frames = json.loads((tmp_path / "out.json").read_text())
-    assert [(f["name"], [(x["index"], x["category"], x["score"]) for x in f["labels"]]) for f in frames] == [
-        ("a.jpg", [(2, "car", 0.9), (1, "car", 0.2)]), ("b.jpg", [])]  # numbers are given in the order of drawing
+    assert [
+        (f["name"], [(x["index"], x["category"], x["score"]) for x in f["labels"]]) for f in frames
+    ] == [
+        ("a.jpg", [(2, "car", 0.9), (1, "car", 0.2)]),
+        ("b.jpg", []),
+    ]  # numbers are given in the order of drawing
     back = formats.read(tmp_path / "out.json", bitmasks=tmp_path / "out").load()
-    assert [(i.score, coding.to_bbox(i.rle)) for i in back.pictures[0].instances] == [(0.9, (0, 0, 10, 10)), (0.2, (20, 20, 30, 30))]
-    formats.write(scored(tmp_path, 0.9, 0.3), tmp_path / "out", to="bitmask")  # its own file may be replaced
+    assert [(i.score, coding.to_bbox(i.rle)) for i in back.pictures[0].instances] == [
+        (0.9, (0, 0, 10, 10)),
+        (0.2, (20, 20, 30, 30)),
+    ]
+    formats.write(
+        scored(tmp_path, 0.9, 0.3), tmp_path / "out", to="bitmask"
+    )  # its own file may be replaced
     assert json.loads((tmp_path / "out.json").read_text())[0]["labels"][1]["score"] == 0.3
 
 
@@ -191,36 +280,65 @@ def test_scores_do_not_overwrite_another_file(tmp_path):
     with pytest.raises(DataError, match=r"out\.json: the scores .* move it"):
         formats.write(scored(tmp_path, 0.9, 0.2), tmp_path / "out", to="bitmask")
     assert (tmp_path / "out.json").read_text() == "[]"
-    formats.write(scored(tmp_path, None, None), tmp_path / "out", to="bitmask")  # no scores, no file
+    formats.write(
+        scored(tmp_path, None, None), tmp_path / "out", to="bitmask"
+    )  # no scores, no file
 
 
 @pytest.mark.parametrize("other", ["a.jpg", "a.png"])
 def test_pictures_that_would_overwrite_each_other_are_counted(other, tmp_path):
     instances = [Instance("car", rle=coding.encode(examples.square(0, 0, 4, 4)))]
     pictures = [Picture("a.jpg", 80, 60, instances=instances), Picture(other, 80, 60)]
-    done = formats.write(LabelSet("coco", "memory", None, pictures, ProblemLog(), "pixels"), tmp_path / "out", to="bitmask")
+    done = formats.write(
+        LabelSet("coco", "memory", None, pictures, ProblemLog(), "pixels"),
+        tmp_path / "out",
+        to="bitmask",
+    )
     assert (done.pictures, done.skipped.counts) == (1, {"duplicate-picture": 1})
     assert len(bitmask.read_bitmask(tmp_path / "out" / "a.png")[1]) == 1
 
 
 def test_nothing_written_says_every_reason(tmp_path):
-    labels = LabelSet("scalabel", "memory", None, [Picture("a.jpg", labelled=False)], ProblemLog(), "official")
+    labels = LabelSet(
+        "scalabel", "memory", None, [Picture("a.jpg", labelled=False)], ProblemLog(), "official"
+    )
     with pytest.raises(DataError, match="unlabelled-picture"):
         formats.write(labels, tmp_path / "out", to="bitmask")
 
 
 def test_overlaps_go_to_the_higher_score(tmp_path):
     masks = [examples.square(0, 0, 10, 10), examples.square(5, 5, 15, 15)]
-    instances = [Instance("car", rle=coding.encode(m), score=s, id=i) for i, (m, s) in enumerate(zip(masks, (0.9, 0.2), strict=True), 1)]
-    labels = LabelSet("coco", "memory", None, [Picture("a.jpg", 80, 60, instances=instances)], ProblemLog(), "pixels")
+    instances = [
+        Instance("car", rle=coding.encode(m), score=s, id=i)
+        for i, (m, s) in enumerate(zip(masks, (0.9, 0.2), strict=True), 1)
+    ]
+    labels = LabelSet(
+        "coco",
+        "memory",
+        None,
+        [Picture("a.jpg", 80, 60, instances=instances)],
+        ProblemLog(),
+        "pixels",
+    )
     formats.write(labels, tmp_path / "out", to="bitmask")
     _, found = bitmask.read_bitmask(tmp_path / "out" / "a.png")
     assert {i.number: coding.area(i.rle) for i in found} == {1: 100, 2: 75}
 
 
 def test_more_than_255_instances_all_survive(tmp_path):
-    instances = [Instance("car", rle=coding.encode(examples.square(x, y, x + 2, y + 2))) for y in range(0, 60, 3) for x in range(0, 80, 4)]
-    labels = LabelSet("scalabel", "memory", None, [Picture("a.jpg", 80, 60, instances=instances)], ProblemLog(), "pixels")
+    instances = [
+        Instance("car", rle=coding.encode(examples.square(x, y, x + 2, y + 2)))
+        for y in range(0, 60, 3)
+        for x in range(0, 80, 4)
+    ]
+    labels = LabelSet(
+        "scalabel",
+        "memory",
+        None,
+        [Picture("a.jpg", 80, 60, instances=instances)],
+        ProblemLog(),
+        "pixels",
+    )
     formats.write(labels, tmp_path / "out", to="bitmask")
     _, found = bitmask.read_bitmask(tmp_path / "out" / "a.png")
     assert [i.number for i in found] == list(range(1, 401))
@@ -232,17 +350,28 @@ def test_unlabelled_pictures_get_no_png_and_stay_unlabelled_in_coco(tmp_path):
     assert done.skipped.counts["unlabelled-picture"] == 1
     assert sorted(p.name for p in (tmp_path / "out").rglob("*.png")) == ["a-1.png", "b-2.png"]
     formats.write(formats.read(path), tmp_path / "out.json", to="coco")
-    assert [p.labelled for p in formats.read(tmp_path / "out.json").load().pictures] == [True, False, True]
+    assert [p.labelled for p in formats.read(tmp_path / "out.json").load().pictures] == [
+        True,
+        False,
+        True,
+    ]
 
 
 def test_names_that_climb_out_stay_inside(tmp_path):
     frame = {"name": "../../evil\x00.jpg", "size": {"width": 80, "height": 60}, "labels": []}
-    formats.write(formats.read(examples.write(tmp_path, "scalabel", [frame])), tmp_path / "deep" / "out", to="bitmask")
+    formats.write(
+        formats.read(examples.write(tmp_path, "scalabel", [frame])),
+        tmp_path / "deep" / "out",
+        to="bitmask",
+    )
     assert [p.relative_to(tmp_path).parts[:2] for p in tmp_path.rglob("*.png")] == [("deep", "out")]
 
 
 def many(tmp_path, number=150):
-    frames = [dict(examples.scalabel()[0], name=f"{i:04d}.jpg", size={"width": 80, "height": 60}) for i in range(number)]
+    frames = [
+        dict(examples.scalabel()[0], name=f"{i:04d}.jpg", size={"width": 80, "height": 60})
+        for i in range(number)
+    ]
     return examples.write(tmp_path, "scalabel", frames)
 
 
@@ -270,11 +399,16 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(tmp_path, monkeypatch):
 
 def test_parts_of_other_options_are_not_taken_up(tmp_path, monkeypatch):
     path = many(tmp_path)
-    monkeypatch.setattr(conversion.PartStore, "items", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(
+        conversion.PartStore, "items", lambda self: (_ for _ in ()).throw(KeyboardInterrupt)
+    )
     with pytest.raises(KeyboardInterrupt):
         formats.write(formats.read(path), tmp_path / "out.json", to="coco", raster="official")
     monkeypatch.undo()
-    assert formats.write(formats.read(path), tmp_path / "out.json", to="coco", raster="coco").resumed == 0
+    assert (
+        formats.write(formats.read(path), tmp_path / "out.json", to="coco", raster="coco").resumed
+        == 0
+    )
 
 
 def test_two_processes_write_what_one_writes(tmp_path):
@@ -289,22 +423,41 @@ def test_two_processes_write_what_one_writes(tmp_path):
 
 def test_nothing_to_write_is_an_error(tmp_path):
     with pytest.raises(DataError, match="no picture"):
-        formats.write(formats.read(examples.write(tmp_path, "coco", {"images": [], "annotations": []})), tmp_path / "o.json", to="coco")
+        formats.write(
+            formats.read(examples.write(tmp_path, "coco", {"images": [], "annotations": []})),
+            tmp_path / "o.json",
+            to="coco",
+        )
     with pytest.raises(DataError, match="unknown target"):
         formats.write(formats.read(examples.write(tmp_path, "coco")), tmp_path / "o", to="yolo")
 
 
 finite = st.floats(-5000, 5000, allow_nan=False, width=64)
-boxes = st.tuples(finite, finite, st.floats(0.01, 3000), st.floats(0.01, 3000)).map(lambda b: (b[0], b[1], b[0] + b[2], b[1] + b[3]))
-outlines = st.lists(st.tuples(finite, finite), min_size=3, max_size=8).map(lambda v: Path(np.array(v), "", True))
+boxes = st.tuples(finite, finite, st.floats(0.01, 3000), st.floats(0.01, 3000)).map(
+    lambda b: (b[0], b[1], b[0] + b[2], b[1] + b[3])
+)
+outlines = st.lists(st.tuples(finite, finite), min_size=3, max_size=8).map(
+    lambda v: Path(np.array(v), "", True)
+)
 
 
-@given(box=boxes.filter(lambda b: b[0] < b[2] and b[1] < b[3]), outline=outlines, to=st.sampled_from(["coco", "scalabel", "dicts"]))
+@given(
+    box=boxes.filter(lambda b: b[0] < b[2] and b[1] < b[3]),
+    outline=outlines,
+    to=st.sampled_from(["coco", "scalabel", "dicts"]),
+)
 def test_boxes_and_outlines_come_back_to_the_last_bit(box, outline, to, tmp_path_factory):
     # Taking off Scalabel's last pixel and adding it again rounds only left of and above the picture's first pixel.
     assume(to != "scalabel" or min(box[2:]) >= 1)
     instance = Instance("thing", box=box, paths=[outline])
-    labels = LabelSet("coco", "memory", None, [Picture("a.jpg", 80, 60, instances=[instance])], ProblemLog(), "coco")
+    labels = LabelSet(
+        "coco",
+        "memory",
+        None,
+        [Picture("a.jpg", 80, 60, instances=[instance])],
+        ProblemLog(),
+        "coco",
+    )
     path = tmp_path_factory.mktemp("x") / "out.json"
     formats.write(labels, path, to=to)
     (again,) = formats.read(path).load().pictures[0].instances
@@ -316,11 +469,24 @@ def two_classes():
     """Scalabel frames in two folders, of a category list that is neither whole nor in BDD100K's order."""
     box = [[0, 0], [20, 0], [20, 20], [0, 20]]
     labels = [
-        {"id": "1", "category": "car", "score": 0.9, "poly2d": [{"vertices": box, "types": "LLLL", "closed": True}]},
-        {"id": "2", "category": "pedestrian", "score": 0.4, "poly2d": [{"vertices": [[x + 30, y + 30] for x, y in box]}]},
+        {
+            "id": "1",
+            "category": "car",
+            "score": 0.9,
+            "poly2d": [{"vertices": box, "types": "LLLL", "closed": True}],
+        },
+        {
+            "id": "2",
+            "category": "pedestrian",
+            "score": 0.4,
+            "poly2d": [{"vertices": [[x + 30, y + 30] for x, y in box]}],
+        },
     ]
     size = {"width": 80, "height": 60}
-    frames = [{"name": f"{folder}/1.jpg", "size": size, "labels": labels[:n]} for folder, n in (("a", 2), ("b", 1))]
+    frames = [
+        {"name": f"{folder}/1.jpg", "size": size, "labels": labels[:n]}
+        for folder, n in (("a", 2), ("b", 1))
+    ]
     return {"frames": frames, "config": {"categories": [{"name": "car"}, {"name": "pedestrian"}]}}
 
 
@@ -329,10 +495,18 @@ def test_bitmasks_of_ours_are_read_back_with_classes_scores_and_folders(tmp_path
     formats.write(formats.read(tmp_path / "in.json"), tmp_path / "out", to="bitmask")
     again = formats.read(tmp_path / "out").load()
     assert [p.name for p in again.pictures] == ["a/1.jpg", "b/1.jpg"]
-    assert [(i.category, i.score) for p in again.pictures for i in p.instances] == [("pedestrian", 0.4), ("car", 0.9), ("car", 0.9)]
+    assert [(i.category, i.score) for p in again.pictures for i in p.instances] == [
+        ("pedestrian", 0.4),
+        ("car", 0.9),
+        ("car", 0.9),
+    ]
     assert (again.categories, again.category_ids) == (("car", "pedestrian"), (3, 1))
-    formats.write(formats.read(tmp_path / "in.json"), tmp_path / "cars", to="bitmask", categories=["car"])
-    assert {i.category for p in formats.read(tmp_path / "cars").load().pictures for i in p.instances} == {"car"}
+    formats.write(
+        formats.read(tmp_path / "in.json"), tmp_path / "cars", to="bitmask", categories=["car"]
+    )
+    assert {
+        i.category for p in formats.read(tmp_path / "cars").load().pictures for i in p.instances
+    } == {"car"}
 
 
 def test_a_conversion_without_scores_takes_those_of_the_one_before_away(tmp_path):
@@ -341,7 +515,9 @@ def test_a_conversion_without_scores_takes_those_of_the_one_before_away(tmp_path
     formats.write(formats.read(tmp_path / "in.json"), tmp_path / "out", to="bitmask")
     assert (tmp_path / "out.json").is_file()
     for frame in content["frames"]:
-        frame["labels"] = [{k: v for k, v in label.items() if k != "score"} for label in frame["labels"]]
+        frame["labels"] = [
+            {k: v for k, v in label.items() if k != "score"} for label in frame["labels"]
+        ]
     (tmp_path / "in.json").write_text(json.dumps(content))
     formats.write(formats.read(tmp_path / "in.json"), tmp_path / "out", to="bitmask")
     assert not (tmp_path / "out.json").exists()
@@ -355,14 +531,21 @@ def test_the_rule_that_a_file_of_ours_names_draws_its_outlines(tmp_path):
     through = formats.read(tmp_path / "scalabel.json")
     assert through.rule == "coco"
     formats.write(through, tmp_path / "through.json", to="coco", masks="rle")
-    one, two = (json.loads((tmp_path / name).read_text())["annotations"] for name in ("direct.json", "through.json"))
+    one, two = (
+        json.loads((tmp_path / name).read_text())["annotations"]
+        for name in ("direct.json", "through.json")
+    )
     assert [a["segmentation"] for a in one] == [a["segmentation"] for a in two]
 
 
 def test_a_list_of_other_classes_is_no_bdd100k_vocabulary(tmp_path):
     """COCO's classes in a Scalabel file: its person stays one, also where only it is asked for."""
     label = {"box2d": {"x1": 1, "y1": 1, "x2": 9, "y2": 9}}
-    frame = {"name": "a.jpg", "size": {"width": 80, "height": 60}, "labels": [{"category": c} | label for c in ("person", "dog")]}
+    frame = {
+        "name": "a.jpg",
+        "size": {"width": 80, "height": 60},
+        "labels": [{"category": c} | label for c in ("person", "dog")],
+    }
     config = {"categories": [{"name": name} for name in ("person", "car", "dog")]}
     (tmp_path / "in.json").write_text(json.dumps({"frames": [frame], "config": config}))
     formats.write(formats.read(tmp_path / "in.json"), tmp_path / "out.json", to="coco")
@@ -382,16 +565,24 @@ def test_a_list_of_other_classes_is_no_bdd100k_vocabulary(tmp_path):
     frame["labels"].pop()
     (tmp_path / "bdd.json").write_text(json.dumps({"frames": [frame], "config": config}))
     for wanted, name in ((None, "pedestrian"), (["person"], "person")):
-        formats.write(formats.read(tmp_path / "bdd.json"), tmp_path / "out.json", to="coco", categories=wanted)
+        formats.write(
+            formats.read(tmp_path / "bdd.json"), tmp_path / "out.json", to="coco", categories=wanted
+        )
         found = COCO(tmp_path / "out.json")
-        assert [found.cats[a["category_id"]]["name"] for a in found.dataset["annotations"]] == [name]
+        assert [found.cats[a["category_id"]]["name"] for a in found.dataset["annotations"]] == [
+            name
+        ]
 
 
 def test_ignored_regions_and_crowds_stay_what_they_are(tmp_path):
     """Both are ``iscrowd`` in COCO and in dicts; attributes tell them apart, and a contradiction is a crowd."""
     box = {"box2d": {"x1": 1, "y1": 1, "x2": 9, "y2": 9}}
     flags = [{"crowd": c, "ignored": i} for c in (False, True) for i in (False, True)]
-    frame = {"name": "a.jpg", "size": {"width": 80, "height": 60}, "labels": [{"category": "car", "attributes": f} | box for f in flags]}
+    frame = {
+        "name": "a.jpg",
+        "size": {"width": 80, "height": 60},
+        "labels": [{"category": "car", "attributes": f} | box for f in flags],
+    }
     (tmp_path / "in.json").write_text(json.dumps([frame]))
     for to in ("dicts", "coco"):
         formats.write(formats.read(tmp_path / "in.json"), tmp_path / f"{to}.json", to=to)
@@ -399,7 +590,9 @@ def test_ignored_regions_and_crowds_stay_what_they_are(tmp_path):
         assert [{"crowd": i.crowd, "ignored": i.ignored} for i in found] == flags
     assert formats.read(tmp_path / "dicts.json").category_ids == tuple(range(1, 9))
     content = json.loads((tmp_path / "coco.json").read_text())
-    content["annotations"] = [content["annotations"][0] | {"iscrowd": 1, "attributes": {"crowd": False}}]
+    content["annotations"] = [
+        content["annotations"][0] | {"iscrowd": 1, "attributes": {"crowd": False}}
+    ]
     (tmp_path / "cvat.json").write_text(json.dumps(content))
     assert formats.read(tmp_path / "cvat.json").load().pictures[0].instances[0].crowd
 
@@ -408,7 +601,9 @@ def test_binary_masks_of_several_classes_are_of_none(tmp_path):
     (tmp_path / "in.json").write_text(json.dumps(two_classes()))
     done = formats.write(formats.read(tmp_path / "in.json"), tmp_path / "out", to="binary-masks")
     assert done.lost.counts["classes"] == 1
-    assert {i.category for p in formats.read(tmp_path / "out").load().pictures for i in p.instances} == {"foreground"}
+    assert {
+        i.category for p in formats.read(tmp_path / "out").load().pictures for i in p.instances
+    } == {"foreground"}
 
 
 def test_stored_parts_whose_files_are_gone_are_done_again(tmp_path, monkeypatch):
@@ -427,7 +622,9 @@ def test_stored_parts_whose_files_are_gone_are_done_again(tmp_path, monkeypatch)
     written = sorted((tmp_path / "out").rglob("*.png"))
     assert len(written) == conversion.CHUNK
     written[3].unlink()
-    half = written[0].with_name(f".{written[0].name}.abc.part")  # a kill in the middle of a file leaves this
+    half = written[0].with_name(
+        f".{written[0].name}.abc.part"
+    )  # a kill in the middle of a file leaves this
     half.write_bytes(b"half")
     done = formats.write(formats.read(path), tmp_path / "out", to="bitmask")
     assert done.resumed == 0

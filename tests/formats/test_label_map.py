@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from bdd_inst.errors import DataError
+from bdd_inst.base.errors import DataError
 from bdd_inst.formats.label_map import (
     class_colors,
     class_instances,
@@ -20,9 +20,13 @@ from bdd_inst.formats.label_map import (
     write_gray,
     write_label_map,
 )
-from bdd_inst.geometry import rle
+from bdd_inst.masks import rle
 
-MAPS = hnp.arrays(np.uint8, hnp.array_shapes(min_dims=2, max_dims=2, max_side=12), elements=st.sampled_from([0, 1, 2, 5, 255]))
+MAPS = hnp.arrays(
+    np.uint8,
+    hnp.array_shapes(min_dims=2, max_dims=2, max_side=12),
+    elements=st.sampled_from([0, 1, 2, 5, 255]),
+)
 
 
 @pytest.mark.parametrize("write", [write_label_map, write_gray])
@@ -57,7 +61,9 @@ def write_packed(path, values: np.ndarray, bits: int, palette: bool) -> None:
     import zlib
 
     def chunk(name: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        return (
+            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        )
 
     height, width = values.shape
     rows = b""
@@ -66,8 +72,16 @@ def write_packed(path, values: np.ndarray, bits: int, palette: bool) -> None:
         text += "0" * (-len(text) % 8)
         rows += b"\0" + int(text, 2).to_bytes(len(text) // 8, "big")
     head = struct.pack(">IIBBBBB", width, height, bits, 3 if palette else 0, 0, 0, 0)
-    colors = chunk(b"PLTE", bytes(range(3 * 2**bits)) if bits < 8 else bytes(768)) if palette else b""
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + colors + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+    colors = (
+        chunk(b"PLTE", bytes(range(3 * 2**bits)) if bits < 8 else bytes(768)) if palette else b""
+    )
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", head)
+        + colors
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
 
 
 def test_sixteen_bits(tmp_path):
@@ -138,9 +152,14 @@ def flood(mask: np.ndarray) -> list[set]:
 
 @given(hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=2, max_side=12)))
 def test_components_are_those_one_can_walk(mask):
-    parts = [{(int(y), int(x)) for y, x in np.argwhere(rle.decode(part))} for part in components(rle.encode(mask))]
+    parts = [
+        {(int(y), int(x)) for y, x in np.argwhere(rle.decode(part))}
+        for part in components(rle.encode(mask))
+    ]
     assert sorted(map(sorted, parts)) == sorted(map(sorted, flood(mask)))
-    assert [min(y for y, _ in part) for part in parts] == sorted(min(y for y, _ in part) for part in parts)
+    assert [min(y for y, _ in part) for part in parts] == sorted(
+        min(y for y, _ in part) for part in parts
+    )
 
 
 def test_components_of_every_class():
@@ -168,7 +187,14 @@ def test_values_that_do_not_fit_are_refused(tmp_path):
 
 
 def test_colours_are_vocs():
-    assert class_colors(6).tolist() == [[0, 0, 0], [128, 0, 0], [0, 128, 0], [128, 128, 0], [0, 0, 128], [128, 0, 128]]
+    assert class_colors(6).tolist() == [
+        [0, 0, 0],
+        [128, 0, 0],
+        [0, 128, 0],
+        [128, 128, 0],
+        [0, 0, 128],
+        [128, 0, 128],
+    ]
     assert len(np.unique(class_colors(), axis=0)) == 256
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from bdd_inst import formats
-from bdd_inst.errors import DataError, ProblemLog
+from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.formats import draw
 from bdd_inst.formats.records import Instance, Picture
 from tests.formats import examples
@@ -31,7 +31,13 @@ STRANGE = [
 def nodes(value, path=()):
     """The paths of everything in a JSON value."""
     yield path
-    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    pairs = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
     for key, item in pairs:
         yield from nodes(item, (*path, key))
 
@@ -71,7 +77,19 @@ def mutated_bytes(data: bytes, rng: random.Random) -> bytes:
         return bytes(out)
     if act < 0.8:
         return data[:place] + data[place + rng.randrange(1, 30) :]
-    junk = rng.choice([b"[" * 5000, b"\xff\xfe", b"\x00", b"NaN", b'{"a":', b",", b"1e999", b'"\\ud800"', b"9" * 400])
+    junk = rng.choice(
+        [
+            b"[" * 5000,
+            b"\xff\xfe",
+            b"\x00",
+            b"NaN",
+            b'{"a":',
+            b",",
+            b"1e999",
+            b'"\\ud800"',
+            b"9" * 400,
+        ]
+    )
     return data[:place] + junk + data[place:]
 
 
@@ -153,11 +171,15 @@ def bomb(width: int, height: int, color: int = 6) -> bytes:
     """A PNG that promises width x height pixels in a few kilobytes."""
 
     def chunk(name: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        return (
+            struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        )
 
     header = struct.pack(">IIBBBBB", width, height, 8, color, 0, 0, 0)
     packed = zlib.compress(bytes(1 << 24), 9)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
+    )
 
 
 @pytest.mark.parametrize("size", [(60_000, 60_000), (2**31 - 1, 1), (0, 10)])
@@ -174,14 +196,20 @@ def test_a_bomb_inside_supervisely_data_is_a_counted_skip(tmp_path):
     packed = [zlib.compress(bytes(1 << 27), 9), zlib.compress(bomb(60_000, 60_000))]
     value = examples.supervisely()
     for data in packed:
-        item = {"id": 5, "classTitle": "x", "bitmap": {"data": base64.b64encode(data).decode(), "origin": [0, 0]}}
+        item = {
+            "id": 5,
+            "classTitle": "x",
+            "bitmap": {"data": base64.b64encode(data).decode(), "origin": [0, 0]},
+        }
         value["objects"].append(item)
     labels = formats.read(examples.write(tmp_path, "supervisely", value)).load()
     assert labels.problems.counts == {"bad-label": 2}
     assert len(labels.pictures[0].instances) == 4
 
 
-@pytest.mark.parametrize("text", ["[" * 1_000_000, '{"frames":' * 100_000, '[{"name":"a","labels":' + "[" * 200_000])
+@pytest.mark.parametrize(
+    "text", ["[" * 1_000_000, '{"frames":' * 100_000, '[{"name":"a","labels":' + "[" * 200_000]
+)
 def test_deep_nesting_is_one_line(text, tmp_path):
     path = tmp_path / "deep.json"
     path.write_text(text)

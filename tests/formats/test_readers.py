@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from bdd_inst import formats
-from bdd_inst.errors import DataError
-from bdd_inst.geometry import rle as coding
+from bdd_inst.base.errors import DataError
+from bdd_inst.masks import rle as coding
 from tests.formats import examples
 
 
@@ -41,14 +41,29 @@ def test_scalabel_fields(tmp_path):
     assert first.attributes == {"weather": "clear", "scene": "city street", "timeofday": "night"}
     car, person, bike = first.instances
     assert car.box == (9.5, 10.0, 30.25, 31.5)  # the last pixel included
-    assert (car.occluded, car.truncated, car.crowd, car.attributes) == (True, False, False, {"trafficLightColor": "NA"})
+    assert (car.occluded, car.truncated, car.crowd, car.attributes) == (
+        True,
+        False,
+        False,
+        {"trafficLightColor": "NA"},
+    )
     assert car.paths[0].types == "LLCC"
-    assert car.paths[0].vertices.tolist() == [[10.25, 10.5], [30.0, 12.0], [28.0, 30.0], [12.0, 28.5]]
+    assert car.paths[0].vertices.tolist() == [
+        [10.25, 10.5],
+        [30.0, 12.0],
+        [28.0, 30.0],
+        [12.0, 28.5],
+    ]
     assert (person.id, person.category, person.occluded, person.crowd) == (8, "person", True, True)
     assert len(person.paths) == 2
     assert coding.area(person.rle) == 30
     assert (bike.score, bike.attributes, bike.box) == (0.5, {"index": 3}, None)
-    assert (second.labelled, second.video, second.frame_index, second.width) == (False, "v", 1, examples.WIDTH)
+    assert (second.labelled, second.video, second.frame_index, second.width) == (
+        False,
+        "v",
+        1,
+        examples.WIDTH,
+    )
     assert (third.labelled, third.instances) == (True, [])
 
 
@@ -72,10 +87,24 @@ def test_scalabel_wrapper_single_frame_folder_gzip_and_mark(tmp_path):
 
 
 def test_scalabel_of_2018_keeps_its_boxes(tmp_path):
-    label = {"id": 0, "category": "bike", "manualShape": True, "manualAttributes": True, "box2d": {"x1": 1, "y1": 2, "x2": 11, "y2": 12}}
+    label = {
+        "id": 0,
+        "category": "bike",
+        "manualShape": True,
+        "manualAttributes": True,
+        "box2d": {"x1": 1, "y1": 2, "x2": 11, "y2": 12},
+    }
     rows = [[1, 2, "L"], [11, 2, "C"], [12, 5, "C"], [1, 12, "L"]]
-    lane = {"id": 1, "category": "lane", "poly2d": [{"vertices": [[0, 0], [5, 5]], "types": "LL", "closed": False}]}
-    labels = read(tmp_path, "scalabel", [{"name": "a.jpg", "labels": [label, {"id": 2, "category": "area", "poly2d": rows}, lane]}])
+    lane = {
+        "id": 1,
+        "category": "lane",
+        "poly2d": [{"vertices": [[0, 0], [5, 5]], "types": "LL", "closed": False}],
+    }
+    labels = read(
+        tmp_path,
+        "scalabel",
+        [{"name": "a.jpg", "labels": [label, {"id": 2, "category": "area", "poly2d": rows}, lane]}],
+    )
     box, area, line = labels.pictures[0].instances
     assert box.box == (1, 2, 11, 12)
     assert area.paths[0].types == "LCCL"
@@ -92,13 +121,22 @@ def test_scalabel_of_2018_keeps_its_boxes(tmp_path):
         ({"vertices": [[1, 2], [3, 4], [5, 1]], "types": "LLL", "closed": True}, 1, ""),
         ([{"vertices": [[1, 2], [3, 4], [5, 1]], "types": ["L", "c", "C"]}], 1, "LCC"),
         ([[1, 2, "L"], [3, 4, "L"], [5, 1, "L"]], 1, ""),
-        ([[[1, 2, "L"], [3, 4, "C"], [5, 1, "C"]], [[1, 2, "L"], [3, 4, "L"], [5, 1, "L"]]], 2, "LCC"),
+        (
+            [[[1, 2, "L"], [3, 4, "C"], [5, 1, "C"]], [[1, 2, "L"], [3, 4, "L"], [5, 1, "L"]]],
+            2,
+            "LCC",
+        ),
         ([], 0, ""),
         (None, 0, ""),
     ],
 )
 def test_every_spelling_of_poly2d(poly2d, parts, types, tmp_path):
-    label = {"id": "1", "category": "car", "box2d": {"x1": 1, "y1": 1, "x2": 5, "y2": 5}, "poly2d": poly2d}
+    label = {
+        "id": "1",
+        "category": "car",
+        "box2d": {"x1": 1, "y1": 1, "x2": 5, "y2": 5},
+        "poly2d": poly2d,
+    }
     labels = read(tmp_path, "scalabel", [{"name": "a.jpg", "labels": [label]}])
     paths = labels.pictures[0].instances[0].paths or []
     assert len(paths) == parts
@@ -111,10 +149,38 @@ def test_every_spelling_of_poly2d(poly2d, parts, types, tmp_path):
 @pytest.mark.parametrize(
     ("change", "code", "instances"),
     [
-        ({"poly2d": [{"vertices": [[1, 2], [3, 4]], "types": "LL", "closed": True}]}, "bad-polygon", 1),
-        ({"poly2d": [{"vertices": [[1, 2], [3, float("nan")], [5, 5]], "types": "LLL", "closed": True}]}, "bad-polygon", 1),
-        ({"poly2d": [{"vertices": [[1, 2], [3, 1e300], [5, 5]], "types": "LLL", "closed": True}]}, "bad-polygon", 1),
-        ({"poly2d": [{"vertices": [[1, 2], [3, 3], [5, 5]], "types": "LLLL", "closed": True}]}, "bad-polygon", 1),
+        (
+            {"poly2d": [{"vertices": [[1, 2], [3, 4]], "types": "LL", "closed": True}]},
+            "bad-polygon",
+            1,
+        ),
+        (
+            {
+                "poly2d": [
+                    {
+                        "vertices": [[1, 2], [3, float("nan")], [5, 5]],
+                        "types": "LLL",
+                        "closed": True,
+                    }
+                ]
+            },
+            "bad-polygon",
+            1,
+        ),
+        (
+            {
+                "poly2d": [
+                    {"vertices": [[1, 2], [3, 1e300], [5, 5]], "types": "LLL", "closed": True}
+                ]
+            },
+            "bad-polygon",
+            1,
+        ),
+        (
+            {"poly2d": [{"vertices": [[1, 2], [3, 3], [5, 5]], "types": "LLLL", "closed": True}]},
+            "bad-polygon",
+            1,
+        ),
         ({"poly2d": "LLL"}, "bad-polygon", 1),
         ({"box2d": {"x1": 5, "y1": 5, "x2": 1, "y2": 9}}, "bad-box", 0),
         ({"box2d": {"x1": 5, "y1": 5}}, "bad-box", 0),
@@ -130,7 +196,15 @@ def test_one_bad_thing_costs_that_thing_and_is_named(change, code, instances, tm
     labels = read(
         tmp_path,
         "scalabel",
-        [{"name": "a.jpg", "labels": [label, {"id": "78", "category": "bus", "box2d": {"x1": 1, "y1": 1, "x2": 5, "y2": 5}}]}],
+        [
+            {
+                "name": "a.jpg",
+                "labels": [
+                    label,
+                    {"id": "78", "category": "bus", "box2d": {"x1": 1, "y1": 1, "x2": 5, "y2": 5}},
+                ],
+            }
+        ],
     )
     assert code in labels.problems.counts
     problem = labels.problems.examples[code][0]
@@ -144,8 +218,17 @@ def test_rle_spellings_in_scalabel(tmp_path):
     mask = np.zeros((720, 1280), bool)
     mask[5:9, 3:9] = True
     compressed, runs = examples.rle_of(mask), examples.coco_runs(mask)
-    spellings = [compressed, compressed["counts"], {"counts": runs, "size": [720, 1280]}, {"counts": compressed["counts"]}, runs]
-    frame = {"name": "a.jpg", "labels": [{"id": str(i), "category": "car", "rle": s} for i, s in enumerate(spellings)]}
+    spellings = [
+        compressed,
+        compressed["counts"],
+        {"counts": runs, "size": [720, 1280]},
+        {"counts": compressed["counts"]},
+        runs,
+    ]
+    frame = {
+        "name": "a.jpg",
+        "labels": [{"id": str(i), "category": "car", "rle": s} for i, s in enumerate(spellings)],
+    }
     labels = read(tmp_path, "scalabel", [frame])
     assert not labels.problems
     assert [i.rle for i in labels.pictures[0].instances] == [compressed] * len(spellings)
@@ -153,14 +236,20 @@ def test_rle_spellings_in_scalabel(tmp_path):
 
 def test_frames_that_are_none_are_counted(tmp_path):
     good = {"name": "a.jpg", "labels": []}
-    labels = read(tmp_path, "scalabel", [good, None, 5, {"labels": []}, {"name": ""}, {"name": "b.jpg", "labels": "x"}, good])
+    labels = read(
+        tmp_path,
+        "scalabel",
+        [good, None, 5, {"labels": []}, {"name": ""}, {"name": "b.jpg", "labels": "x"}, good],
+    )
     assert [p.name for p in labels.pictures] == ["a.jpg", "b.jpg", "a.jpg"]
     assert labels.problems.counts == {"bad-frame": 4, "bad-labels": 1}
     assert labels.pictures[1].labelled is False
 
 
 def test_problems_are_counted_once_however_often_pictures_are_read(tmp_path):
-    labels = formats.read(examples.write(tmp_path, "scalabel", [None, {"name": "a.jpg", "labels": []}]))
+    labels = formats.read(
+        examples.write(tmp_path, "scalabel", [None, {"name": "a.jpg", "labels": []}])
+    )
     for _ in range(3):
         assert len(list(labels.pictures)) == 1
     assert labels.problems.counts == {"bad-frame": 1}
@@ -186,11 +275,19 @@ def test_bdd_v1_folder_of_files_without_names_and_videos(tmp_path):
     record = examples.bdd_v1()
     nameless = copy.deepcopy(record)
     del nameless["name"]
-    video = copy.deepcopy(record) | {"name": "v", "frames": [{"index": 0, "objects": []}, {"index": 1, "objects": None}]}
+    video = copy.deepcopy(record) | {
+        "name": "v",
+        "frames": [{"index": 0, "objects": []}, {"index": 1, "objects": None}],
+    }
     for name, value in (("a", record), ("b", nameless), ("c", video)):
         (tmp_path / f"{name}.json").write_text(json.dumps(value))
     labels = formats.read(tmp_path).load()
-    assert [p.name for p in labels.pictures] == ["0000f77c-6257be58.jpg", "b.jpg", "v-0000001.jpg", "v-0000002.jpg"]
+    assert [p.name for p in labels.pictures] == [
+        "0000f77c-6257be58.jpg",
+        "b.jpg",
+        "v-0000001.jpg",
+        "v-0000002.jpg",
+    ]
     assert [p.labelled for p in labels.pictures] == [True, True, True, False]
     assert labels.problems.counts == {"no-name": 1}
 
@@ -200,12 +297,26 @@ def test_bdd_v1_folder_of_files_without_names_and_videos(tmp_path):
 
 def test_coco_fields(tmp_path):
     labels = read(tmp_path, "coco")
-    assert (labels.categories, labels.category_ids, labels.rule) == (("dog", "person"), (18, 1), "coco")
+    assert (labels.categories, labels.category_ids, labels.rule) == (
+        ("dog", "person"),
+        (18, 1),
+        "coco",
+    )
     first, second = labels.pictures
     assert (first.image_id, first.name, second.instances) == (42, "000042.jpg", [])
     dog, crowd, ignored = first.instances
-    assert (dog.category, dog.box, dog.area, len(dog.paths)) == ("dog", (10.5, 10.0, 30.0, 30.0), 200.5, 2)
-    assert (crowd.crowd, crowd.ignored, ignored.crowd, ignored.ignored) == (True, False, False, True)
+    assert (dog.category, dog.box, dog.area, len(dog.paths)) == (
+        "dog",
+        (10.5, 10.0, 30.0, 30.0),
+        200.5,
+        2,
+    )
+    assert (crowd.crowd, crowd.ignored, ignored.crowd, ignored.ignored) == (
+        True,
+        False,
+        False,
+        True,
+    )
     assert crowd.rle == ignored.rle == examples.rle_of(examples.square(10, 10, 20, 30))
 
 
@@ -220,7 +331,11 @@ def test_coco_without_optional_fields(tmp_path):
     labels = read(tmp_path, "coco", value)
     assert not labels.problems
     first, second = labels.pictures
-    assert (first.instances[0].category, first.instances[0].box, first.instances[0].area) == ("3", (1, 2, 4, 6), None)
+    assert (first.instances[0].category, first.instances[0].box, first.instances[0].area) == (
+        "3",
+        (1, 2, 4, 6),
+        None,
+    )
     assert second.instances[0].paths[0].vertices.tolist() == [[1, 1], [5, 1], [5, 5]]
     del value["annotations"]
     assert [p.labelled for p in read(tmp_path, "coco", value).pictures] == [False, False]
@@ -261,7 +376,10 @@ def test_coco_whose_categories_share_an_id_is_refused(tmp_path):
 def test_results_are_grouped_by_picture(tmp_path):
     labels = read(tmp_path, "coco-results")
     assert [(p.name, p.image_id) for p in labels.pictures] == [("42", 42), ("000007.jpg", 7)]
-    assert (labels.pictures[0].width, labels.pictures[0].instances[0].score) == (examples.WIDTH, 0.9)
+    assert (labels.pictures[0].width, labels.pictures[0].instances[0].score) == (
+        examples.WIDTH,
+        0.9,
+    )
     assert [p.instances[0].category for p in labels.pictures] == ["1", "dog"]
 
 
@@ -269,12 +387,18 @@ def test_results_are_grouped_by_picture(tmp_path):
 
 
 def test_supervisely_bitmaps_polygons_and_holes(tmp_path):
-    (tmp_path / "meta.json").write_text(json.dumps({"classes": [{"title": "person_bmp"}, {"title": "person_poly"}]}))
+    (tmp_path / "meta.json").write_text(
+        json.dumps({"classes": [{"title": "person_bmp"}, {"title": "person_poly"}]})
+    )
     (tmp_path / "ds" / "ann").mkdir(parents=True)
     (tmp_path / "ds" / "ann" / "photo.png.json").write_text(json.dumps(examples.supervisely()))
     labels = formats.read(tmp_path).load()
     (picture,) = labels.pictures
-    assert (labels.categories, picture.name, picture.width) == (("person_bmp", "person_poly"), "photo.png", examples.WIDTH)
+    assert (labels.categories, picture.name, picture.width) == (
+        ("person_bmp", "person_poly"),
+        "photo.png",
+        examples.WIDTH,
+    )
     bitmap, holed, plain, rectangle = picture.instances
     assert coding.to_bbox(bitmap.rle) == (3, 4, 8, 10)
     mask = coding.decode(holed.rle)
@@ -296,7 +420,11 @@ def test_supervisely_bitmap_that_leaves_its_picture_is_cut(tmp_path):
 def test_labelme_groups_shapes_and_masks(tmp_path):
     labels = read(tmp_path, "labelme")
     (picture,) = labels.pictures
-    assert (picture.name, picture.width, picture.height) == ("a.jpg", examples.WIDTH, examples.HEIGHT)
+    assert (picture.name, picture.width, picture.height) == (
+        "a.jpg",
+        examples.WIDTH,
+        examples.HEIGHT,
+    )
     person, face, wheel, hat = picture.instances
     assert (len(person.paths), person.category) == (2, "person")
     assert face.box == (30, 31, 40, 45)
@@ -316,7 +444,9 @@ def test_via_shapes(tmp_path):
 def test_dicts_take_names_from_the_file_beside_them(tmp_path):
     path = examples.write(tmp_path, "dicts")
     assert [i.category for i in formats.read(path).load().pictures[0].instances] == ["0", "1"]
-    (tmp_path / "dicts.meta.json").write_text(json.dumps({"thing_classes": ["car", "bus"], "mask_rule": "official"}))
+    (tmp_path / "dicts.meta.json").write_text(
+        json.dumps({"thing_classes": ["car", "bus"], "mask_rule": "official"})
+    )
     labels = formats.read(path).load()
     car, bus = labels.pictures[0].instances
     assert (car.category, bus.category, labels.rule) == ("car", "bus", "official")
@@ -378,7 +508,10 @@ def test_a_broken_png_among_good_ones_is_counted(tmp_path):
         ("{}", "an empty object"),
         ('{"a": 1}', "keys 'a'"),
         ("[1, 2]", "a list of 2"),
-        ('[{"name": "a.jpg", "category": "car", "bbox": [1, 2, 3, 4], "score": 0.5}]', "keys 'name', 'category'"),
+        (
+            '[{"name": "a.jpg", "category": "car", "bbox": [1, 2, 3, 4], "score": 0.5}]',
+            "keys 'name', 'category'",
+        ),
         ('[{"name": "a.jpg"', "line 1"),
         ('{\n "frames": [,]}', "line 2, column 13"),
     ],
@@ -427,12 +560,25 @@ def test_sizes_come_from_pictures_where_labels_lack_them(tmp_path):
 def test_json_takes_its_masks_from_bitmasks(by, tmp_path):
     (tmp_path / "masks").mkdir()
     values = np.zeros((60, 80, 4), np.uint8)
-    values[5:20, 5:20], values[30:50, 30:50], values[0:3, 0:3] = (3, 8, 0, 1), (1, 2, 0, 2), (5, 0, 0, 3)
+    values[5:20, 5:20], values[30:50, 30:50], values[0:3, 0:3] = (
+        (3, 8, 0, 1),
+        (1, 2, 0, 2),
+        (5, 0, 0, 3),
+    )
     (tmp_path / "masks" / "a.png").write_bytes(examples.png(values, "RGBA"))
-    labels = [{"id": "x", "category": "car"}, {"id": "y", "category": "person"}, {"id": "z", "category": "truck"}]
+    labels = [
+        {"id": "x", "category": "car"},
+        {"id": "y", "category": "person"},
+        {"id": "z", "category": "truck"},
+    ]
     if by != "order":
-        labels = [dict(label, **{by: n if by == "index" else str(n)}) for label, n in zip(labels[:2], (1, 2), strict=True)][::-1]
-    path = examples.write(tmp_path, "scalabel", [{"name": "a.jpg", "labels": labels}, {"name": "b.jpg", "labels": []}])
+        labels = [
+            dict(label, **{by: n if by == "index" else str(n)})
+            for label, n in zip(labels[:2], (1, 2), strict=True)
+        ][::-1]
+    path = examples.write(
+        tmp_path, "scalabel", [{"name": "a.jpg", "labels": labels}, {"name": "b.jpg", "labels": []}]
+    )
     found = formats.read(path, bitmasks=tmp_path / "masks").load()
     masks = {i.category: i.rle and coding.to_bbox(i.rle) for i in found.pictures[0].instances}
     assert masks["car"] == (5, 5, 20, 20)
@@ -454,7 +600,10 @@ def test_real_files(shared_dir):
     }
     for name, (pictures, instances) in expected.items():
         labels = formats.read(samples / name).load()
-        assert (len(labels.pictures), sum(len(p.instances) for p in labels.pictures)) == (pictures, instances)
+        assert (len(labels.pictures), sum(len(p.instances) for p in labels.pictures)) == (
+            pictures,
+            instances,
+        )
         assert not labels.problems
     coco = formats.read(shared_dir / "data" / "coco_mini").load()
     assert (len(coco.pictures), sum(len(p.instances) for p in coco.pictures)) == (215, 2035)
@@ -467,7 +616,11 @@ def test_lanes_before_august_2018_are_open_lines(tmp_path):
     rows = [[0, 0, "L"], [5, 5, "L"]]
     area = {"id": 1, "category": "area/drivable", "poly2d": [*rows, [9, 0, "L"]]}
     objects = [{"id": 0, "category": "lane/road curb", "poly2d": rows}, area]
-    labels = read(tmp_path, "bdd-v1", {"name": "x", "attributes": {}, "frames": [{"timestamp": 1, "objects": objects}]})
+    labels = read(
+        tmp_path,
+        "bdd-v1",
+        {"name": "x", "attributes": {}, "frames": [{"timestamp": 1, "objects": objects}]},
+    )
     lane, area = labels.pictures[0].instances
     assert [path.closed for path in (*lane.paths, *area.paths)] == [False, True]
     assert not labels.problems
@@ -478,7 +631,12 @@ def test_labelme_groups_of_masks_and_boxes(tmp_path):
     masks = [shape for shape in content["shapes"] if shape.get("shape_type") == "mask"]
     (x, y), (x2, y2) = masks[0]["points"]
     moved = masks[0] | {"points": [[x + 2, y], [x2 + 2, y2]]}
-    frame = {"label": masks[0]["label"], "shape_type": "rectangle", "points": [[1, 1], [30, 30]], "flags": {}}
+    frame = {
+        "label": masks[0]["label"],
+        "shape_type": "rectangle",
+        "points": [[1, 1], [30, 30]],
+        "flags": {},
+    }
     content["shapes"] = [shape | {"group_id": 7} for shape in (masks[0], moved, frame)]
     one = read(tmp_path, "labelme", content).pictures[0].instances
     assert len(one) == 1

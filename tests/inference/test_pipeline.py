@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from bdd_inst.inference.pipeline import batched, ordered_map, prefetch
+from bdd_inst.base.pipeline import batched, ordered_map, prefetch
 
 
 def counted(number, seen):
@@ -60,7 +60,9 @@ def test_ordered_map_holds_few_items_and_passes_errors_on():
     assert len(seen) <= 7 + 5
 
 
-@pytest.mark.parametrize("make", [lambda: prefetch(iter(range(10**9))), lambda: ordered_map(abs, iter(range(10**9)), 3)])
+@pytest.mark.parametrize(
+    "make", [lambda: prefetch(iter(range(10**9))), lambda: ordered_map(abs, iter(range(10**9)), 3)]
+)
 def test_threads_end_with_their_consumer(make):
     before = threading.active_count()
     stream = make()

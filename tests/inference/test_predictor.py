@@ -8,11 +8,11 @@ import torch
 from PIL import Image
 from torch import nn
 
-from bdd_inst.config import get_cfg
-from bdd_inst.errors import ConfigError, DataError
-from bdd_inst.geometry import rle
+from bdd_inst.base.errors import ConfigError, DataError
+from bdd_inst.config.loading import get_cfg
 from bdd_inst.inference.predictor import Predictor, load_model
 from bdd_inst.inference.run import encode_masks, predict_dataset
+from bdd_inst.masks import rle
 from bdd_inst.structures import Boxes, Instances, RLEMasks
 
 
@@ -36,13 +36,27 @@ class Spotter(nn.Module):
         ys, xs = np.nonzero(bright.numpy())
         number = int(len(ys) > 0)
         scale = torch.tensor([size[1] / bright.shape[1], size[0] / bright.shape[0]] * 2)
-        box = torch.tensor([[xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]]) * scale if number else torch.zeros(0, 4)
+        box = (
+            torch.tensor([[xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]]) * scale
+            if number
+            else torch.zeros(0, 4)
+        )
         masks = torch.zeros(number, *size, dtype=torch.bool)
         for mask, (x1, y1, x2, y2) in zip(masks, box.round().int().tolist(), strict=True):
             mask[y1:y2, x1:x2] = True
-        kept = RLEMasks(rle.encode_batch(masks.numpy()), size) if getattr(self, "mask_format", "") == "rle" else masks
+        kept = (
+            RLEMasks(rle.encode_batch(masks.numpy()), size)
+            if getattr(self, "mask_format", "") == "rle"
+            else masks
+        )
         classes = torch.zeros(number, dtype=torch.int64)
-        return Instances(size, pred_boxes=Boxes(box), scores=torch.full((number,), 0.9), pred_classes=classes, pred_masks=kept)
+        return Instances(
+            size,
+            pred_boxes=Boxes(box),
+            scores=torch.full((number,), 0.9),
+            pred_classes=classes,
+            pred_masks=kept,
+        )
 
 
 def config(format_="BGR", short=40, long=80):
@@ -57,7 +71,10 @@ def picture(height=60, width=100):
     return image
 
 
-@pytest.mark.parametrize(("size", "expected"), [((60, 100), (40, 67)), ((100, 60), (67, 40)), ((20, 100), (16, 80)), ((40, 40), (40, 40))])
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [((60, 100), (40, 67)), ((100, 60), (67, 40)), ((20, 100), (16, 80)), ((40, 40), (40, 40))],
+)
 @pytest.mark.parametrize("channels", ["BGR", "RGB"])
 def test_the_model_sees_pils_pixels(size, expected, channels):
     image = np.random.default_rng(1).integers(0, 256, (*size, 3), dtype=np.uint8)
@@ -66,7 +83,12 @@ def test_the_model_sees_pils_pixels(size, expected, channels):
     seen = model.seen[0]
     assert (seen["height"], seen["width"]) == size
     ordered = image if channels == "BGR" else image[:, :, ::-1]
-    planes = [Image.fromarray(np.ascontiguousarray(ordered[..., i])).resize(expected[::-1], Image.BILINEAR) for i in range(3)]
+    planes = [
+        Image.fromarray(np.ascontiguousarray(ordered[..., i])).resize(
+            expected[::-1], Image.BILINEAR
+        )
+        for i in range(3)
+    ]
     np.testing.assert_array_equal(seen["image"].numpy(), np.stack(planes))
     assert seen["image"].dtype == torch.uint8
 
@@ -91,7 +113,10 @@ def test_a_batch_may_mix_sizes_and_may_be_empty():
     assert predictor.predict([]) == []
 
 
-@pytest.mark.parametrize("image", [np.zeros((5, 5), np.uint8), np.zeros((5, 5, 3), np.float32), np.zeros((0, 5, 3), np.uint8)])
+@pytest.mark.parametrize(
+    "image",
+    [np.zeros((5, 5), np.uint8), np.zeros((5, 5, 3), np.float32), np.zeros((0, 5, 3), np.uint8)],
+)
 def test_what_is_no_picture_is_refused(image):
     with pytest.raises(DataError, match="H,W,3 uint8"):
         Predictor(config(), Spotter())(image)
@@ -105,7 +130,13 @@ def test_a_model_without_weights_is_refused():
 def test_a_data_set_streams_and_the_model_keeps_its_mode():
     model = Spotter("bitmask").train()
     predictor = Predictor(config(), Spotter())
-    batches = [[{**predictor.prepare(picture()), "image_id": i}, {**predictor.prepare(picture()), "image_id": i + 1}] for i in (0, 2)]
+    batches = [
+        [
+            {**predictor.prepare(picture()), "image_id": i},
+            {**predictor.prepare(picture()), "image_id": i + 1},
+        ]
+        for i in (0, 2)
+    ]
     drawn = []
 
     def loader():

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from bdd_inst.config import load_cfg
-from bdd_inst.modeling import build_model
+from bdd_inst.config.loading import load_cfg
+from bdd_inst.engines import build_model
 from bdd_inst.structures import Boxes, Instances, PolygonMasks
 
 SMALL = {
@@ -72,11 +72,21 @@ def batch(pictures: int = 2, objects: int = 4, seed: int = 0) -> list[dict]:
         polygons, boxes = [], []
         for _ in range(objects):
             centre, radius = rng.uniform(30, 70, 2), rng.uniform(8, 25)
-            polygons.append([(centre + radius * np.stack([np.cos(angle), np.sin(angle)], axis=1)).reshape(-1)])
+            polygons.append(
+                [(centre + radius * np.stack([np.cos(angle), np.sin(angle)], axis=1)).reshape(-1)]
+            )
             boxes.append([*(centre - radius), *(centre + radius)])
         instances = Instances((height, width))
         instances.gt_boxes = Boxes(np.array(boxes, dtype=np.float32).reshape(-1, 4))
         instances.gt_classes = torch.from_numpy(rng.integers(0, 3, objects))
         instances.gt_masks = PolygonMasks(polygons)
-        out.append({"image": image, "height": height * 2, "width": width * 2, "instances": instances, "sample_seed": 10 + index})
+        out.append(
+            {
+                "image": image,
+                "height": height * 2,
+                "width": width * 2,
+                "instances": instances,
+                "sample_seed": 10 + index,
+            }
+        )
     return out

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from bdd_inst.modeling.fpn import add_doubled
+from bdd_inst.modeling.backbones.fpn import add_doubled
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
@@ -14,6 +14,9 @@ from bdd_inst.modeling.fpn import add_doubled
 def test_adds_every_pixel_twice_each_way(layout, grad):
     fine, coarse = torch.randn(2, 3, 6, 8), torch.randn(2, 3, 3, 4)
     want = fine + F.interpolate(coarse, scale_factor=2.0, mode="nearest")
-    got = add_doubled(fine.contiguous(memory_format=layout).clone(), coarse.contiguous(memory_format=layout).requires_grad_(grad))
+    got = add_doubled(
+        fine.contiguous(memory_format=layout).clone(),
+        coarse.contiguous(memory_format=layout).requires_grad_(grad),
+    )
     assert torch.equal(got, want)
     assert got.requires_grad == grad

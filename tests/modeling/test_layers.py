@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from bdd_inst.errors import ConfigError
+from bdd_inst.base.errors import ConfigError
 from bdd_inst.modeling.freeze import set_trainable
-from bdd_inst.modeling.layers import Conv2d
-from bdd_inst.modeling.norms import get_norm
+from bdd_inst.modeling.layers.convolution import Conv2d
+from bdd_inst.modeling.layers.norms import get_norm
 from tests.modeling.small import batch, model
 
 
@@ -17,14 +17,18 @@ def layer(norm: str = "FrozenBN", relu: bool = True) -> Conv2d:
     conv = Conv2d(8, 32, 3, padding=1, bias=not norm, norm=get_norm(norm, 32), relu=relu)
     for name, tensor in conv.state_dict().items():
         if tensor.is_floating_point():
-            tensor.copy_(torch.rand_like(tensor) + 0.5 if "running_var" in name else torch.randn_like(tensor))
+            tensor.copy_(
+                torch.rand_like(tensor) + 0.5 if "running_var" in name else torch.randn_like(tensor)
+            )
     return conv
 
 
 def plain(conv: Conv2d, x: torch.Tensor, residual: torch.Tensor | None = None) -> torch.Tensor:
     norm, out = conv.norm, F.conv2d(x, conv.weight, conv.bias, padding=1)
     if norm is not None and hasattr(norm, "running_mean"):
-        out = F.batch_norm(out, norm.running_mean, norm.running_var, norm.weight, norm.bias, False, eps=norm.eps)
+        out = F.batch_norm(
+            out, norm.running_mean, norm.running_var, norm.weight, norm.bias, False, eps=norm.eps
+        )
     elif norm is not None:
         out = norm(out)
     out = out if residual is None else out + residual
@@ -60,9 +64,15 @@ def test_low_precision_is_near(dtype):
 CHANGES = {
     "in place": lambda conv: conv.weight.mul_(2),
     "assigned": lambda conv: setattr(conv.weight, "data", conv.weight.data * 2),
-    "loaded": lambda conv: conv.load_state_dict({k: v * 2 if k == "weight" else v for k, v in conv.state_dict().items()}),
+    "loaded": lambda conv: conv.load_state_dict(
+        {k: v * 2 if k == "weight" else v for k, v in conv.state_dict().items()}
+    ),
     "norm": lambda conv: conv.norm.weight.mul_(2),
-    "through .data with the mode switched": lambda conv: (conv.train(), conv.weight.data.mul_(2), conv.eval()),
+    "through .data with the mode switched": lambda conv: (
+        conv.train(),
+        conv.weight.data.mul_(2),
+        conv.eval(),
+    ),
 }
 
 
@@ -119,12 +129,18 @@ def test_unknown_norm_is_named():
 
 
 class TestFreeze:
-    @pytest.mark.parametrize(("preset", "parts"), [
-        ("heads", {"proposal_generator", "roi_heads"}),
-        ("fpn+heads", {"proposal_generator", "roi_heads", "backbone.fpn"}),
-        (["roi_heads.mask_head"], {"roi_heads.mask_head"}),
-        (["backbone.bottom_up.res5.*", "roi_heads.box_*"], {"backbone.bottom_up.res5", "roi_heads.box_"}),
-    ])
+    @pytest.mark.parametrize(
+        ("preset", "parts"),
+        [
+            ("heads", {"proposal_generator", "roi_heads"}),
+            ("fpn+heads", {"proposal_generator", "roi_heads", "backbone.fpn"}),
+            (["roi_heads.mask_head"], {"roi_heads.mask_head"}),
+            (
+                ["backbone.bottom_up.res5.*", "roi_heads.box_*"],
+                {"backbone.bottom_up.res5", "roi_heads.box_"},
+            ),
+        ],
+    )
     def test_only_the_chosen_train(self, preset, parts):
         built = model().train()
         names = set_trainable(built, preset)
@@ -143,7 +159,11 @@ class TestFreeze:
         built = model(MODEL__RESNETS__NORM="BN", MODEL__BACKBONE__FREEZE_AT=2).train()
         before = {k: v.clone() for k, v in built.state_dict().items() if "running" in k}
         built(batch())
-        moved = {k.split(".")[2] for k, v in built.state_dict().items() if "running" in k and not torch.equal(v, before[k])}
+        moved = {
+            k.split(".")[2]
+            for k, v in built.state_dict().items()
+            if "running" in k and not torch.equal(v, before[k])
+        }
         assert moved == {"res3", "res4", "res5"}
 
     def test_wrong_pattern_is_named(self):

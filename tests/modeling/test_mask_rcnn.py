@@ -8,7 +8,7 @@ import pickle
 import pytest
 import torch
 
-from bdd_inst.errors import DataError
+from bdd_inst.base.errors import DataError
 from bdd_inst.structures import Boxes, RLEMasks
 from tests.modeling.small import C4, DC5, batch, model
 
@@ -16,10 +16,16 @@ LOSSES = {"loss_rpn_cls", "loss_rpn_loc", "loss_cls", "loss_box_reg", "loss_mask
 VARIANTS = {
     "r50": {},
     "r18": {"MODEL.RESNETS.DEPTH": 18, "MODEL.RESNETS.RES2_OUT_CHANNELS": 64},
-    "class-agnostic": {"MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG": True, "MODEL.ROI_MASK_HEAD.CLS_AGNOSTIC_MASK": True},
+    "class-agnostic": {
+        "MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG": True,
+        "MODEL.ROI_MASK_HEAD.CLS_AGNOSTIC_MASK": True,
+    },
     "sigmoid": {"MODEL.ROI_BOX_HEAD.USE_SIGMOID_CE": True},
     "predicted boxes": {"MODEL.ROI_BOX_HEAD.TRAIN_ON_PRED_BOXES": True},
-    "giou": {"MODEL.ROI_BOX_HEAD.BBOX_REG_LOSS_TYPE": "giou", "MODEL.RPN.BBOX_REG_LOSS_TYPE": "ciou"},
+    "giou": {
+        "MODEL.ROI_BOX_HEAD.BBOX_REG_LOSS_TYPE": "giou",
+        "MODEL.RPN.BBOX_REG_LOSS_TYPE": "ciou",
+    },
     "batch norm": {"MODEL.RESNETS.NORM": "BN", "MODEL.FPN.NORM": "SyncBN"},
     "two rpn convolutions": {"MODEL.RPN.CONV_DIMS": [-1, 8]},
     "average fusion": {"MODEL.FPN.FUSE_TYPE": "avg"},
@@ -94,7 +100,9 @@ def test_detections_do_not_depend_on_the_company():
     for entry, out in zip(pictures, together, strict=True):
         alone = built([entry])[0]["instances"]
         assert len(alone) == len(out["instances"])
-        torch.testing.assert_close(alone.pred_boxes.tensor, out["instances"].pred_boxes.tensor, rtol=1e-4, atol=1e-2)
+        torch.testing.assert_close(
+            alone.pred_boxes.tensor, out["instances"].pred_boxes.tensor, rtol=1e-4, atol=1e-2
+        )
 
 
 def test_rle_and_bitmask_are_the_same_masks():
@@ -121,7 +129,9 @@ def test_float_pictures_are_as_good_as_bytes():
 
 class TestSampleSeed:
     def losses(self, seeds, global_seed, order=(0, 1)):
-        built = model(MODEL__RPN__BATCH_SIZE_PER_IMAGE=8, MODEL__ROI_HEADS__BATCH_SIZE_PER_IMAGE=8).train()
+        built = model(
+            MODEL__RPN__BATCH_SIZE_PER_IMAGE=8, MODEL__ROI_HEADS__BATCH_SIZE_PER_IMAGE=8
+        ).train()
         inputs = batch()
         for entry, seed in zip(inputs, seeds, strict=True):
             entry["sample_seed"] = seed

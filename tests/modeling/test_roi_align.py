@@ -10,11 +10,11 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator as Torchvi
 from torchvision.models.detection.image_list import ImageList as TorchvisionImages
 from torchvision.ops import roi_align
 
-from bdd_inst.modeling.anchors import AnchorGenerator, cell_anchors
-from bdd_inst.modeling.box_regression import BoxTransform
-from bdd_inst.modeling.matching import Matcher, sample
-from bdd_inst.modeling.poolers import ROIPooler
-from bdd_inst.modeling.roi_align import roi_align_rows
+from bdd_inst.modeling.layers.anchors import AnchorGenerator, cell_anchors
+from bdd_inst.modeling.layers.box_regression import BoxTransform
+from bdd_inst.modeling.layers.matching import Matcher, sample
+from bdd_inst.modeling.layers.poolers import ROIPooler
+from bdd_inst.modeling.layers.roi_align import roi_align_rows
 
 
 def some_boxes(seed, size, scale):
@@ -29,7 +29,13 @@ def some_boxes(seed, size, scale):
     return feature, rois, torch.randn(12, 5, size, size, generator=g)
 
 
-@given(st.integers(0, 10**6), st.sampled_from([0, 0, 1, 2, 3]), st.booleans(), st.sampled_from([1, 7, 14]), st.sampled_from([0.25, 1.0]))
+@given(
+    st.integers(0, 10**6),
+    st.sampled_from([0, 0, 1, 2, 3]),
+    st.booleans(),
+    st.sampled_from([1, 7, 14]),
+    st.sampled_from([0.25, 1.0]),
+)
 def test_equals_torchvisions_operator(seed, ratio, aligned, size, scale):
     feature, rois, weight = some_boxes(seed, size, scale)
     theirs = feature.clone().requires_grad_()
@@ -46,7 +52,9 @@ def test_equals_torchvisions_operator(seed, ratio, aligned, size, scale):
 def test_portions_change_nothing(monkeypatch):
     feature, rois, _ = some_boxes(3, 7, 0.25)
     whole = roi_align_rows(feature, rois, 7, 0.25, 0, True)
-    monkeypatch.setattr("bdd_inst.modeling.roi_align.MOST_ROWS", 100)  # fewer than one box reads
+    monkeypatch.setattr(
+        "bdd_inst.modeling.layers.roi_align.MOST_ROWS", 100
+    )  # fewer than one box reads
     assert torch.equal(roi_align_rows(feature, rois, 7, 0.25, 0, True), whole)
 
 
@@ -64,7 +72,12 @@ def test_gradient_of_a_low_precision_map_is_summed_in_float32():
 
 
 def test_no_boxes():
-    assert roi_align_rows(torch.rand(1, 4, 8, 8), torch.zeros(0, 5), 7, 0.25, 0, True).shape == (0, 4, 7, 7)
+    assert roi_align_rows(torch.rand(1, 4, 8, 8), torch.zeros(0, 5), 7, 0.25, 0, True).shape == (
+        0,
+        4,
+        7,
+        7,
+    )
 
 
 @pytest.mark.parametrize("last", [False, True])
@@ -77,7 +90,9 @@ def test_pooler_takes_each_box_from_its_level(last):
     if last:
         maps = [m.to(memory_format=torch.channels_last) for m in maps]
     inside = boxes[:7]
-    assert pooler(maps, [inside])[:, 0, 3, 3].tolist() == pytest.approx([0, 0, 1, 1, 2, 2, 3], abs=1e-5)
+    assert pooler(maps, [inside])[:, 0, 3, 3].tolist() == pytest.approx(
+        [0, 0, 1, 1, 2, 2, 3], abs=1e-5
+    )
 
 
 def test_pooler_keeps_pictures_apart():
@@ -93,7 +108,9 @@ def test_anchors_are_torchvisions():
     ours = AnchorGenerator(sizes, ratios, [8, 16], 0.0)([(4, 6), (2, 3)])
     theirs = TorchvisionAnchors(((32,), (64,)), ((1.0, 4.0), (1.0, 4.0)))
     images = TorchvisionImages(torch.zeros(1, 3, 32, 48), [(32, 48)])
-    torch.testing.assert_close(torch.cat(ours), theirs(images, [torch.zeros(1, 1, 4, 6), torch.zeros(1, 1, 2, 3)])[0])
+    torch.testing.assert_close(
+        torch.cat(ours), theirs(images, [torch.zeros(1, 1, 4, 6), torch.zeros(1, 1, 2, 3)])[0]
+    )
 
 
 def test_anchor_offset_and_area():
@@ -124,7 +141,9 @@ class TestMatching:
     @given(st.integers(0, 40), st.integers(0, 40), st.integers(1, 60), st.floats(0, 1))
     def test_numbers_drawn(self, positives, negatives, total, fraction):
         state = torch.cat([torch.ones(positives), torch.zeros(negatives)])
-        drawn, others = sample(state == 1, state == 0, total, fraction, torch.Generator().manual_seed(0))
+        drawn, others = sample(
+            state == 1, state == 0, total, fraction, torch.Generator().manual_seed(0)
+        )
         assert len(drawn) == min(positives, int(total * fraction))
         assert len(others) == min(negatives, total - len(drawn))
         assert len(set(drawn.tolist() + others.tolist())) == len(drawn) + len(others)
@@ -139,10 +158,14 @@ class TestBoxTransform:
         source[:, 2:] += source[:, :2] + 5
         target[:, 2:] += target[:, :2] + 5
         transform = BoxTransform((10, 10, 5, 5))
-        torch.testing.assert_close(transform.decode(transform.encode(source, target), source), target, rtol=1e-4, atol=1e-3)
+        torch.testing.assert_close(
+            transform.decode(transform.encode(source, target), source), target, rtol=1e-4, atol=1e-3
+        )
 
     def test_growth_is_limited(self):
-        out = BoxTransform((1, 1, 1, 1)).decode(torch.tensor([[0.0, 0, 100, 0]]), torch.tensor([[0.0, 0, 16, 16]]))
+        out = BoxTransform((1, 1, 1, 1)).decode(
+            torch.tensor([[0.0, 0, 100, 0]]), torch.tensor([[0.0, 0, 16, 16]])
+        )
         assert (out[0, 2] - out[0, 0]).item() == pytest.approx(1000, rel=1e-5)
 
     def test_several_predictions_a_box_and_none(self):

@@ -9,14 +9,14 @@ import pytest
 import torch
 from torch import nn
 
-from bdd_inst.config import load_cfg
-from bdd_inst.errors import ConfigError, DataError
-from bdd_inst.modeling import build_model
-from bdd_inst.modeling.checkpoint import load_weights, save_weights
+from bdd_inst.base.errors import ConfigError, DataError
+from bdd_inst.config.loading import load_cfg
+from bdd_inst.engines import build_model
 from bdd_inst.modeling.freeze import set_trainable
-from bdd_inst.modeling.norms import LayerNorm2d
+from bdd_inst.modeling.layers.norms import LayerNorm2d
 from bdd_inst.training.modes import train_mode
 from bdd_inst.training.optim import layers_above, parameter_groups
+from bdd_inst.weights.checkpoint import load_weights, save_weights
 from tests.modeling.small import batch, config
 
 TIMM = {"MODEL.BACKBONE.NAME": "build_timm_fpn_backbone", "MODEL.BACKBONE.FREEZE_AT": 0}
@@ -25,7 +25,9 @@ MODELS = ["convnext_atto", "resnet18", "efficientnet_b0", "regnety_002", "mobile
 
 
 def small(name: str, **changes):
-    return config(keys=TIMM | {"MODEL.BACKBONE.TIMM_NAME": name} | changes.pop("keys", {}), **changes)
+    return config(
+        keys=TIMM | {"MODEL.BACKBONE.TIMM_NAME": name} | changes.pop("keys", {}), **changes
+    )
 
 
 @pytest.fixture(scope="module")
@@ -46,11 +48,16 @@ def classifier(timm, name: str, **options) -> nn.Module:
     return model
 
 
-def features_of(timm, model: nn.Module, name: str, x: torch.Tensor, **options) -> list[torch.Tensor]:
+def features_of(
+    timm, model: nn.Module, name: str, x: torch.Tensor, **options
+) -> list[torch.Tensor]:
     """timm's own features_only model with the classifier's weights: N,C,H,W of the last four stages."""
     reference = timm.create_model(name, pretrained=False, features_only=True, **options).eval()
     own = reference.state_dict()
-    state = {key if key in own else key.replace(".", "_", 1): value for key, value in model.state_dict().items()}
+    state = {
+        key if key in own else key.replace(".", "_", 1): value
+        for key, value in model.state_dict().items()
+    }
     reference.load_state_dict({key: state[key] for key in own}, strict=True)
     with torch.no_grad():
         found = reference(x)[-4:]
@@ -76,10 +83,14 @@ def test_a_timm_file_gives_timms_features(timm, tmp_path, name, suffix):
     with torch.no_grad():
         ours = model.backbone.bottom_up(x)
     assert list(ours) == ["res2", "res3", "res4", "res5"]
-    for (part, mine), reference in zip(ours.items(), features_of(timm, theirs, name, x), strict=True):
+    for (part, mine), reference in zip(
+        ours.items(), features_of(timm, theirs, name, x), strict=True
+    ):
         assert mine.shape[1] == model.backbone.bottom_up.channels[part]
         assert mine.shape[2] == 96 // model.backbone.bottom_up.strides[part]
-        torch.testing.assert_close(mine, reference, rtol=1e-4, atol=1e-4 * float(reference.abs().max()))
+        torch.testing.assert_close(
+            mine, reference, rtol=1e-4, atol=1e-4 * float(reference.abs().max())
+        )
 
 
 def test_swin_takes_any_size_as_if_built_for_it(timm, tmp_path):
@@ -92,7 +103,9 @@ def test_swin_takes_any_size_as_if_built_for_it(timm, tmp_path):
     x = torch.randn(1, 3, 256, 288)
     with torch.no_grad():
         ours = model.backbone.bottom_up(x)
-    for mine, reference in zip(ours.values(), features_of(timm, theirs, name, x, img_size=(256, 288)), strict=True):
+    for mine, reference in zip(
+        ours.values(), features_of(timm, theirs, name, x, img_size=(256, 288)), strict=True
+    ):
         torch.testing.assert_close(mine, reference, rtol=1e-4, atol=1e-4)
 
 
@@ -132,32 +145,61 @@ def test_freeze_at_counts_parts_as_for_a_resnet(timm, name, freeze_at):
     model = build_model(small(name, keys={"MODEL.RESNETS.NORM": "BN"}))
     set_trainable(model, "all", freeze_at)
     bottom_up = model.backbone.bottom_up
-    frozen = [part for part, module in bottom_up.named_children() if not any(p.requires_grad for p in module.parameters())]
+    frozen = [
+        part
+        for part, module in bottom_up.named_children()
+        if not any(p.requires_grad for p in module.parameters())
+    ]
     assert frozen == expected
     train_mode(model)
-    norms = {key: m for key, m in bottom_up.named_modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)}
-    assert any(norm.training for norm in norms.values()) == (name == "efficientnet_b0" and freeze_at < 5)
+    norms = {
+        key: m
+        for key, m in bottom_up.named_modules()
+        if isinstance(m, nn.modules.batchnorm._BatchNorm)
+    }
+    assert any(norm.training for norm in norms.values()) == (
+        name == "efficientnet_b0" and freeze_at < 5
+    )
     assert not any(norm.training for key, norm in norms.items() if key.startswith(tuple(expected)))
 
 
 @pytest.mark.parametrize("name", ["convnext_atto", "efficientnet_b0", "resnet18"])
 def test_the_rate_falls_with_every_part_below_the_fpn(timm, name):
-    cfg = small(name, keys={"MODEL.RESNETS.NORM": "BN", "SOLVER.LAYER_DECAY": 0.5, "SOLVER.BASE_LR": 1.0})
+    cfg = small(
+        name, keys={"MODEL.RESNETS.NORM": "BN", "SOLVER.LAYER_DECAY": 0.5, "SOLVER.BASE_LR": 1.0}
+    )
     model = build_model(cfg)
     rates: dict[str, set[float]] = {}
     for group in parameter_groups(model, cfg):
         for parameter in group["names"]:
             parts = parameter.split(".")
-            rates.setdefault(parts[2] if parameter.startswith("backbone.bottom_up.") else "above", set()).add(group["lr"])
-    assert rates == {"above": {1.0}, "res5": {1 / 2}, "res4": {1 / 4}, "res3": {1 / 8}, "res2": {1 / 16}, "stem": {1 / 32}}
+            rates.setdefault(
+                parts[2] if parameter.startswith("backbone.bottom_up.") else "above", set()
+            ).add(group["lr"])
+    assert rates == {
+        "above": {1.0},
+        "res5": {1 / 2},
+        "res4": {1 / 4},
+        "res3": {1 / 8},
+        "res2": {1 / 16},
+        "stem": {1 / 32},
+    }
     assert layers_above("backbone.fpn_norm2.weight") == 0
 
 
 def test_layer_scales_do_not_decay(timm):
-    cfg = small("convnext_atto", keys={"SOLVER.WEIGHT_DECAY": 0.05, "SOLVER.WEIGHT_DECAY_BIAS": 0.0})
-    decays = {name: group["weight_decay"] for group in parameter_groups(build_model(cfg), cfg) for name in group["names"]}
+    cfg = small(
+        "convnext_atto", keys={"SOLVER.WEIGHT_DECAY": 0.05, "SOLVER.WEIGHT_DECAY_BIAS": 0.0}
+    )
+    decays = {
+        name: group["weight_decay"]
+        for group in parameter_groups(build_model(cfg), cfg)
+        for name in group["names"]
+    }
     for name, decay in decays.items():
-        plain = name.endswith(".weight") and not re.search(r"norm|\.grn\.|stem_1|downsample\.0", name)
+        plain = name.endswith(".weight") and not re.search(
+            r"norm|\.grn\.|stem_1|downsample\.0", name
+        )
         assert decay == (0.05 if plain else 0.0), name
     assert [name for name in decays if name.endswith(".gamma")]
 
@@ -166,7 +208,11 @@ def test_batch_norms_are_frozen_trained_or_shared_as_asked(timm):
     kinds = {}
     for norm in ("FrozenBN", "BN", "SyncBN"):
         model = build_model(small("resnet18", keys={"MODEL.RESNETS.NORM": norm}))
-        kinds[norm] = {type(m).__name__ for m in model.backbone.bottom_up.modules() if "Norm" in type(m).__name__}
+        kinds[norm] = {
+            type(m).__name__
+            for m in model.backbone.bottom_up.modules()
+            if "Norm" in type(m).__name__
+        }
     assert kinds["BN"] == {"BatchNorm2d"}
     assert all("Frozen" in kind for kind in kinds["FrozenBN"])
     assert all("Sync" in kind for kind in kinds["SyncBN"])
@@ -183,28 +229,47 @@ def test_a_layer_norm_over_channels_is_the_formula():
         norm.weight.copy_(torch.rand(5))
         norm.bias.copy_(torch.rand(5))
     mean, var = x.mean(1, keepdim=True), x.var(1, unbiased=False, keepdim=True)
-    expected = (x - mean) / (var + 1e-6).sqrt() * norm.weight[:, None, None] + norm.bias[:, None, None]
+    expected = (x - mean) / (var + 1e-6).sqrt() * norm.weight[:, None, None] + norm.bias[
+        :, None, None
+    ]
     torch.testing.assert_close(norm(x), expected)
 
 
 def test_preprocessing_that_does_not_suit_is_named(timm, tmp_path):
     torch.save(classifier(timm, "convnext_atto").state_dict(), tmp_path / "w.pth")
-    report = load_weights(build_model(small("convnext_atto")), tmp_path / "w.pth", small("convnext_atto"))
-    assert sum("INPUT.FORMAT to RGB" in line or "PIXEL_STD to [58.395" in line for line in report.warnings) == 2
+    report = load_weights(
+        build_model(small("convnext_atto")), tmp_path / "w.pth", small("convnext_atto")
+    )
+    assert (
+        sum(
+            "INPUT.FORMAT to RGB" in line or "PIXEL_STD to [58.395" in line
+            for line in report.warnings
+        )
+        == 2
+    )
 
 
 def test_from_scratch_warns_of_frozen_batch_norms_only_where_there_are_some(timm):
-    assert not load_weights(build_model(small("convnext_atto")), "", small("convnext_atto")).warnings
-    assert "FrozenBN cannot learn" in load_weights(build_model(small("resnet18")), "", small("resnet18")).warnings[0]
+    assert not load_weights(
+        build_model(small("convnext_atto")), "", small("convnext_atto")
+    ).warnings
+    assert (
+        "FrozenBN cannot learn"
+        in load_weights(build_model(small("resnet18")), "", small("resnet18")).warnings[0]
+    )
 
 
 def test_weights_of_another_model_are_told(timm, tmp_path):
     torch.save(classifier(timm, "convnext_atto").state_dict(), tmp_path / "w.pth")
     with pytest.raises(DataError, match="none of its"):
         load_weights(build_model(small("resnet18")), tmp_path / "w.pth")
-    with pytest.raises(DataError, match=r"it has stem\.0\.weight, .* have another shape, e\.g\. backbone"):
+    with pytest.raises(
+        DataError, match=r"it has stem\.0\.weight, .* have another shape, e\.g\. backbone"
+    ):
         load_weights(build_model(small("convnext_femto")), tmp_path / "w.pth")
-    report = load_weights(build_model(small("convnextv2_atto")), tmp_path / "w.pth")  # the same widths, other blocks
+    report = load_weights(
+        build_model(small("convnextv2_atto")), tmp_path / "w.pth"
+    )  # the same widths, other blocks
     assert report.missing
     assert [name for name in report.unexpected if name.endswith("gamma")]
 
@@ -228,7 +293,10 @@ def test_models_that_do_not_suit_are_refused_by_name(timm, name, words):
 @pytest.mark.parametrize(
     ("keys", "words"),
     [
-        ({"MODEL.BACKBONE.NAME": "build_resnet_fpn_backbone"}, "needs MODEL.BACKBONE.NAME build_timm_fpn_backbone"),
+        (
+            {"MODEL.BACKBONE.NAME": "build_resnet_fpn_backbone"},
+            "needs MODEL.BACKBONE.NAME build_timm_fpn_backbone",
+        ),
         ({"MODEL.RESNETS.NORM": "GN"}, "must be FrozenBN, BN or SyncBN"),
         ({"MODEL.FPN.IN_FEATURES": ["res1", "res2"]}, "res1 is not among the stages"),
     ],

@@ -11,7 +11,7 @@ import pytest
 
 from bdd_inst.evaluation import coco
 from bdd_inst.evaluation.results import Results
-from bdd_inst.geometry import rle
+from bdd_inst.masks import rle
 from tests.evaluation.cases import random_case
 
 # name -> (keyword arguments of random_case, number of seeds)
@@ -22,7 +22,11 @@ FAMILIES = {
     "one picture": ({"pictures": 1}, 40),
     "many classes, most empty": ({"classes": 12, "pictures": 4}, 15),
 }
-CASES = [pytest.param(kwargs, seed, id=f"{name} {seed}") for name, (kwargs, seeds) in FAMILIES.items() for seed in range(seeds)]
+CASES = [
+    pytest.param(kwargs, seed, id=f"{name} {seed}")
+    for name, (kwargs, seeds) in FAMILIES.items()
+    for seed in range(seeds)
+]
 
 
 def reference(truth, results, kind, limits=(1, 10, 100)):
@@ -36,14 +40,26 @@ def reference(truth, results, kind, limits=(1, 10, 100)):
         ours.createIndex()
         rows = []
         for n in range(len(results)):
-            row = {"image_id": int(results.image[n]) + 1, "category_id": int(results.category[n]) + 1, "score": float(results.scores[n])}
-            row |= {"bbox": results.boxes[n].tolist()} if kind == "bbox" else {"segmentation": dict(results.masks[n])}
+            row = {
+                "image_id": int(results.image[n]) + 1,
+                "category_id": int(results.category[n]) + 1,
+                "score": float(results.scores[n]),
+            }
+            row |= (
+                {"bbox": results.boxes[n].tolist()}
+                if kind == "bbox"
+                else {"segmentation": dict(results.masks[n])}
+            )
             rows.append(row)
         if rows:
             found = ours.loadRes(rows)
         else:  # loadRes cannot read an empty list
             found = COCO()
-            found.dataset = {"images": ours.dataset["images"], "categories": ours.dataset["categories"], "annotations": []}
+            found.dataset = {
+                "images": ours.dataset["images"],
+                "categories": ours.dataset["categories"],
+                "annotations": [],
+            }
             found.createIndex()
         evaluator = COCOeval(ours, found, kind)
         evaluator.params.maxDets = list(limits)
@@ -62,7 +78,9 @@ def assert_same(truth, results, kind):
     names = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
     figures = scores.figures()
     for name, value in zip(names, expected.stats, strict=True):
-        assert figures[name] == (None if value == -1 else pytest.approx(value * 100, rel=1e-14, abs=0)), name
+        assert figures[name] == (
+            None if value == -1 else pytest.approx(value * 100, rel=1e-14, abs=0)
+        ), name
 
 
 @pytest.mark.parametrize(("kwargs", "seed"), CASES)
@@ -78,7 +96,9 @@ def test_no_detections_at_all(seed, kind):
     truth, _ = random_case(seed)
     nothing = Results(np.zeros(0, int), np.zeros(0, int), np.zeros(0), np.zeros((0, 4)), [])
     assert_same(truth, nothing, kind)
-    assert coco.evaluate(truth, nothing, kind).figures()["AP"] == (0.0 if (~truth.crowd).any() else None)
+    assert coco.evaluate(truth, nothing, kind).figures()["AP"] == (
+        0.0 if (~truth.crowd).any() else None
+    )
 
 
 @pytest.mark.parametrize("kind", ["bbox", "segm"])
@@ -92,7 +112,10 @@ def test_no_ground_truth_at_all(seed, kind):
 def test_the_fallback_is_the_reference(seed):
     truth, results = random_case(seed)
     for kind in ("bbox", "segm"):
-        fast, slow = (coco.evaluate(truth, results, kind, backend=backend) for backend in ("hotcoco", "pycocotools"))
+        fast, slow = (
+            coco.evaluate(truth, results, kind, backend=backend)
+            for backend in ("hotcoco", "pycocotools")
+        )
         np.testing.assert_array_equal(fast.precision, slow.precision)
         assert fast.figures() == slow.figures()
 

@@ -14,17 +14,20 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from bdd_inst.formats.bitmask import BitmaskInstance, to_bitmask
-from bdd_inst.geometry import rle
-from bdd_inst.geometry.paste import paste_masks, paste_to_rles
-from bdd_inst.geometry.paths import Path
-from bdd_inst.geometry.rasterize import objects_to_rles, polygons_to_mask, polygons_to_rle
+from bdd_inst.masks import rle
+from bdd_inst.masks.paste import paste_masks, paste_to_rles
+from bdd_inst.masks.paths import Path
+from bdd_inst.masks.rasterize import objects_to_rles, polygons_to_mask, polygons_to_rle
 
-DATA = FilePath(__file__).resolve().parents[1] / "data"
+DATA = FilePath(__file__).resolve().parents[1] / "fixtures"
 OFFICIAL = json.loads((DATA / "official_masks.json").read_text())["shapes"]
 
 
 def paths_of(poly2d: list[dict]) -> list[Path]:
-    return [Path(np.array(part["vertices"], dtype=float), part["types"], part["closed"]) for part in poly2d]
+    return [
+        Path(np.array(part["vertices"], dtype=float), part["types"], part["closed"])
+        for part in poly2d
+    ]
 
 
 @pytest.mark.parametrize("kind", sorted({shape["kind"] for shape in OFFICIAL}))
@@ -48,12 +51,22 @@ def draw_with_matplotlib(path: Path, height: int, width: int) -> np.ndarray:
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
     axes.set(xlim=(0, width), ylim=(height, 0))
-    codes = [Outline.MOVETO] + [Outline.CURVE4 if letter == "C" else Outline.LINETO for letter in path.types[1:]]
+    codes = [Outline.MOVETO] + [
+        Outline.CURVE4 if letter == "C" else Outline.LINETO for letter in path.types[1:]
+    ]
     vertices = path.vertices.tolist()
     if path.closed:
         vertices, codes = [*vertices, vertices[0]], [*codes, Outline.LINETO]
-    style = {"facecolor": "white", "linewidth": 0} if path.closed else {"facecolor": "none", "linewidth": 1}
-    axes.add_patch(PathPatch(Outline(vertices, codes), edgecolor="white", antialiased=False, snap=True, **style))
+    style = (
+        {"facecolor": "white", "linewidth": 0}
+        if path.closed
+        else {"facecolor": "none", "linewidth": 1}
+    )
+    axes.add_patch(
+        PathPatch(
+            Outline(vertices, codes), edgecolor="white", antialiased=False, snap=True, **style
+        )
+    )
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., 0] > 0
 
@@ -62,7 +75,9 @@ def draw_with_matplotlib(path: Path, height: int, width: int) -> np.ndarray:
 def outlines(draw) -> tuple[Path, int, int]:
     """An outline of any kind that fits or leaves a small picture, and the picture's height and width."""
     # For the last three the canvas has its vertices a rounding beside their place.
-    height, width = draw(st.sampled_from([(50, 75), (100, 60), (25, 25), (98, 107), (49, 103), (107, 50)]))
+    height, width = draw(
+        st.sampled_from([(50, 75), (100, 60), (25, 25), (98, 107), (49, 103), (107, 50)])
+    )
     number = draw(st.integers(3, 9))
     reach = draw(st.sampled_from([1.0, 1.0, 3.0]))
     coordinate = st.floats(-0.5, 0.5, width=32) | st.integers(-64, 64).map(lambda v: v / 128)
@@ -71,7 +86,11 @@ def outlines(draw) -> tuple[Path, int, int]:
     if draw(st.booleans()):
         vertices = np.round(vertices * 2) / 2
     closed = draw(st.booleans()) or reach > 1
-    letters = draw(st.text("LC", min_size=number, max_size=number)) if draw(st.booleans()) else "L" * number
+    letters = (
+        draw(st.text("LC", min_size=number, max_size=number))
+        if draw(st.booleans())
+        else "L" * number
+    )
     return Path(vertices, letters, closed), height, width
 
 
@@ -79,7 +98,9 @@ def outlines(draw) -> tuple[Path, int, int]:
 @given(outlines())
 def test_outlines_are_drawn_as_matplotlib_draws_them(case):
     path, height, width = case
-    assert np.array_equal(polygons_to_mask([path], height, width), draw_with_matplotlib(path, height, width))
+    assert np.array_equal(
+        polygons_to_mask([path], height, width), draw_with_matplotlib(path, height, width)
+    )
 
 
 def test_real_frames_are_drawn_as_the_official_tool_drew_them(shared_dir):
@@ -109,7 +130,9 @@ def test_a_real_label_file_becomes_its_published_bitmask(shared_dir):
         assert label["category"] == "car"
         drawn = polygons_to_rle(paths_of(label["poly2d"]), *expected.shape[:2])
         attributes = label["attributes"] or {}
-        instances.append(BitmaskInstance(drawn, 3, 0, *(bool(attributes.get(flag)) for flag in flags)))
+        instances.append(
+            BitmaskInstance(drawn, 3, 0, *(bool(attributes.get(flag)) for flag in flags))
+        )
     assert np.array_equal(to_bitmask(instances, *expected.shape[:2]), expected)
 
 
@@ -121,4 +144,6 @@ def test_probabilities_are_pasted_as_detectron2_pastes_them(model, picture):
         size, expected = tuple(file["mask_size"].tolist()), file["mask_rle_counts"].tolist()
     assert len(expected) > 20
     assert [coded["counts"] for coded in paste_to_rles(probs, boxes, size)] == expected
-    assert [rle.encode(mask)["counts"] for mask in paste_masks(probs, boxes, size).numpy()] == expected
+    assert [
+        rle.encode(mask)["counts"] for mask in paste_masks(probs, boxes, size).numpy()
+    ] == expected

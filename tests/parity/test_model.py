@@ -11,12 +11,12 @@ import pycocotools.mask as coco_mask
 import pytest
 import torch
 
-from bdd_inst.config import load_cfg, merge_tree, read_tree
+from bdd_inst.config.loading import load_cfg, merge_tree, read_tree
 from bdd_inst.data.mapper import DatasetMapper
-from bdd_inst.modeling import build_model
+from bdd_inst.engines import build_model
 from bdd_inst.structures import BitMasks, Boxes, Instances, PolygonMasks, pairwise_iou
 
-FOLDER = Path(__file__).resolve().parents[1] / "data" / "parity"
+FOLDER = Path(__file__).resolve().parents[1] / "fixtures" / "parity"
 VARIANTS = ("r50_fpn", "x101_fpn", "gn_conv_heads")
 BOX, SCORE, PIXELS, LOSS, GRADIENT = 0.01, 2e-4, 14, 1e-5, 3e-4
 # The figures were recorded on one processor (avx512). On another (avx2) convolutions sum in another order, and what a threshold decides
@@ -37,7 +37,9 @@ def config(variant: str, settings: dict | None = None):
 def build(variant: str, cfg=None) -> torch.nn.Module:
     model = build_model(config(variant) if cfg is None else cfg)
     with np.load(FOLDER / variant / "weights.npz") as weights:
-        report = model.load_state_dict({name: torch.from_numpy(weights[name]) for name in weights.files}, strict=False)
+        report = model.load_state_dict(
+            {name: torch.from_numpy(weights[name]) for name in weights.files}, strict=False
+        )
     assert not report.missing_keys
     assert not report.unexpected_keys
     return model
@@ -63,7 +65,9 @@ def mapped(variant: str, index: int) -> dict:
 
 def paired(instances: Instances, boxes: np.ndarray, classes: np.ndarray) -> torch.Tensor:
     """For each expected detection the row of the one that matches it: same class, best IoU, none used twice."""
-    overlap = pairwise_iou(Boxes(boxes), instances.pred_boxes) * (torch.from_numpy(classes)[:, None] == instances.pred_classes)
+    overlap = pairwise_iou(Boxes(boxes), instances.pred_boxes) * (
+        torch.from_numpy(classes)[:, None] == instances.pred_classes
+    )
     best, rows = overlap.max(dim=1)
     assert len(instances) == len(boxes)
     assert best.min() > 0.95
@@ -76,7 +80,9 @@ def paired(instances: Instances, boxes: np.ndarray, classes: np.ndarray) -> torc
 class TestDetections:
     def test_resized_picture_is_equal(self, variant, index):
         image = mapped(variant, index)["image"]
-        np.testing.assert_array_equal(image.permute(1, 2, 0).numpy(), expected(variant, index)["resized"])
+        np.testing.assert_array_equal(
+            image.permute(1, 2, 0).numpy(), expected(variant, index)["resized"]
+        )
 
     def test_before_postprocessing(self, variant, index):
         want = expected(variant, index)
@@ -99,18 +105,27 @@ class TestDetections:
         masks = (got.pred_masks.decode() if mask_format == "rle" else got.pred_masks)[rows].numpy()
         size = [int(side) for side in want["mask_size"]]
         for mask, counts in zip(masks, want["mask_rle_counts"], strict=True):
-            assert (mask != coco_mask.decode({"size": size, "counts": str(counts)}).astype(bool)).sum() <= PIXELS
+            assert (
+                mask != coco_mask.decode({"size": size, "counts": str(counts)}).astype(bool)
+            ).sum() <= PIXELS
 
 
 def training_batch(variant: str, kind: str) -> list[dict]:
     batch = []
     for index in (0, 1):
         with np.load(FOLDER / variant / f"train{index}.npz") as file:
-            image, polygons, boxes, classes = (file[k] for k in ("image_bgr", "polygons", "boxes", "classes"))
+            image, polygons, boxes, classes = (
+                file[k] for k in ("image_bgr", "polygons", "boxes", "classes")
+            )
         masks = PolygonMasks([[polygon.reshape(-1)] for polygon in polygons])
         if kind == "bitmask":
             masks = BitMasks.from_polygon_masks(masks, *image.shape[:2])
-        instances = Instances(image.shape[:2], gt_boxes=Boxes(boxes), gt_classes=torch.from_numpy(classes), gt_masks=masks)
+        instances = Instances(
+            image.shape[:2],
+            gt_boxes=Boxes(boxes),
+            gt_classes=torch.from_numpy(classes),
+            gt_masks=masks,
+        )
         batch.append({"image": torch.from_numpy(image).permute(2, 0, 1), "instances": instances})
     return batch
 
@@ -126,9 +141,15 @@ def test_losses_and_gradients(variant, kind):
     for name, value in want["losses"].items():
         assert losses[name].item() == pytest.approx(value, rel=TIPPED.get(name, LOSS)), name
     sum(losses.values()).backward()
-    norms = {name: p.grad.norm().item() for name, p in model.named_parameters() if p.grad is not None}
+    norms = {
+        name: p.grad.norm().item() for name, p in model.named_parameters() if p.grad is not None
+    }
     assert set(norms) == set(want["gradient_norms"])
     for name, value in want["gradient_norms"].items():
         assert norms[name] == pytest.approx(value, rel=TIPPED["gradient"], abs=1e-12), name
-    departures = [abs(norms[name] / value - 1) for name, value in want["gradient_norms"].items() if value > 1e-12]
+    departures = [
+        abs(norms[name] / value - 1)
+        for name, value in want["gradient_norms"].items()
+        if value > 1e-12
+    ]
     assert np.median(departures) < GRADIENT

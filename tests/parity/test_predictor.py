@@ -8,8 +8,18 @@ import pytest
 
 from bdd_inst.inference.predictor import Predictor
 from bdd_inst.inference.sources import open_source
-from bdd_inst.modeling.checkpoint import save_weights
-from tests.parity.test_model import BOX, FOLDER, PIXELS, SCORE, VARIANTS, build, config, expected, paired
+from bdd_inst.weights.checkpoint import save_weights
+from tests.parity.test_model import (
+    BOX,
+    FOLDER,
+    PIXELS,
+    SCORE,
+    VARIANTS,
+    build,
+    config,
+    expected,
+    paired,
+)
 
 
 @pytest.fixture(scope="module", params=VARIANTS)
@@ -33,7 +43,10 @@ def pictures(variant):
 
 def test_the_models_input_is_equal(variant, predictor):
     for i, image in enumerate(pictures(variant)):
-        np.testing.assert_array_equal(predictor.prepare(image)["image"].permute(1, 2, 0).numpy(), expected(variant, i)["resized"])
+        np.testing.assert_array_equal(
+            predictor.prepare(image)["image"].permute(1, 2, 0).numpy(),
+            expected(variant, i)["resized"],
+        )
 
 
 @pytest.mark.parametrize("together", [False, True])
@@ -48,4 +61,6 @@ def test_detections_on_the_original_picture(variant, predictor, together):
         size = [int(side) for side in want["mask_size"]]
         masks = got.pred_masks[rows].decode().numpy()
         for mask, counts in zip(masks, want["mask_rle_counts"], strict=True):
-            assert (mask != coco_mask.decode({"size": size, "counts": str(counts)}).astype(bool)).sum() <= PIXELS
+            assert (
+                mask != coco_mask.decode({"size": size, "counts": str(counts)}).astype(bool)
+            ).sum() <= PIXELS

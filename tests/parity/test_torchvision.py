@@ -8,10 +8,10 @@ from torchvision.models import detection
 from torchvision.models.detection.roi_heads import paste_masks_in_image
 from torchvision.ops import box_iou
 
-from bdd_inst.config import load_cfg
-from bdd_inst.geometry.paste import paste_masks
-from bdd_inst.modeling import build_model
-from bdd_inst.modeling.checkpoint import load_weights
+from bdd_inst.config.loading import load_cfg
+from bdd_inst.engines import build_model
+from bdd_inst.masks.paste import paste_masks
+from bdd_inst.weights.checkpoint import load_weights
 
 HEIGHT, WIDTH, PROPOSALS = 128, 192, 60
 CASES = [
@@ -88,14 +88,23 @@ def pair(request, tmp_path_factory):
     """Their model, ours with its weights through a file, and a picture that neither resizes."""
     name, config = request.param
     # No limit on detections: of nearly equal scores either side might keep another.
-    sizes = {"min_size": HEIGHT, "max_size": WIDTH, "rpn_post_nms_top_n_test": PROPOSALS, "box_detections_per_img": 9999}
+    sizes = {
+        "min_size": HEIGHT,
+        "max_size": WIDTH,
+        "rpn_post_nms_top_n_test": PROPOSALS,
+        "box_detections_per_img": 9999,
+    }
     theirs = getattr(detection, name)(weights=None, weights_backbone=None, **sizes).eval()
     with torch.no_grad():
         spread(theirs)
         centre_scores(theirs, [picture() / 255])
     path = tmp_path_factory.mktemp("torchvision") / "model.pth"
     torch.save(theirs.state_dict(), path)
-    overrides = {"MODEL.DEVICE": "cpu", "MODEL.RPN.POST_NMS_TOPK_TEST": str(PROPOSALS), "TEST.DETECTIONS_PER_IMAGE": "9999"}
+    overrides = {
+        "MODEL.DEVICE": "cpu",
+        "MODEL.RPN.POST_NMS_TOPK_TEST": str(PROPOSALS),
+        "TEST.DETECTIONS_PER_IMAGE": "9999",
+    }
     cfg = load_cfg(config, [text for item in overrides.items() for text in item])
     ours = build_model(cfg).eval()
     report = load_weights(ours, path, cfg)

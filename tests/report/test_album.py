@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from bdd_inst.errors import DataError, ProblemLog
+from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.report.album import Layout, compose, fill_album, picture_path, save_picture
 from bdd_inst.report.scenes import Rows, Scene, Vocabulary
 
@@ -43,7 +43,12 @@ def scenes(folder, number=5):
     for i in range(number):
         path = folder / f"{i}.png"
         cv2.imwrite(str(path), np.full((900, 900, 3), 40 * i, np.uint8))
-        yield Scene(path.name, path, i, Rows(boxes=[(10, 10, 50, 50)], masks=[None], classes=[0], crowd=[False]))
+        yield Scene(
+            path.name,
+            path,
+            i,
+            Rows(boxes=[(10, 10, 50, 50)], masks=[None], classes=[0], crowd=[False]),
+        )
 
 
 def test_pages_come_in_order_and_failures_are_counted(tmp_path):
@@ -53,7 +58,9 @@ def test_pages_come_in_order_and_failures_are_counted(tmp_path):
     given[2].path = None
     given[3].labels = None
     given.append(given[0])
-    pages = list(fill_album(given, tmp_path / "out", Vocabulary(["car"]), Layout(), problems, workers=3))
+    pages = list(
+        fill_album(given, tmp_path / "out", Vocabulary(["car"]), Layout(), problems, workers=3)
+    )
     assert [p.name for p in pages] == ["0.png", "4.png"]
     assert problems.counts == {"not-drawn": 2, "missing-picture": 1, "picture-comes-twice": 1}
 
@@ -66,7 +73,9 @@ def test_only_a_few_pictures_are_read_ahead(tmp_path):
             taken.append(scene.name)
             yield scene
 
-    pages = fill_album(stream(), tmp_path / "out", Vocabulary(["car"]), Layout(), ProblemLog(), workers=2)
+    pages = fill_album(
+        stream(), tmp_path / "out", Vocabulary(["car"]), Layout(), ProblemLog(), workers=2
+    )
     next(pages)
     assert len(taken) <= 5
     pages.close()
@@ -74,7 +83,9 @@ def test_only_a_few_pictures_are_read_ahead(tmp_path):
 
 def test_one_side_can_be_coloured_by_verdict_too(tmp_path):
     scene = next(scenes(tmp_path))
-    scene.predictions = Rows(boxes=[(600, 600, 700, 700)], masks=[None], classes=[0], crowd=[False], scores=[0.9])
+    scene.predictions = Rows(
+        boxes=[(600, 600, 700, 700)], masks=[None], classes=[0], crowd=[False], scores=[0.9]
+    )
     page = compose(scene, Vocabulary(["car"]), Layout(show="predictions", verdicts=True))
     assert page.shape[1] == 900
     magenta = (np.abs(page.astype(int) - (170, 70, 232)) < 12).all(2)

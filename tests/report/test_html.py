@@ -20,8 +20,17 @@ from bdd_inst.report.html import write_report
 from bdd_inst.report.paper import write_paper_tables
 from tests.evaluation.cases import SIDE, random_case
 
-CHROMIUM = next((path for path in map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome")) if path), None)
-needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; install Debian's chromium to run the browser tests")
+CHROMIUM = next(
+    (
+        path
+        for path in map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))
+        if path
+    ),
+    None,
+)
+needs_browser = pytest.mark.skipif(
+    CHROMIUM is None, reason="no Chromium here; install Debian's chromium to run the browser tests"
+)
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +45,9 @@ def outcome(tmp_path_factory):
         truth.image_attributes[i] = {"weather": ["clear", "rainy"][i % 2]}
     made = score(truth, results, "both")
     made.label_maps = LabelMapCounter(truth.class_names)
-    made.label_maps.add(np.ones((SIDE, SIDE), np.uint8), results.masks[:2], results.category[:2], results.scores[:2])
+    made.label_maps.add(
+        np.ones((SIDE, SIDE), np.uint8), results.masks[:2], results.category[:2], results.scores[:2]
+    )
     made.metrics["label_map"] = label_map.report(made.label_maps, 0.5, "elsewhere")
     return made, folder
 
@@ -47,32 +58,59 @@ def report(outcome, tmp_path_factory):
     run = tmp_path_factory.mktemp("run")
     (run / "training.csv").write_text("iteration,loss_cls,lr\n0,1.5,0.01\n1,1.2,0.01\n2,0.9,0.01\n")
     (run / "evaluations.csv").write_text("iteration,segm/AP\n2,12.5\n")
-    (run / "run.json").write_text(json.dumps({"seed": 42, "command": ["train_net.py"], "git": {"commit": "abc", "changed": True}}))
+    (run / "run.json").write_text(
+        json.dumps(
+            {"seed": 42, "command": ["train_net.py"], "git": {"commit": "abc", "changed": True}}
+        )
+    )
     (run / "config.yaml").write_text("MODEL: {ENGINE: builtin}\n")
     weaker = made.results.take(np.arange(0, len(made.results), 2))
     differences = compare(made.truth, weaker, made.results, "segm", draws=20)
     folder = tmp_path_factory.mktemp("report")
     comparison = (differences, "before", "after", "segm")
-    return write_report(made, folder, title="A <test> & more", images=pictures, run_folder=run, comparison=comparison)
+    return write_report(
+        made,
+        folder,
+        title="A <test> & more",
+        images=pictures,
+        run_folder=run,
+        comparison=comparison,
+    )
 
 
 def test_one_offline_file_under_ten_megabytes(report):
     text = report.read_text(encoding="utf-8")
     assert len(text.encode()) < 10_000_000
-    outside = set(re.findall(r"""(?:src|href)\s*=\s*["']?(?!data:|#)([^"'\s>]+)""", text.split('<script type="application/json"')[0]))
+    outside = set(
+        re.findall(
+            r"""(?:src|href)\s*=\s*["']?(?!data:|#)([^"'\s>]+)""",
+            text.split('<script type="application/json"')[0],
+        )
+    )
     assert not outside
-    assert not re.findall(r"@import|url\(\s*['\"]?http|fetch\(|XMLHttpRequest|<link[^>]+stylesheet", text)
+    assert not re.findall(
+        r"@import|url\(\s*['\"]?http|fetch\(|XMLHttpRequest|<link[^>]+stylesheet", text
+    )
     assert "A &lt;test&gt; &amp; more" in text
 
 
 def test_what_it_carries(report, outcome):
     made, _ = outcome
     text = report.read_text(encoding="utf-8")
-    tree = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.S)[1])
+    tree = json.loads(
+        re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.S)[1]
+    )
     assert tree["classes"] == made.truth.class_names
-    assert {block["name"] for block in tree["blocks"]} == {"COCO boxes", "COCO masks", "BDD100K boxes", "BDD100K masks"}
+    assert {block["name"] for block in tree["blocks"]} == {
+        "COCO boxes",
+        "COCO masks",
+        "BDD100K boxes",
+        "BDD100K masks",
+    }
     assert tree["blocks"][1]["figures"]["AP"] == made.metrics["segm"]["AP"]
-    assert [p["badness"] for p in tree["gallery"]] == sorted((p["badness"] for p in tree["gallery"]), reverse=True)
+    assert [p["badness"] for p in tree["gallery"]] == sorted(
+        (p["badness"] for p in tree["gallery"]), reverse=True
+    )
     assert all(p["image"].startswith("data:image/jpeg;base64,") for p in tree["gallery"])
     rows = dict(tree["provenance"])
     assert rows["seed"] == "42"
@@ -96,10 +134,13 @@ def test_outlines_enclose_the_mask():
     mask = np.zeros((60, 80), np.uint8)
     cv2.circle(mask, (40, 30), 20, 1, -1)
     cv2.circle(mask, (40, 30), 8, 0, -1)
-    from bdd_inst.geometry import rle
+    from bdd_inst.masks import rle
 
     path = svg_path(rle.encode(mask.astype(bool)), 1.0)
-    rings = [np.array([[float(v) for v in point.split()] for point in ring.split("L")]) for ring in re.findall(r"M(.*?)Z", path)]
+    rings = [
+        np.array([[float(v) for v in point.split()] for point in ring.split("L")])
+        for ring in re.findall(r"M(.*?)Z", path)
+    ]
     assert len(rings) == 2  # the hole too
     drawn = np.zeros_like(mask)
     cv2.fillPoly(drawn, [np.floor(ring).astype(np.int32) for ring in rings], 1)
@@ -120,8 +161,18 @@ out.errors = trouble;
 const made = document.createElement("pre"); made.id = "outcome"; made.textContent = JSON.stringify(out); document.body.append(made); }})();
 </script>"""
     copy = tmp_path / "page.html"
-    copy.write_text(page.replace("<head>", f"<head>{watch}").replace("</body>", f"{work}</body>"), encoding="utf-8")
-    command = [CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", f"--window-size={width},900", "--virtual-time-budget=8000"]
+    copy.write_text(
+        page.replace("<head>", f"<head>{watch}").replace("</body>", f"{work}</body>"),
+        encoding="utf-8",
+    )
+    command = [
+        CHROMIUM,
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        f"--window-size={width},900",
+        "--virtual-time-budget=8000",
+    ]
     command += [f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", copy.as_uri()]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     found = re.search(r'<pre id="outcome">(.*?)</pre>', done.stdout, re.S)
@@ -156,7 +207,9 @@ def test_opens_without_errors_and_draws_everything(report, tmp_path):
     assert out["classes"] == ["class 0", "</script><b>bus", "class 2"]
     assert out["confusion"] == 16
     assert out["pictures"] == 12
-    assert {"Figures", "Label map", "Comparison", "Conditions", "Training", "Provenance"} <= set(out["sections"])
+    assert {"Figures", "Label map", "Comparison", "Conditions", "Training", "Provenance"} <= set(
+        out["sections"]
+    )
 
 
 @needs_browser
@@ -274,7 +327,14 @@ def test_fits_a_phone(report, tmp_path):
         document.body.append(p); }}, 500);</script>""",
         encoding="utf-8",
     )
-    command = [CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files", "--virtual-time-budget=8000"]
+    command = [
+        CHROMIUM,
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--allow-file-access-from-files",
+        "--virtual-time-budget=8000",
+    ]
     command += [f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", holder.as_uri()]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     inner, outer = json.loads(re.search(r'<pre id="outcome">(.*?)</pre>', done.stdout)[1])
@@ -285,7 +345,14 @@ def test_fits_a_phone(report, tmp_path):
 @needs_browser
 def test_prints(report, tmp_path):
     target = tmp_path / "out.pdf"
-    command = [CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", f"--print-to-pdf={target}", "--virtual-time-budget=5000"]
+    command = [
+        CHROMIUM,
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        f"--print-to-pdf={target}",
+        "--virtual-time-budget=5000",
+    ]
     command += [f"--user-data-dir={tmp_path / 'profile'}", report.as_uri()]
     subprocess.run(command, capture_output=True, timeout=120, check=False)
     data = target.read_bytes()

@@ -7,8 +7,8 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
+from bdd_inst.base.csv_log import CsvLog
 from bdd_inst.report import plots
-from bdd_inst.training.csv_log import CsvLog
 
 
 @pytest.fixture
@@ -29,9 +29,21 @@ def log_run(folder, steps=60, evaluations=True):
     log, scores = CsvLog(folder / "training.csv"), CsvLog(folder / "evaluations.csv")
     for i in range(9, steps * 10, 10):
         stage = "heads" if i < 200 else "full"
-        log.write(i, {"stage": stage, "loss_cls": 1.0 + i, "loss_mask": 2.0, "total_loss": 3.0 + i, "lr": 0.02})
+        log.write(
+            i,
+            {
+                "stage": stage,
+                "loss_cls": 1.0 + i,
+                "loss_mask": 2.0,
+                "total_loss": 3.0 + i,
+                "lr": 0.02,
+            },
+        )
         if evaluations and i % 100 == 99:
-            scores.write(i, {"segm/AP": i / 100, "val/total_loss": 4.0} if i > 99 else {"val/total_loss": 4.0})
+            scores.write(
+                i,
+                {"segm/AP": i / 100, "val/total_loss": 4.0} if i > 99 else {"val/total_loss": 4.0},
+            )
 
 
 def test_a_run_gets_its_curves(tmp_path, figures):

@@ -17,7 +17,9 @@ box = st.tuples(side, side, side, side).map(lambda b: (b[0], b[1], b[0] + b[2], 
 
 def counted(first: tuple, second: tuple) -> tuple[int, int]:
     """Unit squares in both, and in either."""
-    squares = [{(x, y) for x in range(b[0], b[2]) for y in range(b[1], b[3])} for b in (first, second)]
+    squares = [
+        {(x, y) for x in range(b[0], b[2]) for y in range(b[1], b[3])} for b in (first, second)
+    ]
     return len(squares[0] & squares[1]), len(squares[0] | squares[1])
 
 
@@ -33,17 +35,24 @@ def test_iou_counts_squares(first, second):
 def test_iou_agrees_with_torchvision():
     boxes = torch.rand(40, 4) * 100
     boxes[:, 2:] += boxes[:, :2]
-    torch.testing.assert_close(pairwise_iou(Boxes(boxes), Boxes(boxes[:7])), box_iou(boxes, boxes[:7]))
+    torch.testing.assert_close(
+        pairwise_iou(Boxes(boxes), Boxes(boxes[:7])), box_iou(boxes, boxes[:7])
+    )
 
 
 def test_ioa_is_relative_to_the_second():
-    assert pairwise_ioa(Boxes([[0, 0, 10, 10]]), Boxes([[5, 5, 15, 15]])).item() == pytest.approx(0.25)
+    assert pairwise_ioa(Boxes([[0, 0, 10, 10]]), Boxes([[5, 5, 15, 15]])).item() == pytest.approx(
+        0.25
+    )
 
 
 def test_matched_iou_is_the_diagonal():
     boxes = torch.tensor([[0.0, 0, 4, 4], [1, 1, 3, 5]])
     other = torch.tensor([[0.0, 0, 2, 4], [1, 2, 3, 5]])
-    torch.testing.assert_close(matched_boxlist_iou(Boxes(boxes), Boxes(other)), pairwise_iou(Boxes(boxes), Boxes(other)).diagonal())
+    torch.testing.assert_close(
+        matched_boxlist_iou(Boxes(boxes), Boxes(other)),
+        pairwise_iou(Boxes(boxes), Boxes(other)).diagonal(),
+    )
     with pytest.raises(ValueError, match="equal numbers"):
         matched_boxlist_iou(Boxes(boxes), Boxes(other[:1]))
 

@@ -23,7 +23,13 @@ def three() -> Instances:
 
 @pytest.mark.parametrize(
     ("item", "rows"),
-    [(1, [1]), (-1, [2]), (slice(1, 3), [1, 2]), (torch.tensor([2, 0]), [2, 0]), (torch.tensor([True, False, True]), [0, 2])],
+    [
+        (1, [1]),
+        (-1, [2]),
+        (slice(1, 3), [1, 2]),
+        (torch.tensor([2, 0]), [2, 0]),
+        (torch.tensor([True, False, True]), [0, 2]),
+    ],
 )
 def test_selects_in_every_field(item, rows):
     got = three()[item]

@@ -13,7 +13,11 @@ def test_boxes_of_bitmaps():
     masks = torch.zeros(3, 10, 12)
     masks[0, 2:5, 3:9] = 1
     masks[2, 9, 11] = 1
-    assert BitMasks(masks).get_bounding_boxes().tensor.tolist() == [[3, 2, 9, 5], [0, 0, 0, 0], [11, 9, 12, 10]]
+    assert BitMasks(masks).get_bounding_boxes().tensor.tolist() == [
+        [3, 2, 9, 5],
+        [0, 0, 0, 0],
+        [11, 9, 12, 10],
+    ]
     assert BitMasks(masks).nonempty().tolist() == [True, False, True]
     assert BitMasks(masks).area().tolist() == [18, 0, 1]
     assert BitMasks(torch.zeros(0, 4, 4)).get_bounding_boxes().tensor.shape == (0, 4)
@@ -21,7 +25,11 @@ def test_boxes_of_bitmaps():
 
 def test_boxes_of_polygons():
     masks = PolygonMasks([[[1, 2, 8, 3, 4, 9]], [[0, 0, 1, 0, 0, 1], [5, 6, 7, 6, 6, 8.5]], []])
-    assert masks.get_bounding_boxes().tensor.tolist() == [[1, 2, 8, 9], [0, 0, 7, 8.5], [0, 0, 0, 0]]
+    assert masks.get_bounding_boxes().tensor.tolist() == [
+        [1, 2, 8, 9],
+        [0, 0, 7, 8.5],
+        [0, 0, 0, 0],
+    ]
     assert masks.nonempty().tolist() == [True, True, False]
     assert PolygonMasks([[[0, 0, 4, 0, 4, 2, 0, 2]]]).area().tolist() == [8]
 
@@ -51,7 +59,9 @@ def test_crop_by_index_equals_crop_of_the_selected():
     boxes[:, 2:] += boxes[:, :2] + 1
     index = torch.tensor([3, 3, 0, 1, 2, 0])
     for masks in (polygons, bitmaps):
-        assert (masks.crop_and_resize(boxes, 14, index=index) == masks[index].crop_and_resize(boxes, 14)).all()
+        assert (
+            masks.crop_and_resize(boxes, 14, index=index) == masks[index].crop_and_resize(boxes, 14)
+        ).all()
         assert masks.crop_and_resize(boxes[:0], 14, index=index[:0]).shape == (0, 14, 14)
         with pytest.raises(ValueError, match="6 boxes for 4 masks"):
             masks.crop_and_resize(boxes, 14)

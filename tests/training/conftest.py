@@ -67,10 +67,16 @@ def write_persons(root: Path, split: str, pictures: int, first_id: int) -> None:
                     "bbox": [*low.tolist(), *(high - low).tolist()], "segmentation": [outline.ravel().tolist()],
                 }
             )  # fmt: skip
-        images.append({"id": image_id, "file_name": f"{image_id:012d}.jpg", "width": width, "height": height})
+        images.append(
+            {"id": image_id, "file_name": f"{image_id:012d}.jpg", "width": width, "height": height}
+        )
         cv2.imwrite(str(folder / f"{image_id:012d}.jpg"), image)
     (root / "coco" / "annotations").mkdir(exist_ok=True)
-    labels = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "person"}]}
+    labels = {
+        "images": images,
+        "annotations": annotations,
+        "categories": [{"id": 1, "name": "person"}],
+    }
     (root / "coco" / "annotations" / f"instances_{split}2017.json").write_text(json.dumps(labels))
 
 
@@ -83,14 +89,33 @@ class TinyRun:
     root: Path
 
     def command(self, *arguments: object) -> list[str]:
-        return [sys.executable, str(self.root / "tools" / "train_net.py"), "--config", str(self.config), *map(str, arguments)]
+        return [
+            sys.executable,
+            str(self.root / "tools" / "train_net.py"),
+            "--config",
+            str(self.config),
+            *map(str, arguments),
+        ]
 
     def start(self, *arguments: object, **options: object) -> subprocess.Popen:
-        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": self.env, "cwd": self.root}
+        streams = {
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+            "text": True,
+            "env": self.env,
+            "cwd": self.root,
+        }
         return subprocess.Popen(self.command(*arguments), **(streams | options))
 
     def __call__(self, *arguments: object, expect: int = 0) -> str:
-        done = subprocess.run(self.command(*arguments), capture_output=True, text=True, env=self.env, cwd=self.root, timeout=200)
+        done = subprocess.run(
+            self.command(*arguments),
+            capture_output=True,
+            text=True,
+            env=self.env,
+            cwd=self.root,
+            timeout=200,
+        )
         assert done.returncode == expect, done.stdout + done.stderr
         return done.stdout + done.stderr
 
@@ -115,14 +140,18 @@ def tiny_config(tmp_path_factory, project_root) -> Path:
 @pytest.fixture(scope="session")
 def tiny(tiny_data, tiny_config, project_root) -> TinyRun:
     """Runs of the command line on the tiny data."""
-    return TinyRun(tiny_config, os.environ | {"DETECTRON2_DATASETS": str(tiny_data), "OMP_NUM_THREADS": "1"}, project_root)
+    return TinyRun(
+        tiny_config,
+        os.environ | {"DETECTRON2_DATASETS": str(tiny_data), "OMP_NUM_THREADS": "1"},
+        project_root,
+    )
 
 
 @pytest.fixture
 def tiny_cfg(tiny_config, tiny_data, monkeypatch) -> Callable:
     """``tiny_cfg(KEY, VALUE, ...)`` -> the tiny config for runs inside the test's own process."""
-    from bdd_inst.catalog import DatasetCatalog
-    from bdd_inst.config import load_cfg
+    from bdd_inst.config.loading import load_cfg
+    from bdd_inst.datasets.catalog import DatasetCatalog
 
     monkeypatch.setenv("DETECTRON2_DATASETS", str(tiny_data))
     for name in ("coco_2017_person_train", "coco_2017_person_val"):

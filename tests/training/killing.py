@@ -18,8 +18,8 @@ from pathlib import Path
 
 import torch
 
-from bdd_inst.config import load_cfg
-from bdd_inst.modeling import build_model
+from bdd_inst.config.loading import load_cfg
+from bdd_inst.engines import build_model
 from bdd_inst.training import checkpoints
 from bdd_inst.training.optim import build_optimizer
 from bdd_inst.training.run import train
@@ -80,7 +80,11 @@ def run_child(config: str, folder: str, how: str, after: int) -> int:
     if how not in ("at random", "to the end"):
         die_in_checkpoint(how, after)
     try:
-        train(load_cfg(config, ["SOLVER.CHECKPOINT_PERIOD", "1", "TEST.PICTURES", "0"]), folder, resume=True)
+        train(
+            load_cfg(config, ["SOLVER.CHECKPOINT_PERIOD", "1", "TEST.PICTURES", "0"]),
+            folder,
+            resume=True,
+        )
         os._exit(0)
     except BaseException as error:
         print(f"failed: {type(error).__name__}: {error}", flush=True)
@@ -90,7 +94,9 @@ def run_child(config: str, folder: str, how: str, after: int) -> int:
 def main(config: str, folder: str, kills: int, seed: int) -> None:
     torch.set_num_threads(1)
     cfg = load_cfg(config)
-    build_optimizer(cfg, build_model(cfg))  # imports all that a child needs, so that it starts at once
+    build_optimizer(
+        cfg, build_model(cfg)
+    )  # imports all that a child needs, so that it starts at once
     rng = random.Random(seed)
     for kill in range(kills):
         how = ("at random", "half written", "not renamed", "not pointed at")[kill % 4]
@@ -101,7 +107,10 @@ def main(config: str, folder: str, kills: int, seed: int) -> None:
         _, status = os.waitpid(pid, 0)
         killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
         last = checkpoints.CheckpointFolder(Path(folder), 0).last()
-        print(f"{how}: {'killed' if killed else f'ended {status}'}, {last.name if last else 'no checkpoint'}", flush=True)
+        print(
+            f"{how}: {'killed' if killed else f'ended {status}'}, {last.name if last else 'no checkpoint'}",
+            flush=True,
+        )
     _, status = os.waitpid(run_child(config, folder, "to the end", 0), 0)
     print(f"to the end: {status}", flush=True)
 

@@ -7,13 +7,24 @@ import signal
 import pytest
 import torch
 
-from bdd_inst.errors import DataError
-from bdd_inst.training.batch_size import resolve_auto
+from bdd_inst.base.errors import DataError
+from bdd_inst.training.hooks.watch import Checkpointer
 from bdd_inst.training.run import train
 from bdd_inst.training.stages import fit_all, parse_stages
-from bdd_inst.training.watch import Checkpointer
+from bdd_inst.training.tune.batch_size import resolve_auto
 
-SHORT = ("STAGES", "[]", "SOLVER.MAX_ITER", 6, "SOLVER.BASE_LR", 0.02, "SOLVER.WARMUP_ITERS", 1, "TEST.PICTURES", 0)
+SHORT = (
+    "STAGES",
+    "[]",
+    "SOLVER.MAX_ITER",
+    6,
+    "SOLVER.BASE_LR",
+    0.02,
+    "SOLVER.WARMUP_ITERS",
+    1,
+    "TEST.PICTURES",
+    0,
+)
 SHORT += ("SOLVER.EMA.ENABLED", False)
 
 

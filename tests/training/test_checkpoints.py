@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from bdd_inst.errors import DataError
+from bdd_inst.base.errors import DataError
 from bdd_inst.training import checkpoints
 from bdd_inst.training.checkpoints import CheckpointFolder, read
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bdd_inst.training.csv_log import CsvLog
+from bdd_inst.base.csv_log import CsvLog
 
 
 def test_rows_and_late_columns(tmp_path):
@@ -12,7 +12,9 @@ def test_rows_and_late_columns(tmp_path):
     log.write(0, {"stage": "heads", "loss": 1.5})
     log.write(1, {"stage": "heads", "loss": 1.25, "lr": 0.1})
     log.write(2, {"loss": None, "lr": 0.2})
-    assert log.path.read_text() == "iteration,stage,loss,lr\n0,heads,1.5,\n1,heads,1.25,0.1\n2,,,0.2\n"
+    assert (
+        log.path.read_text() == "iteration,stage,loss,lr\n0,heads,1.5,\n1,heads,1.25,0.1\n2,,,0.2\n"
+    )
 
 
 def test_going_on_drops_later_rows_and_a_torn_line(tmp_path):
@@ -44,7 +46,11 @@ def test_a_row_that_could_not_be_written_is_mended_by_the_next(tmp_path, monkeyp
     log = CsvLog(tmp_path / "training.csv")
     log.write(0, {"loss": 1.0})
     with monkeypatch.context() as patch:
-        patch.setattr(CsvLog, "_rewrite", lambda self, rows: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        patch.setattr(
+            CsvLog,
+            "_rewrite",
+            lambda self, rows: (_ for _ in ()).throw(OSError(28, "No space left on device")),
+        )
         with pytest.raises(OSError, match="No space"):
             log.write(1, {"loss": 2.0, "lr": 0.1})
     with log.path.open("a") as stream:

@@ -10,7 +10,7 @@ import time
 import pytest
 import torch
 
-from bdd_inst.errors import ConfigError
+from bdd_inst.base.errors import ConfigError
 from bdd_inst.training import launch
 
 # Pictures of one size a batch: otherwise each process pads to its own largest picture, and features near the padding differ.
@@ -56,10 +56,14 @@ def test_evaluation_is_shared_out_and_comes_back_whole(both):
     one, two = (rows(folder / "evaluations.csv") for folder in both)
     assert [row["iteration"] for row in one] == [row["iteration"] for row in two]
     for first, second in zip(one[:1], two[:1], strict=True):
-        assert float(second["val/loss_rpn_cls"]) == pytest.approx(float(first["val/loss_rpn_cls"]), rel=1e-4)
+        assert float(second["val/loss_rpn_cls"]) == pytest.approx(
+            float(first["val/loss_rpn_cls"]), rel=1e-4
+        )
     results = json.loads((both[1] / "coco_instances_results.json").read_text())
     counts = [sum(r["image_id"] == image_id for r in results) for image_id in range(101, 105)]
-    assert all(0 < count <= 5 for count in counts), counts  # DETECTIONS_PER_IMAGE is 5: no picture came twice
+    assert all(0 < count <= 5 for count in counts), (
+        counts
+    )  # DETECTIONS_PER_IMAGE is 5: no picture came twice
 
 
 def test_one_process_writes(both):
@@ -72,8 +76,12 @@ def test_accumulated_parts_make_the_same_step(tiny_cfg, both, tmp_path):
     """Four pictures in two parts: the same average of gradients as two processes take, in one process."""
     from bdd_inst.training.run import train
 
-    folder = train(tiny_cfg(*SETTINGS, "SOLVER.ACCUMULATE", 2, "TEST.PICTURES", 0), str(tmp_path / "run")).folder
-    for mine, theirs in zip(rows(folder / "training.csv"), rows(both[1] / "training.csv"), strict=True):
+    folder = train(
+        tiny_cfg(*SETTINGS, "SOLVER.ACCUMULATE", 2, "TEST.PICTURES", 0), str(tmp_path / "run")
+    ).folder
+    for mine, theirs in zip(
+        rows(folder / "training.csv"), rows(both[1] / "training.csv"), strict=True
+    ):
         assert float(mine["total_loss"]) == pytest.approx(float(theirs["total_loss"]), rel=2e-3)
 
 
@@ -83,14 +91,24 @@ def program(text: str) -> list[str]:
 
 def test_one_failing_process_ends_the_others():
     started = time.monotonic()
-    code = launch.wait_for_all(program("import os, sys, time; sys.exit(3) if os.environ['LOCAL_RANK'] == '1' else time.sleep(60)"), 2)
+    code = launch.wait_for_all(
+        program(
+            "import os, sys, time; sys.exit(3) if os.environ['LOCAL_RANK'] == '1' else time.sleep(60)"
+        ),
+        2,
+    )
     assert code == 3
     assert time.monotonic() - started < 20
 
 
 def test_processes_are_told_their_place():
     text = "import os, sys; sys.exit(os.environ['RANK'] != str(4 + int(os.environ['LOCAL_RANK'])) or os.environ['WORLD_SIZE'] != '6')"
-    assert launch.wait_for_all(program(text), 2, machines=3, machine_rank=2, url="tcp://127.0.0.1:2950") == 0
+    assert (
+        launch.wait_for_all(
+            program(text), 2, machines=3, machine_rank=2, url="tcp://127.0.0.1:2950"
+        )
+        == 0
+    )
 
 
 @pytest.mark.parametrize(
@@ -99,10 +117,25 @@ def test_processes_are_told_their_place():
         ({}, launch.Layout(2, 3, "none")),
         ({"LOCAL_RANK": "1"}, launch.Layout(2, 3, "self")),
         (
-            {"TORCHELASTIC_RUN_ID": "x", "LOCAL_WORLD_SIZE": "4", "WORLD_SIZE": "8", "RANK": "5", "LOCAL_RANK": "1", "GROUP_RANK": "1"},
+            {
+                "TORCHELASTIC_RUN_ID": "x",
+                "LOCAL_WORLD_SIZE": "4",
+                "WORLD_SIZE": "8",
+                "RANK": "5",
+                "LOCAL_RANK": "1",
+                "GROUP_RANK": "1",
+            },
             launch.Layout(2, 4, "torchrun"),
         ),
-        ({"SLURM_NTASKS": "8", "SLURM_NNODES": "2", "SLURM_JOB_NAME": "job", "SLURM_PROCID": "3"}, launch.Layout(2, 4, "slurm")),
+        (
+            {
+                "SLURM_NTASKS": "8",
+                "SLURM_NNODES": "2",
+                "SLURM_JOB_NAME": "job",
+                "SLURM_PROCID": "3",
+            },
+            launch.Layout(2, 4, "slurm"),
+        ),
         ({"SLURM_NTASKS": "8", "SLURM_JOB_NAME": "bash"}, launch.Layout(2, 3, "none")),
     ],
 )
@@ -137,7 +170,9 @@ def test_more_gpus_than_there_are_is_refused(tiny_cfg, monkeypatch):
         (True, "fp16", "cuda", "16-mixed"),
     ],
 )
-def test_precision_by_what_the_device_can(tiny_cfg, monkeypatch, enabled, kind, accelerator, expected):
+def test_precision_by_what_the_device_can(
+    tiny_cfg, monkeypatch, enabled, kind, accelerator, expected
+):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
     cfg = tiny_cfg("SOLVER.AMP.ENABLED", enabled, "SOLVER.AMP.PRECISION", kind)
     assert launch.pick_precision(cfg, accelerator) == expected

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from bdd_inst.training.ema import MovingAverage
+from bdd_inst.training.hooks.ema import MovingAverage
 
 
 class Holder:

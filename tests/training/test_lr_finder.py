@@ -9,11 +9,11 @@ import torch
 from lightning.fabric import Fabric
 from torch import nn
 
-from bdd_inst.config import get_cfg
-from bdd_inst.errors import DataError
+from bdd_inst.base.errors import DataError
+from bdd_inst.config.loading import get_cfg
 from bdd_inst.training.launch import Layout
-from bdd_inst.training.lr_finder import find_rate, steepest
-from bdd_inst.training.tuning import find_learning_rate
+from bdd_inst.training.tune.lr_finder import find_rate, steepest
+from bdd_inst.training.tune.tuning import find_learning_rate
 
 
 class Bowl(nn.Module):
@@ -32,7 +32,14 @@ class Bowl(nn.Module):
 def test_the_rate_lies_below_where_descent_blows_up(curvature):
     cfg = get_cfg()
     cfg.SEED, cfg.SOLVER.MOMENTUM, cfg.SOLVER.BASE_LR = 0, 0.0, 0.1
-    found = find_rate(Fabric(accelerator="cpu", devices=1), Bowl(curvature), cfg, itertools.repeat([{}]), steps=120, highest=100.0)
+    found = find_rate(
+        Fabric(accelerator="cpu", devices=1),
+        Bowl(curvature),
+        cfg,
+        itertools.repeat([{}]),
+        steps=120,
+        highest=100.0,
+    )
     assert 0.01 / curvature < found.suggestion < 2 / curvature
     assert len(found.rates) < 120  # it stopped when the loss had blown up
     assert found.rates[-1] > 2 / curvature
@@ -49,7 +56,9 @@ def test_a_loss_that_is_never_finite_is_an_error():
     cfg = get_cfg()
     cfg.SEED = 0
     with pytest.raises(DataError, match="not finite before any step"):
-        find_rate(Fabric(accelerator="cpu", devices=1), Bowl(float("nan")), cfg, itertools.repeat([{}]))
+        find_rate(
+            Fabric(accelerator="cpu", devices=1), Bowl(float("nan")), cfg, itertools.repeat([{}])
+        )
 
 
 def test_lr_find_measures_every_stage_and_trains_nothing(tiny_cfg, tmp_path):

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from bdd_inst.config import get_cfg
-from bdd_inst.errors import ConfigError
+from bdd_inst.base.errors import ConfigError
+from bdd_inst.config.loading import get_cfg
 from bdd_inst.training.optim import build_optimizer, clip_gradients, layers_above, parameter_groups
 
 
@@ -29,11 +29,21 @@ def settings(**keys):
 
 
 def by_name(cfg):
-    return {name: (group["lr"], group["weight_decay"]) for group in parameter_groups(Model(), cfg) for name in group["names"]}
+    return {
+        name: (group["lr"], group["weight_decay"])
+        for group in parameter_groups(Model(), cfg)
+        for name in group["names"]
+    }
 
 
 def test_norms_and_biases_have_their_own_rules():
-    cfg = settings(BASE_LR=0.1, WEIGHT_DECAY=0.01, WEIGHT_DECAY_NORM=0.0, WEIGHT_DECAY_BIAS=0.5, BIAS_LR_FACTOR=2.0)
+    cfg = settings(
+        BASE_LR=0.1,
+        WEIGHT_DECAY=0.01,
+        WEIGHT_DECAY_NORM=0.0,
+        WEIGHT_DECAY_BIAS=0.5,
+        BIAS_LR_FACTOR=2.0,
+    )
     assert by_name(cfg) == {
         "conv.weight": (0.1, 0.01), "conv.bias": (0.2, 0.5),
         "bn.weight": (0.1, 0.0), "bn.bias": (0.2, 0.5),
@@ -81,9 +91,15 @@ def test_depth_below_the_fpn(name, depth):
 
 
 def test_clipping_by_each_rule():
-    for kind, expected in {"value": [1.0, 1.0, 1.0], "norm": [0.6, 0.8, 1.0], "full_model": None}.items():
+    for kind, expected in {
+        "value": [1.0, 1.0, 1.0],
+        "norm": [0.6, 0.8, 1.0],
+        "full_model": None,
+    }.items():
         cfg = settings()
-        cfg.SOLVER.CLIP_GRADIENTS.merge_from_list(["ENABLED", True, "CLIP_TYPE", kind, "CLIP_VALUE", 1.0])
+        cfg.SOLVER.CLIP_GRADIENTS.merge_from_list(
+            ["ENABLED", True, "CLIP_TYPE", kind, "CLIP_VALUE", 1.0]
+        )
         a, b = nn.Parameter(torch.zeros(2)), nn.Parameter(torch.zeros(1))
         a.grad, b.grad = torch.tensor([3.0, 4.0]), torch.tensor([12.0])
         clip_gradients(torch.optim.SGD([a, b], lr=0.1), cfg)

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from bdd_inst.errors import ConfigError
+from bdd_inst.base.errors import ConfigError
 from bdd_inst.training.run import train
 
 MISTAKES = [
-    (("SOLVER.BASE_LR", 0, "STAGES", "[]"), "stage all: SOLVER.BASE_LR 0.0: expected a number above 0"),
+    (
+        ("SOLVER.BASE_LR", 0, "STAGES", "[]"),
+        "stage all: SOLVER.BASE_LR 0.0: expected a number above 0",
+    ),
     (("STAGES.full.BASE_LR", -1), "stage full: SOLVER.BASE_LR -1.0"),
     (("SOLVER.MOMENTUM", -1.0), "SOLVER.MOMENTUM -1.0"),
     (("SOLVER.WEIGHT_DECAY", -1.0), "SOLVER.WEIGHT_DECAY -1.0"),
     (("SOLVER.WEIGHT_DECAY_BIAS", "abc"), "SOLVER.WEIGHT_DECAY_BIAS 'abc'"),
-    (("SOLVER.NESTEROV", True, "SOLVER.MOMENTUM", 0.0), "stage heads: its SOLVER, INPUT and DATALOADER keys do not go together: Nesterov"),
+    (
+        ("SOLVER.NESTEROV", True, "SOLVER.MOMENTUM", 0.0),
+        "stage heads: its SOLVER, INPUT and DATALOADER keys do not go together: Nesterov",
+    ),
     (("SOLVER.EMA.DECAY", -1.0), "SOLVER.EMA.DECAY -1.0"),
     (("SOLVER.STEPS", "[2, 1]"), r"SOLVER.STEPS \[2, 1\]: expected rising numbers"),
     (("SOLVER.STEPS", "[1, 1]"), "rising"),
@@ -27,7 +33,10 @@ MISTAKES = [
     (("INPUT.COPY_PASTE.MAX_INSTANCES", 0), "INPUT.COPY_PASTE.MAX_INSTANCES 0"),
     (("DATALOADER.NUM_WORKERS", -1), "DATALOADER.NUM_WORKERS -1"),
     (("STAGES.full.TRAIN", "['roi_head.*']"), "stage full: TRAIN 'roi_head.\\*' matches no module"),
-    (("STAGES.full.LR_SCHEDULER_NAME", "WarmupFoo"), "stage full: SOLVER.LR_SCHEDULER_NAME 'WarmupFoo'"),
+    (
+        ("STAGES.full.LR_SCHEDULER_NAME", "WarmupFoo"),
+        "stage full: SOLVER.LR_SCHEDULER_NAME 'WarmupFoo'",
+    ),
     (("STAGES.full.OPTIMIZER", "Adam"), "stage full: SOLVER.OPTIMIZER 'Adam'"),
     (("DATALOADER.SAMPLER_TRAIN", "Foo"), "DATALOADER.SAMPLER_TRAIN 'Foo'"),
     (("SOLVER.CLIP_GRADIENTS.CLIP_TYPE", "foo"), "CLIP_TYPE 'foo'"),
@@ -35,7 +44,9 @@ MISTAKES = [
 ]
 
 
-@pytest.mark.parametrize(("overrides", "message"), MISTAKES, ids=[" ".join(map(str, words)) for words, _ in MISTAKES])
+@pytest.mark.parametrize(
+    ("overrides", "message"), MISTAKES, ids=[" ".join(map(str, words)) for words, _ in MISTAKES]
+)
 def test_mistakes_are_found_before_the_first_step(tiny_cfg, tmp_path, overrides, message):
     with pytest.raises(ConfigError, match=message):
         train(tiny_cfg(*overrides), str(tmp_path / "run"))
@@ -44,7 +55,11 @@ def test_mistakes_are_found_before_the_first_step(tiny_cfg, tmp_path, overrides,
 
 @pytest.mark.parametrize(
     ("key", "message"),
-    [("SOLVER.MAX_ITER", "null is no int"), ("SOLVER.BASE_LR", "null is no float"), ("DATASETS.TRAIN", "DATASETS.TRAIN is empty")],
+    [
+        ("SOLVER.MAX_ITER", "null is no int"),
+        ("SOLVER.BASE_LR", "null is no float"),
+        ("DATASETS.TRAIN", "DATASETS.TRAIN is empty"),
+    ],
 )
 def test_null_is_no_number_and_an_empty_list(tiny_cfg, tmp_path, key, message):
     with pytest.raises(ConfigError, match=message):
@@ -62,7 +77,9 @@ def test_null_is_no_number_and_an_empty_list(tiny_cfg, tmp_path, key, message):
 def test_a_stage_that_sets_what_holds_for_the_whole_run_is_told(tiny_cfg, tmp_path, item):
     cfg = tiny_cfg()
     cfg.STAGES = [{"MAX_ITER": 2} | item]
-    with pytest.raises(ConfigError, match="STAGES.0: .* holds for the whole run; set it outside STAGES"):
+    with pytest.raises(
+        ConfigError, match="STAGES.0: .* holds for the whole run; set it outside STAGES"
+    ):
         train(cfg, str(tmp_path / "run"))
 
 
@@ -71,7 +88,11 @@ def test_stages_may_read_their_data_differently(tiny_cfg):
     from bdd_inst.training.training_data import TrainingData
 
     cfg = tiny_cfg()
-    cfg.STAGES = [{"MAX_ITER": 1}, {"MAX_ITER": 1, "DATALOADER": {"FILTER_EMPTY_ANNOTATIONS": False}}, {"MAX_ITER": 2}]
+    cfg.STAGES = [
+        {"MAX_ITER": 1},
+        {"MAX_ITER": 1, "DATALOADER": {"FILTER_EMPTY_ANNOTATIONS": False}},
+        {"MAX_ITER": 2},
+    ]
     stages = parse_stages(cfg)
     data = TrainingData(stages)
     assert data.of(stages[0]) is data.of(stages[2])

@@ -9,11 +9,11 @@ import shutil
 import pytest
 import torch
 
-from bdd_inst.errors import ConfigError, DataError
-from bdd_inst.modeling import build_model
-from bdd_inst.modeling.checkpoint import load_weights
+from bdd_inst.base.errors import ConfigError, DataError
+from bdd_inst.engines import build_model
 from bdd_inst.training.run import train
 from bdd_inst.training.seeds import seed_all
+from bdd_inst.weights.checkpoint import load_weights
 
 
 def rows(path):
@@ -33,14 +33,24 @@ def same(first, second) -> bool:
 @pytest.fixture(scope="module")
 def whole(tiny_config, tiny_data, tmp_path_factory):
     """A run from beginning to end, evaluated on the way."""
-    from bdd_inst.catalog import DatasetCatalog
-    from bdd_inst.config import load_cfg
+    from bdd_inst.config.loading import load_cfg
+    from bdd_inst.datasets.catalog import DatasetCatalog
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DETECTRON2_DATASETS", str(tiny_data))
         DatasetCatalog._loaded.clear()
         folder = tmp_path_factory.mktemp("run") / "whole"
-        cfg = load_cfg(tiny_config, ["TEST.EVAL_PERIOD", "6", "TEST.VAL_LOSS_PICTURES", "2", "LOGGERS", "['csv', 'tensorboard']"])
+        cfg = load_cfg(
+            tiny_config,
+            [
+                "TEST.EVAL_PERIOD",
+                "6",
+                "TEST.VAL_LOSS_PICTURES",
+                "2",
+                "LOGGERS",
+                "['csv', 'tensorboard']",
+            ],
+        )
         return train(cfg, str(folder))
 
 
@@ -67,7 +77,10 @@ def test_run_json_says_which_run_it_was(whole):
     assert facts["seed"] == 7
     assert facts["iterations"] == 14
     assert facts["data"]["coco_2017_person_train"]["pictures"] == 12
-    assert facts["versions"]["torch"] == torch.__version__.split("+")[0] or facts["versions"]["torch"] in torch.__version__
+    assert (
+        facts["versions"]["torch"] == torch.__version__.split("+")[0]
+        or facts["versions"]["torch"] in torch.__version__
+    )
     assert {"started", "finished", "command", "git", "results"} <= facts.keys()
 
 
@@ -78,7 +91,10 @@ def test_every_loss_and_the_rate_are_logged(whole):
         (2, "heads"), (4, "heads"), (7, "full"), (10, "full"), (13, "full"),
     ]  # fmt: skip
     for row in log:
-        parts = [float(row[name]) for name in ("loss_cls", "loss_box_reg", "loss_mask", "loss_rpn_cls", "loss_rpn_loc")]
+        parts = [
+            float(row[name])
+            for name in ("loss_cls", "loss_box_reg", "loss_mask", "loss_rpn_cls", "loss_rpn_loc")
+        ]
         assert sum(parts) == pytest.approx(float(row["total_loss"]), rel=1e-5)
         assert float(row["lr"]) > 0
         assert 0 <= float(row["data_wait_share"]) <= 1
@@ -92,11 +108,16 @@ def test_evaluations_are_logged_with_the_average_and_the_validation_loss(whole):
 
 
 def test_a_heads_stage_moves_the_heads_and_nothing_else(tiny_cfg, tmp_path):
-    cfg = tiny_cfg("STAGES", "[{'NAME': 'heads', 'TRAIN': 'heads', 'MAX_ITER': 2, 'BASE_LR': 0.1, 'WARMUP_ITERS': 0}]")
+    cfg = tiny_cfg(
+        "STAGES",
+        "[{'NAME': 'heads', 'TRAIN': 'heads', 'MAX_ITER': 2, 'BASE_LR': 0.1, 'WARMUP_ITERS': 0}]",
+    )
     folder = train(cfg, str(tmp_path / "run")).folder
     seed_all(7, 0)
     before, after = build_model(cfg).state_dict(), weights(folder / "model_final.pth")
-    moved = {name.split(".")[0] for name, value in after.items() if not torch.equal(value, before[name])}
+    moved = {
+        name.split(".")[0] for name, value in after.items() if not torch.equal(value, before[name])
+    }
     assert moved == {"proposal_generator", "roi_heads"}
     assert "frozen ones lie in backbone" in (folder / "log.txt").read_text()
 
@@ -111,8 +132,12 @@ def test_final_weights_load_and_evaluate_to_the_same_figures(whole, tiny_cfg, tm
 
 def test_the_same_seed_gives_the_same_weights_whatever_else_a_run_does(whole, tiny_cfg, tmp_path):
     """Evaluations, logs, workers and checkpoints leave no trace in the arithmetic."""
-    cfg = tiny_cfg("TEST.EVAL_PERIOD", 0, "SOLVER.CHECKPOINT_PERIOD", 0, "DATALOADER.NUM_WORKERS", 2)
-    assert same(train(cfg, str(tmp_path / "b")).folder / "model_final.pth", whole.folder / "model_final.pth")
+    cfg = tiny_cfg(
+        "TEST.EVAL_PERIOD", 0, "SOLVER.CHECKPOINT_PERIOD", 0, "DATALOADER.NUM_WORKERS", 2
+    )
+    assert same(
+        train(cfg, str(tmp_path / "b")).folder / "model_final.pth", whole.folder / "model_final.pth"
+    )
 
 
 class StopAfter:
@@ -128,14 +153,18 @@ class StopAfter:
 
 
 @pytest.mark.parametrize("stop_at", [3, 5, 6, 11])
-def test_stopped_and_resumed_is_the_same_as_never_stopped(whole, tiny_cfg, tmp_path, monkeypatch, stop_at):
+def test_stopped_and_resumed_is_the_same_as_never_stopped(
+    whole, tiny_cfg, tmp_path, monkeypatch, stop_at
+):
     """In the first stage, at its end, at the start of the second, and within a log period."""
     from bdd_inst.training.loop import Run
 
     cfg = tiny_cfg("TEST.EVAL_PERIOD", 6, "TEST.VAL_LOSS_PICTURES", 2)
     folder = tmp_path / "run"
     real = Run.train
-    monkeypatch.setattr(Run, "train", lambda run: (setattr(run, "stop", StopAfter(run, stop_at)), real(run))[1])
+    monkeypatch.setattr(
+        Run, "train", lambda run: (setattr(run, "stop", StopAfter(run, stop_at)), real(run))[1]
+    )
     stopped = train(cfg, str(folder))
     monkeypatch.undo()
     monkeypatch.setenv("DETECTRON2_DATASETS", "unused: loaded already")
@@ -145,10 +174,16 @@ def test_stopped_and_resumed_is_the_same_as_never_stopped(whole, tiny_cfg, tmp_p
     train(cfg, str(folder), resume=True)
     for name in ("model_final.pth", "model_ema.pth"):
         assert same(folder / name, whole.folder / name)
-    assert (folder / "evaluations.csv").read_text() == (whole.folder / "evaluations.csv").read_text()
+    assert (folder / "evaluations.csv").read_text() == (
+        whole.folder / "evaluations.csv"
+    ).read_text()
     timed = ("seconds_per_step", "data_wait_share", "pictures_per_second", "memory_gb")
-    for mine, theirs in zip(rows(folder / "training.csv"), rows(whole.folder / "training.csv"), strict=True):
-        assert {k: v for k, v in mine.items() if k not in timed} == {k: v for k, v in theirs.items() if k not in timed}
+    for mine, theirs in zip(
+        rows(folder / "training.csv"), rows(whole.folder / "training.csv"), strict=True
+    ):
+        assert {k: v for k, v in mine.items() if k not in timed} == {
+            k: v for k, v in theirs.items() if k not in timed
+        }
 
 
 def test_a_folder_with_a_run_is_refused_unless_resumed(whole, tiny_cfg):
@@ -171,11 +206,16 @@ def test_a_runs_folder_evaluates_its_own_final_weights(whole, tiny_cfg, tmp_path
 def test_resuming_a_finished_run_only_evaluates_again(whole, tiny_cfg, tmp_path):
     before = weights(whole.folder / "model_final.pth")
     logged = (whole.folder / "evaluations.csv").read_text()
-    again = train(tiny_cfg("TEST.EVAL_PERIOD", 6, "TEST.VAL_LOSS_PICTURES", 2), str(whole.folder), resume=True)
+    again = train(
+        tiny_cfg("TEST.EVAL_PERIOD", 6, "TEST.VAL_LOSS_PICTURES", 2), str(whole.folder), resume=True
+    )
     assert again.metrics == whole.metrics
     assert (whole.folder / "evaluations.csv").read_text() == logged
     assert "all 14 iterations are done" in (whole.folder / "log.txt").read_text()
-    assert all(torch.equal(before[name], value) for name, value in weights(whole.folder / "model_final.pth").items())
+    assert all(
+        torch.equal(before[name], value)
+        for name, value in weights(whole.folder / "model_final.pth").items()
+    )
 
 
 def test_resume_without_output_takes_the_newest_run(tiny_cfg, tmp_path):

@@ -7,8 +7,8 @@ import math
 import pytest
 import torch
 
-from bdd_inst.config import get_cfg
-from bdd_inst.errors import ConfigError
+from bdd_inst.base.errors import ConfigError
+from bdd_inst.config.loading import get_cfg
 from bdd_inst.training.schedules import LearningRate
 
 
@@ -23,25 +23,52 @@ def rates(**keys: object) -> list[float]:
 
 def test_multi_step_warms_up_then_falls_at_the_steps():
     got = rates(BASE_LR=0.02, MAX_ITER=90, STEPS=[60, 80], WARMUP_ITERS=10, WARMUP_FACTOR=0.1)
-    expected = [0.02 * (0.1 + 0.9 * i / 10) if i < 10 else 0.02 * 0.1 ** ((i >= 60) + (i >= 80)) for i in range(90)]
+    expected = [
+        0.02 * (0.1 + 0.9 * i / 10) if i < 10 else 0.02 * 0.1 ** ((i >= 60) + (i >= 80))
+        for i in range(90)
+    ]
     assert got == pytest.approx(expected, rel=1e-12)
 
 
 def test_cosine_runs_over_the_whole_stage_and_warm_up_reaches_it():
-    got = rates(LR_SCHEDULER_NAME="WarmupCosineLR", BASE_LR=0.1, MAX_ITER=100, WARMUP_ITERS=20, WARMUP_FACTOR=0.0, BASE_LR_END=0.01)
+    got = rates(
+        LR_SCHEDULER_NAME="WarmupCosineLR",
+        BASE_LR=0.1,
+        MAX_ITER=100,
+        WARMUP_ITERS=20,
+        WARMUP_FACTOR=0.0,
+        BASE_LR_END=0.01,
+    )
     cosine = [0.01 + 0.09 * 0.5 * (1 + math.cos(math.pi * i / 100)) for i in range(100)]
     assert got[20:] == pytest.approx(cosine[20:], rel=1e-12)
     assert got[:20] == pytest.approx([cosine[20] * i / 20 for i in range(20)], rel=1e-9, abs=1e-12)
 
 
 def test_fixed_gamma_falls_at_even_distances():
-    got = rates(LR_SCHEDULER_NAME="WarmupStepWithFixedGammaLR", BASE_LR=1.0, MAX_ITER=40, WARMUP_ITERS=0, NUM_DECAYS=3, GAMMA=0.5)
+    got = rates(
+        LR_SCHEDULER_NAME="WarmupStepWithFixedGammaLR",
+        BASE_LR=1.0,
+        MAX_ITER=40,
+        WARMUP_ITERS=0,
+        NUM_DECAYS=3,
+        GAMMA=0.5,
+    )
     assert got == pytest.approx([0.5 ** (i // 10) for i in range(40)])
 
 
-@pytest.mark.parametrize("name", ["WarmupMultiStepLR", "WarmupCosineLR", "WarmupStepWithFixedGammaLR", "WarmupReduceOnPlateau"])
+@pytest.mark.parametrize(
+    "name",
+    ["WarmupMultiStepLR", "WarmupCosineLR", "WarmupStepWithFixedGammaLR", "WarmupReduceOnPlateau"],
+)
 def test_warm_up_longer_than_the_stage_fills_it(name):
-    got = rates(LR_SCHEDULER_NAME=name, BASE_LR=1.0, MAX_ITER=10, WARMUP_ITERS=1000, WARMUP_FACTOR=0.001, STEPS=[])
+    got = rates(
+        LR_SCHEDULER_NAME=name,
+        BASE_LR=1.0,
+        MAX_ITER=10,
+        WARMUP_ITERS=1000,
+        WARMUP_FACTOR=0.001,
+        STEPS=[],
+    )
     assert got[0] < 0.01
     assert all(math.isfinite(value) for value in got)
 
@@ -58,7 +85,18 @@ def test_every_group_keeps_its_own_base_rate():
 
 def test_plateau_falls_after_patience_and_survives_a_checkpoint():
     cfg = get_cfg()
-    cfg.SOLVER.merge_from_list(["LR_SCHEDULER_NAME", "WarmupReduceOnPlateau", "PLATEAU_PATIENCE", 2, "WARMUP_ITERS", 0, "BASE_LR", 1.0])
+    cfg.SOLVER.merge_from_list(
+        [
+            "LR_SCHEDULER_NAME",
+            "WarmupReduceOnPlateau",
+            "PLATEAU_PATIENCE",
+            2,
+            "WARMUP_ITERS",
+            0,
+            "BASE_LR",
+            1.0,
+        ]
+    )
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
     rate = LearningRate(optimizer, cfg)
     assert [rate.saw(value) for value in (10.0, 11.0, 10.5)] == [False, False, False]
@@ -71,7 +109,10 @@ def test_plateau_falls_after_patience_and_survives_a_checkpoint():
     assert again.set(101) == pytest.approx(0.01)
 
 
-@pytest.mark.parametrize(("key", "value"), [("LR_SCHEDULER_NAME", "Cosine"), ("WARMUP_METHOD", "exp"), ("BASE_LR_END", 1.0)])
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("LR_SCHEDULER_NAME", "Cosine"), ("WARMUP_METHOD", "exp"), ("BASE_LR_END", 1.0)],
+)
 def test_what_cannot_be_is_refused_by_name(key, value):
     keys = {"LR_SCHEDULER_NAME": "WarmupCosineLR", key: value}
     with pytest.raises(ConfigError, match=key):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bdd_inst.evaluation.label_map import LabelMapCounter, report
-from bdd_inst.geometry import rle
+from bdd_inst.masks import rle
 from bdd_inst.training.scoring import result_text
 from tests.formats import examples
 
@@ -24,6 +24,8 @@ def test_text_of_label_maps_has_iou_by_class():
     counter = LabelMapCounter(["skin", "hair"])
     truth = examples.square(0, 0, 10, 10).astype(int)
     counter.add(truth, [rle.encode(examples.square(0, 0, 5, 10))], [0], [0.9])
-    text = result_text({"val": {"segm": FIGURES, "label_map": report(counter, 0.5, "test")}}, Path("run"))
+    text = result_text(
+        {"val": {"segm": FIGURES, "label_map": report(counter, 0.5, "test")}}, Path("run")
+    )
     row = next(line.split() for line in text.splitlines() if line.startswith("skin"))
     assert row == ["skin", "50.00", "66.67"]

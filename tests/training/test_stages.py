@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bdd_inst.config import get_cfg, load_cfg
-from bdd_inst.errors import ConfigError
+from bdd_inst.base.errors import ConfigError
+from bdd_inst.config.loading import get_cfg, load_cfg
 from bdd_inst.training.stages import fit_all, fit_stage, parse_stages
 
 
@@ -30,9 +30,17 @@ def test_a_stage_sets_its_own_keys_and_inherits_the_rest():
          "CLIP_GRADIENTS": {"ENABLED": True}},
         MAX_ITER=99, BASE_LR=0.5,
     )  # fmt: skip
-    assert (heads.max_iter, heads.cfg.SOLVER.BASE_LR, heads.cfg.INPUT.RANDOM_FLIP) == (10, 1.0, "horizontal")
+    assert (heads.max_iter, heads.cfg.SOLVER.BASE_LR, heads.cfg.INPUT.RANDOM_FLIP) == (
+        10,
+        1.0,
+        "horizontal",
+    )
     assert (full.max_iter, full.cfg.SOLVER.BASE_LR, full.freeze_at) == (99, 0.5, 0)
-    assert (full.cfg.INPUT.MIN_SIZE_TRAIN, full.cfg.INPUT.RANDOM_FLIP, full.cfg.SOLVER.CLIP_GRADIENTS.ENABLED) == ([64], "none", True)
+    assert (
+        full.cfg.INPUT.MIN_SIZE_TRAIN,
+        full.cfg.INPUT.RANDOM_FLIP,
+        full.cfg.SOLVER.CLIP_GRADIENTS.ENABLED,
+    ) == ([64], "none", True)
     assert heads.cfg.SEED != full.cfg.SEED
 
 
@@ -73,12 +81,27 @@ def test_epochs_and_shares_become_iterations():
 
 def test_linear_rule_has_the_numbers_of_detectron2s_documentation(caplog):
     (stage,) = stages_of(
-        IMS_PER_BATCH=16, BASE_LR=0.1, REFERENCE_WORLD_SIZE=8, MAX_ITER=5000, STEPS=[4000], CHECKPOINT_PERIOD=1000, WARMUP_ITERS=500
+        IMS_PER_BATCH=16,
+        BASE_LR=0.1,
+        REFERENCE_WORLD_SIZE=8,
+        MAX_ITER=5000,
+        STEPS=[4000],
+        CHECKPOINT_PERIOD=1000,
+        WARMUP_ITERS=500,
     )
     with caplog.at_level("INFO"):
         solver = fit_stage(stage, 100, 16).cfg.SOLVER
-    assert (solver.IMS_PER_BATCH, solver.BASE_LR, solver.MAX_ITER, list(solver.STEPS)) == (32, 0.2, 2500, [2000])
-    assert (solver.CHECKPOINT_PERIOD, solver.WARMUP_ITERS, solver.REFERENCE_WORLD_SIZE) == (500, 250, 16)
+    assert (solver.IMS_PER_BATCH, solver.BASE_LR, solver.MAX_ITER, list(solver.STEPS)) == (
+        32,
+        0.2,
+        2500,
+        [2000],
+    )
+    assert (solver.CHECKPOINT_PERIOD, solver.WARMUP_ITERS, solver.REFERENCE_WORLD_SIZE) == (
+        500,
+        250,
+        16,
+    )
     assert "linear rule" in caplog.text
 
 
@@ -94,7 +117,15 @@ def test_batches_must_divide(keys):
         fit_all(stages_of(**keys), 10, 2)
 
 
-@pytest.mark.parametrize("name", ["demo.yaml", "bdd_maskrcnn.yaml", "fashion_person_maskrcnn.yaml", "coco_person_maskrcnn_R101.yaml"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "demo.yaml",
+        "bdd_maskrcnn.yaml",
+        "fashion_person_maskrcnn.yaml",
+        "coco_person_maskrcnn_R101.yaml",
+    ],
+)
 def test_the_configs_that_we_ship_parse(name):
     stages = parse_stages(load_cfg(name))
     assert [stage.train for stage in stages][:1] == ["heads"]

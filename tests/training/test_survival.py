@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bdd_inst.errors import DataError
+from bdd_inst.base.errors import DataError
 from bdd_inst.training import checkpoints, loop
 from bdd_inst.training.run import train
 
@@ -27,12 +27,28 @@ def weights(path: Path) -> dict:
 def test_killed_twenty_times_it_ends_with_the_same_bits(tiny, tiny_cfg, tmp_path):
     expected = train(tiny_cfg("TEST.PICTURES", 0), str(tmp_path / "whole")).folder
     driver = Path(__file__).with_name("killing.py")
-    command = [sys.executable, str(driver), str(tiny.config), str(tmp_path / "killed"), str(KILLS), "1"]
-    done = subprocess.run(command, capture_output=True, text=True, env=tiny.env | {"PYTHONPATH": str(tiny.root)}, timeout=250, check=True)
+    command = [
+        sys.executable,
+        str(driver),
+        str(tiny.config),
+        str(tmp_path / "killed"),
+        str(KILLS),
+        "1",
+    ]
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        env=tiny.env | {"PYTHONPATH": str(tiny.root)},
+        timeout=250,
+        check=True,
+    )
     rounds = done.stdout.splitlines()
     assert rounds[-1] == "to the end: 0", done.stdout + done.stderr
     assert not any("failed" in line for line in rounds), done.stdout
-    assert sum("killed" in line for line in rounds) >= KILLS - 3, done.stdout  # a random moment may come after the end
+    assert sum("killed" in line for line in rounds) >= KILLS - 3, (
+        done.stdout
+    )  # a random moment may come after the end
     for name in ("model_final.pth", "model_ema.pth"):
         first, second = weights(expected / name), weights(tmp_path / "killed" / name)
         assert all(torch.equal(first[key], second[key]) for key in first | second)
@@ -50,7 +66,9 @@ def wait_for(path: Path, process: subprocess.Popen, seconds: float = 60) -> None
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGTERM")
 def test_sigterm_saves_and_says_how_to_go_on_and_a_second_run_is_refused(tiny, tmp_path):
     folder = tmp_path / "run"
-    process = tiny.start("--output", folder, "STAGES.heads.MAX_ITER", 100000, "SOLVER.CHECKPOINT_PERIOD", 5)
+    process = tiny.start(
+        "--output", folder, "STAGES.heads.MAX_ITER", 100000, "SOLVER.CHECKPOINT_PERIOD", 5
+    )
     wait_for(folder / "model_*.pth", process)
     refused = tiny("--output", folder, "--resume", expect=1)
     assert re.search(rf"error: .*another run is writing here .*{process.pid}", refused)
@@ -87,7 +105,9 @@ def test_a_full_disk_is_reported_and_training_goes_on(tiny_cfg, tmp_path, monkey
     assert (folder / "model_final.pth").exists()
 
 
-def test_a_loss_that_is_not_finite_names_the_pictures_and_the_last_good_checkpoint(tiny_cfg, tmp_path, monkeypatch):
+def test_a_loss_that_is_not_finite_names_the_pictures_and_the_last_good_checkpoint(
+    tiny_cfg, tmp_path, monkeypatch
+):
     real = loop.set_trainable
 
     def set_trainable(model, *arguments):
@@ -98,7 +118,11 @@ def test_a_loss_that_is_not_finite_names_the_pictures_and_the_last_good_checkpoi
         def losses(batch):
             count[0] += 1
             found = forward(batch)
-            return found | {"loss_mask": found["loss_mask"] * float("nan")} if count[0] == 2 and arguments[0] == "all" else found
+            return (
+                found | {"loss_mask": found["loss_mask"] * float("nan")}
+                if count[0] == 2 and arguments[0] == "all"
+                else found
+            )
 
         model.losses = losses
 
@@ -115,8 +139,18 @@ def test_a_loss_that_is_not_finite_names_the_pictures_and_the_last_good_checkpoi
 
 
 def test_a_diverging_run_stops_and_exits_1(tiny, tmp_path):
-    text = tiny("--output", tmp_path / "run", "STAGES.heads.BASE_LR", 1e12, "STAGES.heads.WARMUP_ITERS", 0, expect=1)
-    assert re.search(r"error: stage heads, iteration \d+: .*(nan|inf|not finite).*the batch was", text)
+    text = tiny(
+        "--output",
+        tmp_path / "run",
+        "STAGES.heads.BASE_LR",
+        1e12,
+        "STAGES.heads.WARMUP_ITERS",
+        0,
+        expect=1,
+    )
+    assert re.search(
+        r"error: stage heads, iteration \d+: .*(nan|inf|not finite).*the batch was", text
+    )
     assert "Traceback" not in text
 
 

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from bdd_inst.errors import ConfigError, DataError
-from bdd_inst.training.sweep import parse_sweep, plan, render, split_values, sweep
+from bdd_inst.base.errors import ConfigError, DataError
+from bdd_inst.training.tune.sweep import parse_sweep, plan, render, split_values, sweep
 
 # Plays a training run: reads its BASE_LR from the command line, fails at 9, leaves run.json.
 RUN = """
@@ -46,7 +46,12 @@ def test_a_sweep_that_cannot_be_read_is_refused(specs):
 
 def test_every_combination_gets_a_folder_of_its_own(tmp_path):
     trials = plan(parse_sweep(["SOLVER.BASE_LR=1,2", "DATASETS.TRAIN=['a/b'],['c']"]), tmp_path)
-    assert [tuple(trial.values.values()) for trial in trials] == [("1", "['a/b']"), ("1", "['c']"), ("2", "['a/b']"), ("2", "['c']")]
+    assert [tuple(trial.values.values()) for trial in trials] == [
+        ("1", "['a/b']"),
+        ("1", "['c']"),
+        ("2", "['a/b']"),
+        ("2", "['c']"),
+    ]
     assert len({trial.folder for trial in trials}) == 4
     assert all(trial.folder.parent == tmp_path for trial in trials)
 
@@ -59,7 +64,10 @@ def test_the_table_has_every_run_and_marks_the_best(tmp_path):
     assert "**30.00**" in lines[3]
     assert "failed: error: it blew up" in lines[4]
     assert text.startswith(lines[0])
-    assert (tmp_path / "sweep.csv").read_text().splitlines()[:2] == ["SOLVER.BASE_LR,bbox/AP,segm/AP,run", "1,,10.0,00_BASE_LR=1"]
+    assert (tmp_path / "sweep.csv").read_text().splitlines()[:2] == [
+        "SOLVER.BASE_LR,bbox/AP,segm/AP,run",
+        "1,,10.0,00_BASE_LR=1",
+    ]
 
 
 def test_finished_runs_are_not_run_again(tmp_path):
@@ -84,7 +92,17 @@ def test_a_table_without_figures_still_names_the_runs(tmp_path):
 def test_from_the_command_line(tiny, tmp_path):
     """Two real runs of three iterations, one of them with a value that the config refuses before anything runs."""
     stages = "[{'NAME': 'one', 'MAX_ITER': 1}]"
-    text = tiny("--output", tmp_path / "s", "--sweep", "SOLVER.BASE_LR=0.01,0.02", "--", "STAGES", stages, "TEST.PICTURES", 0)
+    text = tiny(
+        "--output",
+        tmp_path / "s",
+        "--sweep",
+        "SOLVER.BASE_LR=0.01,0.02",
+        "--",
+        "STAGES",
+        stages,
+        "TEST.PICTURES",
+        0,
+    )
     assert text.count("01_BASE_LR=0.02") >= 1
     assert (tmp_path / "s" / "00_BASE_LR=0.01" / "model_final.pth").exists()
     refused = tiny("--output", tmp_path / "t", "--sweep", "SOLVER.BASE_LR=0.01,high", expect=1)

@@ -11,13 +11,23 @@ import sys
 import pytest
 import torch
 
-from bdd_inst.errors import ConfigError
-from bdd_inst.training import metric_log, signals
+from bdd_inst.base.errors import ConfigError
+from bdd_inst.training import signals
+from bdd_inst.training.hooks import metric_log
+from bdd_inst.training.hooks.watch import Evaluation
 from bdd_inst.training.run import train
-from bdd_inst.training.watch import Evaluation
 from tests.training.test_survival import wait_for
 
-SHORT = ("STAGES.heads.MAX_ITER", 2, "STAGES.full.MAX_ITER", 4, "SOLVER.LOG_PERIOD", 1, "TEST.PICTURES", 0)
+SHORT = (
+    "STAGES.heads.MAX_ITER",
+    2,
+    "STAGES.full.MAX_ITER",
+    4,
+    "SOLVER.LOG_PERIOD",
+    1,
+    "TEST.PICTURES",
+    0,
+)
 
 
 def rows(path):
@@ -32,7 +42,11 @@ def weights(folder):
 @pytest.fixture
 def free_algorithms():
     """Puts torch's global switches back."""
-    before = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark, os.environ.get("CUBLAS_WORKSPACE_CONFIG")
+    before = (
+        torch.backends.cudnn.deterministic,
+        torch.backends.cudnn.benchmark,
+        os.environ.get("CUBLAS_WORKSPACE_CONFIG"),
+    )
     yield
     torch.use_deterministic_algorithms(False)
     torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = before[:2]
@@ -40,7 +54,9 @@ def free_algorithms():
         os.environ.pop("CUBLAS_WORKSPACE_CONFIG", None)
 
 
-def test_deterministic_runs_use_such_algorithms_and_give_the_same_bits(tiny_cfg, tmp_path, free_algorithms):
+def test_deterministic_runs_use_such_algorithms_and_give_the_same_bits(
+    tiny_cfg, tmp_path, free_algorithms
+):
     cfg = tiny_cfg("DETERMINISTIC", True, *SHORT)
     first = weights(train(cfg, str(tmp_path / "a")).folder)
     assert torch.are_deterministic_algorithms_enabled()
@@ -53,23 +69,39 @@ def test_deterministic_runs_use_such_algorithms_and_give_the_same_bits(tiny_cfg,
 def test_mixed_precision_from_start_to_finish(tiny_cfg, tmp_path):
     """bf16 on the CPU: other arithmetic (the losses differ), near the same losses, and weights that stay float32."""
     whole = train(tiny_cfg(*SHORT), str(tmp_path / "float32"))
-    mixed = train(tiny_cfg("SOLVER.AMP.ENABLED", True, "SOLVER.CLIP_GRADIENTS.ENABLED", True, *SHORT), str(tmp_path / "bf16"))
-    pairs = list(zip(rows(whole.folder / "training.csv"), rows(mixed.folder / "training.csv"), strict=True))
+    mixed = train(
+        tiny_cfg("SOLVER.AMP.ENABLED", True, "SOLVER.CLIP_GRADIENTS.ENABLED", True, *SHORT),
+        str(tmp_path / "bf16"),
+    )
+    pairs = list(
+        zip(rows(whole.folder / "training.csv"), rows(mixed.folder / "training.csv"), strict=True)
+    )
     assert len(pairs) == 6
     for plain, low in pairs:
         assert float(low["total_loss"]) == pytest.approx(float(plain["total_loss"]), rel=0.02)
         assert low["loss_cls"] != plain["loss_cls"]
-    assert {tensor.dtype for tensor in weights(mixed.folder).values()} <= {torch.float32, torch.int64}
+    assert {tensor.dtype for tensor in weights(mixed.folder).values()} <= {
+        torch.float32,
+        torch.int64,
+    }
     figures = [outcome.metrics["coco_2017_person_val"]["segm"] for outcome in (mixed, whole)]
     assert figures[0].keys() == figures[1].keys()
     checkpoint = torch.load(mixed.folder / "model_0000005.pth", weights_only=True)
-    assert all(tensor.dtype == torch.float32 for tensor in checkpoint["model"].values() if tensor.is_floating_point())
+    assert all(
+        tensor.dtype == torch.float32
+        for tensor in checkpoint["model"].values()
+        if tensor.is_floating_point()
+    )
 
 
 @pytest.mark.parametrize("name", ["wandb", "mlflow"])
-def test_an_absent_logger_is_one_line_before_anything_is_done(tiny_cfg, tmp_path, monkeypatch, name):
+def test_an_absent_logger_is_one_line_before_anything_is_done(
+    tiny_cfg, tmp_path, monkeypatch, name
+):
     monkeypatch.setattr(metric_log, "find_spec", lambda package: None)
-    with pytest.raises(ConfigError, match=f"^LOGGERS: {name} is not installed; pip install {name}, or take it out"):
+    with pytest.raises(
+        ConfigError, match=f"^LOGGERS: {name} is not installed; pip install {name}, or take it out"
+    ):
         train(tiny_cfg("LOGGERS", f"['csv', '{name}']"), str(tmp_path / "run"))
     assert not (tmp_path / "run").exists()
 
@@ -83,7 +115,9 @@ def test_a_wandb_run_is_known_again_on_resume_and_no_other_is_taken_for_it(tmp_p
 
 
 def test_a_logger_that_is_there_is_taken(monkeypatch):
-    monkeypatch.setattr(metric_log, "find_spec", lambda package: object() if package == "mlflow_skinny" else None)
+    monkeypatch.setattr(
+        metric_log, "find_spec", lambda package: object() if package == "mlflow_skinny" else None
+    )
     metric_log.check_loggers(["csv", "tensorboard", "mlflow"])
 
 
@@ -91,13 +125,27 @@ def test_a_logger_that_is_there_is_taken(monkeypatch):
 def test_sigterm_stops_two_processes_at_one_iteration_and_they_go_on(tiny, tmp_path):
     """The same batch and rates as one process has are asked to grow with the second; the log says to what."""
     folder = tmp_path / "run"
-    two = ("--output", folder, "--num-gpus", 2, "SOLVER.REFERENCE_WORLD_SIZE", 1, "TEST.PICTURES", 0)
+    two = (
+        "--output",
+        folder,
+        "--num-gpus",
+        2,
+        "SOLVER.REFERENCE_WORLD_SIZE",
+        1,
+        "TEST.PICTURES",
+        0,
+    )
     process = tiny.start(*two, "STAGES.heads.MAX_ITER", 100000)
     wait_for(folder / "model_*.pth", process)
     process.send_signal(signal.SIGTERM)
     out, log = process.communicate(timeout=60)
     assert process.returncode == 0, out + log
-    assert log.count("stage heads: scaled from 1 to 2 processes by the linear rule: batch 4, learning rate 0.02, 50000 iterations") == 1
+    assert (
+        log.count(
+            "stage heads: scaled from 1 to 2 processes by the linear rule: batch 4, learning rate 0.02, 50000 iterations"
+        )
+        == 1
+    )
     done = int(re.search(r"stopped by .* after (\d+) of", out).group(1))
     assert (folder / f"model_{done - 1:07d}.pth").is_file()
     assert "--num-gpus 2" in re.search(r"to go on: (.*)", out).group(1)
@@ -112,7 +160,16 @@ def test_sigterm_stops_two_processes_at_one_iteration_and_they_go_on(tiny, tmp_p
 def test_sigterm_right_after_a_checkpoint_needs_no_second_one_from_any_process(tiny, tmp_path):
     """Rank 0 alone knew that the iteration was already saved, and the other process waited for it in the next collective."""
     folder = tmp_path / "run"
-    process = tiny.start("--output", folder, "--num-gpus", 2, "SOLVER.CHECKPOINT_PERIOD", 1, "STAGES.heads.MAX_ITER", 100000)
+    process = tiny.start(
+        "--output",
+        folder,
+        "--num-gpus",
+        2,
+        "SOLVER.CHECKPOINT_PERIOD",
+        1,
+        "STAGES.heads.MAX_ITER",
+        100000,
+    )
     wait_for(folder / "model_*.pth", process)
     process.send_signal(signal.SIGTERM)
     out, log = process.communicate(timeout=60)
@@ -125,7 +182,16 @@ def test_sigterm_right_after_a_checkpoint_needs_no_second_one_from_any_process(t
 def test_a_signal_to_the_whole_group_is_one_request(tiny, tmp_path):
     """The processes get it themselves and once more from their launcher; the echo used to end them without a checkpoint."""
     folder = tmp_path / "run"
-    words = ("--output", folder, "--num-gpus", 2, "SOLVER.CHECKPOINT_PERIOD", 100000, "SOLVER.LOG_PERIOD", 1)
+    words = (
+        "--output",
+        folder,
+        "--num-gpus",
+        2,
+        "SOLVER.CHECKPOINT_PERIOD",
+        100000,
+        "SOLVER.LOG_PERIOD",
+        1,
+    )
     process = tiny.start(*words, "STAGES.heads.MAX_ITER", 100000, start_new_session=True)
     wait_for(folder / "training.csv", process)
     os.killpg(process.pid, signal.SIGTERM)
@@ -150,10 +216,30 @@ def test_echoes_of_a_signal_are_told_from_a_second_one(monkeypatch):
         again.handle(signal.SIGINT, None)  # Ctrl-C pressed twice
 
 
-def test_a_stop_in_the_evaluation_that_ends_the_stage_keeps_that_it_is_over(tiny_cfg, tmp_path, monkeypatch):
+def test_a_stop_in_the_evaluation_that_ends_the_stage_keeps_that_it_is_over(
+    tiny_cfg, tmp_path, monkeypatch
+):
     """Resumed, the run is the one that was never stopped."""
-    keys = ("STAGES.heads.MAX_ITER", 40, "STAGES.heads.BASE_LR", 1e-7, "STAGES.full.MAX_ITER", 2, "TEST.EVAL_PERIOD", 2, "TEST.PICTURES", 0)
-    keys += ("TEST.EARLY_STOPPING.PATIENCE", 2, "TEST.EARLY_STOPPING.MIN_DELTA", 50.0, "SOLVER.CHECKPOINT_PERIOD", 1000)
+    keys = (
+        "STAGES.heads.MAX_ITER",
+        40,
+        "STAGES.heads.BASE_LR",
+        1e-7,
+        "STAGES.full.MAX_ITER",
+        2,
+        "TEST.EVAL_PERIOD",
+        2,
+        "TEST.PICTURES",
+        0,
+    )
+    keys += (
+        "TEST.EARLY_STOPPING.PATIENCE",
+        2,
+        "TEST.EARLY_STOPPING.MIN_DELTA",
+        50.0,
+        "SOLVER.CHECKPOINT_PERIOD",
+        1000,
+    )
     whole = train(tiny_cfg(*keys), str(tmp_path / "whole"))
     ended = Evaluation.count_patience
 
@@ -172,7 +258,9 @@ def test_a_stop_in_the_evaluation_that_ends_the_stage_keeps_that_it_is_over(tiny
 
 
 def test_sync_bn_on_cpu_processes_is_refused(tiny, tmp_path):
-    text = tiny("--output", tmp_path / "run", "--num-gpus", 2, "MODEL.RESNETS.NORM", "SyncBN", expect=1)
+    text = tiny(
+        "--output", tmp_path / "run", "--num-gpus", 2, "MODEL.RESNETS.NORM", "SyncBN", expect=1
+    )
     assert "error: MODEL.RESNETS.NORM SyncBN: PyTorch has it for GPUs only" in text
 
 

@@ -17,7 +17,9 @@ def scripted(monkeypatch):
 
     def script(name, values):
         left = iter(values)
-        monkeypatch.setattr(run_module.Scorer, "score", lambda self, model: {name: next(left, None)})
+        monkeypatch.setattr(
+            run_module.Scorer, "score", lambda self, model: {name: next(left, None)}
+        )
 
     return script
 
@@ -52,16 +54,23 @@ def test_the_best_weights_are_kept(tiny_cfg, tmp_path, scripted):
 
 def test_a_loss_is_better_when_lower(tiny_cfg, tmp_path, scripted):
     scripted("val/total_loss", [3.0, 2.0, 2.5])
-    folder = train(tiny_cfg(*SHORT, "TEST.BEST_METRIC", "val/total_loss"), str(tmp_path / "run")).folder
+    folder = train(
+        tiny_cfg(*SHORT, "TEST.BEST_METRIC", "val/total_loss"), str(tmp_path / "run")
+    ).folder
     assert weights(folder / "model_best.pth")["value"] == 2.0
 
 
 def test_early_stopping_ends_a_stage_and_the_next_one_starts_patient(tiny_cfg, tmp_path, scripted):
     # Two stages of 5 and 9 iterations: the first ends after its second evaluation without improvement, the second likewise.
     scripted("segm/AP", [5.0, 4.0, 4.5, 1.0, 2.0, 2.0, 1.5])
-    folder = train(tiny_cfg(*SHORT, "TEST.EARLY_STOPPING.PATIENCE", 2), str(tmp_path / "run")).folder
+    folder = train(
+        tiny_cfg(*SHORT, "TEST.EARLY_STOPPING.PATIENCE", 2), str(tmp_path / "run")
+    ).folder
     text = (folder / "log.txt").read_text()
-    assert "stage heads ends early after 3 iterations: segm/AP has not improved for 2 evaluations" in text
+    assert (
+        "stage heads ends early after 3 iterations: segm/AP has not improved for 2 evaluations"
+        in text
+    )
     assert "stage full ends early after 4 iterations" in text
     assert [path.name for path in sorted(folder.glob("model_00*.pth"))][-1] == "model_0000006.pth"
 
@@ -77,7 +86,16 @@ def test_an_early_end_is_remembered_on_resume(tiny_cfg, tmp_path, scripted):
 def test_a_plateau_lowers_the_rate(tiny_cfg, tmp_path, scripted):
     scripted("segm/AP", [5.0, 4.0, 4.0, 4.0, 4.0, 4.0])
     stages = "[{'NAME': 'one', 'MAX_ITER': 6, 'BASE_LR': 0.01, 'WARMUP_ITERS': 0}]"
-    keys = ("STAGES", stages, "SOLVER.LR_SCHEDULER_NAME", "WarmupReduceOnPlateau", "SOLVER.PLATEAU_PATIENCE", 2, "SOLVER.LOG_PERIOD", 1)
+    keys = (
+        "STAGES",
+        stages,
+        "SOLVER.LR_SCHEDULER_NAME",
+        "WarmupReduceOnPlateau",
+        "SOLVER.PLATEAU_PATIENCE",
+        2,
+        "SOLVER.LOG_PERIOD",
+        1,
+    )
     folder = train(tiny_cfg(*SHORT, *keys), str(tmp_path / "run")).folder
     with (folder / "training.csv").open() as stream:
         rates = [float(row["lr"]) for row in csv.DictReader(stream)]
@@ -86,13 +104,28 @@ def test_a_plateau_lowers_the_rate(tiny_cfg, tmp_path, scripted):
 
 def test_a_metric_of_another_name_is_said_and_training_goes_on(tiny_cfg, tmp_path, scripted):
     scripted("segm/AP", [1.0])
-    folder = train(tiny_cfg(*SHORT, "TEST.EVAL_PERIOD", 4, "TEST.BEST_METRIC", "segm/ap"), str(tmp_path / "run")).folder
-    assert "TEST.BEST_METRIC segm/ap is not among the figures; did you mean segm/AP?" in (folder / "log.txt").read_text()
+    folder = train(
+        tiny_cfg(*SHORT, "TEST.EVAL_PERIOD", 4, "TEST.BEST_METRIC", "segm/ap"),
+        str(tmp_path / "run"),
+    ).folder
+    assert (
+        "TEST.BEST_METRIC segm/ap is not among the figures; did you mean segm/AP?"
+        in (folder / "log.txt").read_text()
+    )
     assert not (folder / "model_best.pth").exists()
 
 
 def test_the_average_can_be_what_is_watched(tiny_cfg, tmp_path):
-    cfg = tiny_cfg("TEST.EVAL_PERIOD", 6, "TEST.BEST_METRIC", "ema/segm/AP", "TEST.PICTURES", 0, "SOLVER.KEEP_CHECKPOINTS", 0)
+    cfg = tiny_cfg(
+        "TEST.EVAL_PERIOD",
+        6,
+        "TEST.BEST_METRIC",
+        "ema/segm/AP",
+        "TEST.PICTURES",
+        0,
+        "SOLVER.KEEP_CHECKPOINTS",
+        0,
+    )
     folder = train(cfg, str(tmp_path / "run")).folder
     best = weights(folder / "model_best.pth")
     assert best["metric"] == "ema/segm/AP"
@@ -102,7 +135,18 @@ def test_the_average_can_be_what_is_watched(tiny_cfg, tmp_path):
 
 
 def test_an_unknown_metric_does_not_end_the_stage(tiny_cfg, tmp_path):
-    keys = ("STAGES", "[]", "SOLVER.MAX_ITER", 8, "TEST.EVAL_PERIOD", 2, "TEST.EARLY_STOPPING.PATIENCE", 1, "TEST.BEST_METRIC", "segm/APP")
+    keys = (
+        "STAGES",
+        "[]",
+        "SOLVER.MAX_ITER",
+        8,
+        "TEST.EVAL_PERIOD",
+        2,
+        "TEST.EARLY_STOPPING.PATIENCE",
+        1,
+        "TEST.BEST_METRIC",
+        "segm/APP",
+    )
     folder = train(tiny_cfg(*keys, "TEST.PICTURES", 0), str(tmp_path / "run")).folder
     text = (folder / "log.txt").read_text()
     assert text.count("TEST.BEST_METRIC segm/APP is not among the figures") == 1
@@ -110,7 +154,18 @@ def test_an_unknown_metric_does_not_end_the_stage(tiny_cfg, tmp_path):
 
 
 def test_validation_losses_are_measured_on_the_final_weights_too(tiny_cfg, tmp_path):
-    keys = ("STAGES", "[]", "SOLVER.MAX_ITER", 4, "TEST.EVAL_PERIOD", 2, "TEST.VAL_LOSS_PICTURES", -1, "TEST.BEST_METRIC", "val/total_loss")
+    keys = (
+        "STAGES",
+        "[]",
+        "SOLVER.MAX_ITER",
+        4,
+        "TEST.EVAL_PERIOD",
+        2,
+        "TEST.VAL_LOSS_PICTURES",
+        -1,
+        "TEST.BEST_METRIC",
+        "val/total_loss",
+    )
     folder = train(tiny_cfg(*keys, "TEST.PICTURES", 0), str(tmp_path / "run")).folder
     with (folder / "evaluations.csv").open() as stream:
         rows = list(csv.DictReader(stream))

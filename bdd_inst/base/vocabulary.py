@@ -1,0 +1,51 @@
+"""Class names in contract order, their other spellings, and the colours they are drawn in.
+
+Source of the BDD100K order and mappings: the official toolkit's ``ins_seg.toml`` and ``det.toml``.
+"""
+
+from __future__ import annotations
+
+BDD100K_INS_SEG = ("pedestrian", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle")
+BDD100K_DET = (*BDD100K_INS_SEG, "traffic light", "traffic sign")
+FASHION_PERSON = ("person",)
+FASHION_CLOTHES = ("skin", "hair", "t-shirt", "shoes", "pants", "dress")
+COCO_PERSON = ("person",)
+
+# Spellings met in real label files -> the contract name.
+BDD100K_ALIASES = {
+    "person": "pedestrian",
+    "bike": "bicycle",
+    "motor": "motorcycle",
+    "motorbike": "motorcycle",
+    "van": "car",
+    "caravan": "car",
+}
+
+# Categories that the official evaluation ignores -> the class whose predictions they excuse.
+BDD100K_IGNORED = {"other person": "pedestrian", "other vehicle": "car", "trailer": "truck"}
+
+# Words that tell BDD100K's label files from those of other data sets, which have cars and persons too.
+BDD100K_ONLY = {
+    "pedestrian",
+    "rider",
+    "bike",
+    "motor",
+    "traffic sign",
+    "drivable area",
+    "lane",
+    *BDD100K_IGNORED,
+}
+
+# COCO's 80 classes by category id (instances_*2017.json); its numbers have gaps.
+COCO_INSTANCES = {
+    1: "person", 2: "bicycle", 3: "car", 4: "motorcycle", 5: "airplane", 6: "bus", 7: "train", 8: "truck", 9: "boat",
+    10: "traffic light", 11: "fire hydrant", 13: "stop sign", 14: "parking meter", 15: "bench", 16: "bird", 17: "cat", 18: "dog",
+    19: "horse", 20: "sheep", 21: "cow", 22: "elephant", 23: "bear", 24: "zebra", 25: "giraffe", 27: "backpack", 28: "umbrella",
+    31: "handbag", 32: "tie", 33: "suitcase", 34: "frisbee", 35: "skis", 36: "snowboard", 37: "sports ball", 38: "kite",
+    39: "baseball bat", 40: "baseball glove", 41: "skateboard", 42: "surfboard", 43: "tennis racket", 44: "bottle", 46: "wine glass",
+    47: "cup", 48: "fork", 49: "knife", 50: "spoon", 51: "bowl", 52: "banana", 53: "apple", 54: "sandwich", 55: "orange",
+    56: "broccoli", 57: "carrot", 58: "hot dog", 59: "pizza", 60: "donut", 61: "cake", 62: "chair", 63: "couch", 64: "potted plant",
+    65: "bed", 67: "dining table", 70: "toilet", 72: "tv", 73: "laptop", 74: "mouse", 75: "remote", 76: "keyboard", 77: "cell phone",
+    78: "microwave", 79: "oven", 80: "toaster", 81: "sink", 82: "refrigerator", 84: "book", 85: "clock", 86: "vase", 87: "scissors",
+    88: "teddy bear", 89: "hair drier", 90: "toothbrush",
+}  # fmt: skip

@@ -1,0 +1,72 @@
+"""A loaded data set as something to check: its label file where there is one, else the standard dicts that its loader gave."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bdd_inst import formats
+from bdd_inst.base.errors import ProblemLog
+from bdd_inst.checks.run import Split
+from bdd_inst.formats.records import Instance, LabelSet, Picture
+from bdd_inst.masks.paths import Path as Outline
+
+
+def split_of_dataset(name: str, dicts: Sequence[dict], metadata: Mapping[str, Any]) -> Split:
+    """A data set of the catalog from its dicts and metadata (``json_file``, ``image_root``, ``thing_classes``, ``problems``)."""
+    images = Path(metadata["image_root"]) if metadata.get("image_root") else None
+    source = metadata.get("json_file")
+    if source and os.path.exists(source):
+        return Split(name, formats.read(source), images)
+    names = tuple(metadata.get("thing_classes") or ())
+    problems = ProblemLog()
+    if metadata.get("problems"):
+        problems.merge(metadata["problems"])
+    labels = LabelSet(
+        "dicts",
+        name,
+        names or None,
+        [_picture(d, names) for d in dicts],
+        problems,
+        metadata.get("mask_rule", "coco"),
+    )
+    # Such a set is part of what lies in its folder; what it leaves out was counted by its loader.
+    return Split(name, labels, images, whole_folder=False)
+
+
+def _picture(record: dict, names: Sequence[str]) -> Picture:
+    return Picture(
+        record["file_name"],
+        record.get("width"),
+        record.get("height"),
+        dict(record.get("attributes") or {}),
+        [_instance(a, names) for a in record.get("annotations", ())],
+        image_id=record.get("image_id"),
+    )
+
+
+def _instance(annotation: dict, names: Sequence[str]) -> Instance:
+    category = annotation["category_id"]
+    attributes = dict(annotation.get("attributes") or {})
+    flags = {
+        flag: bool(attributes.pop(flag, False))
+        for flag in ("occluded", "truncated", "ignored", "crowd")
+    }
+    flags["crowd"] = flags["crowd"] or (bool(annotation.get("iscrowd")) and not flags["ignored"])
+    out = Instance(
+        names[category] if category < len(names) else str(category),
+        tuple(annotation["bbox"]) if annotation.get("bbox") is not None else None,
+        id=attributes.pop("id", None),
+        attributes=attributes,
+        **flags,
+    )
+    segmentation = annotation.get("segmentation")
+    if isinstance(segmentation, dict):
+        out.rle = segmentation
+    elif segmentation:
+        out.paths = [Outline(np.asarray(part, np.float64).reshape(-1, 2)) for part in segmentation]
+    return out

@@ -1,0 +1,111 @@
+"""The findings and statistics of a check as lines of text and as CSV."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from bdd_inst.base.files import atomic_write
+from bdd_inst.checks.findings import CODES, ERROR, NOTE, WARNING, Findings
+from bdd_inst.checks.run import Split
+from bdd_inst.checks.statistics import FLAGS, SIZES
+
+# Rarer classes than these are only counted in the terminal; the page has them all.
+MOST_CLASSES = 25
+
+
+def statistics_lines(split: Split) -> list[str]:
+    """Counts of one split: a line for the whole, one for each class."""
+    found = split.statistics
+    sizes = ", ".join(
+        f"{w}x{h}" + (f" ({n})" if len(found.picture_sizes) > 1 else "")
+        for (w, h), n in found.picture_sizes.most_common(3)
+    )
+    flags = ", ".join(f"{found.flag_total(flag)} {flag}" for flag in FLAGS)
+    mean = (
+        f"{found.mean_objects:.2f} a labelled picture"
+        if found.labelled
+        else "no picture is labelled"
+    )
+    out = [
+        f"{found.pictures} pictures ({found.labelled} labelled){', ' + sizes if sizes else ''}",
+        f"{found.objects} objects, {mean}; {flags}",
+    ]
+    if not found.classes:
+        return out
+    rows = [("class", "objects", "share", "pictures", "masks", *SIZES)]
+    for name, counts in found.by_frequency()[:MOST_CLASSES]:
+        share = f"{100 * counts.objects / found.objects:.1f} %"
+        rows.append(
+            (
+                name,
+                *map(
+                    str,
+                    (
+                        counts.objects,
+                        share,
+                        counts.pictures,
+                        counts.masks,
+                        *(counts.sizes[s] for s in SIZES),
+                    ),
+                ),
+            )
+        )
+    out += aligned(rows)
+    return (
+        out
+        if len(found.classes) <= MOST_CLASSES
+        else [*out, f"... and {len(found.classes) - MOST_CLASSES} rarer classes"]
+    )
+
+
+def finding_lines(findings: Findings, examples: int = 1) -> list[str]:
+    """A table of all problems with their first cases and what to do, and a last line that counts them."""
+    out = []
+    rows = findings.rows()
+    if rows:
+        table = [
+            ("gravity", "code", "count", "what to do"),
+            *((g, c, str(n), advice) for g, c, n, _, advice in rows),
+        ]
+        lines = aligned(table, left=(0, 1, 3))
+        out.append(lines[0])
+        for line, (_, code, *_) in zip(lines[1:], rows, strict=True):
+            out.append(line)
+            for case in findings.kept.get(code, [])[:examples]:
+                out.append(
+                    f"    {' / '.join(part for part in (case.file, case.instance) if part)}: {case.message}"
+                )
+        out.append("")
+    number = {gravity: findings.of(gravity) for gravity in (ERROR, WARNING, NOTE)}
+    out.append(", ".join(f"{n} {gravity}{'' if n == 1 else 's'}" for gravity, n in number.items()))
+    return out
+
+
+def aligned(rows: list[tuple[str, ...]], left: tuple[int, ...] = (0,)) -> list[str]:
+    """Rows of text as aligned lines; columns of ``left`` to the left, the others to the right."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return [
+        "  ".join(
+            c.ljust(w) if i in left else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def write_csv(findings: Findings, path: Path) -> None:
+    """Every finding that was kept, a row each, and the count of those that were not."""
+    with atomic_write(path) as stream:
+        writer = csv.writer(stream)
+        writer.writerow(("gravity", "code", "file", "instance", "message", "what to do"))
+        for finding in findings:
+            gravity, advice = CODES.get(finding.code, (ERROR, ""))
+            writer.writerow(
+                (gravity, finding.code, finding.file, finding.instance, finding.message, advice)
+            )
+        for code, number in findings.counts.items():
+            more = number - len(findings.kept.get(code, ()))
+            if more > 0:
+                writer.writerow(
+                    (CODES.get(code, (ERROR, ""))[0], code, "", "", f"and {more} more", "")
+                )

@@ -1,0 +1,82 @@
+"""What the tools share: errors as one readable line and an exit code, problem counts, a progress bar that stays out of logs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from collections.abc import Callable, Iterable
+
+from bdd_inst.base.errors import DataError, ProblemLog
+
+
+def guarded(work: Callable[[], int]) -> int:
+    """Run a tool's work. Bad data and files that cannot be read or written: one line on stderr and 1; interrupted: 130.
+
+    Libraries' warnings speak to programmers and stay unsaid, unless Python was started with ``-W``.
+    """
+    try:
+        with warnings.catch_warnings():
+            if not sys.warnoptions:
+                warnings.simplefilter("ignore")
+            return work()
+    except DataError as error:
+        return _fail(str(error))
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output has gone; there is nobody left to tell
+        return 1
+    except OSError as error:
+        return _fail(said(error))
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+def said(error: OSError) -> str:
+    """What the system refused, as one line: the file and the reason."""
+    name = (
+        error.filename2 or error.filename
+    )  # of a file that is renamed into place, the one that was asked for
+    return (f"{name}: " if name else "") + (error.strerror or str(error))
+
+
+def _fail(message: str) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return 1
+
+
+def show_problems(problems: ProblemLog, title: str, examples: int = 3) -> None:
+    """What was skipped, counted by reason with the first cases, on stderr; nothing where there is nothing."""
+    if problems:
+        print(title, file=sys.stderr)
+        for line in problems.lines(examples):
+            print(f"  {line}", file=sys.stderr)
+
+
+def progress(items: Iterable, total: int | None, unit: str) -> Iterable:
+    """The items behind a progress bar on a terminal, bare elsewhere."""
+    from tqdm import tqdm
+
+    return tqdm(items, total=total, unit=f" {unit}", disable=None, dynamic_ncols=True)
+
+
+def number(low: float, high: float, kind: type = int) -> Callable[[str], float]:
+    """An argparse type: a number from ``low`` to ``high``, both allowed."""
+
+    def parse(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{text} is not between {low:g} and {high:g}")
+        return value
+
+    return parse
+
+
+def path(text: str) -> str:
+    """An argparse type: a path that is not empty (an empty one would mean the working folder)."""
+    if not text:
+        raise argparse.ArgumentTypeError("is empty")
+    return text

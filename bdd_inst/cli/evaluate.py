@@ -1,0 +1,193 @@
+"""Score predictions: a results file against labels, or a model on a config's test sets.
+
+Examples:
+    python tools/evaluate.py --ground-truth instances_val.json --predictions results.json --output output/eval
+    python tools/evaluate.py --ground-truth labels/ins_seg/bitmasks/val --predictions predictions/ --protocol both
+    python tools/evaluate.py --ground-truth 'labels/*_clothes.png' --predictions predicted_maps/
+    python tools/evaluate.py --config bdd_maskrcnn.yaml --output output/eval MODEL.WEIGHTS output/model_final.pth
+
+Writes metrics.json, report.html (open it in a browser), analysis.json, PR curves and tables for a paper to --output.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from bdd_inst.base.errors import DataError
+from bdd_inst.cli.common import guarded, progress, show_problems
+from bdd_inst.evaluation import files, tables
+from bdd_inst.evaluation.label_map import read_threshold
+from bdd_inst.evaluation.protocols import PROTOCOLS, Outcome
+from bdd_inst.report.html import write_report
+from bdd_inst.report.paper import write_paper_tables
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--ground-truth",
+        metavar="GT",
+        help="COCO JSON, Scalabel JSON (BDD100K) or a bitmask folder",
+    )
+    parser.add_argument(
+        "--predictions",
+        metavar="RESULTS",
+        help="COCO results JSON, Scalabel JSON with scores or a bitmask folder",
+    )
+    parser.add_argument(
+        "--scores",
+        metavar="JSON",
+        help="scores of predicted bitmasks (default: the JSON in that folder or beside it)",
+    )
+    parser.add_argument(
+        "--images", metavar="DIR", help="folder of pictures, where labels do not say their sizes"
+    )
+    parser.add_argument(
+        "--config",
+        "--config-file",
+        metavar="YAML",
+        help="run this config's model on its DATASETS.TEST instead",
+    )
+    parser.add_argument(
+        "--protocol", choices=PROTOCOLS, help="default: coco (with --config: TEST.PROTOCOL)"
+    )
+    parser.add_argument(
+        "--max-detections",
+        type=int,
+        default=100,
+        metavar="N",
+        help="detections a picture and class that count",
+    )
+    parser.add_argument(
+        "--label-maps",
+        action="store_true",
+        help="score masks as label maps too (done of itself for label map PNGs)",
+    )
+    parser.add_argument(
+        "--label-threshold", default="auto", metavar="T", help="score from which instances enter a label map: a number, a metrics.json "
+        "whose choice is taken over, or auto: the best on the first set",
+    )  # fmt: skip
+    parser.add_argument(
+        "--compare",
+        metavar="RESULTS",
+        help="a second results file: differences with bootstrap intervals",
+    )
+    parser.add_argument(
+        "--run",
+        metavar="DIR",
+        help="the training run's folder, for the report's training curves and provenance",
+    )
+    parser.add_argument("--no-report", action="store_true", help="figures and curves only")
+    parser.add_argument(
+        "--output",
+        metavar="DIR",
+        help="where the figures go (default: evaluation, or the config's OUTPUT_DIR)",
+    )
+    parser.add_argument(
+        "overrides", nargs="*", metavar="KEY VALUE", help="config keys to override, with --config"
+    )
+    options = parser.parse_intermixed_args(arguments)
+    if bool(options.config) == bool(options.ground_truth or options.predictions):
+        parser.error("give either --ground-truth and --predictions, or --config")
+    if not options.config and not (options.ground_truth and options.predictions):
+        parser.error("--ground-truth and --predictions go together")
+    if options.overrides and not options.config:
+        parser.error(f"unexpected {' '.join(options.overrides)}; KEY VALUE pairs go with --config")
+    if options.max_detections < 1:
+        parser.error("--max-detections must be 1 or more")
+    return options
+
+
+def evaluate_files(options: argparse.Namespace) -> int:
+    """Files against files."""
+    if options.run and not Path(options.run).is_dir():
+        raise DataError(f"{options.run}: no such run folder")
+    chosen, source = read_threshold(options.label_threshold)
+    outcome = files.outcome_of_files(
+        options.ground_truth,
+        options.predictions,
+        options.protocol or "coco",
+        options.images,
+        scores=options.scores,
+        max_detections=options.max_detections,
+        label_maps=options.label_maps,
+        label_threshold=chosen,
+        threshold_source=source,
+    )
+    folder = Path(options.output or "evaluation")
+    leave(outcome, folder, options, options.images)
+    return 0
+
+
+def leave(
+    outcome: Outcome, folder: Path, options: argparse.Namespace, images: str | None = None
+) -> None:
+    """Files into the folder, the table onto the screen."""
+    if not options.no_report:
+        outcome.analyse()
+    outcome.write(folder)
+    write_paper_tables(outcome.metrics, folder)
+    print(tables.summary(outcome.metrics))
+    compared = files.compare_with(outcome, options.compare, images) if options.compare else None
+    if compared:
+        print(tables.comparison(*compared))
+    if not options.no_report:
+        title = f"Evaluation of {Path(outcome.results.source).name}"
+        print(
+            f"\nreport: {write_report(outcome, folder, title=title, images=images, run_folder=options.run, comparison=compared)}"
+        )
+    print(f"figures: {folder / 'metrics.json'}")
+
+
+def evaluate_model(options: argparse.Namespace) -> int:
+    """A config's model on each of its test sets; several sets get a folder each."""
+    from bdd_inst.config.loading import load_cfg
+    from bdd_inst.data.loader import build_test_loader, load_datasets
+    from bdd_inst.evaluation.evaluator import Evaluator
+    from bdd_inst.inference.predictor import load_model
+    from bdd_inst.inference.run import predict_dataset
+
+    cfg = load_cfg(options.config, options.overrides)
+    if not cfg.DATASETS.TEST:
+        raise DataError(f"{options.config}: DATASETS.TEST is empty; name a data set to evaluate on")
+    folder = Path(options.output or cfg.OUTPUT_DIR)
+    model = load_model(cfg)
+    chosen, source = read_threshold(options.label_threshold)
+    for name in cfg.DATASETS.TEST:
+        dicts, metadata, problems = load_datasets(cfg, [name], False)
+        show_problems(problems, f"{name}:")
+        place = folder / name if len(cfg.DATASETS.TEST) > 1 else folder
+        evaluator = Evaluator(
+            dicts,
+            metadata,
+            options.protocol or cfg.TEST.PROTOCOL,
+            place,
+            label_threshold=chosen,
+            threshold_source=source,
+        )
+        for given, instances in progress(
+            predict_dataset(model, build_test_loader(cfg, dicts)), len(dicts), "pictures"
+        ):
+            evaluator.process([given], [{"instances": instances}])
+        metrics = evaluator.evaluate()
+        if chosen is None and "label_map" in metrics:
+            chosen, source = (
+                metrics["label_map"]["threshold"],
+                name,
+            )  # later sets are scored at the first one's choice
+        evaluator.outcome.results.source = str(cfg.MODEL.WEIGHTS)
+        leave(evaluator.outcome, place, options)
+    return 0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parse(arguments)
+    return guarded(lambda: evaluate_model(options) if options.config else evaluate_files(options))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,104 @@
+"""Binary masks for segmentation: one PNG a picture, 0 background, 1 the category.
+
+Examples:
+    python tools/make_masks.py --input instances_train2017.json --category person --output masks/person
+    python tools/make_masks.py --input instances_val2017.json --category person,dog --output masks      person 1, dog 2
+    python tools/make_masks.py --input labels/ins_seg/polygons/ins_seg_val.json --category pedestrian --output masks/val
+
+Each PNG has its picture's base name. Of several categories, the one named first keeps the pixels that they share. Pictures without the
+category get a mask of zeros. An interrupted run goes on where it stopped when it is started again with the same arguments.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from bdd_inst import formats
+from bdd_inst.cli.common import guarded, show_problems
+from bdd_inst.formats.class_masks import CROWDS, write_class_masks
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--input",
+        required=True,
+        metavar="PATH",
+        help="COCO JSON, or any other label file or folder",
+    )
+    parser.add_argument(
+        "--kind",
+        metavar="KIND",
+        help="what the input is, where that cannot be told from its content",
+    )
+    parser.add_argument(
+        "--images",
+        metavar="DIR",
+        help="folder of the pictures, where the labels do not say their sizes",
+    )
+    parser.add_argument(
+        "--category",
+        required=True,
+        action="append",
+        metavar="NAME[,NAME...]",
+        help="value 1, 2, ... in this order",
+    )
+    parser.add_argument("--output", required=True, metavar="DIR", help="folder for the PNGs")
+    parser.add_argument(
+        "--crowds",
+        choices=CROWDS,
+        default="class",
+        help="what crowd regions become; void is 255 (default: class)",
+    )
+    parser.add_argument(
+        "--raster",
+        choices=("official", "coco"),
+        help="how outlines become masks (default: the source's own rule)",
+    )
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="processes (default: as many as cores)"
+    )
+    options = parser.parse_args(arguments)
+    options.category = [
+        name.strip() for names in options.category for name in names.split(",") if name.strip()
+    ]
+    if not options.category:
+        parser.error("--category names no category")
+    if options.workers is not None and options.workers < 1:
+        parser.error("--workers must be 1 or more")
+    return options
+
+
+def work(options: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    labels = formats.read(options.input, kind=options.kind, images=options.images)
+    with tqdm(unit=" pictures", disable=None, dynamic_ncols=True) as bar:
+        done = write_class_masks(
+            labels,
+            options.output,
+            options.category,
+            crowds=options.crowds,
+            raster=options.raster,
+            workers=options.workers,
+            progress=bar.update,
+        )
+    show_problems(done.skipped, "skipped or assumed:")
+    show_problems(done.lost, "overlaps:")
+    values = ", ".join(f"{value} {name}" for value, name in enumerate(options.category, start=1))
+    resumed = f", {done.resumed} chunks from the interrupted run" if done.resumed else ""
+    print(f"{done.pictures} masks (0 background, {values}){resumed}")
+    print(done.path)
+    return 0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parse(arguments)
+    return guarded(lambda: work(options))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

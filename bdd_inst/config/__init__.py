@@ -1,0 +1,5 @@
+"""The config: Detectron2's keys and meanings, their defaults, and which of them are honoured."""
+
+from bdd_inst.config.loading import get_cfg, load_cfg
+
+__all__ = ["get_cfg", "load_cfg"]

@@ -1,0 +1,140 @@
+"""Config keys that only make sense together: feature names, anchors a level, widths of small ResNets."""
+
+from __future__ import annotations
+
+from fvcore.common.config import CfgNode
+
+from bdd_inst.base.errors import ConfigError
+
+STAGES = ("res2", "res3", "res4", "res5")
+TIMM = "build_timm_fpn_backbone"
+
+
+def check_consistency(cfg: CfgNode) -> None:
+    """Refuse combinations that would fail deep inside the model, or build another model than the config describes.
+
+    Raises:
+        ConfigError: one line that names both keys.
+    """
+    if cfg.MODEL.BACKBONE.NAME == TIMM:
+        _check_timm(cfg)
+    else:
+        _check_resnet(cfg)
+    features = _feature_names(cfg)
+    for key in ("RPN", "ROI_HEADS"):
+        _check_subset(
+            f"MODEL.{key}.IN_FEATURES",
+            cfg.MODEL[key].IN_FEATURES,
+            "the backbone's features",
+            features,
+        )
+    _check_anchors(cfg.MODEL.ANCHOR_GENERATOR, len(cfg.MODEL.RPN.IN_FEATURES))
+    _check_heads(cfg)
+    if not len(cfg.MODEL.PIXEL_MEAN) == len(cfg.MODEL.PIXEL_STD) == 3:
+        raise ConfigError(
+            "MODEL.PIXEL_MEAN and MODEL.PIXEL_STD need three numbers each, one a channel of INPUT.FORMAT"
+        )
+    if any(std <= 0 for std in cfg.MODEL.PIXEL_STD):
+        raise ConfigError(
+            f"MODEL.PIXEL_STD {list(cfg.MODEL.PIXEL_STD)}: every number must be above 0"
+        )
+
+
+def _check_timm(cfg: CfgNode) -> None:
+    if not cfg.MODEL.BACKBONE.TIMM_NAME:
+        raise ConfigError(
+            f"MODEL.BACKBONE.TIMM_NAME must name a model with MODEL.BACKBONE.NAME {TIMM}, e.g. convnext_tiny"
+        )
+    if cfg.MODEL.RESNETS.NORM == "GN":
+        raise ConfigError(
+            f"MODEL.RESNETS.NORM must be FrozenBN, BN or SyncBN with MODEL.BACKBONE.NAME {TIMM}, it is GN"
+        )
+
+
+def _check_resnet(cfg: CfgNode) -> None:
+    options = cfg.MODEL.RESNETS
+    if cfg.MODEL.BACKBONE.TIMM_NAME:
+        raise ConfigError(
+            f"MODEL.BACKBONE.TIMM_NAME {cfg.MODEL.BACKBONE.TIMM_NAME} needs MODEL.BACKBONE.NAME {TIMM}"
+        )
+    _check_subset("MODEL.RESNETS.OUT_FEATURES", options.OUT_FEATURES, "the stages", STAGES)
+    if options.DEPTH in (18, 34):
+        # Basic blocks: no 1x1 convolutions, so no groups, no dilation and no expansion by four.
+        for key, needed in (("NUM_GROUPS", 1), ("RES5_DILATION", 1)):
+            if options[key] != needed:
+                raise ConfigError(
+                    f"MODEL.RESNETS.{key} must be {needed} with MODEL.RESNETS.DEPTH {options.DEPTH}, it is {options[key]}"
+                )
+        if options.RES2_OUT_CHANNELS == 256:
+            raise ConfigError(
+                f"MODEL.RESNETS.RES2_OUT_CHANNELS must be 64 with MODEL.RESNETS.DEPTH {options.DEPTH}, it is 256"
+            )
+
+
+def _feature_names(cfg: CfgNode) -> tuple[str, ...]:
+    """What the backbone gives: res names, or p2 ... p6 with an FPN."""
+    if cfg.MODEL.BACKBONE.NAME == "build_resnet_backbone":
+        return tuple(cfg.MODEL.RESNETS.OUT_FEATURES)
+    chosen = cfg.MODEL.FPN.IN_FEATURES
+    if cfg.MODEL.BACKBONE.NAME == TIMM:
+        _check_subset("MODEL.FPN.IN_FEATURES", chosen, "the stages", STAGES)
+    else:
+        _check_subset(
+            "MODEL.FPN.IN_FEATURES",
+            chosen,
+            "MODEL.RESNETS.OUT_FEATURES",
+            tuple(cfg.MODEL.RESNETS.OUT_FEATURES),
+        )
+    levels = [int(name[3:]) for name in chosen]
+    if levels != list(range(levels[0], levels[-1] + 1)):
+        raise ConfigError(f"MODEL.FPN.IN_FEATURES {list(chosen)} must be neighbours, finest first")
+    return tuple(f"p{level}" for level in [*levels, levels[-1] + 1])
+
+
+def _check_subset(key: str, chosen, whose: str, known: tuple[str, ...]) -> None:
+    wrong = [name for name in chosen if name not in known]
+    if wrong or not len(chosen):
+        raise ConfigError(
+            f"{key} {list(chosen)}: {wrong[0] if wrong else 'nothing'} is not among {whose} ({', '.join(known)})"
+        )
+
+
+def _check_anchors(options: CfgNode, levels: int) -> None:
+    counts = {}
+    for key in ("SIZES", "ASPECT_RATIOS"):
+        rows = options[key]
+        if not len(rows) or not all(isinstance(row, (list, tuple)) and len(row) for row in rows):
+            raise ConfigError(
+                f"MODEL.ANCHOR_GENERATOR.{key} must be a list of lists of numbers, it is {rows}"
+            )
+        if len(rows) not in (1, levels):
+            raise ConfigError(
+                f"MODEL.ANCHOR_GENERATOR.{key} has {len(rows)} lists, the RPN {levels} levels: give 1 or {levels}"
+            )
+        counts[key] = [len(row) for row in (list(rows) * levels if len(rows) == 1 else rows)]
+    cells = {a * b for a, b in zip(counts["SIZES"], counts["ASPECT_RATIOS"])}
+    if len(cells) > 1:
+        raise ConfigError(
+            "MODEL.ANCHOR_GENERATOR: every level needs as many anchors a cell, because one RPN head serves all of them"
+        )
+
+
+def _check_heads(cfg: CfgNode) -> None:
+    heads, box = cfg.MODEL.ROI_HEADS, cfg.MODEL.ROI_BOX_HEAD
+    if heads.NUM_CLASSES < 1:
+        raise ConfigError(
+            f"MODEL.ROI_HEADS.NUM_CLASSES must be at least 1, it is {heads.NUM_CLASSES}"
+        )
+    if heads.NAME == "StandardROIHeads" and not box.NAME:
+        raise ConfigError(
+            "MODEL.ROI_BOX_HEAD.NAME must be FastRCNNConvFCHead with MODEL.ROI_HEADS.NAME StandardROIHeads, it is ''"
+        )
+    if heads.NAME == "StandardROIHeads" and not box.NUM_CONV + box.NUM_FC:
+        raise ConfigError(
+            "MODEL.ROI_BOX_HEAD: NUM_CONV and NUM_FC are both 0; give the head at least one layer"
+        )
+    if heads.NAME == "Res5ROIHeads" and list(heads.IN_FEATURES) != ["res4"]:
+        given = list(heads.IN_FEATURES)
+        raise ConfigError(
+            f"MODEL.ROI_HEADS.IN_FEATURES must be ['res4'] with MODEL.ROI_HEADS.NAME Res5ROIHeads, it is {given}"
+        )

@@ -1,0 +1,191 @@
+"""The config: Detectron2's keys and meanings, `_BASE_` inheritance, KEY VALUE overrides (fvcore's CfgNode)."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import functools
+import os
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+
+import yaml
+from fvcore.common.config import CfgNode
+
+from bdd_inst.base.errors import ConfigError
+
+CONFIG_FOLDER = "configs"
+
+
+def get_cfg() -> CfgNode:
+    """A fresh config with every key at its default (``defaults.yaml``)."""
+    text = resources.files("bdd_inst.config").joinpath("defaults.yaml").read_text(encoding="utf-8")
+    return CfgNode(yaml.safe_load(text))
+
+
+@functools.cache
+def defaults() -> CfgNode:
+    """The default of every key, to look at."""
+    return get_cfg()
+
+
+def load_cfg(path: str | os.PathLike, overrides: Sequence[str] = ()) -> CfgNode:
+    """Defaults, then the file with its bases, then ``KEY VALUE`` pairs.
+
+    Args:
+        path: a YAML file; a bare name is also looked up in ``configs/``.
+        overrides: alternating keys and values, e.g. ``["SOLVER.BASE_LR", "0.01", "STAGES.0.MAX_ITER", "100"]``.
+
+    Raises:
+        ConfigError: a missing or broken file, an unknown key (with the nearest known one), a value of the wrong type.
+    """
+    cfg = get_cfg()
+    merge_tree(cfg, read_tree(find_config(path)), str(path))
+    merge_overrides(cfg, overrides)
+    return cfg
+
+
+def find_config(path: str | os.PathLike) -> Path:
+    """The file itself, or the one of that name in ``configs/`` of the working folder or of the checkout."""
+    given = Path(path)
+    checkout = Path(__file__).resolve().parents[2]
+    folders = [Path(), Path(CONFIG_FOLDER), checkout / CONFIG_FOLDER]
+    for folder in folders:
+        if (folder / given).is_file():
+            return folder / given
+    known = sorted(
+        {p.name for folder in folders[1:] if folder.is_dir() for p in folder.glob("*.yaml")}
+    )
+    near = difflib.get_close_matches(given.name, known, 1)
+    hint = f"did you mean {near[0]}?" if near else f"configs/ has {', '.join(known) or 'none'}"
+    raise ConfigError(f"{path}: no such config file; {hint}")
+
+
+def read_tree(path: str | os.PathLike) -> dict:
+    """The YAML tree of ``path`` merged over its ``_BASE_`` files. ``!!python`` tags are refused (safe loader)."""
+    try:
+        tree = CfgNode.load_yaml_with_base(str(path), allow_unsafe=False)
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"{path}: its _BASE_ names a file that does not exist: {error.filename}"
+        ) from None
+    except (yaml.YAMLError, UnicodeDecodeError, AttributeError, TypeError, AssertionError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ConfigError(f"{path}: not a readable YAML config: {reason}") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: _BASE_ files include each other in a circle") from None
+    if not isinstance(tree, dict):
+        raise ConfigError(
+            f"{path}: not a config: expected keys such as MODEL and SOLVER, got a {type(tree).__name__}"
+        )
+    return tree
+
+
+def merge_tree(cfg: CfgNode, tree: dict, source: str) -> None:
+    """Merge a YAML tree into ``cfg``; unknown keys and wrong types raise ConfigError naming key and source."""
+    known = known_keys(cfg)
+    for key, value in leaves(tree, cfg):
+        if key not in known:
+            raise ConfigError(f"{source}: unknown config key {key}; {nearest(key, known)}")
+        set_key(cfg, key, value, source)
+
+
+def merge_overrides(cfg: CfgNode, overrides: Sequence[str]) -> None:
+    """Apply alternating keys and values; values are read as Python literals where they are, else as strings."""
+    if len(overrides) % 2:
+        raise ConfigError(f"overrides come in pairs KEY VALUE; {overrides[-1]!r} has no value")
+    known = known_keys(cfg)
+    for key, text in zip(overrides[::2], overrides[1::2], strict=True):
+        if key.startswith("STAGES."):
+            set_in_stage(cfg, key, literal(text))
+        elif key not in known:
+            raise ConfigError(f"unknown config key {key}; {nearest(key, known)}")
+        else:
+            set_key(cfg, key, literal(text), "command line")
+
+
+def set_in_stage(cfg: CfgNode, key: str, value: object) -> None:
+    """Set ``STAGES.<number or name>.<KEY>``; the stage must exist."""
+    parts = key.split(".")
+    names = {str(stage.get("NAME", i)): i for i, stage in enumerate(cfg.STAGES)}
+    names.update({str(i): i for i in range(len(cfg.STAGES))})
+    if len(parts) != 3 or parts[1] not in names:
+        raise ConfigError(
+            f"unknown config key {key}; write STAGES.<stage>.<KEY> with a stage of {sorted(names)}"
+        )
+    stages = [dict(stage) for stage in cfg.STAGES]
+    stages[names[parts[1]]][parts[2]] = value
+    cfg.STAGES = stages
+
+
+def set_key(cfg: CfgNode, key: str, value: object, source: str) -> None:
+    """Set one leaf with yacs' type rules (tuple and list are alike, an int serves as a float)."""
+    if (
+        isinstance(value, int)
+        and not isinstance(value, bool)
+        and isinstance(get_key(cfg, key), float)
+    ):
+        value = float(value)
+    if key == "SOLVER.IMS_PER_BATCH" and value == "auto":
+        value = -1
+    default = get_key(defaults(), key)
+    if value is None and default is not None:
+        if not isinstance(default, list):
+            raise ConfigError(
+                f"{source}: config key {key}: null is no {type(default).__name__} (default {default!r})"
+            )
+        value = []  # a list whose entries are all taken out
+    try:
+        cfg.merge_from_list([key, value])
+    except (ValueError, AssertionError, KeyError) as error:
+        current = get_key(cfg, key)
+        reason = f"expected {type(current).__name__} (default {current!r}), got {value!r}"
+        raise ConfigError(f"{source}: config key {key}: {reason}") from error
+
+
+def get_key(cfg: CfgNode, key: str) -> object:
+    """The value at a dotted key."""
+    node = cfg
+    for part in key.split("."):
+        node = node[part]
+    return node
+
+
+def known_keys(cfg: CfgNode) -> set[str]:
+    """Every dotted leaf key."""
+    return {key for key, _ in leaves(cfg)}
+
+
+def leaves(tree: dict, shape: dict | None = None, prefix: str = "") -> list[tuple[str, object]]:
+    """Dotted keys and values; a mapping is walked into only while ``shape`` has a mapping or nothing there."""
+    out = []
+    for name, value in tree.items():
+        inner = shape.get(name) if isinstance(shape, dict) else None
+        if isinstance(value, dict) and not (
+            shape is not None and name in shape and not isinstance(inner, dict)
+        ):
+            out += leaves(value, inner if shape is not None else None, f"{prefix}{name}.") or [
+                (f"{prefix}{name}", value)
+            ]
+        else:
+            out.append((f"{prefix}{name}", value))
+    return out
+
+
+def literal(text: object) -> object:
+    """A Python literal where ``text`` is one (numbers, lists, True, None), else the string itself."""
+    if not isinstance(text, str):
+        return text
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return {"true": True, "false": False, "null": None}.get(text, text)
+
+
+def nearest(key: str, known: set[str]) -> str:
+    """The nearest known key, by spelling of the whole or of its last part."""
+    last = key.rsplit(".", 1)[-1]
+    same_leaf = sorted(k for k in known if k.rsplit(".", 1)[-1] == last)
+    best = difflib.get_close_matches(key, same_leaf or sorted(known), 1, 0.0 if same_leaf else 0.5)
+    return f"did you mean {best[0]}?" if best else "see bdd_inst/config/defaults.yaml for every key"

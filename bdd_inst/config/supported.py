@@ -1,0 +1,164 @@
+"""Every config key: honoured, honoured with these values, or refused by name. Nothing that a config asks for is dropped in silence."""
+
+from __future__ import annotations
+
+import difflib
+from fnmatch import fnmatchcase
+
+from fvcore.common.config import CfgNode
+
+from bdd_inst.base.errors import ConfigError
+from bdd_inst.config.consistency import check_consistency
+from bdd_inst.config.loading import get_cfg, get_key, known_keys
+
+NORMS = ("", "FrozenBN", "BN", "SyncBN", "nnSyncBN", "GN")
+POOLERS = ("ROIAlignV2", "ROIAlign")
+BOX_LOSSES = ("smooth_l1", "giou", "diou", "ciou")
+
+# Keys of which only these values are built. Others are refused whatever the default is.
+VALUES: dict[str, tuple] = {
+    "VERSION": (2,),
+    "MODEL.META_ARCHITECTURE": ("GeneralizedRCNN",),
+    "MODEL.ENGINE": ("builtin", "detectron2"),
+    "MODEL.PRECISION": ("float32", "bf16", "fp16"),
+    "MODEL.BACKBONE.NAME": (
+        "build_resnet_fpn_backbone",
+        "build_resnet_backbone",
+        "build_timm_fpn_backbone",
+    ),
+    "MODEL.BACKBONE.FREEZE_AT": (0, 1, 2, 3, 4, 5),
+    "MODEL.RESNETS.DEPTH": (18, 34, 50, 101, 152),
+    "MODEL.RESNETS.NORM": NORMS[1:],
+    "MODEL.RESNETS.RES5_DILATION": (1, 2),
+    "MODEL.FPN.NORM": NORMS,
+    "MODEL.FPN.FUSE_TYPE": ("sum", "avg"),
+    "MODEL.ANCHOR_GENERATOR.NAME": ("DefaultAnchorGenerator",),
+    "MODEL.PROPOSAL_GENERATOR.NAME": ("RPN",),
+    "MODEL.RPN.HEAD_NAME": ("StandardRPNHead",),
+    "MODEL.RPN.BBOX_REG_LOSS_TYPE": BOX_LOSSES,
+    "MODEL.ROI_HEADS.NAME": ("StandardROIHeads", "Res5ROIHeads"),
+    "MODEL.ROI_BOX_HEAD.NAME": ("FastRCNNConvFCHead", ""),
+    "MODEL.ROI_BOX_HEAD.NORM": NORMS,
+    "MODEL.ROI_BOX_HEAD.POOLER_TYPE": POOLERS,
+    "MODEL.ROI_BOX_HEAD.BBOX_REG_LOSS_TYPE": BOX_LOSSES,
+    "MODEL.ROI_MASK_HEAD.NAME": ("MaskRCNNConvUpsampleHead",),
+    "MODEL.ROI_MASK_HEAD.NORM": NORMS,
+    "MODEL.ROI_MASK_HEAD.POOLER_TYPE": POOLERS,
+    "INPUT.FORMAT": ("BGR", "RGB"),
+    "INPUT.MASK_FORMAT": ("polygon", "bitmask"),
+    "INPUT.MIN_SIZE_TRAIN_SAMPLING": ("choice", "range"),
+    "INPUT.RANDOM_FLIP": ("horizontal", "vertical", "none"),
+    "INPUT.CROP.TYPE": ("relative", "relative_range", "absolute", "absolute_range"),
+}
+
+# Keys refused wherever they differ from their default, with the reason; patterns cover subtrees.
+REFUSED: dict[str, str] = {
+    "GLOBAL.HACK": "nothing reads it",
+    "VIS_PERIOD": "predictions are drawn once at the end (TEST.PICTURES), not during training",
+    "MODEL.KEYPOINT_ON": "keypoints are not built",
+    "MODEL.ROI_KEYPOINT_HEAD.*": "keypoints are not built",
+    "MODEL.LOAD_PROPOSALS": "precomputed proposals are not read; the RPN makes them",
+    "DATASETS.PROPOSAL_FILES_*": "precomputed proposals are not read; the RPN makes them",
+    "DATASETS.PRECOMPUTED_PROPOSAL_TOPK_*": "precomputed proposals are not read; the RPN makes them",
+    "MODEL.RETINANET.*": "RetinaNet is not built",
+    "MODEL.SEM_SEG_HEAD.*": "semantic and panoptic heads are not built",
+    "MODEL.PANOPTIC_FPN.*": "semantic and panoptic heads are not built",
+    "MODEL.ROI_BOX_CASCADE_HEAD.*": "cascade heads are not built",
+    "MODEL.RESNETS.DEFORM_*": "deformable convolutions are not built",
+    "MODEL.ANCHOR_GENERATOR.ANGLES": "rotated boxes are not built",
+    "MODEL.ROI_BOX_HEAD.USE_FED_LOSS": "the federated loss of LVIS is not built",
+    "MODEL.ROI_BOX_HEAD.FED_LOSS_*": "the federated loss of LVIS is not built",
+    "TEST.AUG.*": "test-time augmentation is not built",
+    "TEST.PRECISE_BN.*": "BN statistics are not recomputed after training",
+    "TEST.KEYPOINT_OKS_SIGMAS": "keypoints are not built",
+    "TEST.EXPECTED_RESULTS": "results are not compared with expected ones; metrics.json holds them",
+}
+
+# Everything else that is read, by section, with whatever value its type allows (whoever reads it checks the range).
+_HONOURED_BY_SECTION = {
+    "": "OUTPUT_DIR SEED CUDNN_BENCHMARK FLOAT32_PRECISION DETERMINISTIC LOGGERS STAGES STAGES.*",
+    "MODEL.": "DEVICE WEIGHTS PIXEL_MEAN PIXEL_STD MASK_ON CHANNELS_LAST",
+    "MODEL.BACKBONE.": "TIMM_NAME",
+    "MODEL.RESNETS.": "OUT_FEATURES NUM_GROUPS WIDTH_PER_GROUP STEM_OUT_CHANNELS RES2_OUT_CHANNELS STRIDE_IN_1X1",
+    "MODEL.FPN.": "IN_FEATURES OUT_CHANNELS",
+    "MODEL.ANCHOR_GENERATOR.": "SIZES ASPECT_RATIOS OFFSET ROUND",
+    "MODEL.PROPOSAL_GENERATOR.": "MIN_SIZE",
+    "MODEL.RPN.": "IN_FEATURES CONV_DIMS BOUNDARY_THRESH IOU_THRESHOLDS IOU_LABELS BATCH_SIZE_PER_IMAGE POSITIVE_FRACTION "
+    "BBOX_REG_LOSS_WEIGHT BBOX_REG_WEIGHTS SMOOTH_L1_BETA LOSS_WEIGHT PRE_NMS_TOPK_* POST_NMS_TOPK_* NMS_THRESH",
+    "MODEL.ROI_HEADS.": "NUM_CLASSES IN_FEATURES IOU_THRESHOLDS IOU_LABELS BATCH_SIZE_PER_IMAGE POSITIVE_FRACTION SCORE_THRESH_TEST "
+    "NMS_THRESH_TEST PROPOSAL_APPEND_GT",
+    "MODEL.ROI_BOX_HEAD.": "NUM_FC FC_DIM NUM_CONV CONV_DIM POOLER_RESOLUTION POOLER_SAMPLING_RATIO BBOX_REG_LOSS_WEIGHT BBOX_REG_WEIGHTS "
+    "SMOOTH_L1_BETA CLS_AGNOSTIC_BBOX_REG TRAIN_ON_PRED_BOXES USE_SIGMOID_CE",
+    "MODEL.ROI_MASK_HEAD.": "NUM_CONV CONV_DIM POOLER_RESOLUTION POOLER_SAMPLING_RATIO CLS_AGNOSTIC_MASK",
+    # Outside MODEL a key is there because a room reads it (a test looks for each); those nobody reads are in REFUSED.
+    **dict.fromkeys(("INPUT.", "DATASETS.", "DATALOADER.", "SOLVER.", "TEST."), "*"),
+}
+HONOURED = tuple(
+    section + name for section, names in _HONOURED_BY_SECTION.items() for name in names.split()
+)
+
+# What the real Detectron2 builds and the builtin engine does not.
+DETECTRON2_BUILDS = (
+    "MODEL.BACKBONE.NAME",
+    "MODEL.RESNETS.*",
+    "MODEL.FPN.NORM",
+    "MODEL.RPN.HEAD_NAME",
+    "MODEL.ROI_HEADS.NAME",
+    "MODEL.ROI_BOX_HEAD.*",
+    "MODEL.ROI_BOX_CASCADE_HEAD.*",
+    "MODEL.ROI_MASK_HEAD.*",
+)
+
+
+def check_supported(cfg: CfgNode) -> None:
+    """Refuse what a config asks for and nobody would do.
+
+    With MODEL.ENGINE detectron2 the keys of ``DETECTRON2_BUILDS`` are left to Detectron2.
+
+    Raises:
+        ConfigError: one line that names the key, its value, and what can be used.
+    """
+    default = get_cfg()
+    engine = cfg.MODEL.ENGINE
+    for key in sorted(known_keys(default)):
+        if engine == "detectron2" and _listed(key, DETECTRON2_BUILDS):
+            continue
+        value = get_key(cfg, key)
+        if key in VALUES and value not in VALUES[key]:
+            raise ConfigError(
+                f"{key} {value!r} is not supported; use {_choices(value, VALUES[key])}"
+            )
+        reason = next((why for pattern, why in REFUSED.items() if fnmatchcase(key, pattern)), None)
+        if reason and not _same(value, get_key(default, key)):
+            raise ConfigError(
+                f"{key} {value!r} is not supported: {reason}; leave it at {get_key(default, key)!r}"
+            )
+    if engine == "builtin":
+        check_consistency(cfg)
+    elif cfg.MODEL.ANCHOR_GENERATOR.ROUND:
+        raise ConfigError(
+            "MODEL.ANCHOR_GENERATOR.ROUND True is not supported with MODEL.ENGINE detectron2; use builtin"
+        )
+
+
+def is_classified(key: str) -> bool:
+    """Whether the tables above say what becomes of a key."""
+    return key in VALUES or _listed(key, REFUSED) or _listed(key, HONOURED)
+
+
+def _listed(key: str, patterns) -> bool:
+    return any(fnmatchcase(key, pattern) for pattern in patterns)
+
+
+def _same(value: object, default: object) -> bool:
+    """Equal, with lists and tuples alike (YAML has lists, Detectron2's defaults tuples)."""
+    if isinstance(value, (list, tuple)) and isinstance(default, (list, tuple)):
+        return len(value) == len(default) and all(_same(a, b) for a, b in zip(value, default))
+    return value == default
+
+
+def _choices(value: object, known: tuple) -> str:
+    near = difflib.get_close_matches(str(value), [str(k) for k in known], 1, 0.8)
+    return " or ".join(repr(k) for k in known) + (
+        f" (did you mean {near[0]}?)" if near and len(known) > 1 else ""
+    )

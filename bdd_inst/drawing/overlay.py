@@ -1,0 +1,108 @@
+"""Pictures with their labels drawn in, as a target of conversion: one JPEG for each labelled picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+
+from bdd_inst.base.errors import DataError
+from bdd_inst.base.files import atomic_write
+from bdd_inst.drawing.draw import draw_instances
+from bdd_inst.formats import draw
+from bdd_inst.formats.pictures import PictureFinder
+from bdd_inst.formats.records import Picture
+from bdd_inst.formats.target import Parts, Target
+from bdd_inst.formats.write_png import BinaryTarget
+from bdd_inst.masks import rle as coding
+
+QUALITY = 90
+
+
+@dataclass
+class OverlayTarget(Target):
+    """``images`` is the folder of pictures; those that are missing or unlabelled are counted and left out."""
+
+    images: str = ""
+
+    def encode(self, picture: Picture) -> str | None:
+        """Draw one picture; its file's name."""
+        if not hasattr(self, "_finder"):
+            self._finder = PictureFinder(self.images)
+        try:
+            source = self._finder.find(picture)
+            image = cv2.imread(str(source), cv2.IMREAD_COLOR) if source else None
+        except DataError as error:
+            self.skipped.add("ambiguous-picture", picture.name, str(error))
+            return None
+        if image is None:
+            code = "missing-picture" if source is None else "unreadable-picture"
+            self.skipped.add(
+                code,
+                picture.name,
+                f"not below {self.images}" if source is None else f"{source} cannot be decoded",
+            )
+            return None
+        if not picture.labelled:
+            self.skipped.add(
+                "unlabelled-picture", picture.name, "labels are null or missing; nothing to draw"
+            )
+            return None
+        height, width = image.shape[:2]
+        if picture.width and (picture.width, picture.height) != (width, height):
+            message = f"the picture is {width}x{height}, its labels are for {picture.width}x{picture.height}"
+            self.skipped.add("wrong-size-picture", picture.name, message)
+            return None
+        drawn = self._draw(picture, image)
+        file = self.file_of(picture)
+        self._save(self.path / file, drawn)
+        return str(file)
+
+    def files_of(self, part: str) -> list[Path]:
+        return [self.path / part]
+
+    def file_of(self, picture: Picture) -> Path:
+        return BinaryTarget.file_of(self, picture).with_suffix(".jpg")
+
+    def _draw(self, picture: Picture, image):
+        """The picture with every instance that has a box or a mask."""
+        height, width = image.shape[:2]
+        rows = []
+        masks = draw.masks(picture, height, width, self.plan.rule, self.skipped, prefer=self.prefer)
+        for instance, rle in zip(picture.instances, masks, strict=True):
+            found, box = self.category(instance.category), draw.box_of(instance, rle)
+            if found is None or box is None:
+                continue
+            rle = rle or coding.empty(height, width)
+            rows.append(
+                (
+                    box,
+                    rle,
+                    self.plan.categories.index(found[0]),
+                    instance.score,
+                    instance.crowd or found[1],
+                )
+            )
+        if not rows:
+            return image
+        boxes, rles, classes, scores, crowd = (list(column) for column in zip(*rows, strict=True))
+        return draw_instances(
+            image,
+            boxes=boxes,
+            masks=rles,
+            classes=classes,
+            scores=scores if all(score is not None for score in scores) else None,
+            names=self.plan.categories,
+            crowd=crowd,
+        )
+
+    def _save(self, path: Path, image) -> None:
+        good, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+        if not good:
+            raise DataError(f"{path}: the drawn picture cannot be encoded")
+        with atomic_write(path, "wb") as stream:
+            stream.write(data.tobytes())
+
+    def finish(self, parts: Parts) -> None:
+        """Nothing belongs to the whole: the pictures are there."""

@@ -1,0 +1,110 @@
+"""Text as pixels: antialiased tags (a word on a coloured ground) that are pasted into pictures, cached by content."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Sequence
+
+import matplotlib
+import numpy as np
+from PIL import ImageFont
+
+from bdd_inst.drawing.colors import INK, PAPER, Color, bgr, contrast
+
+# matplotlib carries this font: the same letters on every machine, accents, Greek and Cyrillic included.
+FONT_FILE = os.path.join(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
+LONGEST = 48
+
+
+@functools.lru_cache(64)
+def font(size: int) -> ImageFont.FreeTypeFont:
+    """The font at ``size`` pixels."""
+    return ImageFont.truetype(FONT_FILE, size)
+
+
+def clean(text: str) -> str:
+    """One printable line of at most ``LONGEST`` characters."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
+    return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
+
+
+@functools.lru_cache(8192)
+def glyphs(text: str, size: int) -> np.ndarray:
+    """H,W uint8 coverage of ``text``; H depends on ``size`` alone, so that lines of text share a base line."""
+    face = font(size)
+    ascent, descent = face.getmetrics()
+    width = max(1, int(np.ceil(face.getlength(text))))
+    coverage = np.zeros((ascent + descent, width), np.uint8)
+    mask, (left, top) = face.getmask2(text, mode="L", anchor="ls")
+    part = np.asarray(mask, np.uint8).reshape(mask.size[1], mask.size[0])
+    y, x = max(0, ascent + top), max(0, left)
+    part = part[: coverage.shape[0] - y, : width - x]
+    coverage[y : y + part.shape[0], x : x + part.shape[1]] = part
+    return coverage
+
+
+@functools.lru_cache(8192)
+def tag(text: str, size: int, color: Color) -> np.ndarray:
+    """H,W,3 uint8 BGR: ``text`` on a ground of ``color`` (RGB), in ink or paper by contrast. Do not write into it."""
+    pad = max(2, size // 4)
+    face = glyphs(text, size)
+    trim = max(
+        0, (face.shape[0] - size) // 2 - 1
+    )  # the line gap of the font is more than a tag needs
+    face = face[trim : face.shape[0] - trim]
+    coverage = np.zeros((face.shape[0] + 2, face.shape[1] + 2 * pad), np.uint8)
+    coverage[1:-1, pad:-pad] = face
+    return mix(
+        np.broadcast_to(np.uint8(bgr(color)), (*coverage.shape, 3)), coverage, contrast(color)
+    )
+
+
+def mix(ground: np.ndarray, coverage: np.ndarray, color: Color) -> np.ndarray:
+    """``color`` (RGB) laid over ``ground`` H,W,3 BGR where ``coverage`` H,W (0..255) says."""
+    share = coverage[..., None].astype(np.uint16)
+    return ((ground * (255 - share) + np.uint16(bgr(color)) * share + 127) // 255).astype(np.uint8)
+
+
+def paste(canvas: np.ndarray, tile: np.ndarray, x: int, y: int, opacity: float = 1.0) -> None:
+    """Lay ``tile`` h,w,3 on ``canvas`` with its corner at x, y; what falls outside is cut."""
+    height, width = canvas.shape[:2]
+    x0, y0 = max(0, x), max(0, y)
+    x1, y1 = min(width, x + tile.shape[1]), min(height, y + tile.shape[0])
+    if x0 >= x1 or y0 >= y1:
+        return
+    part = tile[y0 - y : y1 - y, x0 - x : x1 - x]
+    if opacity < 1.0:
+        share = round(256 * opacity)
+        part = (
+            part.astype(np.uint16) * share + canvas[y0:y1, x0:x1].astype(np.uint16) * (256 - share)
+        ) >> 8
+    canvas[y0:y1, x0:x1] = part
+
+
+def strip(width: int, left: str, items: Sequence[tuple[str, Color]], size: int) -> np.ndarray:
+    """H,width,3 BGR: a dark caption line with a title and a key of coloured squares; wraps where it is too long."""
+    pad = max(4, size // 2)
+    words = [(glyphs(clean(left), size), None)] if left else []
+    words += [(glyphs(clean(text), size), color) for text, color in items]
+    height = glyphs("x", size).shape[0] + pad
+    places, x, row = [], pad, 0
+    for face, color in words:
+        length = face.shape[1] + (0 if color is None else size)
+        if x > pad and x + length > width - pad:
+            x, row = pad, row + 1
+        places.append((x, row))
+        x += length + 2 * pad
+    out = np.empty(((row + 1) * height + pad // 2, width, 3), np.uint8)
+    out[:] = bgr(INK)
+    for (face, color), (x, row) in zip(words, places, strict=True):
+        y = row * height + pad // 2
+        if color is not None:
+            side = round(0.7 * size)
+            top = y + (face.shape[0] - side) // 2
+            out[top : top + side, x : x + side] = bgr(color)
+            x += size
+        part = face[:, : max(0, width - x)]
+        area = out[y : y + face.shape[0], x : x + part.shape[1]]
+        area[:] = mix(area, part[: area.shape[0]], PAPER)
+    return out

@@ -1,0 +1,1 @@
+"""Picture and video files: found, measured, read upright, written."""

@@ -1,0 +1,41 @@
+"""Small masks as PNGs in memory, as Supervisely and LabelMe carry them inside their JSON."""
+
+from __future__ import annotations
+
+import io
+import struct
+import warnings
+
+import numpy as np
+from PIL import Image
+
+from bdd_inst.images.png_kinds import parse_header
+
+
+def decode_mask(png: bytes, where: str) -> np.ndarray:
+    """H,W bool of a PNG: its alpha where it has one, else every value that is not 0. ValueError or DataError for what is no PNG."""
+    parse_header(png, where)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(png), formats=("PNG",)) as picture:
+                values = np.asarray(picture)
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        Image.DecompressionBombError,
+        struct.error,
+        OverflowError,
+    ) as error:
+        raise ValueError(f"broken PNG ({str(error)[:80]})") from None
+    if values.ndim == 3:
+        values = values[..., -1] if values.shape[2] in (2, 4) else values.any(axis=2)
+    return values != 0
+
+
+def encode_mask(mask: np.ndarray) -> bytes:
+    """H,W bool -> a PNG of one bit a pixel."""
+    stream = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(mask, dtype=bool)).save(stream, "PNG", optimize=False)
+    return stream.getvalue()

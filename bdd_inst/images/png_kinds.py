@@ -1,0 +1,129 @@
+"""Which kind of mask a PNG is: BDD100K bitmask, label map, or 0/255 mask - by its header and its pixels, bombs refused."""
+
+from __future__ import annotations
+
+import os
+import struct
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from bdd_inst.base.errors import DataError
+from bdd_inst.masks.rle import MAX_PIXELS
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+GRAY, RGB, PALETTE, GRAY_ALPHA, RGBA = 0, 2, 3, 4, 6
+COLORS = {GRAY: "gray", RGB: "RGB", PALETTE: "palette", GRAY_ALPHA: "gray with alpha", RGBA: "RGBA"}
+KINDS = ("bitmask", "label-map", "binary-masks")
+# How many of a folder's PNGs are opened to tell their kind.
+PICTURES_LOOKED_AT = 6
+
+
+def header(path: str | os.PathLike) -> tuple[int, int, int, int]:
+    """Width, height, bit depth and colour type of a PNG, from its first bytes. DataError where it is none, or no sensible one."""
+    try:
+        with open(path, "rb") as stream:
+            return parse_header(stream.read(33), str(path))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def parse_header(data: bytes, where: str) -> tuple[int, int, int, int]:
+    """:func:`header` of bytes already read; ``where`` names them in messages."""
+    if data[:8] != SIGNATURE or data[12:16] != b"IHDR" or len(data) < 26:
+        raise DataError(f"{where}: not a PNG file" if data else f"{where}: the file is empty")
+    width, height, depth, color = struct.unpack(">IIBB", data[16:26])
+    if not width or not height or width * height > MAX_PIXELS or color not in COLORS:
+        raise DataError(f"{where}: a PNG of {width}x{height} pixels is no mask that we read")
+    return width, height, depth, color
+
+
+def pixels(path: str | os.PathLike) -> np.ndarray:
+    """The stored values of a PNG: H,W for gray and palette (indices), H,W,C else. DataError where it is broken."""
+    header(path)
+    try:
+        with warnings.catch_warnings():
+            # The size is checked already, and the pixels are bounded by it.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path) as picture:
+                values = np.asarray(picture)
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        Image.DecompressionBombError,
+        struct.error,
+        OverflowError,
+    ) as error:
+        raise DataError(
+            f"{path}: broken PNG ({str(error)[:80]}); fetch or write it again"
+        ) from None
+    return values.astype(np.uint8) if values.dtype == bool else values
+
+
+def kind_of(files: Sequence[Path], path: Path) -> str:
+    """``bitmask``, ``label-map`` or ``binary-masks`` for PNG files found at ``path``. DataError where they are none of these."""
+    if "colormaps" in {part.lower() for part in path.parts[-2:]}:
+        raise DataError(
+            f"{path}: colour maps number instances for the eye and do not say their class; read the bitmasks beside them"
+        )
+    step = max(1, len(files) // PICTURES_LOOKED_AT)
+    kinds: dict[str, Path] = {}
+    trouble = ""
+    for file in files[::step]:
+        try:
+            kinds.setdefault(_kind(file), file)
+        except DataError as error:
+            trouble = trouble or str(error)
+    if set(kinds) == {"label-map", "binary-masks"} and trouble == "":
+        # A label map that has nothing of its classes looks like an empty mask, and one of class 255 (ignore) alone like a full one.
+        return "label-map"
+    if len(kinds) == 1:
+        return next(iter(kinds))
+    if kinds:
+        mixed = ", ".join(f"{kind} ({file.name})" for kind, file in kinds.items())
+        raise DataError(f"{path}: PNGs of different kinds: {mixed}; name one kind's folder")
+    raise DataError(f"{path}: no masks that we know: {trouble}")
+
+
+def _kind(file: Path) -> str:
+    """The kind of one PNG."""
+    _, _, depth, color = header(file)
+    values = pixels(file)
+    if color == RGBA:
+        if is_bitmask(values):
+            return "bitmask"
+        raise DataError(
+            f"{file}: an RGBA PNG that is no BDD100K bitmask (class in R, flags in G, instance number in B and A)"
+        )
+    if color == PALETTE:
+        return "label-map"
+    if color in (GRAY, RGB, GRAY_ALPHA):
+        if values.ndim == 3:
+            if color == RGB and not (values == values[..., :1]).all():
+                raise DataError(f"{file}: a colour picture, not a mask; give the folder of masks")
+            values = values[..., 0]
+        found = np.unique(values)
+        if not len(np.setdiff1d(found, (0, 255))):
+            return "binary-masks"
+        if depth <= 8 and len(found) <= 64 and (found[found != 255] <= 64).all():
+            return "label-map"
+        if depth == 8 and ((values < 16) | (values > 239)).mean() > 0.9:
+            return "binary-masks"
+    raise DataError(
+        f"{file}: a {COLORS[color]} PNG with values from {values.min()} to {values.max()}, which is no mask that we know"
+    )
+
+
+def is_bitmask(values: np.ndarray) -> bool:
+    """Whether H,W,4 uint8 has a BDD100K bitmask's bytes: small classes, four flags, background all zero, numbers where classes are."""
+    if values.ndim != 3 or values.shape[2] != 4:
+        return False
+    category, flags = values[..., 0], values[..., 1]
+    number = (values[..., 2].astype(np.uint16) << 8) | values[..., 3]
+    return bool(
+        (category <= 64).all() and (flags < 16).all() and ((category > 0) == (number > 0)).all()
+    )

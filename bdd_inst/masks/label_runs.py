@@ -1,0 +1,81 @@
+"""Maps of numbers (one a pixel) and the run-length masks of each number: from one to the other, and overlaps resolved on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from bdd_inst.masks import rle as rle_masks
+from bdd_inst.masks.rle_codec import pack_edges
+
+
+def label_rles(values: np.ndarray, background: int = 0) -> tuple[np.ndarray, list[dict]]:
+    """H,W unsigned integers -> the numbers that occur except ``background`` (ascending), and the RLE of each.
+
+    Looks only at the pixels that differ from the one above, so its cost is the outlines', however many numbers there are.
+    """
+    height, width = values.shape
+    if not values.size:
+        return values.reshape(-1)[:0], []
+    rows, columns = np.divmod(np.flatnonzero(values[1:] != values[:-1]), width)
+    every = np.arange(width)
+    # Each change ends the number above and starts the one below; columns start at row 0 and end below the last.
+    number = np.concatenate(
+        [values[0], values[rows, columns], values[rows + 1, columns], values[-1]]
+    )
+    place = np.concatenate(
+        [
+            every * height,
+            columns * height + rows + 1,
+            columns * height + rows + 1,
+            (every + 1) * height,
+        ]
+    )
+    kept = number != background
+    labels = np.unique(number[kept])
+    pixels = height * width
+    merged = np.sort(np.searchsorted(labels, number[kept]) * (pixels + 1) + place[kept])
+    owner, place = np.divmod(merged, pixels + 1)
+    texts = pack_edges(place, np.bincount(owner, minlength=len(labels)), pixels)
+    return labels, [{"size": [height, width], "counts": text} for text in texts]
+
+
+def paint(
+    rles: Sequence[dict],
+    values: Sequence[int],
+    height: int,
+    width: int,
+    dtype: type | str = np.uint16,
+) -> np.ndarray:
+    """Masks painted one over the other in the given order, mask i with ``values[i]`` -> H,W of ``dtype``, 0 where there is none."""
+    flat = np.zeros(height * width, dtype=dtype)
+    for rle, value in zip(rles, values, strict=True):
+        if list(rle["size"]) != [height, width]:
+            raise ValueError(f"a mask of {rle['size']} does not fit a picture of {[height, width]}")
+        edges = np.cumsum(rle_masks.counts_of(rle)).tolist()
+        for start, end in zip(edges[0::2], edges[1::2]):
+            flat[start:end] = value
+    return np.ascontiguousarray(flat.reshape(width, height).T)
+
+
+def drawing_order(scores: Sequence[float | None] | None, count: int) -> list[int]:
+    """In which order overlapping objects are drawn: lower scores first, without scores as they come (the official bitmask rule)."""
+    if scores is None or not count or scores[0] is None:
+        return list(range(count))
+    return sorted(range(count), key=lambda i: -np.inf if scores[i] is None else scores[i])
+
+
+def resolve_overlaps(
+    rles: Sequence[dict], scores: Sequence[float | None] | None = None
+) -> list[dict]:
+    """The same masks with every pixel left to one only: the higher score's, else the later one's. A mask may be left empty."""
+    if not rles:
+        return []
+    height, width = rles[0]["size"]
+    order = drawing_order(scores, len(rles))
+    numbers = paint([rles[i] for i in order], [i + 1 for i in order], height, width, np.uint32)
+    out = [rle_masks.empty(height, width) for _ in rles]
+    for label, rle in zip(*label_rles(numbers)):
+        out[int(label) - 1] = rle
+    return out

@@ -1,0 +1,208 @@
+"""Outlines to masks: the official BDD100K rule and the COCO rule.
+
+**official**: what the BDD100K toolkit draws (scalabel's ``poly_to_patch`` on a matplotlib canvas without antialiasing). Vertices snap
+to whole pixels, control points included; curves become lines (:mod:`bdd_inst.masks.bezier`); every pixel that the outline touches
+is painted, by the non-zero winding rule (:mod:`bdd_inst.masks.coverage`); an open path is a thin line
+(:mod:`bdd_inst.masks.stroke`); the parts of an object are painted one over the other.
+**coco**: pycocotools' fill, on curves flattened without snapping.
+
+Masks of the official rule are larger: by 11 % for small objects, 2 % for large ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+from pycocotools import mask as coco_mask
+
+from bdd_inst.base.errors import DataError
+from bdd_inst.masks import rle as rle_masks
+from bdd_inst.masks.bezier import flatten_many, flatten_points
+from bdd_inst.masks.coverage import outline_cells, touched_places
+from bdd_inst.masks.paths import Path, as_path, check_vertices
+from bdd_inst.masks.rle_codec import pack_edges
+from bdd_inst.masks.stroke import CENTRE, clip_line, stroke_outlines
+
+RULES = ("official", "coco")
+Part = Path | np.ndarray | Sequence
+
+_DOTS_AN_INCH = 100
+# Objects drawn in one go: enough to hide NumPy's overhead, few enough to stay in the cache.
+_BATCH = 64
+# Pixels along all outlines drawn in one go: bounds memory.
+_LENGTH_AT_ONCE = 2e6
+
+
+def polygons_to_mask(
+    parts: Sequence[Part], height: int, width: int, rule: str = "official"
+) -> np.ndarray:
+    """One object's parts -> H,W bool. A part is a Path, a V,2 array or COCO's flat list, in picture pixels."""
+    return rle_masks.decode(polygons_to_rle(parts, height, width, rule))
+
+
+def polygons_to_rle(parts: Sequence[Part], height: int, width: int, rule: str = "official") -> dict:
+    """One object's parts -> COCO RLE. Raises DataError for coordinates that are not finite or beyond any picture."""
+    return objects_to_rles([parts], height, width, rule)[0]
+
+
+def objects_to_rles(
+    objects: Iterable[Sequence[Part]], height: int, width: int, rule: str = "official"
+) -> list[dict]:
+    """Many objects of pictures of one size -> one RLE each; much faster than one by one.
+
+    Raises DataError as :func:`polygons_to_rle`; where objects come from files that may be broken, check their vertices first
+    (:func:`bdd_inst.masks.paths.check_vertices`).
+    """
+    if rule not in RULES:
+        raise ValueError(f"rule must be one of {', '.join(RULES)}, not {rule!r}")
+    if height < 0 or width < 0 or height * width > rle_masks.MAX_PIXELS:
+        raise DataError(f"a picture of {width}x{height} is larger than any picture")
+    draw = _draw_official if rule == "official" else _draw_coco
+    objects = [[as_path(part) for part in parts] for parts in objects]
+    out: list[dict] = []
+    for start in range(0, len(objects), _BATCH):
+        out.extend(draw(objects[start : start + _BATCH], int(height), int(width)))
+    return out
+
+
+def _draw_official(objects: list[list[Path]], height: int, width: int) -> list[dict]:
+    paths = [path for parts in objects for path in parts if len(path.vertices)]
+    texts = _outlines_to_counts(paths, height, width)
+    out, place = [], 0
+    for parts in objects:
+        count = sum(1 for path in parts if len(path.vertices))
+        rles = [{"size": [height, width], "counts": text} for text in texts[place : place + count]]
+        place += count
+        out.append(rles[0] if count == 1 else _unite(rles, height, width))
+    return out
+
+
+def _unite(rles: list[dict], height: int, width: int) -> dict:
+    if not rles:
+        return rle_masks.empty(height, width)
+    merged = coco_mask.merge(rles)
+    return {"size": [height, width], "counts": merged["counts"].decode("ascii")}
+
+
+def _outlines_to_counts(paths: list[Path], height: int, width: int) -> list[str]:
+    """One RLE string a path, by the official rule."""
+    if not paths:
+        return []
+    check_vertices(np.concatenate([path.vertices for path in paths]))
+    areas = np.array([path.closed for path in paths], dtype=bool)
+    owner = np.flatnonzero(areas)
+    corners, lengths = _flat([path for path in paths if path.closed], height, width, 0.0)
+    edges, ring = _ring_edges(corners, lengths)
+    edge_owner = owner[ring]
+    if not areas.all():
+        line_edges, line_owner = _line_edges(paths, height, width)
+        edges, edge_owner = (
+            np.concatenate([edges, line_edges]),
+            np.concatenate([edge_owner, line_owner]),
+        )
+    texts: list[str] = []
+    for first, last in _groups(edges, edge_owner, len(paths), height, width):
+        chosen = (
+            slice(None)
+            if last - first == len(paths)
+            else (edge_owner >= first) & (edge_owner < last)
+        )
+        places, owner = touched_places(
+            outline_cells(edges[chosen], edge_owner[chosen], height, width), height, width
+        )
+        texts += pack_edges(
+            places, np.bincount(owner - first, minlength=last - first), height * width
+        )
+    return texts
+
+
+def _groups(
+    edges: np.ndarray, owner: np.ndarray, count: int, height: int, width: int
+) -> Iterator[tuple[int, int]]:
+    """Ranges of outlines that are short enough together; one that is too long by itself stands alone."""
+    spans = np.abs(edges[:, 2:] - edges[:, :2])
+    lengths = np.bincount(owner, np.minimum(spans, [width, height]).sum(axis=1), count)
+    first, total = 0, 0.0
+    for index, length in enumerate(lengths.tolist()):
+        if index > first and total + length > _LENGTH_AT_ONCE:
+            yield first, index
+            first, total = index, 0.0
+        total += length
+    yield first, count
+
+
+def _flat(
+    paths: list[Path], height: int, width: int, shift: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices snapped to whole pixels plus ``shift``, then flattened: corners end to end, and their number a path."""
+    if not paths:
+        return np.empty((0, 2)), np.zeros(0, dtype=np.int64)
+    points = np.concatenate([path.vertices for path in paths])
+    return flatten_points(
+        np.floor(_on_canvas(points, height, width) + 0.5) + shift, paths, corner=shift
+    )
+
+
+def _on_canvas(points: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Where the official canvas has its vertices (V,2), which decides those halfway between two pixels.
+
+    It is made ``width / 100`` inches wide at 100 dots an inch, and its axes divide by the width again: for one size in eight what
+    comes out differs from the vertex in the last bit. Sizes for which the canvas itself would lose a pixel (the official tool fails
+    on them) are exact.
+    """
+    scale, offset = [], []
+    for size in (width, height):
+        pixels = size / _DOTS_AN_INCH * _DOTS_AN_INCH
+        if not size or int(pixels) != size:
+            return points
+        scale.append(pixels * (1 / size))
+        # The y axis is turned over twice, once by the data and once by the canvas.
+        offset.append(0.0 if not offset else size - pixels * (size * (1 / size)))
+    if scale == [1, 1] and offset == [0, 0]:
+        return points
+    return points * scale + offset
+
+
+def _line_edges(paths: list[Path], height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """The edges around the open paths' lines, and the path each belongs to."""
+    lines, owner = [], []
+    for index, path in enumerate(paths):
+        if not path.closed:
+            pieces = (
+                [path]
+                if path.curved
+                else [Path(p, "", False) for p in clip_line(path.vertices, height, width)]
+            )
+            lines.extend(pieces)
+            owner.extend([index] * len(pieces))
+    corners, lengths = stroke_outlines(*_flat(lines, height, width, CENTRE))
+    edges, ring = _ring_edges(corners, lengths)
+    return edges, np.array(owner, dtype=np.int64)[ring]
+
+
+def _ring_edges(corners: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Corners of rings end to end -> edges E,4 (the closing ones included) and their ring."""
+    following = np.arange(1, len(corners) + 1)
+    ends = np.cumsum(lengths)
+    filled = lengths > 0
+    following[ends[filled] - 1] = (ends - lengths)[filled]
+    return np.concatenate([corners, corners[following]], axis=1), np.repeat(
+        np.arange(len(lengths)), lengths
+    )
+
+
+def _draw_coco(objects: list[list[Path]], height: int, width: int) -> list[dict]:
+    flat = flatten_many([path for parts in objects for path in parts])
+    out, place = [], 0
+    for parts in objects:
+        corners = flat[place : place + len(parts)]
+        place += len(parts)
+        # COCO knows areas only: a line, or fewer than three corners, has none.
+        areas = [points for points, path in zip(corners, parts) if path.closed and len(points) >= 3]
+        out.append(
+            rle_masks.from_polygons_coco(areas, height, width)
+            if areas
+            else rle_masks.empty(height, width)
+        )
+    return out

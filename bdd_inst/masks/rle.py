@@ -1,0 +1,285 @@
+"""COCO run-length masks: encode, decode, measure, and bring every spelling of them to one.
+
+One RLE is ``{"size": [h, w], "counts": str}``, compressed, runs in column-major order. Those made here are in canonical form (no empty run
+but a first one), byte for byte what pycocotools writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from pycocotools import mask as coco_mask
+
+from bdd_inst.base.errors import DataError
+from bdd_inst.masks.paths import check_vertices
+from bdd_inst.masks.rle_codec import check_counts, pack_counts, unpack_batch
+
+# A mask of more is refused: a broken or hostile size would ask for gigabytes.
+MAX_PIXELS = 1 << 26
+# pycocotools samples each edge at five points a pixel; a polygon that runs on for longer than this would ask for gigabytes.
+_MAX_PERIMETER = 4_000_000
+
+
+def encode(mask: np.ndarray) -> dict:
+    """H,W bool or integer (any non-zero is the object) -> RLE."""
+    return encode_crop(np.asarray(mask), 0, 0, *np.shape(mask))
+
+
+def encode_batch(masks: np.ndarray | Iterable[np.ndarray]) -> list[dict]:
+    """N,H,W bool (or N masks H,W of any sizes) -> N RLEs."""
+    return [encode(mask) for mask in masks]
+
+
+def encode_crop(crop: np.ndarray, x: int, y: int, height: int, width: int) -> dict:
+    """h,w bool whose first pixel is pixel (x, y) of an otherwise empty picture of height x width -> RLE of the whole picture.
+
+    The crop must lie inside the picture.
+    """
+    return encode_columns(np.ascontiguousarray(crop.T), x, y, height, width)
+
+
+def encode_columns(columns: np.ndarray, x: int, y: int, height: int, width: int) -> dict:
+    """As :func:`encode_crop` with the crop given column by column: w,h bool, contiguous."""
+    counts = column_counts(columns, x, y, height, width)
+    text = pack_counts(counts, np.array([len(counts)]))[0]
+    return {"size": [int(height), int(width)], "counts": text}
+
+
+def column_counts(columns: np.ndarray, x: int, y: int, height: int, width: int) -> np.ndarray:
+    """The run lengths (int64, canonical) of a crop given column by column (w,h bool), placed at (x, y) in a picture of height x width."""
+    if columns.dtype != bool:
+        columns = columns != 0
+    w, h = columns.shape
+    if x < 0 or y < 0 or x + w > width or y + h > height:
+        raise ValueError(f"a crop of {w}x{h} at {x},{y} leaves the picture of {width}x{height}")
+    if h == height:
+        edges = _changes(columns.reshape(-1)) + x * height
+    else:
+        # A background pixel closes each column, so a run never crosses from one column of the crop to the next.
+        padded = np.zeros((w, h + 1), dtype=bool)
+        padded[:, :h] = columns
+        edges = _changes(padded.reshape(-1))
+        column = edges // (h + 1)
+        edges += column * (height - h - 1) + (x * height + y)
+    total = height * width
+    if len(edges) & 1:
+        edges = np.append(edges, (x + w) * height)  # the crop's last pixel is set
+    if len(edges) == 0 or edges[-1] != total:
+        edges = np.append(edges, total)
+    counts = np.empty(len(edges), dtype=np.int64)
+    counts[:1] = edges[:1]
+    np.subtract(edges[1:], edges[:-1], out=counts[1:])
+    return counts
+
+
+def _changes(flat: np.ndarray) -> np.ndarray:
+    """Places where a flat bool array changes, the first pixel counted as a change from background."""
+    if not len(flat):
+        return np.empty(0, dtype=np.int64)
+    edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    return np.concatenate(([0], edges)) if flat[0] else edges
+
+
+def empty(height: int, width: int) -> dict:
+    """The RLE of a mask without a pixel."""
+    total = height * width
+    return {
+        "size": [int(height), int(width)],
+        "counts": pack_counts(np.array([total]), np.array([1]))[0],
+    }
+
+
+def decode(rle: dict) -> np.ndarray:
+    """RLE -> H,W bool (column-major in memory). Raises DataError where the counts and the size disagree."""
+    height, width = _size(rle)
+    return _painted(counts_of(rle)).reshape(width, height).T
+
+
+def decode_batch(rles: Sequence[dict]) -> np.ndarray:
+    """N RLEs of one size -> N,H,W bool; 0,0,0 for none."""
+    if not rles:
+        return np.zeros((0, 0, 0), dtype=bool)
+    if any(tuple(rle["size"]) != tuple(rles[0]["size"]) for rle in rles):
+        raise DataError("the RLEs of one batch must be of one size")
+    out = np.empty((len(rles), *_size(rles[0])), dtype=bool)
+    for row, rle in zip(out, rles):
+        row[:] = decode(rle)
+    return out
+
+
+def counts_of(rle: dict) -> np.ndarray:
+    """The run lengths (int64) of an RLE in any spelling. Raises DataError unless they add up to its size."""
+    return counts_of_batch([rle])[0]
+
+
+def counts_of_batch(rles: Sequence[dict]) -> list[np.ndarray]:
+    """:func:`counts_of` each of several RLEs, compressed strings read all at once."""
+    sizes = [_size(rle) for rle in rles]
+    spelled = [rle.get("counts") for rle in rles]
+    texts = [counts for counts in spelled if isinstance(counts, (str, bytes))]
+    unpacked = iter(unpack_batch(texts))
+    out = []
+    for (height, width), counts in zip(sizes, spelled):
+        if isinstance(counts, (str, bytes)):
+            counts = next(unpacked)
+        elif not isinstance(counts, (list, tuple, np.ndarray)):
+            raise DataError(
+                f"an RLE's counts must be a string or a list, not {type(counts).__name__}"
+            )
+        out.append(check_counts(counts, height * width))
+    return out
+
+
+def decode_tight(rles: Sequence[dict]) -> list[tuple[np.ndarray, int, int]]:
+    """N RLEs of one size -> for each the object inside its tight box, and nothing of the picture around it.
+
+    Returns:
+        N of (h,w bool, column-major in memory; x, y of its first pixel in the picture); 0,0 at 0, 0 for an empty mask.
+    """
+    out = [(np.zeros((0, 0), dtype=bool), 0, 0)] * len(rles)
+    several = counts_of_batch(rles)
+    if not several:
+        return out
+    height, width = _size(rles[0])
+    lengths = np.array([len(counts) for counts in several])
+    flat = np.concatenate(several)
+    # Each mask's runs add up to the picture, so the masks lie one after the other on one axis, ``width`` columns each.
+    place = np.arange(len(flat)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    runs = np.flatnonzero((place & 1 == 1) & (flat > 0))
+    if not len(runs):
+        return out
+    ends = np.cumsum(flat)[runs]
+    starts = ends - flat[runs]
+    first, last = (
+        starts // height,
+        (ends - 1) // height,
+    )  # columns of each run's first and last pixel
+    owner = np.repeat(np.arange(len(rles)), lengths)[runs]
+    heads = np.flatnonzero(np.diff(owner, prepend=-1))
+    tails = np.append(heads[1:], len(owner)) - 1
+    y = np.minimum.reduceat(starts - first * height, heads)
+    foot = np.maximum.reduceat(ends - first * height, heads)
+    whole = (
+        foot > height
+    )  # a run goes over the foot of a column and on at the head of the next: the columns are whole
+    y[whole], foot[whole] = 0, height
+    x, rows = first[heads], foot - y
+    columns = last[tails] + 1 - x
+    bases = np.cumsum(rows * columns) - rows * columns
+    mine = np.repeat(np.arange(len(heads)), tails - heads + 1)
+    corner, side = (bases - x * rows - y)[mine], rows[mine]
+    places = np.empty(2 * len(runs), dtype=np.int64)
+    places[0::2] = corner + first * side + (starts - first * height)
+    places[1::2] = corner + last * side + (ends - last * height)
+    painted = _painted(np.diff(places, prepend=0, append=int(bases[-1] + rows[-1] * columns[-1])))
+    boxes = zip(
+        owner[heads].tolist(),
+        bases.tolist(),
+        columns.tolist(),
+        rows.tolist(),
+        x.tolist(),
+        y.tolist(),
+    )
+    for mask, base, w, h, left, top in boxes:
+        out[mask] = painted[base : base + w * h].reshape(w, h).T, left - mask * width, top
+    return out
+
+
+def _painted(runs: np.ndarray) -> np.ndarray:
+    """Alternating runs of False and True, flat."""
+    return np.repeat((np.arange(len(runs)) & 1).astype(bool), runs)
+
+
+def area(rle: dict) -> int:
+    """Pixels set."""
+    return int(counts_of(rle)[1::2].sum())
+
+
+def union(rles: Sequence[dict]) -> dict:
+    """The pixels of any of several masks of one size."""
+    merged = coco_mask.merge([{**rle, "counts": rle["counts"].encode()} for rle in rles])
+    return {"size": list(merged["size"]), "counts": merged["counts"].decode()}
+
+
+def to_bbox(rle: dict) -> tuple[float, float, float, float]:
+    """The tight box x1, y1, x2, y2 (exclusive) around the pixels set; (0, 0, 0, 0) for an empty mask."""
+    height, _ = _size(rle)
+    edges = np.cumsum(counts_of(rle))
+    starts, ends = edges[0::2], edges[1::2]
+    starts = starts[: len(ends)]
+    filled = ends > starts
+    if not filled.any():
+        return 0.0, 0.0, 0.0, 0.0
+    starts, lasts = starts[filled], ends[filled] - 1
+    x1, x2 = int(starts[0] // height), int(lasts[-1] // height) + 1
+    if (starts // height != lasts // height).any():
+        # A run that goes over the foot of a column and on at the head of the next touches both edges.
+        return float(x1), 0.0, float(x2), float(height)
+    return float(x1), float((starts % height).min()), float(x2), float((lasts % height).max() + 1)
+
+
+def normalize(segmentation: dict, height: int | None = None, width: int | None = None) -> dict:
+    """An RLE in any spelling (``counts`` a list, bytes or str) -> canonical compressed RLE with str counts.
+
+    ``height`` and ``width``, where given, are the picture's: another size is an error. Raises DataError for anything that is not an RLE
+    that covers its picture exactly.
+    """
+    h, w = _size(segmentation)
+    if (height is not None and h != height) or (width is not None and w != width):
+        raise DataError(f"an RLE is for a picture of {w}x{h}, but the picture is {width}x{height}")
+    counts = counts_of(segmentation)
+    if (counts[1:] == 0).any():
+        flat_edges = np.cumsum(counts)
+        counts = _merge_empty(flat_edges, h * w)
+    return {"size": [h, w], "counts": pack_counts(counts, np.array([len(counts)]))[0]}
+
+
+def _merge_empty(edges: np.ndarray, total: int) -> np.ndarray:
+    """Run lengths without the empty runs in their middle, from the places where runs end."""
+    changes = edges[:-1] if edges[-1] == total else edges
+    # Two changes at one place undo each other.
+    places, times = np.unique(changes, return_counts=True)
+    places = places[(times & 1 == 1) & (places < total)]
+    ends = np.append(places, total)
+    return np.diff(np.concatenate(([0], ends)))
+
+
+def from_polygons_coco(
+    polygons: Sequence[Sequence[float] | np.ndarray], height: int, width: int
+) -> dict:
+    """COCO's fill of several polygons (flat x,y lists or V,2 arrays), united; exactly pycocotools'.
+
+    Raises DataError for a polygon of fewer than three points or with coordinates that no picture has.
+    """
+    flat = []
+    for polygon in polygons:
+        points = np.asarray(polygon, dtype=np.float64)
+        if points.size < 6 or points.size % 2:
+            raise DataError(
+                f"a polygon needs three points or more, this one has {points.size / 2:g}"
+            )
+        check_vertices(points)
+        corners = points.reshape(-1, 2)
+        if np.abs(corners - np.roll(corners, 1, axis=0)).max(axis=1).sum() > _MAX_PERIMETER:
+            raise DataError("a polygon reaches too far outside its picture to be drawn")
+        flat.append(points.reshape(-1).tolist())
+    if not flat:
+        return empty(height, width)
+    merged = coco_mask.merge(coco_mask.frPyObjects(flat, height, width))
+    return {"size": [int(height), int(width)], "counts": merged["counts"].decode("ascii")}
+
+
+def _size(rle: Any) -> tuple[int, int]:
+    """The (h, w) of an RLE. Raises DataError where it has none, or one that no picture has."""
+    size = rle.get("size") if isinstance(rle, dict) else None
+    if (
+        not isinstance(size, (list, tuple))
+        or len(size) != 2
+        or not all(isinstance(v, (int, np.integer)) and v >= 0 for v in size)
+    ):
+        raise DataError(f"an RLE needs a size [height, width], not {str(size)[:40]}")
+    if size[0] * size[1] > MAX_PIXELS:
+        raise DataError(f"an RLE of size {size[0]}x{size[1]} is larger than any picture")
+    return int(size[0]), int(size[1])

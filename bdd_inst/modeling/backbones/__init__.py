@@ -1,0 +1,1 @@
+"""Backbones: from a batch of pictures to feature maps at several strides."""

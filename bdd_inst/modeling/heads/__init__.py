@@ -1,0 +1,1 @@
+"""Heads: what reads the feature maps - proposals, boxes, masks, pixel classes."""

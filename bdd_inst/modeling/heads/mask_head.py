@@ -1,0 +1,81 @@
+"""The mask branch (He et al. 2017): features of each box to a mask on a small grid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from fvcore.nn.weight_init import c2_msra_fill
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from bdd_inst.modeling.layers.convolution import Conv2d, ConvTranspose2d
+from bdd_inst.modeling.layers.norms import get_norm
+from bdd_inst.structures import Instances
+
+
+class MaskHead(nn.Module):
+    """3x3 convolutions ``mask_fcn1`` ..., ``deconv`` to twice the side, ``predictor`` to one map a class (or one in all)."""
+
+    def __init__(self, cfg, channels: int):
+        super().__init__()
+        options = cfg.MODEL.ROI_MASK_HEAD
+        self.agnostic = options.CLS_AGNOSTIC_MASK
+        self.convs = []
+        for index in range(options.NUM_CONV):
+            norm = get_norm(options.NORM, options.CONV_DIM)
+            conv = Conv2d(
+                channels,
+                options.CONV_DIM,
+                3,
+                padding=1,
+                bias=not options.NORM,
+                norm=norm,
+                relu=True,
+            )
+            c2_msra_fill(conv)
+            self.convs.append(f"mask_fcn{index + 1}")
+            self.add_module(self.convs[-1], conv)
+            channels = options.CONV_DIM
+        self.deconv = ConvTranspose2d(channels, options.CONV_DIM, 2, stride=2)
+        c2_msra_fill(self.deconv)
+        self.predictor = Conv2d(
+            options.CONV_DIM, 1 if self.agnostic else cfg.MODEL.ROI_HEADS.NUM_CLASSES, 1
+        )
+        nn.init.normal_(self.predictor.weight, std=0.001)
+        nn.init.zeros_(self.predictor.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """R,C,S,S to R,classes,2S,2S logits (classes is 1 when class-agnostic), float32."""
+        for name in self.convs:
+            x = getattr(self, name)(x)
+        return self.predictor(F.relu_(self.deconv(x))).float()
+
+    def of_class(self, logits: Tensor, classes: Tensor) -> Tensor:
+        """R,2S,2S: the map of each row's class."""
+        if self.agnostic:
+            return logits[:, 0]
+        return logits[torch.arange(len(logits), device=logits.device), classes]
+
+    def loss(self, logits: Tensor, classes: Tensor, wanted: Tensor) -> dict[str, Tensor]:
+        """``loss_mask``: mean binary cross entropy on each row's own class; 0 (with a gradient of 0) without rows.
+
+        Args:
+            wanted: R,2S,2S bool.
+        """
+        if not len(logits):
+            return {"loss_mask": logits.sum() * 0.0}
+        return {
+            "loss_mask": F.binary_cross_entropy_with_logits(
+                self.of_class(logits, classes), wanted.to(logits.dtype)
+            )
+        }
+
+    def detect(self, x: Tensor, detections: Sequence[Instances]) -> None:
+        """Set ``pred_masks`` R,1,2S,2S (probabilities) on every picture's detections, whose features ``x`` holds in order."""
+        chosen = self.of_class(self(x), torch.cat([d.pred_classes for d in detections]))
+        probabilities = chosen[:, None].sigmoid()
+        for instances, part in zip(
+            detections, probabilities.split([len(d) for d in detections]), strict=True
+        ):
+            instances.pred_masks = part

@@ -1,0 +1,212 @@
+"""The second stage: draw proposals, pool their features, run the box head and the mask head."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from bdd_inst.modeling.backbones.resnet import build_stage
+from bdd_inst.modeling.heads.box_head import BoxPredictor, ConvFCHead
+from bdd_inst.modeling.heads.mask_head import MaskHead
+from bdd_inst.modeling.layers.matching import Matcher, sample
+from bdd_inst.modeling.layers.poolers import ROIPooler
+from bdd_inst.structures import Boxes, Instances, pairwise_iou
+
+
+@dataclass(slots=True)
+class Drawn:
+    """One picture's proposals drawn for the losses. ``classes`` is the number of classes for background."""
+
+    boxes: Tensor  # R,4
+    classes: Tensor  # R int64
+    match: Tensor  # R int64, the object each belongs to; meaningful in foreground rows
+    goals: Tensor  # R,4, that object's box
+
+
+class ROIHeads(nn.Module):
+    """What every second stage shares: drawing proposals, and mask targets."""
+
+    def __init__(self, cfg):
+        super().__init__()
+        options = cfg.MODEL.ROI_HEADS
+        self.in_features = tuple(options.IN_FEATURES)
+        self.classes = options.NUM_CLASSES
+        self.matcher = Matcher(options.IOU_THRESHOLDS, options.IOU_LABELS, keep_best=False)
+        self.samples, self.fraction = options.BATCH_SIZE_PER_IMAGE, options.POSITIVE_FRACTION
+        self.append_objects = options.PROPOSAL_APPEND_GT
+        self.train_on_predictions = cfg.MODEL.ROI_BOX_HEAD.TRAIN_ON_PRED_BOXES
+
+    @torch.no_grad()
+    def draw(
+        self, proposals: Tensor, instances: Instances, generator: torch.Generator | None
+    ) -> Drawn:
+        """Label one picture's proposals by its objects and draw BATCH_SIZE_PER_IMAGE of them, foreground first."""
+        objects = instances.gt_boxes.tensor.to(proposals)
+        if self.append_objects:
+            # Early in training no proposal may touch an object; the objects themselves always do.
+            proposals = torch.cat((proposals, objects))
+        match, label = self.matcher(pairwise_iou(Boxes(objects), Boxes(proposals)))
+        if len(objects):
+            classes = instances.gt_classes[match].to(torch.int64)
+            classes = torch.where(label == 0, self.classes, classes)
+            classes = torch.where(label == -1, -1, classes)
+        else:
+            classes = torch.full_like(match, self.classes)
+        positive, negative = (classes != -1) & (classes != self.classes), classes == self.classes
+        rows = torch.cat(sample(positive, negative, self.samples, self.fraction, generator))
+        match = match[rows]
+        goals = objects[match] if len(objects) else proposals[rows]
+        return Drawn(proposals[rows], classes[rows], match, goals)
+
+    def box_losses(
+        self, logits: Tensor, deltas: Tensor, drawn: Sequence[Drawn]
+    ) -> dict[str, Tensor]:
+        """Box losses of a batch; with TRAIN_ON_PRED_BOXES the mask branch will see the boxes just predicted."""
+        boxes, classes = torch.cat([d.boxes for d in drawn]), torch.cat([d.classes for d in drawn])
+        losses = self.box_predictor.losses(
+            logits, deltas, boxes, classes, torch.cat([d.goals for d in drawn])
+        )
+        if self.train_on_predictions:
+            with torch.no_grad():
+                moved = self.box_predictor.boxes_of_classes(deltas, boxes, classes)
+            for d, part in zip(drawn, moved.split([len(d.boxes) for d in drawn]), strict=True):
+                d.boxes = part
+        return losses
+
+    def foreground(self, drawn: Sequence[Drawn]) -> list[Drawn]:
+        """The foreground rows of each picture."""
+        out = []
+        for d in drawn:
+            rows = ((d.classes >= 0) & (d.classes < self.classes)).nonzero().flatten()
+            out.append(Drawn(d.boxes[rows], d.classes[rows], d.match[rows], d.goals[rows]))
+        return out
+
+    def mask_loss(
+        self, logits: Tensor, foreground: Sequence[Drawn], targets: Sequence[Instances]
+    ) -> dict[str, Tensor]:
+        """``loss_mask`` of a batch; ``logits`` holds the foreground rows of all pictures in order."""
+        side = logits.shape[-1]
+        wanted = [
+            t.gt_masks.crop_and_resize(d.boxes, side, index=d.match).to(logits.device)
+            for d, t in zip(foreground, targets, strict=True)
+            if len(d.boxes)
+        ]
+        wanted = torch.cat(wanted) if wanted else logits.new_zeros(0, side, side)
+        return self.mask_head.loss(logits, torch.cat([d.classes for d in foreground]), wanted)
+
+
+class StandardROIHeads(ROIHeads):
+    """Separate pooling for the box head and for the mask head, which sees foreground or detected boxes only."""
+
+    def __init__(self, cfg, channels: dict[str, int], strides: dict[str, int]):
+        super().__init__(cfg)
+        self.box_pooler = build_pooler(
+            cfg.MODEL.ROI_BOX_HEAD, [strides[n] for n in self.in_features]
+        )
+        width = channels[self.in_features[0]]
+        self.box_head = ConvFCHead(cfg, width, self.box_pooler.size)
+        self.box_predictor = BoxPredictor(cfg, self.box_head.outputs)
+        self.mask_head = None
+        if cfg.MODEL.MASK_ON:
+            self.mask_pooler = build_pooler(
+                cfg.MODEL.ROI_MASK_HEAD, [strides[n] for n in self.in_features]
+            )
+            self.mask_head = MaskHead(cfg, width)
+
+    def forward(
+        self,
+        features: dict[str, Tensor],
+        proposals: Sequence[Tensor],
+        sizes: Sequence[tuple[int, int]],
+        targets: Sequence[Instances] | None = None,
+        generators: Sequence[torch.Generator | None] | None = None,
+    ) -> tuple[list[Instances], dict[str, Tensor]]:
+        """Training: no instances and the losses. Evaluation: detections with R,1,2S,2S mask probabilities, no losses."""
+        maps = [features[name] for name in self.in_features]
+        if self.training:
+            return [], self.losses(maps, proposals, targets, generators)
+        logits, deltas = self.box_predictor(self.box_head(self.box_pooler(maps, proposals)))
+        detections = self.box_predictor.detect(logits, deltas, proposals, sizes)
+        return self.add_masks(maps, detections), {}
+
+    def losses(self, maps, proposals, targets, generators) -> dict[str, Tensor]:
+        drawn = [self.draw(p, t, g) for p, t, g in zip(proposals, targets, generators, strict=True)]
+        logits, deltas = self.box_predictor(
+            self.box_head(self.box_pooler(maps, [d.boxes for d in drawn]))
+        )
+        losses = self.box_losses(logits, deltas, drawn)
+        if self.mask_head is not None:
+            chosen = self.foreground(drawn)
+            masks = self.mask_head(self.mask_pooler(maps, [d.boxes for d in chosen]))
+            losses |= self.mask_loss(masks, chosen, targets)
+        return losses
+
+    def add_masks(self, maps: Sequence[Tensor], detections: list[Instances]) -> list[Instances]:
+        """Mask probabilities for boxes that are already there."""
+        if self.mask_head is not None:
+            self.mask_head.detect(
+                self.mask_pooler(maps, [d.pred_boxes.tensor for d in detections]), detections
+            )
+        return detections
+
+
+class Res5ROIHeads(ROIHeads):
+    """The C4 second stage: one pooling from one map, then ``res5`` on every box; box and mask heads share its result."""
+
+    def __init__(self, cfg, channels: dict[str, int], strides: dict[str, int]):
+        super().__init__(cfg)
+        name = self.in_features[0]
+        self.pooler = build_pooler(cfg.MODEL.ROI_BOX_HEAD, [strides[name]])
+        self.res5 = build_stage(cfg, "res5", channels[name])
+        width = cfg.MODEL.RESNETS.RES2_OUT_CHANNELS * 8
+        self.box_predictor = BoxPredictor(cfg, width)
+        self.mask_head = MaskHead(cfg, width) if cfg.MODEL.MASK_ON else None
+
+    def forward(
+        self,
+        features: dict[str, Tensor],
+        proposals: Sequence[Tensor],
+        sizes: Sequence[tuple[int, int]],
+        targets: Sequence[Instances] | None = None,
+        generators: Sequence[torch.Generator | None] | None = None,
+    ) -> tuple[list[Instances], dict[str, Tensor]]:
+        """As :meth:`StandardROIHeads.forward`."""
+        maps = [features[self.in_features[0]]]
+        if self.training:
+            return [], self.losses(maps, proposals, targets, generators)
+        logits, deltas = self.box_predictor(self.shared(maps, proposals).mean(dim=(2, 3)))
+        return self.add_masks(maps, self.box_predictor.detect(logits, deltas, proposals, sizes)), {}
+
+    def shared(self, maps: Sequence[Tensor], boxes: Sequence[Tensor]) -> Tensor:
+        """Boxes of a batch to R,C,S/2,S/2."""
+        return self.res5(self.pooler(maps, boxes))
+
+    def losses(self, maps, proposals, targets, generators) -> dict[str, Tensor]:
+        drawn = [self.draw(p, t, g) for p, t, g in zip(proposals, targets, generators, strict=True)]
+        features = self.shared(maps, [d.boxes for d in drawn])
+        losses = self.box_losses(*self.box_predictor(features.mean(dim=(2, 3))), drawn)
+        if self.mask_head is not None:
+            classes = torch.cat([d.classes for d in drawn])
+            masks = self.mask_head(features[(classes >= 0) & (classes < self.classes)])
+            losses |= self.mask_loss(masks, self.foreground(drawn), targets)
+        return losses
+
+    def add_masks(self, maps: Sequence[Tensor], detections: list[Instances]) -> list[Instances]:
+        """Mask probabilities for boxes that are already there."""
+        if self.mask_head is not None:
+            self.mask_head.detect(
+                self.shared(maps, [d.pred_boxes.tensor for d in detections]), detections
+            )
+        return detections
+
+
+ROI_HEADS = {"StandardROIHeads": StandardROIHeads, "Res5ROIHeads": Res5ROIHeads}
+
+
+def build_pooler(options, strides: Sequence[int]) -> ROIPooler:
+    """The pooler of MODEL.ROI_BOX_HEAD or MODEL.ROI_MASK_HEAD."""
+    aligned = options.POOLER_TYPE == "ROIAlignV2"
+    return ROIPooler(options.POOLER_RESOLUTION, strides, options.POOLER_SAMPLING_RATIO, aligned)

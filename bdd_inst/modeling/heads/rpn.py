@@ -1,0 +1,184 @@
+"""Region Proposal Network (Ren et al. 2015): which anchors hold an object, and where exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchvision.ops import batched_nms
+
+from bdd_inst.modeling.layers.anchors import AnchorGenerator
+from bdd_inst.modeling.layers.box_regression import BoxTransform, box_regression_loss
+from bdd_inst.modeling.layers.convolution import Conv2d
+from bdd_inst.modeling.layers.matching import Matcher, sample
+from bdd_inst.structures import Boxes, Instances, pairwise_iou
+
+
+class RPNHead(nn.Module):
+    """3x3 convolutions, then two 1x1: ``objectness_logits`` (A channels) and ``anchor_deltas`` (4A), for every map alike.
+
+    ``widths`` are the 3x3 convolutions' channels, -1 for as many as come in. A single one is named ``conv``,
+    several ``conv.conv0``, ``conv.conv1`` ...
+    """
+
+    def __init__(self, channels: int, anchors: int, widths: Sequence[int]):
+        super().__init__()
+        convs = []
+        for width in widths:
+            width = channels if width == -1 else width
+            convs.append(Conv2d(channels, width, 3, padding=1, relu=True))
+            channels = width
+        named = {f"conv{i}": conv for i, conv in enumerate(convs)}
+        self.conv = convs[0] if len(convs) == 1 else nn.Sequential()
+        if len(convs) > 1:
+            for name, conv in named.items():
+                self.conv.add_module(name, conv)
+        self.objectness_logits = Conv2d(channels, anchors, 1)
+        self.anchor_deltas = Conv2d(channels, anchors * 4, 1)
+        for conv in (*convs, self.objectness_logits, self.anchor_deltas):
+            nn.init.normal_(conv.weight, std=0.01)
+            nn.init.zeros_(conv.bias)
+
+    def forward(self, features: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """Maps N,C,H,W to N,HWA logits and N,HWA,4 deltas a map, both float32."""
+        logits, deltas = [], []
+        for feature in features:
+            hidden = self.conv(feature)
+            logit, delta = self.objectness_logits(hidden), self.anchor_deltas(hidden)
+            logits.append(logit.permute(0, 2, 3, 1).flatten(1).float())
+            n, _, h, w = delta.shape
+            delta = delta.view(n, -1, 4, h, w).permute(0, 3, 4, 1, 2)
+            deltas.append(delta.reshape(n, -1, 4).float())
+        return logits, deltas
+
+
+class RPN(nn.Module):
+    """The head, its anchors, its losses and its choice of proposals, by MODEL.RPN."""
+
+    def __init__(self, cfg, channels: dict[str, int], strides: dict[str, int]):
+        super().__init__()
+        options = cfg.MODEL.RPN
+        self.in_features = tuple(options.IN_FEATURES)
+        anchors = cfg.MODEL.ANCHOR_GENERATOR
+        self.anchor_generator = AnchorGenerator(
+            anchors.SIZES,
+            anchors.ASPECT_RATIOS,
+            [strides[name] for name in self.in_features],
+            anchors.OFFSET,
+            anchors.ROUND,
+        )
+        self.rpn_head = RPNHead(
+            channels[self.in_features[0]], self.anchor_generator.per_cell[0], options.CONV_DIMS
+        )
+        self.matcher = Matcher(options.IOU_THRESHOLDS, options.IOU_LABELS, keep_best=True)
+        self.transform = BoxTransform(options.BBOX_REG_WEIGHTS)
+        self.samples, self.fraction = options.BATCH_SIZE_PER_IMAGE, options.POSITIVE_FRACTION
+        self.boundary = options.BOUNDARY_THRESH
+        self.loss_kind, self.beta = options.BBOX_REG_LOSS_TYPE, options.SMOOTH_L1_BETA
+        self.class_weight = options.LOSS_WEIGHT
+        self.box_weight = options.LOSS_WEIGHT * options.BBOX_REG_LOSS_WEIGHT
+        self.nms_threshold, self.min_size = (
+            options.NMS_THRESH,
+            cfg.MODEL.PROPOSAL_GENERATOR.MIN_SIZE,
+        )
+        self.before_nms = {True: options.PRE_NMS_TOPK_TRAIN, False: options.PRE_NMS_TOPK_TEST}
+        self.after_nms = {True: options.POST_NMS_TOPK_TRAIN, False: options.POST_NMS_TOPK_TEST}
+
+    def forward(
+        self,
+        features: dict[str, Tensor],
+        sizes: Sequence[tuple[int, int]],
+        targets: Sequence[Instances] | None = None,
+        generators: Sequence[torch.Generator | None] | None = None,
+    ) -> tuple[list[Tensor], dict[str, Tensor]]:
+        """Proposals R_i,4 a picture, best first, without gradient; in training also the losses."""
+        maps = [features[name] for name in self.in_features]
+        logits, deltas = self.rpn_head(maps)
+        anchors = self.anchor_generator([m.shape[-2:] for m in maps])
+        losses = self.losses(anchors, logits, deltas, targets, generators) if self.training else {}
+        with torch.no_grad():
+            return self.propose(anchors, logits, deltas, sizes), losses
+
+    def losses(self, anchors, logits, deltas, targets, generators) -> dict[str, Tensor]:
+        """``loss_rpn_cls`` and ``loss_rpn_loc``, both over BATCH_SIZE_PER_IMAGE x pictures however many were drawn."""
+        anchors, logits, deltas = (
+            torch.cat(anchors),
+            torch.cat(logits, dim=1),
+            torch.cat(deltas, dim=1),
+        )
+        rows, wanted, sources, goals = [], [], [], []
+        for index, (instances, generator) in enumerate(zip(targets, generators, strict=True)):
+            positive, negative, match = self.draw(anchors, instances, generator)
+            rows.append(torch.cat((positive, negative)) + index * len(anchors))
+            wanted.append(torch.cat((torch.ones_like(positive), torch.zeros_like(negative))))
+            sources.append(positive)
+            goals.append(instances.gt_boxes.tensor[match[positive]].to(anchors))
+        foreground = torch.cat([p + i * len(anchors) for i, p in enumerate(sources)])
+        wanted = torch.cat(wanted).to(torch.float32)
+        objectness = F.binary_cross_entropy_with_logits(
+            logits.flatten()[torch.cat(rows)], wanted, reduction="sum"
+        )
+        location = box_regression_loss(
+            self.transform,
+            anchors[torch.cat(sources)],
+            deltas.flatten(0, 1)[foreground],
+            torch.cat(goals),
+            self.loss_kind,
+            self.beta,
+        )
+        drawn = self.samples * len(targets)
+        return {
+            "loss_rpn_cls": objectness / drawn * self.class_weight,
+            "loss_rpn_loc": location / drawn * self.box_weight,
+        }
+
+    @torch.no_grad()
+    def draw(
+        self, anchors: Tensor, instances: Instances, generator
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Indices of the positive and of the negative anchors drawn, and the object matched to every anchor."""
+        match, label = self.matcher(pairwise_iou(instances.gt_boxes, Boxes(anchors)))
+        if self.boundary >= 0:
+            label[~Boxes(anchors).inside_box(instances.image_size, self.boundary)] = -1
+        return *sample(label == 1, label == 0, self.samples, self.fraction, generator), match
+
+    def propose(self, anchors, logits, deltas, sizes) -> list[Tensor]:
+        """The best anchors of each map, moved by their deltas, clipped, NMS by map; the best of all maps remain."""
+        scores, boxes, levels = [], [], []
+        for level, (anchor, logit, delta) in enumerate(zip(anchors, logits, deltas, strict=True)):
+            score, index = logit.topk(min(self.before_nms[self.training], logit.shape[1]), dim=1)
+            delta = delta.gather(1, index[:, :, None].expand(-1, -1, 4))
+            boxes.append(
+                self.transform.decode(delta.flatten(0, 1), anchor[index.flatten()]).view(
+                    *score.shape, 4
+                )
+            )
+            scores.append(score)
+            levels.append(torch.full((score.shape[1],), level, device=score.device))
+        scores, boxes, levels = torch.cat(scores, dim=1), torch.cat(boxes, dim=1), torch.cat(levels)
+        return [
+            self.choose(b, s, levels, size) for b, s, size in zip(boxes, scores, sizes, strict=True)
+        ]
+
+    def choose(
+        self, boxes: Tensor, scores: Tensor, levels: Tensor, size: tuple[int, int]
+    ) -> Tensor:
+        """One picture's proposals, best first.
+
+        Raises:
+            FloatingPointError: predictions that are not finite, in training: it has diverged.
+        """
+        finite = torch.isfinite(boxes).all(dim=1) & torch.isfinite(scores)
+        clipped = Boxes(boxes)
+        clipped.clip(size)
+        keep = finite & clipped.nonempty(threshold=self.min_size)
+        if self.training and not finite.all():
+            raise FloatingPointError(
+                "predicted boxes or scores are not finite: training has diverged; lower SOLVER.BASE_LR"
+            )
+        boxes, scores, levels = clipped.tensor[keep], scores[keep], levels[keep]
+        return boxes[
+            batched_nms(boxes, scores, levels, self.nms_threshold)[: self.after_nms[self.training]]
+        ]

@@ -1,0 +1,139 @@
+"""Normalisation layers by their config name, and which of them are a fixed scale and shift at the moment."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from bdd_inst.base.errors import ConfigError
+
+GROUPS = 32  # of GroupNorm, as in its paper and in Detectron2
+
+
+class FrozenBatchNorm2d(nn.Module):
+    """Batch norm whose statistics and affine terms never change: y = (x - mean) / sqrt(var + eps) * weight + bias.
+
+    All four are buffers of C entries, so they are saved and never trained. Caffe2 checkpoints hold weight and bias only;
+    mean and variance then stay at the identity.
+    """
+
+    def __init__(self, channels: int, eps: float = 1e-5):
+        super().__init__()
+        self.num_features, self.eps = channels, eps
+        self.register_buffer("weight", torch.ones(channels))
+        self.register_buffer("bias", torch.zeros(channels))
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels) - eps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        scale, shift = scale_and_shift(self)
+        return x * scale.to(x.dtype)[:, None, None] + shift.to(x.dtype)[:, None, None]
+
+    def extra_repr(self) -> str:
+        return f"{self.num_features}, eps={self.eps}"
+
+
+class _Freezable:
+    """Mixin for batch norms: with ``frozen`` set, training uses the running statistics and leaves them alone."""
+
+    frozen = False
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.frozen:
+            return F.batch_norm(
+                x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps
+            )
+        return super().forward(x)
+
+
+class BatchNorm2d(_Freezable, nn.BatchNorm2d):
+    """torch's, freezable."""
+
+
+class SyncBatchNorm(_Freezable, nn.SyncBatchNorm):
+    """torch's, freezable; in a single process it is a plain batch norm, so CPU runs work."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        alone = not (torch.distributed.is_available() and torch.distributed.is_initialized())
+        if not self.frozen and self.training and alone:
+            self.num_batches_tracked.add_(1)
+            return F.batch_norm(
+                x,
+                self.running_mean,
+                self.running_var,
+                self.weight,
+                self.bias,
+                True,
+                self.momentum,
+                self.eps,
+            )
+        return super().forward(x)
+
+
+class LayerNorm2d(nn.LayerNorm):
+    """Layer norm over the channels of N,C,H,W, each pixel by itself."""
+
+    def __init__(self, channels: int, eps: float = 1e-6):
+        super().__init__(channels, eps=eps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight, bias = self.weight.to(x.dtype), self.bias.to(x.dtype)
+        return F.layer_norm(
+            x.permute(0, 2, 3, 1), self.normalized_shape, weight, bias, self.eps
+        ).permute(0, 3, 1, 2)
+
+
+NORMS = {
+    "BN": BatchNorm2d,
+    "SyncBN": SyncBatchNorm,
+    "nnSyncBN": SyncBatchNorm,
+    "FrozenBN": FrozenBatchNorm2d,
+    "GN": lambda channels: nn.GroupNorm(GROUPS, channels),
+}
+
+
+def get_norm(name: str, channels: int) -> nn.Module | None:
+    """The layer named as in MODEL.*.NORM; None for the empty name.
+
+    Raises:
+        ConfigError: a name that is not supported, or channels that GroupNorm cannot divide.
+    """
+    if not name:
+        return None
+    if name not in NORMS:
+        raise ConfigError(f"norm {name!r} is not supported; use one of {', '.join(NORMS)} or ''")
+    if name == "GN" and channels % GROUPS:
+        raise ConfigError(f"GN needs channels that {GROUPS} divides, got {channels}")
+    return NORMS[name](channels)
+
+
+def is_affine(norm: nn.Module) -> bool:
+    """Whether the layer is, as it stands, the same fixed scale and shift for every input."""
+    if isinstance(norm, FrozenBatchNorm2d):
+        return True
+    if not isinstance(norm, nn.modules.batchnorm._BatchNorm) or (
+        norm.training and not getattr(norm, "frozen", False)
+    ):
+        return False
+    return not (torch.is_grad_enabled() and norm.weight.requires_grad)
+
+
+def scale_and_shift(norm: nn.Module) -> tuple[Tensor, Tensor]:
+    """C, C: the scale and shift that an affine norm amounts to."""
+    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+    return scale, norm.bias - norm.running_mean * scale
+
+
+def apply_affine_(norm: nn.Module, x: Tensor) -> Tensor:
+    """An affine norm on N,C,H,W in place.
+
+    Rounds exactly as ``F.batch_norm`` does where ``x`` carries no gradient (one fused multiply-add, the shift as well), and
+    as Detectron2's FrozenBatchNorm2d where it does: deep networks amplify a last-digit difference a thousandfold.
+    """
+    if x.requires_grad or x.dtype != torch.float32:
+        scale, shift = scale_and_shift(norm)
+        return x.mul_(scale.to(x.dtype)[:, None, None]).add_(shift.to(x.dtype)[:, None, None])
+    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+    shift = (norm.bias.double() - norm.running_mean.double() * scale.double()).float()
+    return torch.addcmul(shift[:, None, None], x, scale[:, None, None], out=x)

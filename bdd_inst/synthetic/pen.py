@@ -1,0 +1,88 @@
+"""A pen that draws outlines of straight and cubic Bezier pieces in metres and places them in the picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+# Control points of a quarter circle lie this share of the radius along the tangent (the usual cubic approximation).
+QUARTER = 0.5523
+
+
+@dataclass(slots=True)
+class Outline:
+    """One closed path. ``vertices`` V,2 float; ``types`` one letter a vertex, ``L`` corner or ``C`` (three a curve: two controls, end)."""
+
+    vertices: list[tuple[float, float]] = field(default_factory=list)
+    types: str = ""
+
+    def line(self, *points: tuple[float, float]) -> Outline:
+        """Straight pieces to each point in turn (the first point of a path is where it starts)."""
+        self.vertices += points
+        self.types += "L" * len(points)
+        return self
+
+    def curve(
+        self, control1: tuple[float, float], control2: tuple[float, float], end: tuple[float, float]
+    ) -> Outline:
+        """One cubic Bezier piece from the last point to ``end``."""
+        self.vertices += [control1, control2, end]
+        self.types += "CCC"
+        return self
+
+    def arc(
+        self, centre: tuple[float, float], rx: float, ry: float, start: int, quarters: int
+    ) -> Outline:
+        """Quarter ellipses, counter-clockwise in y-up metres (clockwise when ``quarters`` < 0), from ``start`` x 90 degrees."""
+        step = 1 if quarters > 0 else -1
+        for i in range(abs(quarters)):
+            a, b = start + i * step, start + (i + 1) * step
+            (ca, sa), (cb, sb) = unit(a), unit(b)
+            tangent = QUARTER * step
+            self.curve(
+                (centre[0] + rx * (ca - tangent * sa), centre[1] + ry * (sa + tangent * ca)),
+                (centre[0] + rx * (cb + tangent * sb), centre[1] + ry * (sb - tangent * cb)),
+                (centre[0] + rx * cb, centre[1] + ry * sb),
+            )
+        return self
+
+    def mapped(self, scale_x: float, scale_y: float, x: float, y: float) -> Outline:
+        """The outline with every point at ``(x + scale_x * px, y + scale_y * py)``."""
+        return Outline(
+            [(x + scale_x * px, y + scale_y * py) for px, py in self.vertices], self.types
+        )
+
+    def flat(self, steps: int = 10) -> np.ndarray:
+        """The outline as a polygon, P,2 float, each curve in ``steps`` chords. For painting; labels keep the curves."""
+        points: list[np.ndarray] = []
+        i = 0
+        t = np.linspace(0, 1, steps + 1)[1:, None]
+        while i < len(self.vertices):
+            if self.types[i] == "L":
+                points.append(np.array([self.vertices[i]], float))
+                i += 1
+                continue
+            p0 = points[-1][-1]
+            p1, p2, p3 = (np.asarray(self.vertices[i + k], float) for k in range(3))
+            points.append(
+                (1 - t) ** 3 * p0 + 3 * (1 - t) ** 2 * t * p1 + 3 * (1 - t) * t**2 * p2 + t**3 * p3
+            )
+            i += 3
+        return np.concatenate(points)
+
+
+def unit(quarter: int) -> tuple[int, int]:
+    """Cosine and sine of ``quarter`` x 90 degrees."""
+    return ((1, 0), (0, 1), (-1, 0), (0, -1))[quarter % 4]
+
+
+def ellipse(x: float, y: float, rx: float, ry: float | None = None) -> Outline:
+    """A whole ellipse of four Bezier quarters."""
+    ry = rx if ry is None else ry
+    return Outline().line((x + rx, y)).arc((x, y), rx, ry, 0, 4)
+
+
+def rectangle(x1: float, y1: float, x2: float, y2: float) -> Outline:
+    """An axis-parallel rectangle."""
+    return Outline().line((x1, y1), (x2, y1), (x2, y2), (x1, y2))

@@ -1,0 +1,136 @@
+"""What stops a run that has gone wrong: losses or weights that are not finite, and memory that ran out; each says what to do."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from bdd_inst.base.errors import DataError
+
+if TYPE_CHECKING:
+    from bdd_inst.training.loop import Run
+
+HELPS = (
+    "Lower SOLVER.BASE_LR, lengthen SOLVER.WARMUP_ITERS or set SOLVER.CLIP_GRADIENTS.ENABLED True"
+)
+
+
+def add_losses(
+    total: dict[str, float],
+    losses: dict[str, torch.Tensor],
+    parts: int,
+    batch: list[dict],
+    run: Run,
+) -> None:
+    """Add one batch's losses (a share of ``1 / parts`` of the step) to ``total``, with their sum as ``total_loss``.
+
+    Raises:
+        DataError: a loss is NaN or infinite; names the pictures, the last good checkpoint and what usually helps.
+    """
+    names = list(losses)
+    values = torch.stack(
+        [losses[name].detach().float() for name in names]
+    ).tolist()  # one wait for the device, not one a loss
+    bad = [
+        f"{name} is {value}"
+        for name, value in zip(names, values, strict=True)
+        if not math.isfinite(value)
+    ]
+    if bad:
+        raise diverged("; ".join(bad), batch, run)
+    for name, value in zip(names, values, strict=True):
+        total[name] = total.get(name, 0.0) + value / parts
+    total["total_loss"] = total.get("total_loss", 0.0) + sum(values) / parts
+
+
+def diverged(what: str, batch: list[dict], run: Run) -> DataError:
+    """The error for numbers that are no longer finite, with the pictures of the batch and where to go back to."""
+    pictures = ", ".join(
+        f"{item.get('image_id')} ({item.get('file_name', 'no file')})" for item in batch
+    )
+    where = f"stage {run.stage.name}, iteration {run.progress.iteration}"
+    return DataError(f"{where}: {what}; the batch was {pictures}; {last_good(run)}. {HELPS}")
+
+
+def check_weights(model: nn.Module, run: Run) -> None:
+    """A checkpoint must be good: refuse to write weights that are not finite.
+
+    Raises:
+        DataError: names the first such parameter and the last good checkpoint.
+    """
+    for name, tensor in model.state_dict().items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise DataError(
+                f"after iteration {run.progress.total}: {name} is no longer finite; {last_good(run)}. {HELPS}"
+            )
+
+
+def last_good(run: Run) -> str:
+    """Where to go back to."""
+    path = run.last_saved or run.checkpoints.last()
+    return f"the last good checkpoint is {path}" if path else "there is no good checkpoint yet"
+
+
+@contextlib.contextmanager
+def explained(batch: list[dict], run: Run) -> Iterator[None]:
+    """Turn what a model raises on a batch into advice that knows the batch.
+
+    Raises:
+        DataError: memory ran out (how large the batch was, which keys make it smaller), or the model met numbers that are not finite.
+    """
+    cfg = run.stage.cfg
+    try:
+        yield
+    except FloatingPointError as error:
+        raise diverged(str(error).rstrip("."), batch, run) from None
+    except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        sizes = ", ".join(
+            sorted({f"{item['image'].shape[-1]}x{item['image'].shape[-2]}" for item in batch})
+        )
+        objects = sum(len(item["instances"]) for item in batch if "instances" in item)
+        raise DataError(
+            f"out of memory on {len(batch)} pictures of {sizes} with {objects} objects; lower what one step holds: "
+            f"SOLVER.ACCUMULATE (now {cfg.SOLVER.ACCUMULATE}; twice that halves it, same result), "
+            f"SOLVER.IMS_PER_BATCH (now {cfg.SOLVER.IMS_PER_BATCH}), "
+            f"INPUT.MAX_SIZE_TRAIN (now {cfg.INPUT.MAX_SIZE_TRAIN}) with INPUT.MIN_SIZE_TRAIN, or set SOLVER.AMP.ENABLED True"
+        ) from error
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error means that memory of the device or of the machine ran out."""
+    text = str(error).lower()
+    return (
+        isinstance(error, (torch.OutOfMemoryError, MemoryError))
+        or "out of memory" in text
+        or "can't allocate memory" in text
+    )
+
+
+@contextlib.contextmanager
+def plain_worker_errors() -> Iterator[None]:
+    """Bad data found by a data worker arrives wrapped in that worker's traceback; take its one line out again.
+
+    Raises:
+        DataError: with the line that the worker raised, or saying that a worker was killed.
+    """
+    try:
+        yield
+    except DataError as error:
+        text = str(error)
+        if "Original Traceback" not in text:
+            raise
+        line = text.strip().splitlines()[-1]
+        raise DataError(line.partition("Error: ")[2] or line) from None
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error) or "Original Traceback" in str(error):
+            raise
+        raise DataError(
+            f"a data worker died ({' '.join(str(error).split())[:160]}); if memory ran out, lower DATALOADER.NUM_WORKERS"
+        ) from None

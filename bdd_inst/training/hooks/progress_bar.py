@@ -1,0 +1,87 @@
+"""The bar a person watches, with losses, rate and the time left; lines instead where nobody can see a bar."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import sys
+import time
+
+from tqdm import tqdm
+
+from bdd_inst.base import distributed
+from bdd_inst.training.hooks.base import Hook
+from bdd_inst.training.hooks.metric_log import MetricLog
+from bdd_inst.training.loop import Run
+
+log = logging.getLogger(__name__)
+
+
+class ProgressBar(Hook):
+    """Shows where the run stands on rank 0: a bar a stage on a terminal, a line a log period elsewhere."""
+
+    def __init__(self, metrics: MetricLog) -> None:
+        self.metrics = metrics
+        self.shows = distributed.world()[0] == 0
+        self.bar: tqdm | None = None
+        self.started, self.before = 0.0, 0
+
+    def before_stage(self, run: Run) -> None:
+        """Start the stage's bar and the clock of its estimate."""
+        self.started, self.before = time.perf_counter(), run.progress.total
+        if self.shows and sys.stderr.isatty():
+            self.bar = tqdm(
+                total=run.stage.max_iter,
+                initial=run.progress.iteration,
+                desc=run.stage.name,
+                unit="it",
+                dynamic_ncols=True,
+            )
+
+    def after_step(self, run: Run) -> None:
+        """Move the bar; write a line where there is none."""
+        if not self.shows:
+            return
+        left = self.time_left(run)
+        if self.bar is not None:
+            self.bar.update()
+            self.bar.set_postfix_str(
+                f"loss {run.last.losses['total_loss']:.3f}, lr {run.last.rate:.2g}, all done in {left}",
+                refresh=False,
+            )
+        elif not self.metrics.window:  # the log has just closed a period
+            log.info("%s", line(run, self.metrics.latest, left))
+
+    def after_stage(self, run: Run) -> None:
+        """Close the stage's bar."""
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None
+            log.info("%s", line(run, self.metrics.latest, self.time_left(run)))
+
+    def time_left(self, run: Run) -> datetime.timedelta:
+        """Until the last stage's end, at this stage's pace so far (evaluations in between count in)."""
+        done = run.progress.total - self.before
+        left = (
+            sum(stage.max_iter for stage in run.stages[run.progress.stage :])
+            - run.progress.iteration
+        )
+        return datetime.timedelta(
+            seconds=int((time.perf_counter() - self.started) / max(done, 1) * left)
+        )
+
+
+def line(run: Run, values: dict[str, float], left: datetime.timedelta) -> str:
+    """One readable line of a period's means."""
+    losses = ", ".join(
+        f"{name.removeprefix('loss_')} {value:.3f}"
+        for name, value in values.items()
+        if "loss" in name and name != "total_loss"
+    )
+    if not values:
+        return f"{run.stage.name} {run.progress.iteration}/{run.stage.max_iter}"
+    return (
+        f"{run.stage.name} {run.progress.iteration}/{run.stage.max_iter}: loss {values['total_loss']:.3f} ({losses}), "
+        f"lr {values['lr']:.3g}, {values['seconds_per_step']:.2f} s/it, {values['pictures_per_second']:.1f} pictures/s, "
+        f"data wait {100 * values['data_wait_share']:.1f} %, {values['memory_gb']:.1f} GB, left {left}"
+    )

@@ -1,0 +1,184 @@
+"""``--sweep KEY=V1,V2 ...``: one run for every combination of values, then one table."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import json
+import logging
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bdd_inst.base.errors import ConfigError, DataError
+from bdd_inst.base.files import atomic_write
+from bdd_inst.training.provenance import read_run
+from bdd_inst.training.signals import passing_on
+
+log = logging.getLogger(__name__)
+
+FIGURES = ("bbox/AP", "segm/AP", "segm/AP50", "segm/AP75")
+
+
+@dataclass
+class Trial:
+    """One combination: config keys to values as written, and the folder of its run."""
+
+    values: dict[str, str]
+    folder: Path
+
+    @property
+    def overrides(self) -> list[str]:
+        """As on a command line."""
+        return [word for pair in self.values.items() for word in pair]
+
+    @property
+    def results(self) -> dict:
+        """Flat figures of the finished run; empty where it has not finished."""
+        facts = read_run(self.folder)
+        return facts.get("results", {}) if "finished" in facts else {}
+
+
+def parse_sweep(specs: Sequence[str]) -> dict[str, list[str]]:
+    """``["A=1,2", "B=[3,4],[5]"]`` to keys and their values as text; commas within brackets do not separate.
+
+    Raises:
+        ConfigError: a spec without values, or a key given twice.
+    """
+    axes: dict[str, list[str]] = {}
+    for spec in specs:
+        key, _, text = spec.partition("=")
+        values = split_values(text)
+        if not key or not values:
+            raise ConfigError(
+                f"--sweep {spec}: expected KEY=VALUE,VALUE,... such as SOLVER.BASE_LR=0.01,0.02"
+            )
+        if key in axes:
+            raise ConfigError(f"--sweep: {key} is given twice; write all its values behind one =")
+        axes[key] = values
+    return axes
+
+
+def split_values(text: str) -> list[str]:
+    """Split at commas outside brackets and quotes; a tuple in parentheses is one value."""
+    values, depth, quote, current = [], 0, "", ""
+    for letter in text:
+        if quote:
+            quote = "" if letter == quote else quote
+        elif letter in "'\"":
+            quote = letter
+        elif letter in "([{":
+            depth += 1
+        elif letter in ")]}":
+            depth -= 1
+        if letter == "," and depth == 0 and not quote:
+            values.append(current)
+            current = ""
+        else:
+            current += letter
+    return [value.strip() for value in [*values, current] if value.strip()]
+
+
+def plan(axes: dict[str, list[str]], folder: Path) -> list[Trial]:
+    """Every combination, each with a folder named by its values."""
+    trials = []
+    for number, combination in enumerate(itertools.product(*axes.values())):
+        values = dict(zip(axes, combination, strict=True))
+        words = "_".join(f"{key.rsplit('.', 1)[-1]}={value}" for key, value in values.items())
+        safe = "".join(
+            letter if letter.isalnum() or letter in "=._-+" else "-" for letter in words
+        )[:100]
+        trials.append(Trial(values, folder / f"{number:02d}_{safe}"))
+    return trials
+
+
+def sweep(trials: Sequence[Trial], folder: Path, command: Callable[[Trial], list[str]]) -> str:
+    """Run the trials that have not finished, one after the other, each in a process of its own; the table.
+
+    A trial that fails is reported and the others go on; run the same sweep again to take up what is missing. A stop signal goes to the
+    trial that runs, which saves, and no other is started.
+
+    Args:
+        trials: from ``plan``.
+        folder: where the table goes.
+        command: the command line of one trial.
+
+    Raises:
+        DataError: every trial failed.
+    """
+    failed: dict[int, str] = {}
+    for i, trial in enumerate(trials):
+        if trial.results:
+            log.info("sweep %d/%d: %s is there already", i + 1, len(trials), trial.folder.name)
+            continue
+        log.info("sweep %d/%d: %s", i + 1, len(trials), " ".join(trial.overrides))
+        process = subprocess.Popen(
+            command(trial), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+        )
+        with passing_on([process]) as stop:
+            _, said = process.communicate()
+        if stop and not trial.results:
+            words = (
+                f"stopped by {stop.name} in {trial.folder.name}, which has saved where it stands"
+            )
+            return f"{words}\nto go on: the same command with --output {folder}"
+        if process.returncode or not trial.results:
+            lines = [line for line in said.splitlines() if line.strip()]
+            failed[i] = lines[-1] if lines else f"exit code {process.returncode}"
+            log.error("sweep %d/%d failed: %s", i + 1, len(trials), failed[i])
+    if len(failed) == len(trials):
+        raise DataError(f"--sweep: every run failed; the last said: {failed[len(trials) - 1]}")
+    write_csv(trials, folder / "sweep.csv")
+    table = render(trials, failed)
+    with atomic_write(folder / "sweep.md") as stream:
+        stream.write(table + "\n")
+    return f"{table}\n\ntable in {folder / 'sweep.md'}"
+
+
+def render(trials: Sequence[Trial], failed: dict[int, str]) -> str:
+    """A Markdown table, a row a trial, the best mask AP in bold."""
+    keys = list(trials[0].values)
+    shown = [name for name in FIGURES if any(name in trial.results for trial in trials)]
+    scores = [trial.results.get("segm/AP") for trial in trials]
+    best = max((score for score in scores if score is not None), default=None)
+    rows = [[*keys, *shown, "run"], ["---"] * (len(keys) + len(shown) + 1)]
+    for i, trial in enumerate(trials):
+        figures = [
+            cell(trial.results.get(name), name == "segm/AP" and scores[i] == best) for name in shown
+        ]
+        rows.append(
+            [
+                *trial.values.values(),
+                *figures,
+                f"failed: {failed[i]}" if i in failed else trial.folder.name,
+            ]
+        )
+    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
+    return "\n".join(
+        "| " + " | ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)) + " |"
+        for row in rows
+    )
+
+
+def cell(value: float | None, best: bool) -> str:
+    """A figure with one decimal more than tables of AP usually have: sweeps compare close runs."""
+    text = "-" if value is None else f"{value:.2f}"
+    return f"**{text}**" if best and value is not None else text
+
+
+def write_csv(trials: Sequence[Trial], path: Path) -> None:
+    """Every figure of every trial."""
+    names = sorted({name for trial in trials for name in trial.results})
+    with atomic_write(path) as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow([*trials[0].values, *names, "run"])
+        for trial in trials:
+            figures = [trial.results.get(name) for name in names]
+            writer.writerow(
+                [
+                    *trial.values.values(),
+                    *("" if v is None else json.dumps(v) for v in figures),
+                    trial.folder.name,
+                ]
+            )

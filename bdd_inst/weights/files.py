@@ -1,0 +1,187 @@
+"""Where a weight file is: a path, or ``detectron2://`` and ``https://`` addresses kept in a cache folder with their checksums."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import logging
+import os
+import re
+import urllib.error
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+from iopath.common.file_io import file_lock
+from tqdm import tqdm
+
+from bdd_inst.base.errors import ConfigError, DataError
+from bdd_inst.base.files import atomic_write
+
+DETECTRON2_PREFIX = "https://dl.fbaipublicfiles.com/detectron2/"
+MAX_BYTES = 8 << 30  # the largest zoo file is 2.8 GB
+TIMEOUT = 30  # seconds without an answer
+FROM_SCRATCH = 'MODEL.WEIGHTS "" MODEL.RESNETS.NORM GN MODEL.BACKBONE.FREEZE_AT 0'
+
+# Detectron2's zoo puts the first six digits of a file's md5 into its name (its MODEL_ZOO.md says so), torch.hub eight or more of its
+# sha256 (torch.hub.load_state_dict_from_url, check_hash).
+_CHECKSUMS = [
+    (re.compile(r"model_final_([0-9a-f]{6})\.pkl"), "md5"),
+    (re.compile(r".*-([0-9a-f]{8,64})\.pth"), "sha256"),
+]
+logger = logging.getLogger(__name__)
+
+
+def find_weights(source: str | os.PathLike) -> Path:
+    """The local file for MODEL.WEIGHTS: downloaded once if it is an address, into ``cache_folder()``.
+
+    Raises:
+        ConfigError: an address of a kind that is not supported.
+        DataError: the file is missing, cannot be downloaded, or differs from its checksum.
+    """
+    text = os.fspath(source)
+    scheme = text.split("://", 1)[0].lower() if "://" in text else ""
+    if scheme == "detectron2":
+        return _cached(
+            urllib.parse.urljoin(DETECTRON2_PREFIX, text.split("://", 1)[1].lstrip("/")), text
+        )
+    if scheme == "https":
+        return _cached(text, text)
+    if scheme == "file":
+        return _local(urllib.request.url2pathname(urllib.parse.urlsplit(text).path))
+    if scheme:
+        raise ConfigError(
+            f"MODEL.WEIGHTS {text}: {scheme}:// is not supported; use a path, https:// or detectron2://"
+        )
+    return _local(text)
+
+
+def cache_folder() -> Path:
+    """``$BDD_INST_CACHE``, or ``~/.cache/bdd_inst``."""
+    return Path(
+        os.environ.get("BDD_INST_CACHE") or Path.home() / ".cache" / "bdd_inst"
+    ).expanduser()
+
+
+def known_checksum(name: str) -> tuple[str, str] | None:
+    """``(algorithm, first hex digits)`` where a file name carries them, else None."""
+    for pattern, algorithm in _CHECKSUMS:
+        match = pattern.fullmatch(name)
+        if match:
+            return algorithm, match[1]
+    return None
+
+
+def _local(text: str) -> Path:
+    path = Path(text).expanduser()
+    if path.is_dir():
+        found = sorted(
+            p.name for p in path.iterdir() if p.suffix in (".pth", ".pkl", ".ckpt", ".safetensors")
+        )
+        raise DataError(
+            f"MODEL.WEIGHTS {text}: a folder; name a file in it ({', '.join(found[:5]) or 'it has no weight file'})"
+        )
+    if not path.is_file():
+        raise DataError(
+            f"MODEL.WEIGHTS {text}: no such file (looked at {path.absolute()}); put it there, give another path, "
+            f"or train from scratch with {FROM_SCRATCH}"
+        )
+    if not _matches_checksum(path):
+        logger.warning(
+            "%s: its content does not have the checksum in its name; it was changed, renamed or cut short",
+            path,
+        )
+    return path
+
+
+def _cached(url: str, source: str) -> Path:
+    """The file of ``url``: from our cache, from a cache of fvcore or torch.hub, or from the network."""
+    parts = urllib.parse.urlsplit(url)
+    inside = [part for part in parts.path.split("/") if part]
+    if not inside or ".." in inside:
+        raise ConfigError(f"MODEL.WEIGHTS {source}: names no file")
+    ours = cache_folder().joinpath(parts.netloc.replace(":", "_"), *inside)
+    for path in (ours, *_other_caches(inside)):
+        if path.is_file():
+            if _matches_checksum(path):
+                return path
+            logger.warning("%s: ignored, its content does not have the checksum in its name", path)
+    try:
+        ours.parent.mkdir(parents=True, exist_ok=True)
+        with file_lock(str(ours)):  # one process of a node downloads, the others find the file
+            if not (ours.is_file() and _matches_checksum(ours)):
+                _download(url, ours)
+    except (OSError, http.client.HTTPException) as error:
+        http_error = isinstance(error, (urllib.error.HTTPError, http.client.HTTPException))
+        reason = error if http_error else getattr(error, "reason", None) or error.strerror or error
+        raise DataError(
+            f"MODEL.WEIGHTS {source}: cannot be downloaded from {url} ({reason}); put the file at {ours}, "
+            f"or train from scratch with {FROM_SCRATCH} (a random frozen backbone does not learn)"
+        ) from None
+    return ours
+
+
+def _other_caches(inside: list[str]) -> list[Path]:
+    """Where Detectron2 (fvcore, iopath) and torch.hub would have put the file."""
+    fvcore = Path(os.environ.get("FVCORE_CACHE") or "~/.torch/iopath_cache").expanduser()
+    torch_home = Path(
+        os.environ.get("TORCH_HOME")
+        or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "torch"
+    ).expanduser()
+    return [fvcore.joinpath(*inside), torch_home / "hub" / "checkpoints" / inside[-1]]
+
+
+def _download(url: str, path: Path) -> None:
+    """Fetch into a temporary file beside ``path``; it appears under its name only when whole and with the right checksum."""
+    logger.info("downloading %s to %s", url, path)
+    request = urllib.request.Request(url, headers={"User-Agent": "bdd_inst"})
+    with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
+        expected = int(answer.headers.get("Content-Length") or 0)
+        if expected > MAX_BYTES:
+            raise DataError(
+                f"{url}: {expected} bytes, more than the {MAX_BYTES} that are downloaded; fetch it by hand if you trust it"
+            )
+        with (
+            atomic_write(path, "wb") as out,
+            tqdm(total=expected or None, unit="B", unit_scale=True, desc=path.name) as bar,
+        ):
+            received, checksum = 0, _Checksum(path.name)
+            while block := answer.read(1 << 20):
+                received += len(block)
+                if received > MAX_BYTES:
+                    raise DataError(f"{url}: does not end after {MAX_BYTES} bytes; stopped")
+                out.write(block)
+                checksum.update(block)
+                bar.update(len(block))
+            if expected and received != expected:
+                raise DataError(
+                    f"{url}: the connection ended after {received} of {expected} bytes; run the command again"
+                )
+            if not checksum.matches():
+                raise DataError(
+                    f"{url}: what arrived does not have the checksum in its name; run the command again or download it by hand"
+                )
+
+
+class _Checksum:
+    """Digests blocks of a file by the algorithm that its name implies; matches anything where the name implies none."""
+
+    def __init__(self, name: str) -> None:
+        algorithm, self.expected = known_checksum(name) or (None, "")
+        self.digest = hashlib.new(algorithm, usedforsecurity=False) if algorithm else None
+
+    def update(self, block: bytes) -> None:
+        if self.digest:
+            self.digest.update(block)
+
+    def matches(self) -> bool:
+        return self.digest is None or self.digest.hexdigest().startswith(self.expected)
+
+
+def _matches_checksum(path: Path) -> bool:
+    """True where the name carries no checksum, or the content has it."""
+    checksum = _Checksum(path.name)
+    with path.open("rb") as stream:
+        while checksum.digest and (block := stream.read(1 << 20)):
+            checksum.update(block)
+    return checksum.matches()

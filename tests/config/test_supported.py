@@ -1,0 +1,160 @@
+"""No config key is dropped in silence: each is classified, read somewhere if it is said to be, and refused by name if it is not."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from bdd_inst.base.errors import ConfigError
+from bdd_inst.config.loading import get_cfg, get_key, known_keys, load_cfg, merge_overrides
+from bdd_inst.config.supported import HONOURED, REFUSED, VALUES, check_supported, is_classified
+
+ROOT = Path(__file__).resolve().parents[2]
+ZOO = ROOT / "tests" / "fixtures" / "zoo_configs" / "instance_segmentation"
+FPN = ZOO / "mask_rcnn_R_50_FPN_3x.yaml"
+SOURCE = "\n".join(
+    p.read_text() for p in (ROOT / "bdd_inst").rglob("*.py") if p.name != "supported.py"
+)
+KEYS = sorted(known_keys(get_cfg()))
+
+
+def changed(*overrides):
+    cfg = load_cfg(FPN)
+    merge_overrides(cfg, overrides)
+    return cfg
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_every_key_is_classified(key):
+    assert is_classified(key)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        k
+        for k in KEYS
+        if k not in REFUSED and not k.startswith(tuple(p.rstrip("*") for p in REFUSED))
+    ],
+)
+def test_a_key_said_to_be_honoured_is_read(key):
+    name = key.rsplit(".", 1)[-1]
+    single_valued = key in VALUES and len(VALUES[key]) == 1  # nothing to choose
+    assert single_valued or re.search(rf"\b{name}\b", SOURCE), (
+        f"{key} is in defaults.yaml and nothing reads it"
+    )
+
+
+def test_the_tables_name_no_key_that_does_not_exist():
+    assert not [key for key in VALUES if key not in KEYS]
+    for pattern in (*HONOURED, *REFUSED):
+        stem = pattern.rstrip("*").rstrip(".")
+        assert any(key.startswith(stem) for key in KEYS), pattern
+
+
+@pytest.mark.parametrize("path", sorted(ZOO.glob("*.yaml")), ids=lambda p: p.stem)
+def test_every_mask_rcnn_of_detectron2s_zoo_is_supported(path):
+    """The fixtures hold the values of the eleven COCO-InstanceSegmentation files of Detectron2's model zoo."""
+    cfg = load_cfg(path)
+    check_supported(cfg)
+    assert cfg.MODEL.MASK_ON
+    assert ("101" if "_101_" in path.stem else "50") == str(cfg.MODEL.RESNETS.DEPTH)
+
+
+def test_the_fixtures_are_the_whole_zoo():
+    assert len(list(ZOO.glob("*.yaml"))) == 11
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("MODEL.KEYPOINT_ON", "True"),
+        ("MODEL.LOAD_PROPOSALS", "True"),
+        ("MODEL.META_ARCHITECTURE", "RetinaNet"),
+        ("MODEL.META_ARCHITECTURE", "PanopticFPN"),
+        ("MODEL.ROI_HEADS.NAME", "CascadeROIHeads"),
+        ("MODEL.RESNETS.DEFORM_ON_PER_STAGE", "[False,True,True,True]"),
+        ("MODEL.ANCHOR_GENERATOR.NAME", "RotatedAnchorGenerator"),
+        ("MODEL.PROPOSAL_GENERATOR.NAME", "RRPN"),
+        ("MODEL.BACKBONE.NAME", "build_mobilenetv2_fpn_backbone"),
+        ("MODEL.ROI_BOX_HEAD.POOLER_TYPE", "ROIPool"),
+        ("MODEL.ROI_BOX_HEAD.USE_FED_LOSS", "True"),
+        ("MODEL.RESNETS.NORM", "LN"),
+        ("MODEL.RESNETS.DEPTH", "200"),
+        ("MODEL.RETINANET.NUM_CLASSES", "3"),
+        ("DATASETS.PROPOSAL_FILES_TRAIN", "['x.pkl']"),
+        ("TEST.AUG.ENABLED", "True"),
+        ("INPUT.FORMAT", "YUV"),
+        ("VERSION", "1"),
+        ("GLOBAL.HACK", "2.0"),
+    ],
+)
+def test_what_is_not_built_is_refused_by_name(key, value):
+    with pytest.raises(ConfigError, match=re.escape(key)) as caught:
+        check_supported(changed(key, value))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", [k for k in KEYS if k in REFUSED])
+def test_every_refused_key_is_refused(key):
+    value = get_key(get_cfg(), key)
+    other = (
+        not value
+        if isinstance(value, bool)
+        else value + 1
+        if isinstance(value, (int, float))
+        else [*value, 1]
+    )
+    with pytest.raises(ConfigError, match=re.escape(key)):
+        check_supported(changed(key, repr(other)))
+
+
+def test_the_nearest_value_is_named():
+    with pytest.raises(ConfigError, match=r"did you mean build_resnet_fpn_backbone\?"):
+        check_supported(changed("MODEL.BACKBONE.NAME", "build_resnet_fpn_backbon"))
+
+
+def test_the_real_detectron2_builds_more():
+    cascade = (
+        "MODEL.ROI_HEADS.NAME",
+        "CascadeROIHeads",
+        "MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG",
+        "True",
+    )
+    check_supported(changed("MODEL.ENGINE", "detectron2", *cascade))
+    with pytest.raises(ConfigError, match="KEYPOINT_ON"):
+        check_supported(changed("MODEL.ENGINE", "detectron2", "MODEL.KEYPOINT_ON", "True"))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        (("MODEL.RPN.IN_FEATURES", "['p2','p7']"), "p7 is not among the backbone's features"),
+        (("MODEL.ROI_HEADS.IN_FEATURES", "[]"), "MODEL.ROI_HEADS.IN_FEATURES"),
+        (("MODEL.FPN.IN_FEATURES", "['res2','res4']"), "neighbours"),
+        (
+            ("MODEL.RESNETS.OUT_FEATURES", "['res2','res3']"),
+            "res4 is not among MODEL.RESNETS.OUT_FEATURES",
+        ),
+        (("MODEL.RESNETS.OUT_FEATURES", "['res1']"), "res1 is not among the stages"),
+        (("MODEL.ANCHOR_GENERATOR.SIZES", "[[32],[64]]"), "give 1 or 5"),
+        (("MODEL.ANCHOR_GENERATOR.SIZES", "[32, 64]"), "list of lists"),
+        (("MODEL.ANCHOR_GENERATOR.SIZES", "[[32],[64],[128],[256],[512, 600]]"), "as many anchors"),
+        (("MODEL.RESNETS.DEPTH", "18"), "RES2_OUT_CHANNELS must be 64"),
+        (("MODEL.RESNETS.DEPTH", "34", "MODEL.RESNETS.NUM_GROUPS", "2"), "NUM_GROUPS must be 1"),
+        (("MODEL.ROI_HEADS.NUM_CLASSES", "0"), "NUM_CLASSES must be at least 1"),
+        (("MODEL.ROI_BOX_HEAD.NUM_FC", "0"), "both 0"),
+        (("MODEL.ROI_BOX_HEAD.NAME", ""), "FastRCNNConvFCHead"),
+        (("MODEL.PIXEL_STD", "[1.0]"), "three numbers"),
+        (("MODEL.PIXEL_STD", "[1.0,0.0,1.0]"), "above 0"),
+        (("MODEL.ROI_HEADS.NAME", "Res5ROIHeads"), "must be .'res4'."),
+    ],
+)
+def test_keys_that_contradict_each_other(overrides, says):
+    with pytest.raises(ConfigError, match=says):
+        check_supported(changed(*overrides))
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda p: p.stem)
+def test_our_own_configs_are_supported(path):
+    check_supported(load_cfg(path))

@@ -1,0 +1,87 @@
+"""Curves to corners: against the curve itself."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from bdd_inst.masks.bezier import flatten, flatten_many
+from bdd_inst.masks.paths import Path
+
+CONTROL = hnp.arrays(np.float64, (4, 2), elements=st.integers(-300, 300).map(float))
+
+
+def on_curve(p: np.ndarray, t: np.ndarray) -> np.ndarray:
+    t = t[:, None]
+    return (
+        (1 - t) ** 3 * p[0] + 3 * (1 - t) ** 2 * t * p[1] + 3 * (1 - t) * t**2 * p[2] + t**3 * p[3]
+    )
+
+
+def distances(points: np.ndarray, line: np.ndarray) -> np.ndarray:
+    """From each point to the nearest place on a line of segments."""
+    start, step = line[:-1], np.diff(line, axis=0)
+    length = np.maximum((step**2).sum(axis=1), 1e-12)
+    share = np.clip(((points[:, None] - start) * step).sum(axis=2) / length, 0, 1)
+    return np.linalg.norm(points[:, None] - (start + share[..., None] * step), axis=2).min(axis=1)
+
+
+@given(CONTROL)
+def test_lines_stay_near_the_curve(control):
+    corners = flatten(Path(control, "LCCL", closed=False))
+    assert np.array_equal(corners[[0, -1]], control[[0, 3]])
+    dense = on_curve(control, np.linspace(0, 1, 400))
+    # The added points lie off the curve by less than the half pixel they may.
+    assert distances(corners, dense).max() <= 0.75
+    ordinary = (
+        np.abs(
+            np.cross(
+                np.pad(control[1:3] - control[0], ((0, 0), (0, 1))), [*(control[3] - control[0]), 0]
+            )[:, 2]
+        ).min()
+        > 1
+    )
+    if ordinary:
+        assert distances(dense, corners).max() <= 0.75
+
+
+def test_corners_alone_stay_as_they_are():
+    square = np.array([[0, 0], [9, 0], [9, 9], [0, 9.0]])
+    assert np.array_equal(flatten(Path(square)), square)
+
+
+def test_the_end_point_may_bear_either_letter():
+    points = np.array([[0, 0], [10, 40], [50, 40], [60, 0], [30, -20.0]])
+    assert np.array_equal(flatten(Path(points, "LCCLL")), flatten(Path(points, "LCCCL")))
+
+
+def test_a_closed_path_curves_back_to_its_start():
+    points = np.array([[0, 0], [60, 0], [50, 40], [10, 40.0]])
+    looped = flatten(Path(points, "LLCC"))
+    spelled_out = flatten(Path(np.vstack([points, points[:1]]), "LLCCL", closed=False))
+    assert np.array_equal(looped, spelled_out[:-1])
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_letters_that_run_out_draw_something_sane(closed):
+    points = np.array([[0, 0], [60, 0], [50, 40.0]])
+    corners = flatten(Path(points, "LLC", closed))
+    assert np.isfinite(corners).all()
+    assert (corners.min(axis=0) >= 0).all()
+    assert (corners.max(axis=0) <= [60, 40]).all()
+
+
+SIX = st.tuples(
+    hnp.arrays(np.float64, (6, 2), elements=st.integers(0, 99).map(float)),
+    st.text("LC", min_size=6, max_size=6),
+)
+
+
+@given(st.lists(SIX, max_size=6))
+def test_many_at_once_are_the_single_results(rows):
+    paths = [Path(points, types) for points, types in rows]
+    for together, path in zip(flatten_many(paths), paths, strict=True):
+        assert np.array_equal(together, flatten(path))
