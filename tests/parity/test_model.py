@@ -18,11 +18,13 @@ from bdd_inst.structures import BitMasks, Boxes, Instances, PolygonMasks, pairwi
 
 FOLDER = Path(__file__).resolve().parents[1] / "fixtures" / "parity"
 VARIANTS = ("r50_fpn", "x101_fpn", "gn_conv_heads")
-BOX, SCORE, PIXELS, LOSS, GRADIENT = 0.01, 2e-4, 14, 1e-5, 3e-4
-# The figures were recorded on one processor (avx512). On another (avx2) convolutions sum in another order, and what a threshold decides
-# can tip: a pixel of a mask target on a polygon's edge, a ReLU at zero. Detectron2 itself then departs from its own figures by up to
-# 5.7e-5 in loss_mask and 1.3e-3 in the gradient norm of a few parameters, while the two engines agree to 1.5e-7 in every loss.
-TIPPED = {"loss_mask": 2e-4, "gradient": 3e-3}
+BOX, SCORE, PIXELS, LOSS = 0.01, 2e-4, 14, 1e-5
+# Processors sum in different orders. A pixel of a mask target on a polygon's edge can tip, which moves loss_mask by up to 5.7e-5.
+TIPPED = {"loss_mask": 2e-4}
+# A ReLU near zero tips as well, and GroupNorm on features that are almost constant enlarges rounding: each file of losses says
+# under "stability" how far Detectron2's own float32 gradient norms lie from its float64 ones.
+LEAST_GRADIENT, STABILITIES = 1e-4, 10
+PRECISIONS = {"losses.json": torch.float32, "losses64.json": torch.float64}
 
 
 def config(variant: str, settings: dict | None = None):
@@ -130,11 +132,12 @@ def training_batch(variant: str, kind: str) -> list[dict]:
     return batch
 
 
+@pytest.mark.parametrize("file", PRECISIONS)
 @pytest.mark.parametrize("kind", ["polygon", "bitmask"])
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_losses_and_gradients(variant, kind):
-    reference = json.loads((FOLDER / variant / "losses.json").read_text())
-    model = build(variant, config(variant, reference["settings"])).train()
+def test_losses_and_gradients(variant, kind, file):
+    reference = json.loads((FOLDER / variant / file).read_text())
+    model = build(variant, config(variant, reference["settings"])).train().to(PRECISIONS[file])
     losses = model(training_batch(variant, kind))
     want = reference[kind]
     assert set(losses) == set(want["losses"])
@@ -145,11 +148,6 @@ def test_losses_and_gradients(variant, kind):
         name: p.grad.norm().item() for name, p in model.named_parameters() if p.grad is not None
     }
     assert set(norms) == set(want["gradient_norms"])
+    tolerance = max(LEAST_GRADIENT, STABILITIES * reference["stability"])
     for name, value in want["gradient_norms"].items():
-        assert norms[name] == pytest.approx(value, rel=TIPPED["gradient"], abs=1e-12), name
-    departures = [
-        abs(norms[name] / value - 1)
-        for name, value in want["gradient_norms"].items()
-        if value > 1e-12
-    ]
-    assert np.median(departures) < GRADIENT
+        assert norms[name] == pytest.approx(value, rel=tolerance, abs=1e-12), name

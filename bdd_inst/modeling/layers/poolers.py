@@ -68,7 +68,8 @@ class ROIPooler(nn.Module):
         )
 
     def _align(self, feature: Tensor, rois: Tensor, stride: int) -> Tensor:
-        if feature.device.type == "cpu":
+        # In double precision nothing may be rounded to float32 on the way, as the rows' weights are.
+        if feature.device.type == "cpu" and feature.dtype != torch.float64:
             learns = torch.is_grad_enabled() and feature.requires_grad
             # Gradients of many overlapping boxes are summed pixel by pixel: in float32, whatever the precision of the map.
             table = feature.float() if learns else feature
