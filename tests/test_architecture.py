@@ -36,7 +36,7 @@ ROOMS = (
     "cli",
 )
 
-LONGEST_FILE, LONGEST_TOOL, LONGEST_FUNCTION = 350, 20, 70
+LONGEST_FILE, LONGEST_TOOL, LONGEST_FUNCTION = 350, 20, 60
 
 PACKAGE_FILES = sorted((ROOT / PACKAGE).rglob("*.py"))
 TOOL_FILES = sorted((ROOT / "tools").rglob("*.py"))

@@ -24,6 +24,7 @@ def available() -> list[str]:
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -53,6 +54,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Run each named benchmark, and print what it measures."""
     options = parse(arguments)
     modules = {
         name: importlib.import_module(f"bdd_inst.cli.benchmarks.{name}")

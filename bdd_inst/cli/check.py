@@ -22,7 +22,8 @@ from bdd_inst.cli.common import guarded, progress
 from bdd_inst.datasets.catalog import DatasetCatalog, MetadataCatalog
 
 
-def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+def build_parser() -> argparse.ArgumentParser:
+    """Every option of the command."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -73,6 +74,12 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         metavar="N",
         help="cases shown for each problem (default 1)",
     )
+    return parser
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = build_parser()
     options = parser.parse_args(arguments)
     if options.images and options.dataset:
         parser.error("--images goes with --input; data sets know their pictures")
@@ -114,6 +121,7 @@ def show(result: CheckResult, examples: int) -> None:
 
 
 def work(options: argparse.Namespace) -> int:
+    """Check, print the findings, and write the page where one is asked for; 1 where labels are wrong."""
     result = check(splits_of(options), decode=not options.no_decode, progress=progress)
     show(result, options.examples)
     if options.output:
@@ -126,6 +134,7 @@ def work(options: argparse.Namespace) -> int:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Parse and check; the exit status."""
     options = parse(arguments)
     return guarded(lambda: work(options))
 

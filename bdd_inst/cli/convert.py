@@ -27,7 +27,8 @@ MADE_BY = {
 }
 
 
-def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+def build_parser() -> argparse.ArgumentParser:
+    """Every option of the command."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -85,6 +86,12 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--strict", action="store_true", help="exit 1 when anything had to be skipped"
     )
+    return parser
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = build_parser()
     options = parser.parse_args(arguments)
     if options.to == "overlay" and not options.images:
         parser.error("--to overlay needs --images, the folder of pictures to draw on")
@@ -101,6 +108,7 @@ def overlay_writer() -> type:
 
 
 def work(options: argparse.Namespace) -> int:
+    """Read, convert, say what was skipped; 1 with ``--strict`` where anything was."""
     from tqdm import tqdm
 
     labels = formats.read(
@@ -135,6 +143,7 @@ def work(options: argparse.Namespace) -> int:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Parse and convert; the exit status."""
     options = parse(arguments)
     return guarded(lambda: work(options))
 

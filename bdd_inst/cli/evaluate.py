@@ -24,7 +24,8 @@ from bdd_inst.report.html import write_report
 from bdd_inst.report.paper import write_paper_tables
 
 
-def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+def build_parser() -> argparse.ArgumentParser:
+    """Every option of the command."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -52,6 +53,12 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         metavar="YAML",
         help="run this config's model on its DATASETS.TEST instead",
     )
+    add_scoring(parser)
+    return parser
+
+
+def add_scoring(parser: argparse.ArgumentParser) -> None:
+    """How to score, and where the figures go."""
     parser.add_argument(
         "--protocol", choices=PROTOCOLS, help="default: coco (with --config: TEST.PROTOCOL)"
     )
@@ -90,6 +97,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "overrides", nargs="*", metavar="KEY VALUE", help="config keys to override, with --config"
     )
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = build_parser()
     options = parser.parse_intermixed_args(arguments)
     if bool(options.config) == bool(options.ground_truth or options.predictions):
         parser.error("give either --ground-truth and --predictions, or --config")
@@ -185,6 +197,7 @@ def evaluate_model(options: argparse.Namespace) -> int:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Parse and score; the exit status."""
     options = parse(arguments)
     return guarded(lambda: evaluate_model(options) if options.config else evaluate_files(options))
 

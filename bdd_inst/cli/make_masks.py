@@ -20,6 +20,7 @@ from bdd_inst.formats.class_masks import CROWDS, write_class_masks
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -73,6 +74,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def work(options: argparse.Namespace) -> int:
+    """Read labels, write their masks, say what was skipped; 1 with ``--strict`` where anything was."""
     from tqdm import tqdm
 
     labels = formats.read(options.input, kind=options.kind, images=options.images)
@@ -96,6 +98,7 @@ def work(options: argparse.Namespace) -> int:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Parse and write masks; the exit status."""
     options = parse(arguments)
     return guarded(lambda: work(options))
 

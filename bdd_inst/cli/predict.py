@@ -23,8 +23,8 @@ from bdd_inst.base.errors import DataError
 from bdd_inst.cli import common as cli
 
 
-def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+def build_parser() -> argparse.ArgumentParser:
+    """Every option of the command."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -82,7 +82,12 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         metavar="KEY VALUE",
         help="config keys and values, e.g. MODEL.WEIGHTS model_final.pth",
     )
-    return parser.parse_intermixed_args(arguments)
+    return parser
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    return build_parser().parse_intermixed_args(arguments)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -20,8 +20,8 @@ os.environ.setdefault(
 )  # idle threads that spin slow small operations down; read when torch loads
 
 
-def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+def build_parser() -> argparse.ArgumentParser:
+    """Every option of the command."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -72,6 +72,12 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
         help="one run for every combination of values, then one table",
     )
     parser.add_argument("overrides", nargs="*", metavar="KEY VALUE", help="config keys and values")
+    return parser
+
+
+def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = build_parser()
     options = parser.parse_intermixed_args(arguments)
     split_sweep(options)
     if options.num_gpus < 1 or not 0 <= options.machine_rank < options.num_machines:

@@ -21,8 +21,8 @@ from bdd_inst.base.errors import DataError
 from bdd_inst.cli import common as cli
 
 
-def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+def build_parser() -> argparse.ArgumentParser:
+    """Every option of the command."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -45,6 +45,12 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--output", type=cli.path, required=True, metavar="DIR", help="where the drawn pictures go"
     )
+    add_drawing(parser)
+    return parser
+
+
+def add_drawing(parser: argparse.ArgumentParser) -> None:
+    """Which pictures, and how they are drawn."""
     parser.add_argument(
         "--limit", type=cli.number(1, 10**9), metavar="N", help="draw the first N pictures only"
     )
@@ -95,6 +101,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         metavar="N",
         help="threads that draw",
     )
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = build_parser()
     options = parser.parse_args(arguments)
     check(parser, options)
     return options

@@ -15,6 +15,8 @@ from bdd_inst.synthetic.shapes import (
     shade,
 )
 
+Place = tuple[float, float]
+
 
 def person(rng: np.random.Generator, height: float | None = None) -> Shape:
     """A walker: round head, shoulders, arms and two legs in stride."""
@@ -157,15 +159,9 @@ def motorcycle_side(rng: np.random.Generator) -> Shape:
     )
 
 
-def rider_side(rng: np.random.Generator, motor: bool) -> Shape:
-    """A rider from the side, leaning to the bars; sits where the saddle of the two-wheeler is."""
-    seat = (-0.22, 0.8) if motor else (-0.14, 0.96)
-    hand = (0.36, 1.02) if motor else (0.4, 1.06)
-    foot = (0.1, 0.3) if motor else (0.06, rng.uniform(0.16, 0.4))
+def rider_outline(seat: Place, hand: Place, foot: Place, shoulder: Place, head: Place) -> Outline:
+    """The silhouette of a rider whose joints are at these x, y (metres, y up)."""
     sx, sy = seat
-    lean = rng.uniform(0.12, 0.3)
-    shoulder = (sx + lean, sy + 0.56)
-    head = (shoulder[0] + 0.09, shoulder[1] + 0.2)
     out = Outline().line(
         (foot[0] - 0.1, foot[1] - 0.06),
         (foot[0] + 0.16, foot[1] - 0.06),
@@ -192,6 +188,19 @@ def rider_side(rng: np.random.Generator, motor: bool) -> Shape:
     out.line((shoulder[0] - 0.09, shoulder[1] + 0.03)).curve(
         (sx - 0.08, sy + 0.5), (sx - 0.17, sy + 0.3), (sx - 0.14, sy - 0.04)
     ).line((sx + 0.2, sy - 0.13), (foot[0] - 0.06, foot[1] + 0.05))
+    return out
+
+
+def rider_side(rng: np.random.Generator, motor: bool) -> Shape:
+    """A rider from the side, leaning to the bars; sits where the saddle of the two-wheeler is."""
+    seat = (-0.22, 0.8) if motor else (-0.14, 0.96)
+    hand = (0.36, 1.02) if motor else (0.4, 1.06)
+    foot = (0.1, 0.3) if motor else (0.06, rng.uniform(0.16, 0.4))
+    sx, sy = seat
+    lean = rng.uniform(0.12, 0.3)
+    shoulder = (sx + lean, sy + 0.56)
+    head = (shoulder[0] + 0.09, shoulder[1] + 0.2)
+    out = rider_outline(seat, hand, foot, shoulder, head)
     skin = tuple(float(v) for v in np.array([224, 178, 150]) * rng.uniform(0.4, 1.0))
     helmet, trousers = paint_colour(rng, 0.8), shade(paint_colour(rng, 0.3), 0.55)
     parts = [

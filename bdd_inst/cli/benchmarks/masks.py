@@ -21,6 +21,7 @@ HEIGHT, WIDTH, MASKS = 720, 1280, 100
 
 
 def run(options: argparse.Namespace) -> None:
+    """Print milliseconds for rasterizing, run lengths and pasting."""
     if options.threads:
         torch.set_num_threads(options.threads)
     print(machine())
