@@ -1,0 +1,188 @@
+"""A small mask becomes clean edges at full size: guided upsampling, foreground colours at the border, the blend."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+GUIDE_LONG_SIDE = (
+    320  # pixels: where filter coefficients and the colours around the border are found
+)
+RADIUS = 3  # of the guided filter, in pixels of the guide
+EPSILON = 4e-4  # variance of the guide (0..1, squared) below which an edge counts as noise
+COLOUR_RADIUS = 7  # how far, in pixels of the guide, the colours of either side are gathered
+CERTAIN = 0.12  # alpha this close to 0 or 1 becomes 0 or 1
+SOFTNESS = 0.5  # how much of the range 0..1 around the threshold stays soft
+FEW = 0.15  # of the picture: above this share of border pixels the border is not recoloured (the mask is haze)
+
+
+def sharpen(probability: np.ndarray, threshold: float = 0.5) -> np.ndarray:
+    """Probabilities as alpha: a straight ramp of width SOFTNESS around ``threshold``, 0 and 1 beyond it.
+
+    Args:
+        probability: h,w float32 in 0..1.
+        threshold: in 0..1, the probability that becomes alpha 0.5.
+
+    Returns:
+        h,w float32 in 0..1.
+    """
+    ramp = (probability - np.float32(threshold)) * np.float32(1 / SOFTNESS) + np.float32(0.5)
+    return np.clip(ramp, 0, 1, out=ramp)
+
+
+def upsample(alpha: np.ndarray, picture: np.ndarray) -> np.ndarray:
+    """Alpha at the picture's size, its edges moved onto the picture's (fast guided filter, He and Sun 2015).
+
+    The filter's two coefficients are found on a small picture and only they are enlarged; at full size
+    one multiplication and one addition a pixel remain.
+
+    Args:
+        alpha: h,w float32 in 0..1, any size.
+        picture: H,W,3 uint8 BGR.
+
+    Returns:
+        H,W float32 in 0..1, exactly 0 or 1 where it is within CERTAIN of them.
+    """
+    height, width = picture.shape[:2]
+    grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
+    small = small_size(height, width)
+    guide = cv2.resize(grey, small[::-1], interpolation=cv2.INTER_AREA)
+    scale, offset = _coefficients(
+        guide.astype(np.float32) * np.float32(1 / 255), _resized(alpha, small)
+    )
+    # The ramp ends a little inside 0..1, so that haze far from the person and holes within go.
+    stretch = np.float32(1 / (1 - 2 * CERTAIN))
+    out = _resized(scale * (stretch / np.float32(255)), (height, width))
+    out *= grey
+    out += _resized((offset - np.float32(CERTAIN)) * stretch, (height, width))
+    return np.clip(out, 0, 1, out=out)
+
+
+def small_size(height: int, width: int) -> tuple[int, int]:
+    """(height, width) with the picture's proportions and a long side of GUIDE_LONG_SIDE at most."""
+    factor = min(1.0, GUIDE_LONG_SIDE / max(height, width))
+    return max(1, round(height * factor)), max(1, round(width * factor))
+
+
+def _coefficients(guide: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """``scale`` and ``offset`` of the local straight lines ``target ~ scale * guide + offset``, averaged over windows."""
+
+    def mean(values: np.ndarray, radius: int = RADIUS) -> np.ndarray:
+        side = 2 * radius + 1
+        return cv2.boxFilter(values, -1, (side, side), borderType=cv2.BORDER_REFLECT)
+
+    mean_guide, mean_target = mean(guide), mean(target)
+    variance = mean(guide * guide) - mean_guide * mean_guide
+    covariance = mean(guide * target) - mean_guide * mean_target
+    scale = covariance / (np.maximum(variance, 0) + np.float32(EPSILON))
+    return mean(scale), mean(mean_target - scale * mean_guide)
+
+
+def border_colours(picture: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What the person and what stands behind look like around the border, as two smooth small pictures.
+
+    Args:
+        picture: H,W,3 uint8.
+        alpha: H,W float32 in 0..1.
+
+    Returns:
+        foreground, background: h,w,3 float32 (0..255) of ``small_size``: means of the colours near each place,
+        weighted by alpha and by 1 - alpha.
+    """
+    size = small_size(*alpha.shape)
+    small = cv2.resize(picture, size[::-1], interpolation=cv2.INTER_AREA).astype(np.float32)
+    weight = cv2.resize(alpha, size[::-1], interpolation=cv2.INTER_AREA)
+    side = (2 * COLOUR_RADIUS + 1,) * 2
+
+    def gathered(weights: np.ndarray) -> np.ndarray:
+        total = cv2.boxFilter(weights, -1, side)
+        colours = cv2.boxFilter(small * weights[..., None], -1, side)
+        return colours / np.maximum(total, np.float32(1e-4))[..., None]
+
+    return gathered(weight), gathered(1 - weight)
+
+
+def composite(
+    picture: np.ndarray, alpha: np.ndarray, background: np.ndarray, clean: bool = True
+) -> np.ndarray:
+    """The person of ``picture`` in front of ``background``.
+
+    Args:
+        picture: H,W,3 uint8.
+        alpha: H,W float32 in 0..1.
+        background: H,W,3 uint8.
+        clean: whether the old background's colour is taken out of the pixels at the border.
+
+    Returns:
+        H,W,3 uint8, a new array.
+    """
+    out = background.copy()
+    rows, columns = _extent(alpha)
+    if rows is None:
+        return out
+    part = np.s_[rows[0] : rows[1], columns[0] : columns[1]]
+    weight = np.ascontiguousarray(alpha[part])
+    out[part] = cv2.blendLinear(picture[part], background[part], weight, 1 - weight)
+    if clean:
+        index = border(alpha)
+        if index.size:
+            share = alpha.ravel().take(index)
+            behind = _pixels(background, index)
+            mixed = behind + share * (person_colours(picture, alpha, index) - behind)
+            out.reshape(-1, 3)[index] = _rounded(mixed)
+    return out
+
+
+def cut_out(picture: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """The person alone, H,W,4 uint8 BGRA with straight alpha; border pixels carry the person's colour, hidden ones black."""
+    out = np.dstack([picture, np.rint(alpha * 255).astype(np.uint8)])
+    out[out[..., 3] == 0] = 0
+    index = border(alpha)
+    if index.size:
+        out.reshape(-1, 4)[index, :3] = _rounded(person_colours(picture, alpha, index))
+    return out
+
+
+def border(alpha: np.ndarray) -> np.ndarray:
+    """Flat indices of the pixels that are neither person nor background; none where there are too many to be a border."""
+    index = np.flatnonzero((alpha > 0) & (alpha < 1))
+    return index if index.size <= FEW * alpha.size else index[:0]
+
+
+def person_colours(picture: np.ndarray, alpha: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """The person's own colour in the pixels ``index`` (flat), 3,N float32 in 0..255.
+
+    A border pixel shows ``alpha F + (1 - alpha) B``. F and B are first taken from either side, then F is corrected
+    by what the pixel shows beyond that, the more the more of the person it holds (blur fusion, Forte 2021).
+    """
+    foreground, behind = border_colours(picture, alpha)
+    height, width = alpha.shape
+    small_height, small_width = foreground.shape[:2]
+    row, column = np.divmod(index, width)
+    near = (row * small_height // height) * small_width + column * small_width // width
+    front, back = _pixels(foreground, near), _pixels(behind, near)
+    share = alpha.ravel().take(index)
+    colours = front + share * (_pixels(picture, index) - back - share * (front - back))
+    return np.clip(colours, 0, 255, out=colours)
+
+
+def _pixels(picture: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """Pixels by flat index as planes, 3,N float32: NumPy is slow along an axis of three."""
+    return np.ascontiguousarray(picture.reshape(-1, 3).take(index, 0).T, np.float32)
+
+
+def _rounded(planes: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray((planes + np.float32(0.5)).astype(np.uint8).T)
+
+
+def _resized(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    return cv2.resize(values, size[::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def _extent(alpha: np.ndarray) -> tuple:
+    """Rows and columns (first, one past the last) that hold any alpha above 0; None, None where there is none."""
+    rows = np.flatnonzero(cv2.reduce(alpha, 1, cv2.REDUCE_MAX))
+    if not rows.size:
+        return None, None
+    columns = np.flatnonzero(cv2.reduce(alpha, 0, cv2.REDUCE_MAX))
+    return (rows[0], rows[-1] + 1), (columns[0], columns[-1] + 1)

@@ -1,0 +1,83 @@
+"""A steady mask from frame to frame: the last one carried along by optical flow, and the new one mixed in."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+FLOW_LONG_SIDE = 192  # pixels of the pictures between which motion is found
+NEW = 0.3  # share of the new mask where the motion explains the picture
+MISFIT = 12.0  # grey values (0..255): where the carried picture is off by this much, the new mask counts alone
+CUT = 30.0  # mean misfit of the whole picture that means another scene
+
+
+class MaskSmoother:
+    """Calms masks of consecutive frames. Where the motion found does not explain the picture, the new mask counts alone,
+    so nothing trails behind what moves.
+
+    >>> smoother = MaskSmoother()
+    >>> steady = [smoother(mask, frame) for mask, frame in zip(masks, frames)]
+    """
+
+    def __init__(self, new: float = NEW):
+        """``new``: share of the new mask, in 0..1; 1 smooths nothing."""
+        self.new = new
+        preset = cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST
+        self._flow = cv2.DISOpticalFlow_create(preset)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the past: the next mask is taken as it is."""
+        self._grey: np.ndarray | None = None
+        self._mask: np.ndarray | None = None
+
+    def __call__(self, mask: np.ndarray, picture: np.ndarray) -> np.ndarray:
+        """The steadied mask.
+
+        Args:
+            mask: h,w float32 in 0..1, any size; a size unlike the last one starts anew.
+            picture: H,W,3 uint8 BGR, the frame that it belongs to.
+
+        Returns:
+            h,w float32 in 0..1.
+        """
+        grey = self._small(picture)
+        known = self._mask is not None
+        if known and self._mask.shape == mask.shape and self._grey.shape == grey.shape:
+            mask = self._mix(mask, grey)
+        self._grey, self._mask = grey, mask
+        return mask
+
+    @staticmethod
+    def _small(picture: np.ndarray) -> np.ndarray:
+        height, width = picture.shape[:2]
+        factor = FLOW_LONG_SIDE / max(height, width)
+        # DIS needs some twenty pixels each way; narrower pictures are stretched.
+        size = max(32, round(width * factor)), max(32, round(height * factor))
+        # Four steps of bilinear sampling would alias: shrink by area where it is cheap, after a coarse bilinear step.
+        if min(height, width) > 4 * min(size):
+            picture = cv2.resize(
+                picture, (2 * size[0], 2 * size[1]), interpolation=cv2.INTER_LINEAR
+            )
+        return cv2.cvtColor(
+            cv2.resize(picture, size, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY
+        )
+
+    def _mix(self, mask: np.ndarray, grey: np.ndarray) -> np.ndarray:
+        flow = self._flow.calc(grey, self._grey, None)  # from this frame back to the last one
+        height, width = grey.shape
+        x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+        at = np.dstack([x, y]) + flow
+        carried_grey = cv2.remap(
+            self._grey, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
+        off = cv2.boxFilter(cv2.absdiff(grey, carried_grey).astype(np.float32), -1, (5, 5))
+        if off.mean() > CUT:
+            return mask
+        h, w = mask.shape
+        scale = np.float32([w / width, h / height])
+        at = cv2.resize(at, (w, h), interpolation=cv2.INTER_LINEAR) * scale
+        carried = cv2.remap(self._mask, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        share = self.new + (1 - self.new) * np.clip(off * np.float32(1 / MISFIT), 0, 1) ** 2
+        share = cv2.resize(share, (w, h), interpolation=cv2.INTER_LINEAR)
+        return carried + share * (mask - carried)

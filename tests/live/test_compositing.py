@@ -1,0 +1,89 @@
+"""Compositing: edges follow the picture, no halo of the old background, alpha and blend as defined."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from bdd_inst.live import compositing
+
+RED, BLUE, GREEN = (40, 40, 200), (200, 60, 30), (0, 255, 0)
+
+
+def disc(height: int = 240, width: int = 320) -> tuple[np.ndarray, np.ndarray]:
+    """A red disc on blue with soft edges, and its true alpha."""
+    big = np.zeros((4 * height, 4 * width), np.float32)
+    cv2.circle(big, (2 * width, 2 * height), int(1.2 * height), 1.0, -1)
+    alpha = cv2.GaussianBlur(
+        cv2.resize(big, (width, height), interpolation=cv2.INTER_AREA), (0, 0), 1
+    )
+    picture = alpha[..., None] * RED + (1 - alpha[..., None]) * BLUE
+    return np.rint(picture).astype(np.uint8), alpha
+
+
+def test_a_coarse_mask_moves_onto_the_edges_of_the_picture():
+    picture, truth = disc()
+    coarse = cv2.GaussianBlur(cv2.resize(truth, (80, 60), interpolation=cv2.INTER_AREA), (0, 0), 1)
+    plain = cv2.resize(coarse, (320, 240), interpolation=cv2.INTER_LINEAR)
+    fine = compositing.upsample(coarse, picture)
+    assert fine.shape == (240, 320)
+    assert fine.dtype == np.float32
+    assert np.abs(fine - truth).mean() < 0.6 * np.abs(plain - truth).mean()
+    assert fine.min() >= 0
+    assert fine.max() <= 1
+    assert (fine[:20] == 0).all()
+    assert (fine[110:130, 150:170] == 1).all()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 500), (37, 41), (720, 1280)])
+def test_any_size_is_upsampled(size):
+    picture = np.full((*size, 3), 90, np.uint8)
+    alpha = compositing.upsample(np.ones((8, 8), np.float32), picture)
+    assert alpha.shape == size
+    assert (alpha == 1).all()
+
+
+def test_the_old_background_does_not_shine_through():
+    picture, alpha = disc()
+    green = np.full_like(picture, GREEN)
+    right = alpha[..., None] * RED + (1 - alpha[..., None]) * GREEN
+    edge = (alpha > 0.1) & (alpha < 0.9)
+
+    def error(clean: bool) -> float:
+        return np.abs(compositing.composite(picture, alpha, green, clean) - right)[edge].mean()
+
+    assert error(True) < 0.4 * error(False)
+
+
+def test_certain_pixels_are_exact():
+    picture, alpha = disc()
+    alpha = np.where(alpha > 0.99, 1, np.where(alpha < 0.01, 0, alpha)).astype(np.float32)
+    green = np.full_like(picture, GREEN)
+    out = compositing.composite(picture, alpha, green)
+    assert (out[alpha == 1] == picture[alpha == 1]).all()
+    assert (out[alpha == 0] == GREEN).all()
+    assert (compositing.composite(picture, np.zeros_like(alpha), green) == green).all()
+
+
+def test_a_cut_out_carries_the_persons_colour_up_to_its_border():
+    picture, alpha = disc()
+    alpha = np.where(alpha > 0.99, 1, np.where(alpha < 0.01, 0, alpha)).astype(np.float32)
+    out = compositing.cut_out(picture, alpha)
+    assert out.shape == (240, 320, 4)
+    assert (out[..., 3] == np.rint(alpha * 255)).all()
+    assert (out[alpha == 0] == 0).all()
+    assert np.abs(out[..., :3].astype(int) - RED)[(alpha > 0.1) & (alpha < 1)].mean() < 12
+
+
+def test_haze_over_the_whole_picture_is_left_alone():
+    picture, _ = disc()
+    haze = np.full(picture.shape[:2], 0.5, np.float32)
+    out = compositing.composite(picture, haze, np.zeros_like(picture))
+    assert np.abs(out.astype(int) - picture / 2).max() <= 1
+
+
+def test_the_threshold_is_where_alpha_is_a_half():
+    values = np.float32([[0, 0.1, 0.3, 0.5, 0.7, 1]])
+    assert compositing.sharpen(values, 0.3)[0, 2] == pytest.approx(0.5)
+    assert compositing.sharpen(values)[0].tolist() == pytest.approx([0, 0, 0.1, 0.5, 0.9, 1])
