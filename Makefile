@@ -16,7 +16,7 @@ $(VENV)/ready: requirements.txt pyproject.toml
 
 # Renders street scenes in the BDD100K format, trains heads and then all layers on the CPU, evaluates, draws.
 demo: $(VENV)/ready
-	$(BIN)/python tools/train_net.py --config demo.yaml OUTPUT_DIR output/demo
+	$(BIN)/bdd-inst demo
 
 test: $(VENV)/ready
 	$(BIN)/python -m ruff check bdd_inst tools tests

@@ -1,9 +1,9 @@
 """The speed of each part, side by side with the peers that are installed.
 
 Examples:
-    python tools/benchmark.py                  every benchmark
-    python tools/benchmark.py model masks      two of them
-    python tools/benchmark.py --list           what there is
+    bdd-inst benchmark                  every benchmark
+    bdd-inst benchmark model masks      two of them
+    bdd-inst benchmark --list           what there is
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import sys
 
 from bdd_inst.base.errors import DataError
 from bdd_inst.cli import benchmarks
+from bdd_inst.cli.common import make_parser
 
 
 def available() -> list[str]:
@@ -25,9 +26,7 @@ def available() -> list[str]:
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser("benchmark", __doc__)
     parser.add_argument(
         "names", nargs="*", metavar="NAME", help=f"any of: {', '.join(available())} (default: all)"
     )

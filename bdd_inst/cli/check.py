@@ -1,9 +1,9 @@
 """Check a data set: every problem by code, file and instance; counts; with --output an HTML page with statistics and sample pictures.
 
 Examples:
-    python tools/check_data.py --dataset bdd100k_ins_seg_train bdd100k_ins_seg_val --output check/
-    python tools/check_data.py --input labels/det_20/det_val.json --images images/100k/val
-    python tools/check_data.py --input train.json val.json --images images/train images/val
+    bdd-inst check --dataset bdd100k_ins_seg_train bdd100k_ins_seg_val --output check/
+    bdd-inst check --input labels/det_20/det_val.json --images images/100k/val
+    bdd-inst check --input train.json val.json --images images/train images/val
 
 Several splits are also searched for pictures that they share. Exits 1 when there are errors (not for warnings and notes).
 """
@@ -18,15 +18,13 @@ from bdd_inst import formats
 from bdd_inst.checks.run import CheckResult, Split, check
 from bdd_inst.checks.sources import split_of_dataset
 from bdd_inst.checks.table import finding_lines, statistics_lines, write_csv
-from bdd_inst.cli.common import guarded, progress
+from bdd_inst.cli.common import guarded, make_parser, progress
 from bdd_inst.datasets.catalog import DatasetCatalog, MetadataCatalog
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Every option of the command."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser("check", __doc__)
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument(
         "--dataset",

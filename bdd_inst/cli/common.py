@@ -8,6 +8,22 @@ import warnings
 from collections.abc import Callable, Iterable
 
 from bdd_inst.base.errors import DataError, ProblemLog
+from bdd_inst.base.program import COMMAND, called_as
+
+
+def make_parser(verb: str, text: str) -> argparse.ArgumentParser:
+    """A verb's parser: its name and its examples read as the user has called it.
+
+    Args:
+        verb: the word after ``bdd-inst``.
+        text: the module's docstring, its examples written ``bdd-inst VERB ...``.
+    """
+    program = called_as(verb)
+    return argparse.ArgumentParser(
+        prog=program,
+        description=text.replace(f"{COMMAND} {verb}", program),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
 
 
 def guarded(work: Callable[[], int]) -> int:

@@ -1,10 +1,10 @@
 """Any label format into any other: BDD100K (Scalabel JSON of every generation, bitmasks), COCO, Detectron2 dicts, masks, overlays.
 
 Examples:
-    python tools/convert.py --input labels/ins_seg/polygons/ins_seg_train.json --to coco --output ins_seg_train_coco.json
-    python tools/convert.py --input labels/ins_seg/polygons/ins_seg_val.json --to bitmask --output bitmasks/val
-    python tools/convert.py --input instances_val2017.json --to scalabel --output val.json --categories person
-    python tools/convert.py --input ann/ --images img/ --to overlay --output pictures/
+    bdd-inst convert --input labels/ins_seg/polygons/ins_seg_train.json --to coco --output ins_seg_train_coco.json
+    bdd-inst convert --input labels/ins_seg/polygons/ins_seg_val.json --to bitmask --output bitmasks/val
+    bdd-inst convert --input instances_val2017.json --to scalabel --output val.json --categories person
+    bdd-inst convert --input ann/ --images img/ --to overlay --output pictures/
 
 What the source kind is, is told from its content. Outlines become masks by --raster: the official BDD100K rule (every touched pixel) or
 COCO's fill. Scores of predictions that become bitmasks go to OUTPUT.json beside the folder, where evaluate.py finds them. An interrupted
@@ -17,7 +17,7 @@ import argparse
 import sys
 
 from bdd_inst import formats
-from bdd_inst.cli.common import guarded, show_problems
+from bdd_inst.cli.common import guarded, make_parser, show_problems
 from bdd_inst.formats.registry import TARGETS
 
 MADE_BY = {
@@ -29,9 +29,7 @@ MADE_BY = {
 
 def build_parser() -> argparse.ArgumentParser:
     """Every option of the command."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser("convert", __doc__)
     parser.add_argument(
         "--input",
         required=True,

@@ -1,10 +1,10 @@
 """Score predictions: a results file against labels, or a model on a config's test sets.
 
 Examples:
-    python tools/evaluate.py --ground-truth instances_val.json --predictions results.json --output output/eval
-    python tools/evaluate.py --ground-truth labels/ins_seg/bitmasks/val --predictions predictions/ --protocol both
-    python tools/evaluate.py --ground-truth 'labels/*_clothes.png' --predictions predicted_maps/
-    python tools/evaluate.py --config bdd_maskrcnn.yaml --output output/eval MODEL.WEIGHTS output/model_final.pth
+    bdd-inst evaluate --ground-truth instances_val.json --predictions results.json --output output/eval
+    bdd-inst evaluate --ground-truth labels/ins_seg/bitmasks/val --predictions predictions/ --protocol both
+    bdd-inst evaluate --ground-truth 'labels/*_clothes.png' --predictions predicted_maps/
+    bdd-inst evaluate --config bdd_maskrcnn.yaml --output output/eval MODEL.WEIGHTS output/model_final.pth
 
 Writes metrics.json, report.html (open it in a browser), analysis.json, PR curves and tables for a paper to --output.
 """
@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 from bdd_inst.base.errors import DataError
-from bdd_inst.cli.common import guarded, progress, show_problems
+from bdd_inst.cli.common import guarded, make_parser, progress, show_problems
 from bdd_inst.evaluation import files, tables
 from bdd_inst.evaluation.label_map import read_threshold
 from bdd_inst.evaluation.protocols import PROTOCOLS, Outcome
@@ -26,9 +26,7 @@ from bdd_inst.report.paper import write_paper_tables
 
 def build_parser() -> argparse.ArgumentParser:
     """Every option of the command."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser("evaluate", __doc__)
     parser.add_argument(
         "--ground-truth",
         metavar="GT",

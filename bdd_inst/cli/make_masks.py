@@ -1,9 +1,9 @@
 """Binary masks for segmentation: one PNG a picture, 0 background, 1 the category.
 
 Examples:
-    python tools/make_masks.py --input instances_train2017.json --category person --output masks/person
-    python tools/make_masks.py --input instances_val2017.json --category person,dog --output masks      person 1, dog 2
-    python tools/make_masks.py --input labels/ins_seg/polygons/ins_seg_val.json --category pedestrian --output masks/val
+    bdd-inst make-masks --input instances_train2017.json --category person --output masks/person
+    bdd-inst make-masks --input instances_val2017.json --category person,dog --output masks      person 1, dog 2
+    bdd-inst make-masks --input labels/ins_seg/polygons/ins_seg_val.json --category pedestrian --output masks/val
 
 Each PNG has its picture's base name. Of several categories, the one named first keeps the pixels that they share. Pictures without the
 category get a mask of zeros. An interrupted run goes on where it stopped when it is started again with the same arguments.
@@ -15,15 +15,13 @@ import argparse
 import sys
 
 from bdd_inst import formats
-from bdd_inst.cli.common import guarded, show_problems
+from bdd_inst.cli.common import guarded, make_parser, show_problems
 from bdd_inst.formats.class_masks import CROWDS, write_class_masks
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser("make-masks", __doc__)
     parser.add_argument(
         "--input",
         required=True,

@@ -1,8 +1,7 @@
-#!/usr/bin/env python
 """Find objects in a picture, a folder of pictures or a video; draw them, and write them as COCO results.
 
-    python tools/predict.py --config bdd_maskrcnn.yaml --input street.jpg --output out MODEL.WEIGHTS output/model_final.pth
-    python tools/predict.py --config demo.yaml --input drive.mp4 --output out MODEL.WEIGHTS output/demo/model_final.pth
+    bdd-inst predict --config bdd_maskrcnn.yaml --input street.jpg --output out MODEL.WEIGHTS output/model_final.pth
+    bdd-inst predict --config demo.yaml --input drive.mp4 --output out MODEL.WEIGHTS output/demo/model_final.pth
 
 Leaves in DIR: predictions.json (every detection above MODEL.ROI_HEADS.SCORE_THRESH_TEST) and the drawn pictures in
 overlays/, or the drawn video, with those above --score-threshold.
@@ -25,9 +24,7 @@ from bdd_inst.cli import common as cli
 
 def build_parser() -> argparse.ArgumentParser:
     """Every option of the command."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = cli.make_parser("predict", __doc__)
     parser.add_argument(
         "--config",
         "--config-file",

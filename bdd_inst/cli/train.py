@@ -1,11 +1,11 @@
-#!/usr/bin/env python
 """Train every stage of a config, evaluate, and leave a folder with weights, figures and pictures.
 
-python tools/train_net.py --config demo.yaml
-python tools/train_net.py --config bdd_maskrcnn.yaml --num-gpus 8 SOLVER.IMS_PER_BATCH 16
-python tools/train_net.py --config bdd_maskrcnn.yaml --output output/bdd --resume
-python tools/train_net.py --config demo.yaml --eval-only MODEL.WEIGHTS output/demo/model_final.pth
-python tools/train_net.py --config demo.yaml --sweep SOLVER.BASE_LR=0.005,0.01,0.02
+Examples:
+    bdd-inst train --config demo.yaml
+    bdd-inst train --config bdd_maskrcnn.yaml --num-gpus 8 SOLVER.IMS_PER_BATCH 16
+    bdd-inst train --config bdd_maskrcnn.yaml --output output/bdd --resume
+    bdd-inst train --config demo.yaml --eval-only MODEL.WEIGHTS output/demo/model_final.pth
+    bdd-inst train --config demo.yaml --sweep SOLVER.BASE_LR=0.005,0.01,0.02
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ os.environ.setdefault(
 
 def build_parser() -> argparse.ArgumentParser:
     """Every option of the command."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    from bdd_inst.cli.common import make_parser
+
+    parser = make_parser("train", __doc__)
     parser.add_argument(
         "--config",
         "--config-file",
@@ -152,6 +152,7 @@ def run(options: argparse.Namespace) -> int:
 
 def run_sweep(options: argparse.Namespace) -> int:
     """One run for every combination; each value is tried on the config before the first run starts."""
+    from bdd_inst.base.program import restart_words
     from bdd_inst.config.loading import load_cfg
     from bdd_inst.training.output import choose_folder
     from bdd_inst.training.tune.sweep import parse_sweep, plan, sweep
@@ -165,8 +166,7 @@ def run_sweep(options: argparse.Namespace) -> int:
         load_cfg(options.config, [*options.overrides, *trial.overrides])
     folder = trials[0].folder.parent
     words = [
-        sys.executable,
-        sys.argv[0],
+        *restart_words(),
         "--config",
         options.config,
         "--num-gpus",

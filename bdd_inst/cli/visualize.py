@@ -1,11 +1,10 @@
-#!/usr/bin/env python
 """Draw labels, predictions, or both side by side, for one picture or thousands.
 
-    python tools/visualize.py --dataset synthetic_bdd_val --output out
-    python tools/visualize.py --ground-truth labels/ins_seg_val.json --images images/10k/val --output out --limit 50
-    python tools/visualize.py --dataset synthetic_bdd_val --predictions run/predictions.json --verdicts --output out
+    bdd-inst visualize --dataset synthetic_bdd_val --output out
+    bdd-inst visualize --ground-truth labels/ins_seg_val.json --images images/10k/val --output out --limit 50
+    bdd-inst visualize --dataset synthetic_bdd_val --predictions run/predictions.json --verdicts --output out
 
-Labels and predictions may be in any format that tools/convert.py reads. What is skipped is counted and named.
+Labels and predictions may be in any format that bdd-inst convert reads. What is skipped is counted and named.
 """
 
 from __future__ import annotations
@@ -23,9 +22,7 @@ from bdd_inst.cli import common as cli
 
 def build_parser() -> argparse.ArgumentParser:
     """Every option of the command."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = cli.make_parser("visualize", __doc__)
     parser.add_argument("--dataset", metavar="NAME", help="a data set of the catalog")
     parser.add_argument(
         "--ground-truth", type=cli.path, metavar="GT", help="a label file or folder of any format"

@@ -47,10 +47,9 @@ def load_cfg(path: str | os.PathLike, overrides: Sequence[str] = ()) -> CfgNode:
 
 
 def find_config(path: str | os.PathLike) -> Path:
-    """The file itself, or the one of that name in ``configs/`` of the working folder or of the checkout."""
+    """The file itself, or the one of that name in ``configs/`` of the working folder, or among the configs that come with the package."""
     given = Path(path)
-    checkout = Path(__file__).resolve().parents[2]
-    folders = [Path(), Path(CONFIG_FOLDER), checkout / CONFIG_FOLDER]
+    folders = [Path(), Path(CONFIG_FOLDER), own_configs()]
     for folder in folders:
         if (folder / given).is_file():
             return folder / given
@@ -60,6 +59,13 @@ def find_config(path: str | os.PathLike) -> Path:
     near = difflib.get_close_matches(given.name, known, 1)
     hint = f"did you mean {near[0]}?" if near else f"configs/ has {', '.join(known) or 'none'}"
     raise ConfigError(f"{path}: no such config file; {hint}")
+
+
+def own_configs() -> Path:
+    """The folder of the configs that come with the package: inside it where it is installed, at the top of a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    inside = package / CONFIG_FOLDER
+    return inside if inside.is_dir() else package.parent / CONFIG_FOLDER
 
 
 def read_tree(path: str | os.PathLike) -> dict:

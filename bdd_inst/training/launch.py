@@ -6,7 +6,6 @@ import logging
 import os
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from lightning.fabric.plugins.environments import (
 from lightning.fabric.strategies import DDPStrategy
 
 from bdd_inst.base.errors import ConfigError
+from bdd_inst.base.program import option_words, restart_words
 from bdd_inst.training.console import quiet_libraries
 from bdd_inst.training.seeds import make_deterministic
 from bdd_inst.training.signals import passing_on
@@ -65,7 +65,13 @@ def find_layout(num_gpus: int = 1, num_machines: int = 1) -> Layout:
 
 def start_processes(layout: Layout, machine_rank: int, dist_url: str) -> int:
     """Run this program again, once per process of this machine; the exit code is 0 when all ended well."""
-    return wait_for_all(this_command(), layout.processes, layout.machines, machine_rank, dist_url)
+    return wait_for_all(
+        [*restart_words(), *option_words()],
+        layout.processes,
+        layout.machines,
+        machine_rank,
+        dist_url,
+    )
 
 
 def wait_for_all(
@@ -235,8 +241,3 @@ def set_threads(accelerator: str, layout: Layout) -> None:
             else os.cpu_count() or 1
         )
         torch.set_num_threads(max(1, cores // layout.processes))
-
-
-def this_command() -> list[str]:
-    """The command line that runs this program again."""
-    return [sys.executable, *sys.argv]

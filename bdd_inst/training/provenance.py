@@ -7,7 +7,6 @@ import hashlib
 import json
 import platform
 import subprocess
-import sys
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
@@ -100,6 +99,8 @@ def git_state(folder: Path) -> dict | None:
         ).stdout.strip()
 
     try:
+        # An installed package may lie inside somebody else's checkout: that one's commit says nothing of this code.
+        git("ls-files", "--error-unmatch", Path(__file__).name)
         return {
             "commit": git("rev-parse", "HEAD"),
             "changed": bool(git("status", "--porcelain", "--untracked-files=no")),
@@ -143,8 +144,3 @@ def read_run(folder: Path) -> dict:
         return json.loads((folder / "run.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-
-
-def command_line() -> list[str]:
-    """How this program was called."""
-    return [Path(sys.executable).name, *sys.argv]

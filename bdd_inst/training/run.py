@@ -15,6 +15,7 @@ from lightning.fabric import Fabric
 from bdd_inst.base import distributed
 from bdd_inst.base.errors import ConfigError, DataError
 from bdd_inst.base.files import atomic_write
+from bdd_inst.base.program import option_words, start_words
 from bdd_inst.config.loading import leaves
 from bdd_inst.engines import build_model
 from bdd_inst.report.plots import training_curves
@@ -182,7 +183,7 @@ def conduct(
         if hook is not None
     ]
     facts = provenance.describe_run(
-        run.seed, provenance.command_line(), data.by_name(), distributed.world()[1]
+        run.seed, [*start_words(), *option_words()], data.by_name(), distributed.world()[1]
     )
     if run.resumed:
         run.load_state_dict(run.resumed)
@@ -292,11 +293,11 @@ def write_config(cfg: CfgNode, folder: Path) -> None:
 
 def stop_text(run: Run, folder: Path) -> str:
     """What to type to go on."""
-    words = [word for word in provenance.command_line() if word != "--resume"]
+    words = [word for word in option_words() if word != "--resume"]
     if "--output" not in words:
         words += ["--output", str(folder)]
     done = f"{run.progress.total} of {run.total_iterations} iterations"
     return (
         f"stopped by {run.stop.name or 'a signal to another process'} after {done}; saved {run.last_saved}\n"
-        f"to go on: {shlex.join([*words[:2], '--resume', *words[2:]])}"
+        f"to go on: {shlex.join([*start_words(), '--resume', *words])}"
     )
