@@ -21,15 +21,13 @@ def check_consistency(cfg: CfgNode) -> None:
     else:
         _check_resnet(cfg)
     features = _feature_names(cfg)
-    for key in ("RPN", "ROI_HEADS"):
-        _check_subset(
-            f"MODEL.{key}.IN_FEATURES",
-            cfg.MODEL[key].IN_FEATURES,
-            "the backbone's features",
-            features,
-        )
-    _check_anchors(cfg.MODEL.ANCHOR_GENERATOR, len(cfg.MODEL.RPN.IN_FEATURES))
-    _check_heads(cfg)
+    if cfg.MODEL.META_ARCHITECTURE == "GeneralizedRCNN":
+        for key in ("RPN", "ROI_HEADS"):
+            _check_in_features(cfg, key, features)
+        _check_anchors(cfg.MODEL.ANCHOR_GENERATOR, len(cfg.MODEL.RPN.IN_FEATURES))
+        _check_heads(cfg)
+    if cfg.MODEL.META_ARCHITECTURE == "SemanticSegmentor":
+        _check_sem_seg(cfg, features)
     if not len(cfg.MODEL.PIXEL_MEAN) == len(cfg.MODEL.PIXEL_STD) == 3:
         raise ConfigError(
             "MODEL.PIXEL_MEAN and MODEL.PIXEL_STD need three numbers each, one a channel of INPUT.FORMAT"
@@ -89,6 +87,31 @@ def _feature_names(cfg: CfgNode) -> tuple[str, ...]:
     if levels != list(range(levels[0], levels[-1] + 1)):
         raise ConfigError(f"MODEL.FPN.IN_FEATURES {list(chosen)} must be neighbours, finest first")
     return tuple(f"p{level}" for level in [*levels, levels[-1] + 1])
+
+
+def _check_in_features(cfg: CfgNode, key: str, features: tuple[str, ...]) -> None:
+    chosen = cfg.MODEL[key].IN_FEATURES
+    _check_subset(f"MODEL.{key}.IN_FEATURES", chosen, "the backbone's features", features)
+
+
+def _check_sem_seg(cfg: CfgNode, features: tuple[str, ...]) -> None:
+    options = cfg.MODEL.SEM_SEG_HEAD
+    if options.NUM_CLASSES < 1:
+        raise ConfigError(
+            f"MODEL.SEM_SEG_HEAD.NUM_CLASSES must be at least 1, it is {options.NUM_CLASSES}"
+        )
+    _check_in_features(cfg, "SEM_SEG_HEAD", features)
+    if not all(name.startswith("p") for name in features):
+        raise ConfigError(
+            f"MODEL.SEM_SEG_HEAD.NAME {options.NAME} needs a pyramid, MODEL.BACKBONE.NAME build_resnet_fpn_backbone or {TIMM}"
+        )
+    # Maps are doubled until they have the common stride, so it must be a power of two and no coarser than any of them.
+    finest = min(2 ** int(name[1:]) for name in options.IN_FEATURES)
+    if options.COMMON_STRIDE not in [2**n for n in range(int(finest).bit_length())]:
+        raise ConfigError(
+            f"MODEL.SEM_SEG_HEAD.COMMON_STRIDE {options.COMMON_STRIDE} must be a power of two and at most {finest}, the stride of "
+            "the finest map of IN_FEATURES"
+        )
 
 
 def _check_subset(key: str, chosen, whose: str, known: tuple[str, ...]) -> None:

@@ -18,7 +18,7 @@ BOX_LOSSES = ("smooth_l1", "giou", "diou", "ciou")
 # Keys of which only these values are built. Others are refused whatever the default is.
 VALUES: dict[str, tuple] = {
     "VERSION": (2,),
-    "MODEL.META_ARCHITECTURE": ("GeneralizedRCNN",),
+    "MODEL.META_ARCHITECTURE": ("GeneralizedRCNN", "SemanticSegmentor"),
     "MODEL.ENGINE": ("builtin", "detectron2"),
     "MODEL.PRECISION": ("float32", "bf16", "fp16"),
     "MODEL.BACKBONE.NAME": (
@@ -44,6 +44,8 @@ VALUES: dict[str, tuple] = {
     "MODEL.ROI_MASK_HEAD.NAME": ("MaskRCNNConvUpsampleHead",),
     "MODEL.ROI_MASK_HEAD.NORM": NORMS,
     "MODEL.ROI_MASK_HEAD.POOLER_TYPE": POOLERS,
+    "MODEL.SEM_SEG_HEAD.NAME": ("SemSegFPNHead",),
+    "MODEL.SEM_SEG_HEAD.NORM": NORMS,
     "INPUT.FORMAT": ("BGR", "RGB"),
     "INPUT.MASK_FORMAT": ("polygon", "bitmask"),
     "INPUT.MIN_SIZE_TRAIN_SAMPLING": ("choice", "range"),
@@ -61,8 +63,7 @@ REFUSED: dict[str, str] = {
     "DATASETS.PROPOSAL_FILES_*": "precomputed proposals are not read; the RPN makes them",
     "DATASETS.PRECOMPUTED_PROPOSAL_TOPK_*": "precomputed proposals are not read; the RPN makes them",
     "MODEL.RETINANET.*": "RetinaNet is not built",
-    "MODEL.SEM_SEG_HEAD.*": "semantic and panoptic heads are not built",
-    "MODEL.PANOPTIC_FPN.*": "semantic and panoptic heads are not built",
+    "MODEL.PANOPTIC_FPN.*": "panoptic models are not built",
     "MODEL.ROI_BOX_CASCADE_HEAD.*": "cascade heads are not built",
     "MODEL.RESNETS.DEFORM_*": "deformable convolutions are not built",
     "MODEL.ANCHOR_GENERATOR.ANGLES": "rotated boxes are not built",
@@ -72,6 +73,13 @@ REFUSED: dict[str, str] = {
     "TEST.PRECISE_BN.*": "BN statistics are not recomputed after training",
     "TEST.KEYPOINT_OKS_SIGMAS": "keypoints are not built",
     "TEST.EXPECTED_RESULTS": "results are not compared with expected ones; metrics.json holds them",
+}
+
+# By meta-architecture: keys of heads that it does not have, refused as above.
+REFUSED_IN: dict[str, dict[str, str]] = {
+    "GeneralizedRCNN": {
+        "MODEL.SEM_SEG_HEAD.*": "MODEL.META_ARCHITECTURE GeneralizedRCNN has no pixel-wise head"
+    },
 }
 
 # Everything else that is read, by section, with whatever value its type allows (whoever reads it checks the range).
@@ -90,6 +98,7 @@ _HONOURED_BY_SECTION = {
     "MODEL.ROI_BOX_HEAD.": "NUM_FC FC_DIM NUM_CONV CONV_DIM POOLER_RESOLUTION POOLER_SAMPLING_RATIO BBOX_REG_LOSS_WEIGHT BBOX_REG_WEIGHTS "
     "SMOOTH_L1_BETA CLS_AGNOSTIC_BBOX_REG TRAIN_ON_PRED_BOXES USE_SIGMOID_CE",
     "MODEL.ROI_MASK_HEAD.": "NUM_CONV CONV_DIM POOLER_RESOLUTION POOLER_SAMPLING_RATIO CLS_AGNOSTIC_MASK",
+    "MODEL.SEM_SEG_HEAD.": "IN_FEATURES IGNORE_VALUE NUM_CLASSES CONVS_DIM COMMON_STRIDE LOSS_WEIGHT",
     # Outside MODEL a key is there because a room reads it (a test looks for each); those nobody reads are in REFUSED.
     **dict.fromkeys(("INPUT.", "DATASETS.", "DATALOADER.", "SOLVER.", "TEST."), "*"),
 }
@@ -120,6 +129,7 @@ def check_supported(cfg: CfgNode) -> None:
     """
     default = get_cfg()
     engine = cfg.MODEL.ENGINE
+    refused = REFUSED | REFUSED_IN.get(cfg.MODEL.META_ARCHITECTURE, {})
     for key in sorted(known_keys(default)):
         if engine == "detectron2" and _listed(key, DETECTRON2_BUILDS):
             continue
@@ -128,7 +138,7 @@ def check_supported(cfg: CfgNode) -> None:
             raise ConfigError(
                 f"{key} {value!r} is not supported; use {_choices(value, VALUES[key])}"
             )
-        reason = next((why for pattern, why in REFUSED.items() if fnmatchcase(key, pattern)), None)
+        reason = next((why for pattern, why in refused.items() if fnmatchcase(key, pattern)), None)
         if reason and not _same(value, get_key(default, key)):
             raise ConfigError(
                 f"{key} {value!r} is not supported: {reason}; leave it at {get_key(default, key)!r}"

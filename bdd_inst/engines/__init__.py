@@ -1,4 +1,4 @@
-"""Models behind one contract: ``build_model(cfg)`` gives the builtin Mask R-CNN or Detectron2's, as MODEL.ENGINE says."""
+"""Models behind one contract: ``build_model(cfg)`` looks up MODEL.META_ARCHITECTURE, or asks Detectron2 where MODEL.ENGINE says so."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def build_model(cfg) -> nn.Module:
         from bdd_inst.engines.detectron2_engine import build_detectron2_model
 
         return build_detectron2_model(cfg)
-    from bdd_inst.modeling.meta.mask_rcnn import build_mask_rcnn
+    from bdd_inst.modeling.meta import META_ARCHITECTURES
 
-    return build_mask_rcnn(cfg).to(pick_device(cfg.MODEL.DEVICE))
+    return META_ARCHITECTURES[cfg.MODEL.META_ARCHITECTURE](cfg).to(pick_device(cfg.MODEL.DEVICE))
 
 
 def pick_device(name: str) -> torch.device:

@@ -50,8 +50,8 @@ class Detectron2Model(nn.Module):
         return super()._apply(fn, recurse)
 
     def forward(self, batch: Sequence[dict]) -> dict[str, Tensor] | list[dict]:
-        """A dict of losses in training, ``[{"instances": Instances}]`` in evaluation."""
-        from bdd_inst.engines.detectron2_structures import from_detectron2, to_detectron2
+        """A dict of losses in training, ``[{"instances": Instances}]`` (or ``sem_seg``) in evaluation."""
+        from bdd_inst.engines.detectron2_structures import to_detectron2
 
         if not self.training:
             known = ("image", "height", "width")
@@ -59,21 +59,29 @@ class Detectron2Model(nn.Module):
                 outputs = self._engine(
                     [{key: entry[key] for key in known if key in entry} for entry in batch]
                 )
-            return [
-                {**output, "instances": from_detectron2(output["instances"], self.mask_format)}
-                for output in outputs
-            ]
+            return [self._converted(output) for output in outputs]
         from detectron2.utils.events import EventStorage
 
         from bdd_inst.modeling.meta.mask_rcnn import require_instances
 
-        require_instances(batch)
+        if hasattr(self, "roi_heads"):
+            require_instances(batch)
         converted = [
             {**entry, "instances": to_detectron2(entry["instances"], self.device)}
+            if "instances" in entry
+            else entry
             for entry in batch
         ]
         with EventStorage(), _seeded(batch, self.device):
             return self._engine(converted)
+
+    def _converted(self, output: dict) -> dict:
+        """Instances as ours; other kinds of output (``sem_seg``) are tensors in both."""
+        if "instances" not in output:
+            return output
+        from bdd_inst.engines.detectron2_structures import from_detectron2
+
+        return {**output, "instances": from_detectron2(output["instances"], self.mask_format)}
 
     def _autocast(self) -> contextlib.AbstractContextManager:
         if self.precision is None:

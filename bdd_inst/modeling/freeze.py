@@ -9,9 +9,11 @@ from torch import nn
 
 from bdd_inst.base.errors import ConfigError
 
+# What lies above the backbone, whichever of these the meta-architecture has.
+HEADS = ("proposal_generator", "roi_heads", "sem_seg_head")
 PRESETS = {
-    "heads": ("proposal_generator", "roi_heads"),
-    "fpn+heads": ("backbone.fpn_*", "proposal_generator", "roi_heads"),
+    "heads": HEADS,
+    "fpn+heads": ("backbone.fpn_*", *HEADS),
     "all": ("*",),
 }
 
@@ -23,7 +25,7 @@ def set_trainable(
 
     Args:
         model: with Detectron2's parameter names (either engine's).
-        train: a preset (``heads``: RPN and ROI heads; ``fpn+heads``; ``all``), or patterns such as ``roi_heads.mask_head``
+        train: a preset (``heads``: RPN, ROI heads and pixel-wise head; ``fpn+heads``; ``all``), or patterns such as ``roi_heads.mask_head``
             or ``backbone.bottom_up.res5.*``: shell wildcards that match a parameter's name or a module that holds it.
         freeze_at: 1 freezes the stem whatever the patterns say, 2 also res2, ... 5 the whole ResNet.
 
@@ -41,7 +43,16 @@ def set_trainable(
         # A batch norm whose own scale is fixed must not drift by its running statistics either.
         if hasattr(type(module), "frozen"):
             module.frozen = not any(p.requires_grad for p in module.parameters())
+    hold_statistics(model)
     return [name for name in names if name in chosen]
+
+
+def hold_statistics(model: nn.Module) -> None:
+    """Other libraries' batch norms follow the model's mode, but stay in evaluation mode where their own scale is fixed."""
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and not hasattr(module, "frozen"):
+            own = list(module.parameters(recurse=False))
+            module.train(model.training and (not own or any(p.requires_grad for p in own)))
 
 
 def _chosen(names: Sequence[str], train: str | Sequence[str]) -> set[str]:

@@ -86,17 +86,38 @@ def add_doubled(fine: Tensor, coarse: Tensor) -> Tensor:
     return fine
 
 
-def build_backbone(cfg) -> nn.Module:
-    """The FPN on a ResNet or a model of timm, or the bare ResNet of the C4 and DC5 variants, by MODEL.BACKBONE.NAME."""
-    bottom_up = (
-        build_timm(cfg)
-        if cfg.MODEL.BACKBONE.NAME == "build_timm_fpn_backbone"
-        else build_resnet(cfg)
-    )
-    if cfg.MODEL.BACKBONE.NAME == "build_resnet_backbone":
-        bottom_up.size_divisibility = 0
-        return bottom_up
+def build_resnet_backbone(cfg) -> nn.Module:
+    """The bare ResNet of the C4 and DC5 variants."""
+    bottom_up = build_resnet(cfg)
+    bottom_up.size_divisibility = 0
+    return bottom_up
+
+
+def build_resnet_fpn_backbone(cfg) -> FPN:
+    """The FPN on a ResNet."""
+    return _pyramid(cfg, build_resnet(cfg))
+
+
+def build_timm_fpn_backbone(cfg) -> FPN:
+    """The FPN on a model of timm."""
+    return _pyramid(cfg, build_timm(cfg))
+
+
+def _pyramid(cfg, bottom_up: ResNet | TimmBackbone) -> FPN:
     options = cfg.MODEL.FPN
     return FPN(
         bottom_up, tuple(options.IN_FEATURES), options.OUT_CHANNELS, options.NORM, options.FUSE_TYPE
     )
+
+
+# MODEL.BACKBONE.NAME -> from a cfg to a module with ``channels``, ``strides`` and ``size_divisibility``.
+BACKBONES = {
+    "build_resnet_backbone": build_resnet_backbone,
+    "build_resnet_fpn_backbone": build_resnet_fpn_backbone,
+    "build_timm_fpn_backbone": build_timm_fpn_backbone,
+}
+
+
+def build_backbone(cfg) -> nn.Module:
+    """The backbone of MODEL.BACKBONE.NAME with random weights."""
+    return BACKBONES[cfg.MODEL.BACKBONE.NAME](cfg)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from bdd_inst.base.errors import DataError
 from bdd_inst.modeling.backbones.fpn import build_backbone
@@ -13,13 +13,12 @@ from bdd_inst.modeling.freeze import set_trainable
 from bdd_inst.modeling.heads.roi_heads import ROI_HEADS
 from bdd_inst.modeling.heads.rpn import RPN
 from bdd_inst.modeling.layers.matching import picture_generators
+from bdd_inst.modeling.meta.base import PictureModel, output_size
 from bdd_inst.modeling.meta.postprocessing import postprocess
-from bdd_inst.structures import ImageList, Instances
-
-PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+from bdd_inst.structures import Instances
 
 
-class MaskRCNN(nn.Module):
+class MaskRCNN(PictureModel):
     """Takes ``list[dict]``: ``image`` C,H,W (uint8 or float, in INPUT.FORMAT), ``height`` and ``width`` of the result
     (the picture's own where missing), ``instances`` in training (``gt_boxes``, ``gt_classes``, ``gt_masks``), and
     optionally ``sample_seed``: with it the picture's random draws depend on nothing else.
@@ -31,36 +30,13 @@ class MaskRCNN(nn.Module):
     """
 
     def __init__(self, cfg):
-        super().__init__()
+        super().__init__(cfg)
         self.backbone = build_backbone(cfg)
         self.proposal_generator = RPN(cfg, self.backbone.channels, self.backbone.strides)
         self.roi_heads = ROI_HEADS[cfg.MODEL.ROI_HEADS.NAME](
             cfg, self.backbone.channels, self.backbone.strides
         )
-        self.register_buffer(
-            "pixel_mean",
-            torch.tensor(cfg.MODEL.PIXEL_MEAN, dtype=torch.float32).view(-1, 1, 1),
-            persistent=False,
-        )
-        self.register_buffer(
-            "pixel_std",
-            torch.tensor(cfg.MODEL.PIXEL_STD, dtype=torch.float32).view(-1, 1, 1),
-            persistent=False,
-        )
         self.mask_format = "bitmask"
-        self.precision = PRECISIONS[cfg.MODEL.PRECISION]
-        # Group norm in this order sums its groups less exactly, which float32 would show.
-        grouped = any(isinstance(module, nn.GroupNorm) for module in self.modules())
-        self.channels_last = cfg.MODEL.CHANNELS_LAST and not (
-            grouped and self.precision == torch.float32
-        )
-
-    @property
-    def device(self) -> torch.device:
-        return self.pixel_mean.device
-
-    def forward(self, batch: Sequence[dict]) -> dict[str, Tensor] | list[dict]:
-        return self.losses(batch) if self.training else self.inference(batch)
 
     def losses(self, batch: Sequence[dict]) -> dict[str, Tensor]:
         """``loss_rpn_cls``, ``loss_rpn_loc``, ``loss_cls``, ``loss_box_reg``, ``loss_mask``.
@@ -93,23 +69,8 @@ class MaskRCNN(nn.Module):
             for d, entry in zip(detections, batch, strict=True)
         ]
 
-    def preprocess(self, batch: Sequence[dict]) -> ImageList:
-        """Normalised pictures, padded with zeros to a size that the backbone's strides divide."""
-        pictures = [
-            (entry["image"].to(self.device).float() - self.pixel_mean) / self.pixel_std
-            for entry in batch
-        ]
-        # Float32 training keeps the plain order: another order of summation would move gradients by more than its gain is worth.
-        last = self.channels_last and (
-            not self.training or torch.is_autocast_enabled(self.device.type)
-        )
-        return ImageList.from_tensors(pictures, self.backbone.size_divisibility, channels_last=last)
-
     def _postprocess(self, detections: Instances, entry: dict) -> Instances:
-        height, width = (
-            int(entry.get(key, own))
-            for key, own in zip(("height", "width"), detections.image_size, strict=True)
-        )
+        height, width = output_size(entry, detections.image_size)
         return postprocess(detections, height, width, self.mask_format)
 
 

@@ -1,0 +1,88 @@
+"""Heads that give every pixel a class: Detectron2's semantic FPN (Kirillov et al. 2019), and the table of all of them."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from fvcore.nn.weight_init import c2_msra_fill
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from bdd_inst.modeling.backbones.fpn import build_backbone
+from bdd_inst.modeling.heads.pixel_losses import PixelLoss
+from bdd_inst.modeling.layers.convolution import Conv2d
+from bdd_inst.modeling.layers.norms import get_norm
+
+
+class PixelHead(nn.Module):
+    """Losses of a head. A subclass's ``forward(features, size)`` gives logits N,K,H,W of ``size``, that of the padded batch.
+
+    Attributes: ``num_classes`` K; ``ignore_value``, the label of pixels that do not count.
+    """
+
+    def __init__(self, cfg):
+        super().__init__()
+        self.num_classes = cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES
+        self.ignore_value = cfg.MODEL.SEM_SEG_HEAD.IGNORE_VALUE
+        self.pixel_loss = PixelLoss.from_cfg(cfg)
+
+    def losses(self, logits: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """``loss_sem_seg`` of N,K,H,W logits against N,H,W labels."""
+        return {"loss_sem_seg": self.pixel_loss(at_least_float32(logits), targets)}
+
+
+class SemSegFPNHead(PixelHead):
+    """Each map of the pyramid convolved and doubled up to ``common_stride``, summed, classified by a 1x1 convolution.
+
+    Modules are named after the maps (``p2`` ... ``p5``): convolutions at even places, doublings between them; then ``predictor``.
+    """
+
+    def __init__(self, cfg, channels: dict[str, int], strides: dict[str, int]):
+        super().__init__(cfg)
+        options = cfg.MODEL.SEM_SEG_HEAD
+        self.in_features, self.common_stride = tuple(options.IN_FEATURES), options.COMMON_STRIDE
+        for name in self.in_features:
+            doublings = int(math.log2(strides[name] // self.common_stride))
+            layers, width = [], channels[name]
+            for _ in range(max(1, doublings)):
+                norm = get_norm(options.NORM, options.CONVS_DIM)
+                conv = Conv2d(
+                    width, options.CONVS_DIM, 3, padding=1, bias=norm is None, norm=norm, relu=True
+                )
+                c2_msra_fill(conv)
+                layers.append(conv)
+                if doublings:
+                    layers.append(nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False))
+                width = options.CONVS_DIM
+            self.add_module(name, nn.Sequential(*layers))
+        self.predictor = Conv2d(options.CONVS_DIM, self.num_classes, 1)
+        c2_msra_fill(self.predictor)
+
+    def forward(self, features: dict[str, Tensor], size: tuple[int, int]) -> Tensor:
+        """Maps by name to N,K,H,W logits; ``size`` is ``common_stride`` times the finest map's."""
+        total = None
+        for name in self.in_features:
+            part = getattr(self, name)(features[name])
+            total = part if total is None else total + part
+        return F.interpolate(
+            at_least_float32(self.predictor(total)),
+            scale_factor=self.common_stride,
+            mode="bilinear",
+            align_corners=False,
+        )
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """Half precision is widened; float64 stays."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def build_sem_seg_fpn(cfg) -> tuple[nn.Module, SemSegFPNHead]:
+    """The backbone of MODEL.BACKBONE and the semantic FPN on it."""
+    backbone = build_backbone(cfg)
+    return backbone, SemSegFPNHead(cfg, backbone.channels, backbone.strides)
+
+
+# MODEL.SEM_SEG_HEAD.NAME -> from a cfg to (backbone, head).
+SEM_SEG_HEADS = {"SemSegFPNHead": build_sem_seg_fpn}

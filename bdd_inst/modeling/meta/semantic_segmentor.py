@@ -1,0 +1,125 @@
+"""Pixel-wise models: Detectron2's SemanticSegmentor, a class for every pixel instead of objects."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from bdd_inst.base.errors import DataError
+from bdd_inst.modeling.freeze import set_trainable
+from bdd_inst.modeling.heads.sem_seg import SEM_SEG_HEADS, at_least_float32
+from bdd_inst.modeling.meta.base import PictureModel, output_size
+from bdd_inst.structures import ImageList
+
+
+class SemanticSegmentor(PictureModel):
+    """Takes ``list[dict]``: ``image`` C,H,W (uint8 or float, in INPUT.FORMAT), ``height`` and ``width`` of the result
+    (the picture's own where missing), in training ``sem_seg`` H,W int64: class indices, IGNORE_VALUE where unknown.
+
+    In training ``{"loss_sem_seg": ...}``; in evaluation ``[{"sem_seg": K,height,width}]`` logits, float32. With
+    MODEL.SEM_SEG_HEAD.NUM_CLASSES 1 there is one plane: its sigmoid is the probability of label 1.
+
+    Attributes: ``precision``, the dtype of inference (by autocast).
+    """
+
+    def __init__(self, cfg):
+        super().__init__(cfg)
+        self.backbone, self.sem_seg_head = SEM_SEG_HEADS[cfg.MODEL.SEM_SEG_HEAD.NAME](cfg)
+
+    def losses(self, batch: Sequence[dict]) -> dict[str, Tensor]:
+        """``loss_sem_seg``, a scalar.
+
+        Raises:
+            DataError: a picture without ``sem_seg``, of another size, or with a label that is no class.
+        """
+        images = self.preprocess(batch)
+        targets = self.targets(batch, images)
+        return self.sem_seg_head.losses(self.logits(images), targets)
+
+    @torch.no_grad()
+    def inference(self, batch: Sequence[dict]) -> list[dict]:
+        """``sem_seg`` K,height,width float32 logits for each picture."""
+        images = self.preprocess(batch)
+        with self._arithmetic():
+            logits = at_least_float32(self.logits(images))
+        return [
+            {"sem_seg": sem_seg_postprocess(planes, size, *output_size(entry, size))}
+            for planes, size, entry in zip(logits, images.image_sizes, batch, strict=True)
+        ]
+
+    def logits(self, images: ImageList) -> Tensor:
+        """N,K,H,W on the padded batch."""
+        return self.sem_seg_head(self.backbone(images.tensor), tuple(images.tensor.shape[-2:]))
+
+    def targets(self, batch: Sequence[dict], images: ImageList) -> Tensor:
+        """N,H,W int64 on the padded batch; padding is ignored."""
+        ignore = self.sem_seg_head.ignore_value
+        classes = max(self.sem_seg_head.num_classes, 2)
+        maps = []
+        for index, (entry, size) in enumerate(zip(batch, images.image_sizes, strict=True)):
+            name = entry.get("file_name") or f"picture {index} of the batch"
+            maps.append(check_sem_seg(entry.get("sem_seg"), name, size, classes, ignore))
+        height, width = images.tensor.shape[-2:]
+        out = torch.full((len(maps), height, width), ignore, dtype=torch.int64)
+        for row, labels in zip(out, maps, strict=True):
+            row[: labels.shape[0], : labels.shape[1]] = labels
+        return out.to(self.device)
+
+    def _arithmetic(self) -> contextlib.AbstractContextManager:
+        if self.precision == torch.float32:
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, self.precision)
+
+
+def check_sem_seg(
+    labels: Tensor | None, name: str, size: tuple[int, int], classes: int, ignore: int
+) -> Tensor:
+    """``labels`` as they are, H,W int64 of ``size``.
+
+    Raises:
+        DataError: none are there, or of another size, or with a value that is neither a class nor ``ignore``.
+    """
+    if labels is None:
+        raise DataError(
+            f'{name} has no "sem_seg" (H,W class indices), which training needs; call model.eval() to segment'
+        )
+    if tuple(labels.shape) != tuple(size):
+        shape = "x".join(map(str, labels.shape))
+        raise DataError(f"{name}: sem_seg is {shape}, its picture {size[0]}x{size[1]}")
+    labels = labels.to("cpu", torch.int64)
+    # A label beyond the classes would index out of the logits: on a GPU that ends the process without a name.
+    wrong = labels[(labels != ignore) & ((labels < 0) | (labels >= classes))]
+    if len(wrong):
+        raise DataError(
+            f"{name}: sem_seg holds {int(wrong[0])}, which is none of the {classes} labels 0 to {classes - 1} of "
+            f"MODEL.SEM_SEG_HEAD.NUM_CLASSES and not IGNORE_VALUE {ignore}"
+        )
+    return labels
+
+
+def sem_seg_postprocess(logits: Tensor, size: tuple[int, int], height: int, width: int) -> Tensor:
+    """Logits K,H,W of a padded picture on its original size: the padding cut off, then resized bilinearly.
+
+    Args:
+        size: (height, width) of the picture within the padding.
+
+    Returns:
+        K,height,width.
+    """
+    return F.interpolate(
+        logits[None, :, : size[0], : size[1]],
+        size=(height, width),
+        mode="bilinear",
+        align_corners=False,
+    )[0]
+
+
+def build_semantic_segmentor(cfg) -> nn.Module:
+    """The model of ``cfg``, randomly initialised, frozen as MODEL.BACKBONE.FREEZE_AT says."""
+    model = SemanticSegmentor(cfg)
+    set_trainable(model, "all", cfg.MODEL.BACKBONE.FREEZE_AT)
+    return model

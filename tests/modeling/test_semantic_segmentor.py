@@ -1,0 +1,128 @@
+"""Pixel-wise models: what goes in and comes out, what pixels count, what bad labels say."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from bdd_inst.base.errors import ConfigError, DataError
+from bdd_inst.engines import build_model
+from bdd_inst.modeling.freeze import set_trainable
+from tests.modeling import small
+
+SEMANTIC = {
+    "MODEL.META_ARCHITECTURE": "SemanticSegmentor",
+    "MODEL.SEM_SEG_HEAD.NUM_CLASSES": 3,
+    "MODEL.SEM_SEG_HEAD.CONVS_DIM": 32,
+}
+SIZES = [(70, 90), (96, 64)]
+
+
+def model(seed: int = 0, **keys) -> torch.nn.Module:
+    torch.manual_seed(seed)
+    return build_model(small.config(keys=SEMANTIC | keys))
+
+
+def batch(classes: int = 3, ignored: bool = True) -> list[dict]:
+    """Two pictures of two sizes with random labels; the first rows are unknown."""
+    generator = torch.Generator().manual_seed(3)
+    out = []
+    for height, width in SIZES:
+        labels = torch.randint(0, classes, (height, width), generator=generator)
+        if ignored:
+            labels[:5] = 255
+        image = torch.randint(0, 255, (3, height, width), generator=generator, dtype=torch.uint8)
+        out.append({"image": image, "sem_seg": labels, "height": height * 2, "width": width - 7})
+    return out
+
+
+def test_outputs_lie_on_the_size_that_is_asked_for():
+    outputs = model().eval()(batch())
+    assert [tuple(o["sem_seg"].shape) for o in outputs] == [(3, 140, 83), (3, 192, 57)]
+    assert all(o["sem_seg"].dtype == torch.float32 for o in outputs)
+
+
+def test_a_picture_alone_is_what_it_is_in_a_batch_of_its_own_size():
+    built, (first, _) = model().eval(), batch()
+    pair = built([first, first])
+    torch.testing.assert_close(
+        pair[1]["sem_seg"], built([first])[0]["sem_seg"], rtol=1e-3, atol=1e-3
+    )
+
+
+@pytest.mark.parametrize("classes", [1, 3])
+def test_ignored_pixels_and_padding_do_not_count(classes):
+    built = model(**{"MODEL.SEM_SEG_HEAD.NUM_CLASSES": classes}).train()
+    given = batch(max(classes, 2))
+    loss = built(given)["loss_sem_seg"]
+    images = built.preprocess(given)
+    logits, targets = built.logits(images), built.targets(given, images)
+    assert targets.shape == (2, 96, 96)
+    known = targets != 255
+    assert int(known.sum()) == 65 * 90 + 91 * 64
+    rows = logits.permute(0, 2, 3, 1)[known]
+    want = (
+        torch.nn.functional.binary_cross_entropy_with_logits(rows[:, 0], targets[known].float())
+        if classes == 1
+        else torch.nn.functional.cross_entropy(rows, targets[known])
+    )
+    torch.testing.assert_close(loss, want)
+
+
+def test_nothing_known_is_a_loss_of_zero():
+    built, given = model().train(), batch()
+    for entry in given:
+        entry["sem_seg"] = torch.full_like(entry["sem_seg"], 255)
+    loss = built(given)["loss_sem_seg"]
+    loss.backward()
+    assert loss.item() == 0
+
+
+def test_bad_labels_are_named():
+    built, given = model().train(), batch()
+    with pytest.raises(DataError, match='street.png has no "sem_seg"'):
+        built([{"image": given[0]["image"], "file_name": "street.png"}])
+    with pytest.raises(DataError, match="sem_seg is 96x64, its picture 70x90"):
+        built([given[0] | {"sem_seg": given[1]["sem_seg"]}])
+    given[0]["sem_seg"][9, 9] = 3
+    with pytest.raises(DataError, match="sem_seg holds 3, which is none of the 3 labels 0 to 2"):
+        built(given)
+
+
+def test_presets_and_patterns_choose_the_head():
+    built = model()
+    assert all(n.startswith("sem_seg_head.") for n in set_trainable(built, "heads"))
+    assert set_trainable(built, ["sem_seg_head.predictor"]) == [
+        "sem_seg_head.predictor.weight",
+        "sem_seg_head.predictor.bias",
+    ]
+    assert any(n.startswith("backbone.fpn_") for n in set_trainable(built, "fpn+heads"))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("IN_FEATURES", ["p2", "p9"], "p9 is not among the backbone's features"),
+        ("COMMON_STRIDE", 8, "at most 4"),
+        ("COMMON_STRIDE", 3, "a power of two"),
+        ("NUM_CLASSES", 0, "at least 1"),
+        ("NAME", "PointRendSemSegHead", "use 'SemSegFPNHead'"),
+        ("NORM", "LN", "is not supported"),
+    ],
+)
+def test_keys_that_cannot_work_are_refused_by_name(key, value, says):
+    with pytest.raises(ConfigError, match=rf"MODEL\.SEM_SEG_HEAD\.{key}.*{says}"):
+        model(**{f"MODEL.SEM_SEG_HEAD.{key}": value})
+
+
+def test_a_detector_refuses_keys_of_a_head_that_it_lacks():
+    with pytest.raises(ConfigError, match=r"MODEL\.SEM_SEG_HEAD\.NUM_CLASSES 3 .*GeneralizedRCNN"):
+        build_model(small.config(keys={"MODEL.SEM_SEG_HEAD.NUM_CLASSES": 3}))
+
+
+def test_half_precision_is_close():
+    given = batch()
+    exact = model().eval()(given)[0]["sem_seg"]
+    half = model(**{"MODEL.PRECISION": "bf16"}).eval()(given)[0]["sem_seg"]
+    assert half.dtype == torch.float32
+    assert (half - exact).abs().max() < 0.1 * exact.abs().max()
