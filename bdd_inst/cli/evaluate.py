@@ -157,9 +157,9 @@ def evaluate_model(options: argparse.Namespace) -> int:
     """A config's model on each of its test sets; several sets get a folder each."""
     from bdd_inst.config.loading import load_cfg
     from bdd_inst.data.loader import build_test_loader, load_datasets
-    from bdd_inst.evaluation.evaluator import Evaluator
+    from bdd_inst.evaluation.build import build_evaluator
     from bdd_inst.inference.predictor import load_model
-    from bdd_inst.inference.run import predict_dataset
+    from bdd_inst.inference.run import predict_outputs
 
     cfg = load_cfg(options.config, options.overrides)
     if not cfg.DATASETS.TEST:
@@ -171,18 +171,15 @@ def evaluate_model(options: argparse.Namespace) -> int:
         dicts, metadata, problems = load_datasets(cfg, [name], False)
         show_problems(problems, f"{name}:")
         place = folder / name if len(cfg.DATASETS.TEST) > 1 else folder
-        evaluator = Evaluator(
-            dicts,
-            metadata,
-            options.protocol or cfg.TEST.PROTOCOL,
-            place,
-            label_threshold=chosen,
-            threshold_source=source,
+        if options.protocol:
+            cfg.merge_from_list(["TEST.PROTOCOL", options.protocol])
+        evaluator = build_evaluator(
+            cfg, name, dicts, metadata, place, label_threshold=chosen, threshold_source=source
         )
-        for given, instances in progress(
-            predict_dataset(model, build_test_loader(cfg, dicts)), len(dicts), "pictures"
+        for given, output in progress(
+            predict_outputs(model, build_test_loader(cfg, dicts)), len(dicts), "pictures"
         ):
-            evaluator.process([given], [{"instances": instances}])
+            evaluator.process([given], [output])
         metrics = evaluator.evaluate()
         if chosen is None and "label_map" in metrics:
             chosen, source = (

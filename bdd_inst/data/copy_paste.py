@@ -39,6 +39,27 @@ def paste(target: Sample, source: Sample, limit: int, rng: np.random.Generator) 
     return Image.fromarray(pixels), Instances.cat([old, new])
 
 
+def paste_labels(
+    target: tuple[Image.Image, torch.Tensor | None],
+    source: tuple[Image.Image, torch.Tensor | None],
+    ignore: int = 255,
+) -> tuple[Image.Image, torch.Tensor | None]:
+    """The target picture with every labelled pixel of the source in it, background (0) and ignored ones left out; label maps H,W int64.
+
+    What is labelled keeps its place and size; where the pictures differ in size the source is cut off or ends.
+    """
+    image, labels = target
+    if labels is None or source[1] is None:
+        return target
+    height, width = (min(a, b) for a, b in zip(labels.shape, source[1].shape))
+    other = source[1][:height, :width]
+    cover = (other != 0) & (other != ignore)
+    pixels, labels = np.array(image), labels.clone()
+    pixels[:height, :width][cover.numpy()] = np.asarray(source[0])[:height, :width][cover.numpy()]
+    labels[:height, :width][cover] = other[cover]
+    return Image.fromarray(pixels), labels
+
+
 def clipped(
     crop: np.ndarray, box: list[int], height: int, width: int
 ) -> tuple[np.ndarray, int, int]:

@@ -14,7 +14,7 @@ from bdd_inst.base.errors import ConfigError, DataError, ProblemLog
 from bdd_inst.data.ground_truth import usable
 from bdd_inst.data.mapper import DatasetMapper, Mapper
 from bdd_inst.data.samplers import batches, build_sampler, inference_shard
-from bdd_inst.data.validation import checked_dicts
+from bdd_inst.data.sem_seg import BACKGROUND, class_names, is_pixelwise
 from bdd_inst.datasets.catalog import DatasetCatalog, MetadataCatalog
 from bdd_inst.datasets.dict_array import DictArray
 
@@ -182,7 +182,7 @@ def load_datasets(
 
     Raises:
         ConfigError: no names, names of sets with different classes, or a model with another number of classes.
-        DataError: a data set that is not there, dicts that would train or score wrongly (see :mod:`bdd_inst.data.validation`), or nothing left to train or evaluate on.
+        DataError: a data set that is not there, or nothing left to train or evaluate on.
     """
     if not names:
         raise ConfigError(
@@ -191,22 +191,23 @@ def load_datasets(
     problems = ProblemLog()
     parts: list[Sequence[dict]] = []
     for name in names:
-        loaded = DatasetCatalog.get(
-            name,
-            raster=cfg.DATASETS.RASTER,
-            instances=cfg.DATASETS.INSTANCES,
-            source=cfg.DATASETS.SOURCE,
+        parts.append(
+            DatasetCatalog.get(
+                name,
+                raster=cfg.DATASETS.RASTER,
+                instances=cfg.DATASETS.INSTANCES,
+                source=cfg.DATASETS.SOURCE,
+            )
         )
-        metadata = MetadataCatalog.get(name)
-        if metadata.get("problems") is not None:
-            problems.merge(metadata.get("problems"))
-        parts.append(checked_dicts(name, loaded, metadata.as_dict(), cfg, is_train, problems))
+        found = MetadataCatalog.get(name).get("problems")
+        if found is not None:
+            problems.merge(found)
     metadata = common_metadata(names)
     check_classes(cfg, metadata, names)
     dicts = parts[0] if len(parts) == 1 else [d for part in parts for d in part]
     if is_train and cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS:
         dicts = without_empty(dicts, problems)
-    if not len(dicts):
+    if not dicts:
         reasons = "; ".join(problems.lines()) or "the label files list no pictures"
         raise DataError(
             f"{', '.join(names)}: nothing left to {'train' if is_train else 'evaluate'} on: {reasons}"
@@ -221,8 +222,8 @@ def common_metadata(names: Sequence[str]) -> dict:
     first = MetadataCatalog.get(names[0]).as_dict()
     for name in names[1:]:
         other = MetadataCatalog.get(name).as_dict()
-        if list(other["thing_classes"]) != list(first["thing_classes"]):
-            both = f"{first['thing_classes']} and {other['thing_classes']}"
+        if class_names(other) != class_names(first):
+            both = f"{class_names(first)} and {class_names(other)}"
             raise ConfigError(
                 f"{names[0]} and {name} have different classes, {both}, and cannot be joined"
             )
@@ -231,10 +232,24 @@ def common_metadata(names: Sequence[str]) -> dict:
 
 def check_classes(cfg: CfgNode, metadata: dict, names: Sequence[str]) -> None:
     """Raise ConfigError where the model has another number of classes than the data."""
+    if is_pixelwise(cfg):
+        check_label_classes(cfg, metadata, names)
+        return
     there, wanted = len(metadata["thing_classes"]), cfg.MODEL.ROI_HEADS.NUM_CLASSES
     if there != wanted:
         raise ConfigError(
             f"MODEL.ROI_HEADS.NUM_CLASSES is {wanted}, but {', '.join(names)} has {there} classes: set it to {there}"
+        )
+
+
+def check_label_classes(cfg: CfgNode, metadata: dict, names: Sequence[str]) -> None:
+    """As :func:`check_classes` of label maps: as many classes as values, or 1 where they are background and one class."""
+    there, wanted = class_names(metadata), cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES
+    fits = {len(there), 1} if len(there) == 2 and there[0] == BACKGROUND else {len(there)}
+    if wanted not in fits:
+        raise ConfigError(
+            f"MODEL.SEM_SEG_HEAD.NUM_CLASSES is {wanted}, but the label maps of {', '.join(names)} have {len(there)} values "
+            f"({', '.join(there[:4])}{', ...' if len(there) > 4 else ''}): set it to {' or '.join(map(str, sorted(fits)))}"
         )
 
 
@@ -243,7 +258,10 @@ def without_empty(dicts: Sequence[dict], problems: ProblemLog) -> Sequence[dict]
     if isinstance(dicts, DictArray):
         keep = dicts.object_counts(crowds=False) > 0
     else:
-        keep = np.array([bool(usable(d.get("annotations", ()))) for d in dicts], bool)
+        keep = np.array(
+            ["sem_seg_file_name" in d or bool(usable(d.get("annotations", ()))) for d in dicts],
+            bool,
+        )
     if not keep.all():
         example = dicts[int(np.flatnonzero(~keep)[0])]["file_name"]
         message = "no object to train on (none labelled, or only crowds); left out of training"

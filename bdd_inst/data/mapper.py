@@ -6,13 +6,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import torch
 from fvcore.common.config import CfgNode
 from PIL import Image
 
 from bdd_inst.base.errors import ConfigError, DataError
-from bdd_inst.data import augment, color, copy_paste, ground_truth
+from bdd_inst.data import augment, color, copy_paste, ground_truth, sem_seg
+from bdd_inst.data.transforms import Chain
+from bdd_inst.datasets.catalog import MetadataCatalog
 from bdd_inst.images.read import read_picture, to_tensor
 from bdd_inst.structures import Instances
+
+LABELS = ("annotations", "sem_seg_file_name", "sem_seg_values")  # of a dict, not of a model input
 
 
 class DatasetMapper:
@@ -22,7 +27,8 @@ class DatasetMapper:
     2. Training: rotate, crop, resize or jitter, flip, paste objects of another picture, recolour, as the config asks. Evaluation: resize.
     3. ``image``: uint8 C,H,W in INPUT.FORMAT. ``height``, ``width``: of the original picture.
     4. Training: ``instances`` with ``gt_boxes``, ``gt_classes``, ``gt_masks``, without crowds and without what the transforms left empty.
-    5. Training: ``sample_seed``, an int for choices that the model makes at random.
+    5. Training of a SemanticSegmentor: ``sem_seg`` instead, H,W int64, IGNORE_VALUE where unknown or padded.
+    6. Training: ``sample_seed``, an int for choices that the model makes at random.
 
     With the same transforms the picture equals Detectron2's pixel for pixel, and so do boxes and masks.
     """
@@ -47,7 +53,12 @@ class DatasetMapper:
         )
         self.recompute_boxes = bool(cut and self.mask_format)
         self.pastes = is_train and cfg.INPUT.COPY_PASTE.ENABLED
-        if self.pastes and self.mask_format != "bitmask":
+        self.pixelwise = sem_seg.is_pixelwise(cfg)
+        self.priority: dict[int, int] = {}
+        if self.pixelwise and cfg.DATASETS.PRIORITY:
+            names = MetadataCatalog.get(cfg.DATASETS.TRAIN[0]).thing_classes
+            self.priority = sem_seg.layers(names, cfg.DATASETS.PRIORITY)
+        if self.pastes and not self.pixelwise and self.mask_format != "bitmask":
             need = "MODEL.MASK_ON and INPUT.MASK_FORMAT bitmask"
             raise ConfigError(
                 f"INPUT.COPY_PASTE cuts masks where objects are pasted over them: it needs {need}"
@@ -65,7 +76,7 @@ class DatasetMapper:
         Raises:
             DataError: a picture that is missing, broken or of another size than its dict says, or a mask that does not fit it.
         """
-        out = {key: value for key, value in dataset_dict.items() if key != "annotations"}
+        out = {key: value for key, value in dataset_dict.items() if key not in LABELS}
         image = read(dataset_dict)
         out["width"], out["height"] = image.size
         if not self.is_train:
@@ -79,31 +90,47 @@ class DatasetMapper:
         if self.pastes and another is not None and rng.random() < self.cfg.INPUT.COPY_PASTE.PROB:
             other = another()
             pasted = self.transformed(read(other), other, rng)
-            image, instances = copy_paste.paste(
-                (image, instances), pasted, self.cfg.INPUT.COPY_PASTE.MAX_INSTANCES, rng
-            )
+            if self.pixelwise:
+                image, instances = copy_paste.paste_labels((image, instances), pasted)
+            else:
+                image, instances = copy_paste.paste(
+                    (image, instances), pasted, self.cfg.INPUT.COPY_PASTE.MAX_INSTANCES, rng
+                )
         if self.cfg.INPUT.COLOR_JITTER.ENABLED:
             image = color.jitter(np.asarray(image), self.cfg.INPUT.COLOR_JITTER, rng)
         out["image"] = to_tensor(image, self.cfg.INPUT.FORMAT)
         if instances is not None:
-            out["instances"] = instances
+            out["sem_seg" if self.pixelwise else "instances"] = instances
         return out
 
     def transformed(
         self, image: Image.Image, dataset_dict: dict, rng: np.random.Generator
-    ) -> tuple[Image.Image, Instances | None]:
-        """A picture and its objects after random transforms; None for a dict without ``annotations``."""
+    ) -> tuple[Image.Image, Instances | torch.Tensor | None]:
+        """A picture and its objects (or its label map) after random transforms; None for a dict without any."""
         annotations = ground_truth.usable(dataset_dict.get("annotations", ()))
         objects = augment.Objects(
             ground_truth.boxes_of(annotations), ground_truth.classes_of(annotations)
         )
         chain = augment.train_chain(self.cfg, (image.height, image.width), objects, rng)
         image = chain.image(image)
+        if self.pixelwise:
+            return image, self.label_map(dataset_dict, chain)
         if "annotations" not in dataset_dict:
             return image, None
         name = Path(dataset_dict["file_name"]).name
         return image, ground_truth.to_instances(
             annotations, chain, self.mask_format, self.recompute_boxes, name
+        )
+
+    def label_map(self, dataset_dict: dict, chain: Chain) -> torch.Tensor | None:
+        """H,W int64 after the transforms; None for a dict without labels."""
+        if "annotations" not in dataset_dict and "sem_seg_file_name" not in dataset_dict:
+            return None
+        head = self.cfg.MODEL.SEM_SEG_HEAD
+        values = sem_seg.label_map_of(dataset_dict, head.IGNORE_VALUE, self.priority)
+        # One class is one plane: its label is 1, background 0.
+        return sem_seg.moved(
+            values, chain, head.IGNORE_VALUE, max(head.NUM_CLASSES, 2), dataset_dict["file_name"]
         )
 
 

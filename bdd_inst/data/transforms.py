@@ -139,11 +139,16 @@ class Rotate:
     def coords(self, points: np.ndarray) -> np.ndarray:
         return cv2.transform(points[:, None], self.matrix(0.0))[:, 0] if len(points) else points
 
-    def mask(self, mask: np.ndarray) -> np.ndarray:
-        """A mask H,W bool, turned."""
+    def labels(self, values: np.ndarray, fill: int) -> np.ndarray:
+        """A map H,W of numbers (uint8 or uint16), turned: the nearest pixel's number, ``fill`` outside."""
         return cv2.warpAffine(
-            mask.astype(np.uint8), self.matrix(-0.5), self.out[::-1], flags=cv2.INTER_NEAREST
-        ).astype(bool)
+            values,
+            self.matrix(-0.5),
+            self.out[::-1],
+            flags=cv2.INTER_NEAREST,
+            borderMode=cv2.BORDER_CONSTANT,
+            borderValue=fill,
+        )
 
 
 Transform = Resize | Flip | Crop | Rotate
@@ -207,13 +212,22 @@ class Chain:
 
     def mask(self, mask: np.ndarray) -> np.ndarray:
         """A whole mask H,W bool, moved (nearest pixel), step by step."""
+        return self.labels(mask.astype(np.uint8), 0).astype(bool)
+
+    def labels(self, values: np.ndarray, fill: int) -> np.ndarray:
+        """A label map H,W (uint8 or uint16), moved: the nearest pixel's number, never a mixture; ``fill`` where no pixel comes from.
+
+        Equal for every number to :meth:`mask` of that number's pixels.
+        """
         for step in self.steps:
             if isinstance(step, Rotate):
-                mask = step.mask(mask)
-            else:
-                rows, columns = step.rows(), step.columns()
-                mask = mask[rows][:, columns] & (rows != OUTSIDE)[:, None] & (columns != OUTSIDE)
-        return mask
+                values = step.labels(values, fill)
+                continue
+            rows, columns = step.rows(), step.columns()
+            values = values[rows][:, columns]
+            values[rows == OUTSIDE] = fill
+            values[:, columns == OUTSIDE] = fill
+        return values
 
 
 def chained(first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ from bdd_inst.base.errors import DataError
 from bdd_inst.evaluation import coco_files, label_sets, results_file
 from bdd_inst.evaluation.compare import Difference, compare
 from bdd_inst.evaluation.ground_truth import GroundTruth, GroundTruthBuilder
+from bdd_inst.evaluation.label_map import LabelMapScores
 from bdd_inst.evaluation.label_map_files import (
     MapFolder,
     compare_folders,
@@ -94,8 +95,9 @@ def outcome_of_files(
 def outcome_of_maps(
     truth: MapFolder, predicted: MapFolder, class_names: Sequence[str] | None = None
 ) -> Outcome:
-    """Prediction PNGs against label map PNGs: the ``label_map`` block alone."""
-    found, problems = compare_folders(truth, predicted, class_names)
+    """Prediction PNGs against label map PNGs: the ``label_map`` and ``sem_seg`` blocks."""
+    counter, problems = compare_folders(truth, predicted, class_names)
+    found = LabelMapScores(counter.confusion, counter.names[1:])
     block = found.figures() | {
         "confusion": {
             "classes": ["background", *found.class_names],
@@ -103,7 +105,8 @@ def outcome_of_maps(
         }
     }
     notes = problems.lines()
-    metrics = {"protocol": "label-map", "label_map": block} | ({"notes": notes} if notes else {})
+    metrics = {"protocol": "label-map", "label_map": block, "sem_seg": counter.report()}
+    metrics |= {"notes": notes} if notes else {}
     nothing = GroundTruthBuilder(
         found.class_names, range(1, len(found.class_names) + 1), truth.source
     ).build()

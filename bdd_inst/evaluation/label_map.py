@@ -79,14 +79,6 @@ def mean(values: np.ndarray) -> float:
     return float(kept.mean()) if kept.size else float("nan")
 
 
-def confusion_of_maps(truth: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
-    """K+1,K+1 int64 pixels of two label maps H,W; truth values above K (255 for void) count nowhere, such predictions as background."""
-    counted = truth <= classes
-    guess = np.where(predicted <= classes, predicted, 0)
-    joint = truth[counted].astype(np.int64) * (classes + 1) + guess[counted]
-    return np.bincount(joint, minlength=(classes + 1) ** 2).reshape(classes + 1, classes + 1)
-
-
 class LabelMapCounter:
     """Gathers pixels picture by picture, at every score threshold at once.
 

@@ -12,8 +12,9 @@ import numpy as np
 from bdd_inst.base import vocabulary as classes
 from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.evaluation.ground_truth import GroundTruth, GroundTruthBuilder, to_rle
-from bdd_inst.evaluation.label_map import LabelMapCounter, LabelMapScores, confusion_of_maps
+from bdd_inst.evaluation.label_map import LabelMapCounter
 from bdd_inst.evaluation.results import Results, group
+from bdd_inst.evaluation.sem_seg import BACKGROUND, SemSegCounter
 from bdd_inst.formats.label_map import VOID, class_instances, read_label_map
 from bdd_inst.formats.sniff import sniff
 from bdd_inst.images.png_kinds import kind_of, pixels
@@ -83,8 +84,8 @@ def open_maps(path: str | Path, like: MapFolder | None = None) -> MapFolder:
 
 def compare_folders(
     truth: MapFolder, predicted: MapFolder, class_names: Sequence[str] | None = None
-) -> tuple[LabelMapScores, ProblemLog]:
-    """Score prediction PNGs against label maps, paired by picture.
+) -> tuple[SemSegCounter, ProblemLog]:
+    """Count prediction PNGs against label maps, paired by picture; what is no class is void in the truth, background in a prediction.
 
     Raises:
         DataError: a prediction of no picture, a map of another size, nothing in common.
@@ -114,11 +115,11 @@ def compare_folders(
             )
         pairs.append((want, got))
     names = list(class_names or truth.class_names or default_names(pairs))
-    confusion = sum(
-        (confusion_of_maps(want, got, len(names)) for want, got in pairs),
-        np.zeros((len(names) + 1,) * 2, np.int64),
-    )
-    return LabelMapScores(confusion, names), problems
+    counter = SemSegCounter([BACKGROUND, *names])
+    for want, got in pairs:
+        truth = np.where(want <= len(names), want, VOID).astype(np.int64)
+        counter.add(truth, np.where(got <= len(names), got, 0))
+    return counter, problems
 
 
 def truth_of_maps(maps: MapFolder, class_names: Sequence[str] | None = None) -> GroundTruth:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bdd_inst.base.files import atomic_write
 from bdd_inst.evaluation.curves import MEAN, Curve, csv_rows
+from bdd_inst.evaluation.sem_seg import SemSegCounter
 
 
 def write_metrics(metrics: dict, folder: str | Path) -> Path:
@@ -36,6 +37,28 @@ def write_curves(curves: list[Curve], folder: str | Path) -> tuple[Path, Path]:
     with atomic_write(picture, "wb") as stream:
         draw_curves(curves, stream)
     return table, picture
+
+
+def write_sem_seg(counter: SemSegCounter, folder: str | Path) -> tuple[Path, Path]:
+    """``sem_seg.csv``, a row a class, and ``sem_seg_pictures.csv``, a row a picture; percent, unrounded, empty where undefined."""
+    figures, table, pictures = (
+        counter.figures(),
+        Path(folder) / "sem_seg.csv",
+        Path(folder) / "sem_seg_pictures.csv",
+    )
+    columns = ("IoU", "Dice", "ACC", "BoundaryIoU")
+    with atomic_write(table) as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["class", "pixels", *columns])
+        for name, pixels in zip(counter.names, counter.confusion.sum(axis=1).tolist(), strict=True):
+            writer.writerow(
+                [name, pixels, *(figures.get(f"{column}-{name}") for column in columns)]
+            )
+    with atomic_write(pictures) as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["picture", "mIoU", "BoundaryIoU"])
+        writer.writerows(row.values() for row in counter.worst(len(counter.pictures)))
+    return table, pictures
 
 
 def draw_curves(curves: list[Curve], stream: object) -> None:

@@ -12,6 +12,7 @@ from bdd_inst.evaluation import analysis, bdd, coco, curves, label_map, outputs
 from bdd_inst.evaluation.ground_truth import GroundTruth
 from bdd_inst.evaluation.label_map_files import MapFolder, count_results
 from bdd_inst.evaluation.results import Results
+from bdd_inst.evaluation.sem_seg import BACKGROUND, SemSegCounter
 
 PROTOCOLS = ("coco", "bdd", "both")
 
@@ -72,9 +73,13 @@ def add_label_maps(
     chosen_on: str = "",
     maps: MapFolder | None = None,
 ) -> None:
-    """Add the ``label_map`` block: instances combined by score against label maps, at a threshold given or chosen on these pictures."""
+    """Add the ``label_map`` and ``sem_seg`` blocks: instances combined by score against label maps, at a threshold given or chosen on these pictures."""
     outcome.label_maps = count_results(outcome.truth, outcome.results, maps)
-    outcome.metrics["label_map"] = label_map.report(outcome.label_maps, threshold, chosen_on)
+    block = label_map.report(outcome.label_maps, threshold, chosen_on)
+    outcome.metrics["label_map"] = block
+    counter = SemSegCounter([BACKGROUND, *outcome.truth.class_names])
+    counter.confusion += outcome.label_maps.scores(block["threshold"]).confusion
+    outcome.metrics["sem_seg"] = counter.figures() | {"threshold": block["threshold"]}
 
 
 def score(

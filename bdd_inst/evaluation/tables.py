@@ -63,7 +63,7 @@ def summary(metrics: dict) -> str:
         lines += [*grid(["protocol", *names], rows), ""]
     if parts:
         lines += grid(["class (AP)", *headers(metrics)], class_rows(metrics))
-    lines += label_map_lines(metrics.get("label_map"))
+    lines += pixel_lines(metrics)
     lines += [f"note: {note}" for note in metrics.get("notes", ())]
     return "\n".join(lines)
 
@@ -90,6 +90,40 @@ def comparison(rows: list, first: str, second: str, kind: str) -> str:
 def interval(row: object) -> str:
     """``-0.31 to +1.20``, a dash where there is none."""
     return "-" if row.low is None else f"{row.low:+.2f} to {row.high:+.2f}"
+
+
+def pixel_lines(metrics: dict) -> list[str]:
+    """The table of pixel-wise figures: of ``label_map`` (instances combined) where it is there, else of ``sem_seg``."""
+    return label_map_lines(metrics.get("label_map")) or sem_seg_lines(metrics.get("sem_seg"))
+
+
+def sem_seg_lines(block: dict | None) -> list[str]:
+    """IoU, Dice, accuracy and Boundary IoU by class, then the means; Dice is said to follow from IoU."""
+    if not block:
+        return []
+    columns = ("IoU", "Dice", "ACC", "BoundaryIoU")
+    names = [name.removeprefix("IoU-") for name in block if name.startswith("IoU-")]
+    rows = [[name, *(shown(block.get(f"{c}-{name}")) for c in columns)] for name in names]
+    word = "mean without background" if "mIoU-with-background" in block else "mean"
+    means = ("mIoU", "Dice", "mACC", "BoundaryIoU")
+    rows += [[word, *(shown(block.get(name)) for name in means)]]
+    rest = ("mIoU-with-background", "mIoU-pictures", "fwIoU", "pACC", "marked-without")
+    lines = [
+        "",
+        *grid(["pixel-wise", "IoU", "Dice", "accuracy", "Boundary IoU"], rows),
+        ", ".join(f"{name} {shown(block[name])}" for name in rest if block.get(name) is not None),
+        "Dice = 2 IoU / (1 + IoU), derived from IoU",
+    ]
+    best = max(
+        (r for r in block.get("sweep", ()) if r["mIoU"] is not None),
+        key=lambda r: r["mIoU"],
+        default=None,
+    )
+    if best:
+        lines.append(
+            f"best threshold on these pictures {best['threshold']:.2f}: IoU {shown(best['mIoU'])}"
+        )
+    return [*lines, ""]
 
 
 def label_map_lines(block: dict | None) -> list[str]:

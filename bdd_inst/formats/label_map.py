@@ -6,7 +6,7 @@ The stored values are what counts: a palette PNG is read by its indices and neve
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -37,6 +37,58 @@ def read_label_map(path: str | os.PathLike) -> np.ndarray:
         # The PNG reader stretches gray of few bits to 0..255; the class numbers are the stored bits.
         values = values // (255 // (2**depth - 1))
     return values.astype(np.uint16) if depth == 16 else values.astype(np.uint8)
+
+
+def read_encoded(path: str | os.PathLike, meaning: str | Mapping | None = None) -> np.ndarray:
+    """A label map file of any coding -> H,W class numbers, uint8 (uint16 for 16 bits).
+
+    Args:
+        meaning: None, the stored values are the class numbers; ``binary``, black is 0 and white 1 (half-way at 128, as lossy or
+            smoothed masks need); a mapping of colours ``(r, g, b)`` to class numbers, every other colour becoming 255.
+
+    Raises:
+        DataError: broken, or a colour picture where class numbers or black and white belong.
+    """
+    if meaning is None:
+        return read_label_map(path)
+    if meaning == "binary":
+        values = read_gray(path)
+        return (values > 127).astype(np.uint8)
+    values = png_kinds.pixels(path)
+    _, _, _, kind = png_kinds.header(path)
+    if kind == png_kinds.PALETTE:
+        values = np.asarray(_opened_as(path, "RGB"))
+    if values.ndim != 3:
+        raise DataError(f"{path}: a colour table goes with colour PNGs, this one is gray")
+    packed = (values[..., :3].astype(np.uint32) * (65536, 256, 1)).sum(axis=2, dtype=np.uint32)
+    out = np.full(packed.shape, VOID, np.uint8)
+    for (r, g, b), number in meaning.items():
+        out[packed == r * 65536 + g * 256 + b] = number
+    return out
+
+
+def read_gray(path: str | os.PathLike) -> np.ndarray:
+    """A 0/255 mask of any picture format, palette colours and all, as H,W uint8 gray; fully transparent pixels are 0."""
+    picture = _opened_as(path, None)
+    if picture.mode in ("LA", "RGBA"):
+        alpha = np.asarray(picture.getchannel("A"))
+        return np.where(alpha > 0, np.asarray(picture.convert("L")), 0).astype(np.uint8)
+    values = np.asarray(picture)
+    if picture.mode.startswith("I"):
+        return (values > values.max(initial=0) // 2).astype(np.uint8) * 255
+    return np.asarray(picture.convert("L"))
+
+
+def _opened_as(path: str | os.PathLike, mode: str | None) -> Image.Image:
+    """The picture, whole, converted where a mode is given. DataError where it cannot be read."""
+    try:
+        with Image.open(path) as picture:
+            picture.load()
+            return picture.convert(mode) if mode else picture.copy()
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DataError(
+            f"{path}: a broken mask ({str(error)[:80]}); fetch or write it again"
+        ) from None
 
 
 def class_instances(
@@ -128,6 +180,9 @@ def overlay(
     colors = class_colors() if palette is None else np.asarray(palette, dtype=np.uint8)
     marked = values != 0
     out = image.copy()
-    mixed = image[marked] * (1 - opacity) + colors[values[marked] % len(colors)] * opacity
+    mixed = (
+        image[marked] * (1 - opacity)
+        + colors[values[marked].astype(np.int64) % len(colors)] * opacity
+    )
     out[marked] = np.rint(mixed).astype(np.uint8)
     return out

@@ -23,6 +23,12 @@ def predict_dataset(
     Yields:
         each input dict with its Instances on the CPU, on the original picture's size, ``pred_masks`` as RLEMasks.
     """
+    for entry, output in predict_outputs(model, loader):
+        yield entry, output["instances"]
+
+
+def predict_outputs(model: nn.Module, loader: Iterable[list[dict]]) -> Iterator[tuple[dict, dict]]:
+    """As :func:`predict_dataset` of any meta-architecture: each input with its whole output, ``instances`` and ``sem_seg`` on the CPU."""
     training, mask_format = model.training, getattr(model, "mask_format", None)
     model.eval()
     if mask_format is not None:
@@ -32,7 +38,14 @@ def predict_dataset(
             with torch.inference_mode():
                 outputs = model(batch)
             for entry, output in zip(batch, outputs, strict=True):
-                yield entry, to_cpu(output["instances"])
+                yield (
+                    entry,
+                    {
+                        name: to_cpu(value) if name == "instances" else value.to("cpu")
+                        for name, value in output.items()
+                        if name in ("instances", "sem_seg")
+                    },
+                )
     finally:
         model.train(training)
         if mask_format is not None:

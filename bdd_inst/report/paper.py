@@ -45,6 +45,8 @@ def figure_rows(metrics: dict) -> list[list[list[str]]]:
         )
         out.append([["class (AP)", *heads], *tables.class_rows(metrics)])
     block = metrics.get("label_map")
+    if not block and "sem_seg" in metrics:
+        block = metrics["sem_seg"] | {"mDice": metrics["sem_seg"]["Dice"]}
     if block:
         names = [name.removeprefix("IoU-") for name in block if name.startswith("IoU-")]
         rows = [
@@ -113,7 +115,8 @@ def comma_separated(metrics: dict) -> str:
             [protocol, kind, name, "" if value is None else value]
             for name, value in figures.items()
         )
-    for name, value in metrics.get("label_map", {}).items():
-        if value is None or isinstance(value, (int, float)):
-            writer.writerow(["label-map", "label_map", name, "" if value is None else value])
+    for kind in ("label_map", "sem_seg"):
+        for name, value in metrics.get(kind, {}).items():
+            if value is None or isinstance(value, (int, float)):
+                writer.writerow(["label-map", kind, name, "" if value is None else value])
     return stream.getvalue()

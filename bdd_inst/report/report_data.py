@@ -39,12 +39,12 @@ def report_tree(outcome: Outcome) -> dict:
     return {
         "protocol_text": PROTOCOLS[protocol],
         "classes": list(outcome.truth.class_names)
-        or metrics.get("label_map", {}).get("confusion", {}).get("classes", [])[1:],
+        or (label_map_tree(metrics) or {}).get("confusion", {}).get("classes", [])[1:],
         "tiles": tiles(outcome),
         "blocks": blocks,
         "notes": list(metrics.get("notes", ())),
         "mended": list(bdd.MENDED) if "mended" in metrics else [],
-        "label_map": metrics.get("label_map"),
+        "label_map": label_map_tree(metrics),
         "kinds": kinds,
         "first_kind": first_kind(outcome),
         "gallery": [],
@@ -56,6 +56,17 @@ def report_tree(outcome: Outcome) -> dict:
             2,
         ),
     }
+
+
+def label_map_tree(metrics: dict) -> dict | None:
+    """Pixel-wise figures under the names that the page shows: those of instances combined into maps, else a pixel-wise model's."""
+    if "label_map" in metrics or "sem_seg" not in metrics:
+        return metrics.get("label_map")
+    block = metrics["sem_seg"]
+    how = "Dice = 2 IoU / (1 + IoU), derived from IoU; means leave background out, pixel accuracy keeps it"
+    if "threshold" in block:
+        how = f"pixels of a probability of at least {block['threshold']:.2f}. {how}"
+    return block | {"mDice": block["Dice"], "accuracy": block["pACC"], "how": how}
 
 
 def first_kind(outcome: Outcome) -> str:
@@ -71,10 +82,14 @@ def tiles(outcome: Outcome) -> list[dict]:
             word = "mask" if kind == "segm" else "box"
             out.append({"name": f"{word} AP", "value": metrics[kind]["AP"], "main": not out})
             out.append({"name": f"{word} AP50", "value": metrics[kind]["AP50"]})
-    if "label_map" in metrics:
-        out.append(
-            {"name": "label map mean IoU", "value": metrics["label_map"]["mIoU"], "main": not out}
-        )
+    map_block = label_map_tree(metrics)
+    if map_block:
+        out.append({"name": "label map mean IoU", "value": map_block["mIoU"], "main": not out})
+        out += [
+            {"name": word, "value": map_block[name], "main": False}
+            for name, word in (("pACC", "pixel accuracy"), ("BoundaryIoU", "boundary IoU"))
+            if map_block.get(name) is not None
+        ]
     if len(outcome.truth.image_ids):
         counts = (
             ("pictures", outcome.truth.image_ids),
@@ -175,7 +190,7 @@ def training_tree(folder: str | Path) -> dict | None:
     scores = CsvLog(Path(folder, "evaluations.csv")).rows()
     wanted = [
         name
-        for name in ("segm/AP", "segm/AP50", "bbox/AP", "bbox/AP50")
+        for name in ("segm/AP", "segm/AP50", "bbox/AP", "bbox/AP50", "sem_seg/mIoU", "sem_seg/Dice")
         if any(name in row for row in scores)
     ]
     return {

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
+import numpy as np
 import torch
 from fvcore.common.config import CfgNode
 from torch import nn
@@ -20,12 +21,16 @@ from bdd_inst.base import distributed
 from bdd_inst.base.errors import ConfigError
 from bdd_inst.base.files import atomic_write
 from bdd_inst.data.loader import build_test_loader, load_datasets
+from bdd_inst.data.sem_seg import is_pixelwise, label_map_of
 from bdd_inst.drawing.draw import Objects, side_by_side
 from bdd_inst.drawing.objects import from_fields, from_record
-from bdd_inst.evaluation.evaluator import Evaluator
+from bdd_inst.evaluation.build import build_evaluator
 from bdd_inst.evaluation.protocols import PROTOCOLS
-from bdd_inst.evaluation.tables import label_map_lines
-from bdd_inst.inference.run import predict_dataset
+from bdd_inst.evaluation.sem_seg_evaluator import labels_of
+from bdd_inst.evaluation.tables import pixel_lines
+from bdd_inst.formats.label_map import overlay
+from bdd_inst.images.read import read_picture
+from bdd_inst.inference.run import predict_outputs
 from bdd_inst.report.html import write_report
 from bdd_inst.training.hooks.guards import plain_worker_errors
 from bdd_inst.training.modes import mode
@@ -99,7 +104,10 @@ class Scorer:
             place = folder / test.name if len(self.sets) > 1 else folder
             drawn: list[tuple[dict, object]] = []
             results[test.name] = self._evaluate(model, test, place, drawn)
-            draw(drawn, test.metadata, place / "pictures")
+            if is_pixelwise(self.cfg):
+                draw_maps(drawn, self.cfg.MODEL.SEM_SEG_HEAD.IGNORE_VALUE, place / "pictures")
+            else:
+                draw(drawn, test.metadata, place / "pictures")
             self.last |= flat(results[test.name], f"{test.name}/" if i else "")
         if len(results) > 1 and distributed.world()[0] == 0:
             with atomic_write(folder / "metrics.json") as stream:
@@ -108,16 +116,19 @@ class Scorer:
 
     def _evaluate(self, model: nn.Module, test: TestSet, folder: Path | None, drawn: list) -> dict:
         rank, world_size = distributed.world()
-        evaluator = Evaluator(test.dicts, test.metadata, self.cfg.TEST.PROTOCOL, folder)
+        evaluator = build_evaluator(self.cfg, test.name, test.dicts, test.metadata, folder)
         loader = build_test_loader(self.cfg, test.dicts, rank=rank, world_size=world_size)
         wanted = picked(test.dicts, self.cfg.TEST.PICTURES) if folder else {}
         with undisturbed(), mode(model, evaluate=True), plain_worker_errors():
-            for given, instances in watch(
-                predict_dataset(model, loader), loader, rank, f"evaluating {test.name}"
+            for given, output in watch(
+                predict_outputs(model, loader), loader, rank, f"evaluating {test.name}"
             ):
-                evaluator.process([given], [{"instances": instances}])
+                evaluator.process([given], [output])
                 if given["image_id"] in wanted:
-                    drawn.append((wanted[given["image_id"]], instances))
+                    shown = output.get("instances")
+                    if shown is None:
+                        shown = labels_of(output["sem_seg"])[0]
+                    drawn.append((wanted[given["image_id"]], shown))
         metrics = evaluator.evaluate()
         if folder is not None and evaluator.outcome is not None:
             evaluator.outcome.results.source = "the trained model"
@@ -180,6 +191,17 @@ def draw(drawn: Sequence[tuple[dict, object]], metadata: dict, folder: Path) -> 
             stream.write(cv2.imencode(".png", picture)[1].tobytes())
 
 
+def draw_maps(drawn: Sequence[tuple[dict, np.ndarray]], ignore: int, folder: Path) -> None:
+    """Picture, label map and predicted map (H,W class numbers) side by side, one PNG each."""
+    for record, predicted in drawn:
+        image = np.asarray(read_picture(record["file_name"]))
+        truth = label_map_of(record, ignore)
+        parts = [image, *(overlay(image, values) for values in (truth, predicted))]
+        picture = np.concatenate(parts, axis=1)[:, :, ::-1]
+        with atomic_write(folder / f"{Path(record['file_name']).stem}.png", "wb") as stream:
+            stream.write(cv2.imencode(".png", picture)[1].tobytes())
+
+
 def flat(metrics: dict, prefix: str = "") -> dict[str, float | None]:
     """``{"segm": {"AP": 1.0}}`` to ``{"segm/AP": 1.0}``; notes and names are left out, as are figures a class."""
     values: dict[str, float | None] = {}
@@ -199,7 +221,8 @@ def result_text(results: dict[str, dict], folder: Path) -> str:
     columns = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR100")
     for name, metrics in results.items():
         lines.append(f"{name}, protocol {metrics.get('protocol', 'coco')}:")
-        lines.append(" " * 6 + "".join(f"{column:>8}" for column in columns))
+        if "bbox" in metrics or "segm" in metrics:
+            lines.append(" " * 6 + "".join(f"{column:>8}" for column in columns))
         for kind in ("bbox", "segm"):
             if kind in metrics:
                 lines.append(
@@ -217,7 +240,7 @@ def result_text(results: dict[str, dict], folder: Path) -> str:
                     if classes
                     else []
                 )
-        lines += label_map_lines(metrics.get("label_map"))
+        lines += pixel_lines(metrics)
     return "\n".join([*lines, f"results in {folder}"])
 
 

@@ -20,12 +20,12 @@ function setUpLabelMap() {
   const map = DATA.label_map;
   if (!map) return;
   $("label-map").hidden = false;
-  $("label-map-how").textContent = map.threshold === undefined ? "prediction maps against label maps" : `instances of a score of at least ${map.threshold.toFixed(2)}, chosen on ${map.threshold_chosen_on}`;
+  $("label-map-how").textContent = map.how ?? (map.threshold === undefined ? "prediction maps against label maps" : `instances of a score of at least ${map.threshold.toFixed(2)}, chosen on ${map.threshold_chosen_on}`);
   const names = Object.keys(map).filter((n) => n.startsWith("IoU-")).map((n) => n.slice(4));
-  table($("label-map-table"), [{ name: "class" }, { name: "IoU", digits: 2, bar: true }, { name: "Dice", digits: 2 }],
-    [...names.map((n) => [n, map[`IoU-${n}`], map[`Dice-${n}`]]), { cells: ["mean without background", map.mIoU, map.mDice], strong: true }, ["pixel accuracy", map.accuracy, null]]);
+  table($("label-map-table"), [{ name: "class" }, { name: "IoU", digits: 2, bar: true }, { name: "Dice", digits: 2 }, ...(map.how ? [{ name: "accuracy", digits: 2 }, { name: "Boundary IoU", digits: 2 }] : [])],
+    [...names.map((n) => [n, map[`IoU-${n}`], map[`Dice-${n}`], ...(map.how ? [map[`ACC-${n}`], map[`BoundaryIoU-${n}`]] : [])]), { cells: ["mean without background", map.mIoU, map.mDice, ...(map.how ? [map.mACC, map.BoundaryIoU] : [])], strong: true }, ["pixel accuracy", map.accuracy, null, ...(map.how ? [null, null] : [])]]);
   heat($("label-map-confusion"), map.confusion.classes, map.confusion.pixels, "truth \\ prediction, pixels");
-  if (map.sweep) chart($("sweep"), [{ name: "mean IoU", color: COLORS[0], xs: map.sweep.map((s) => s.threshold), ys: map.sweep.map((s) => s.mIoU), marks: true }], { xLabel: "score threshold", yLabel: "mean IoU", title: "Threshold sweep" });
+  if (map.sweep?.length) chart($("sweep"), [{ name: "mean IoU", color: COLORS[0], xs: map.sweep.map((s) => s.threshold), ys: map.sweep.map((s) => s.mIoU), marks: true }], { xLabel: "score threshold", yLabel: "mean IoU", title: "Threshold sweep" });
 }
 function setUpComparison() {
   const other = DATA.comparison;

@@ -1,0 +1,125 @@
+"""The label map of a picture: read from its file or painted from its objects, and moved with the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from fvcore.common.config import CfgNode
+
+from bdd_inst.base.errors import ConfigError, DataError
+from bdd_inst.data.transforms import Chain
+from bdd_inst.formats.label_map import read_encoded
+from bdd_inst.masks import rle as run_lengths
+from bdd_inst.masks.label_runs import paint
+
+ARCHITECTURE = "SemanticSegmentor"
+BACKGROUND = "background"
+
+
+def is_pixelwise(cfg: CfgNode) -> bool:
+    """Whether the model labels pixels instead of objects."""
+    return cfg.MODEL.META_ARCHITECTURE == ARCHITECTURE
+
+
+def class_names(metadata: Mapping) -> list[str]:
+    """What the values 0, 1, ... of the label maps mean: ``stuff_classes``, else background and then the classes of the objects."""
+    own = metadata.get("stuff_classes")
+    return list(own) if own else [BACKGROUND, *metadata["thing_classes"]]
+
+
+def layers(names: Sequence[str], priority: Sequence[str]) -> dict[int, int]:
+    """Class index (of ``thing_classes``) -> how far up its objects lie; classes that ``priority`` does not name lie below all of it.
+
+    Raises:
+        ConfigError: DATASETS.PRIORITY names no class.
+    """
+    unknown = [name for name in priority if name not in names]
+    if unknown:
+        raise ConfigError(
+            f"DATASETS.PRIORITY: {unknown[0]} is no class here; there are {', '.join(names)}"
+        )
+    return {names.index(name): len(priority) - i for i, name in enumerate(priority)}
+
+
+def label_map_of(
+    record: dict, ignore: int = 255, priority: Mapping[int, int] | None = None
+) -> np.ndarray:
+    """The label map of a dataset dict, H,W uint8 (uint16 where a file has 16 bits), on the picture as it is.
+
+    A dict with ``sem_seg_file_name`` has it in that file; ``sem_seg_values`` says what the file's values mean where they are not
+    class numbers. Without one the objects are painted: object of class k as k + 1, background 0. Where they overlap the class of higher
+    ``priority`` (:func:`layers`) lies on top; within one the higher ``score``; without scores the smaller object. Crowds and ignored
+    regions become ``ignore`` where no object lies over them.
+
+    Raises:
+        DataError: a label map of another size than the picture, or a file that is none.
+    """
+    size = record["height"], record["width"]
+    path = record.get("sem_seg_file_name")
+    if path is None:
+        return painted(record.get("annotations", ()), *size, ignore, priority or {})
+    values = read_encoded(path, record.get("sem_seg_values"))
+    if values.shape != size:
+        found = f"{values.shape[1]}x{values.shape[0]}"
+        raise DataError(
+            f"{path}: the label map is {found}, its picture {size[1]}x{size[0]}; one of them is another version"
+        )
+    return values
+
+
+def painted(
+    annotations: Sequence[dict], height: int, width: int, ignore: int, priority: Mapping[int, int]
+) -> np.ndarray:
+    """Objects as one label map, by the rules of :func:`label_map_of`."""
+    rows = []
+    for item in annotations:
+        mask = item.get("segmentation")
+        if mask is None or (not isinstance(mask, dict) and not len(mask)):
+            continue
+        rle = (
+            mask if isinstance(mask, dict) else run_lengths.from_polygons_coco(mask, height, width)
+        )
+        if tuple(rle["size"]) != (height, width):
+            raise DataError(
+                f"a mask of {rle['size'][1]}x{rle['size'][0]} on a picture of {width}x{height}; one of them is another version"
+            )
+        unclear = bool(item.get("iscrowd", 0)) or bool(
+            (item.get("attributes") or {}).get("ignored")
+        )
+        label = item["category_id"]
+        rank = (
+            not unclear,
+            priority.get(label, 0),
+            item.get("score", 0.0),
+            -run_lengths.area(rle),
+        )
+        rows.append((rank, ignore if unclear else label + 1, rle))
+    rows.sort(key=lambda row: row[0])
+    largest = max([ignore, *(value for _, value, _ in rows)])
+    return paint(
+        [rle for _, _, rle in rows],
+        [value for _, value, _ in rows],
+        height,
+        width,
+        np.uint8 if largest < 256 else np.uint16,
+    )
+
+
+def moved(values: np.ndarray, chain: Chain, ignore: int, classes: int, where: str) -> torch.Tensor:
+    """A label map after the transforms of its picture: H,W int64, ``ignore`` where the picture is padded.
+
+    Args:
+        classes: values from ``classes`` on, other than ``ignore``, are refused: the loss would fail on them without a name.
+
+    Raises:
+        DataError: a value that is no class.
+    """
+    highest = int(np.where(values == ignore, 0, values).max(initial=0))
+    if highest >= classes:
+        raise DataError(
+            f"{where}: value {highest} in the label map, but the classes are 0 to {classes - 1} and {ignore} (ignored); "
+            "set MODEL.SEM_SEG_HEAD.NUM_CLASSES, or correct the map"
+        )
+    return torch.from_numpy(chain.labels(values, ignore).astype(np.int64))
