@@ -68,7 +68,11 @@ CODES: dict[str, tuple[str, str]] = {
     ),
     "rotated-picture": (
         WARNING,
-        "an Exif tag turns this picture in viewers; labels may be drawn on either",
+        "an Exif tag turns this picture: every tool takes it as it is shown; were its labels drawn so?",
+    ),
+    "scaled-picture": (
+        NOTE,
+        "more than 8 bits a channel: its values are scaled to 0..255; save it with 8 to choose how",
     ),
     "picture-without-labels": (WARNING, "label it, or leave it out of the folder"),
     "duplicate-content": (WARNING, "the same picture under two names: keep one"),

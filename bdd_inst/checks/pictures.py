@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from bdd_inst.base.errors import DataError
+from bdd_inst.images.opening import open_picture, open_regular, printable, reason
+from bdd_inst.images.read import to_rgb
+from bdd_inst.images.size import orientation, read_size
+
 # A difference hash of 8x8 bits; pictures whose hashes differ in at most this many are nearly the same.
 HASH_SIDE, NEAR_BITS = 8, 3
-ORIENTATION = 0x0112
 
 
 @dataclass(slots=True, frozen=True)
 class PictureState:
-    """What is known of a picture file: size, digest of its bytes, hash of its look; ``fault`` is a code where it cannot be used."""
+    """What is known of a picture file: size as it is shown, digest of its bytes, hash of its look; ``fault`` is a code where it cannot be used."""
 
     path: str
     width: int = 0
@@ -25,6 +28,7 @@ class PictureState:
     digest: str = ""
     look: int = 0
     rotated: bool = False
+    scaled: str = ""
     fault: str = ""
     message: str = ""
 
@@ -33,43 +37,34 @@ def examine(path: str | Path) -> PictureState:
     """Read a picture file whole, decode it (JPEG at a fraction of its size, which still reads every byte) and say what is wrong with it."""
     path = str(path)
     try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        return PictureState(
-            path, fault="unreadable-picture", message=f"cannot be read ({error.strerror})"
-        )
+        with open_regular(path) as stream:
+            data = stream.read()
+    except (OSError, MemoryError, DataError) as error:
+        return PictureState(path, fault="unreadable-picture", message=_without(path, error))
     digest = hashlib.blake2b(data, digest_size=16).hexdigest()
     if not data:
         return PictureState(
             path, fault="unreadable-picture", message="the file is empty", digest=digest
         )
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(path) as picture:
-                width, height = picture.size
-                rotated = picture.getexif().get(ORIENTATION, 1) not in (0, 1)
-                picture.draft("L", (8 * (HASH_SIDE + 1), 8 * HASH_SIDE))
-                picture.load()
-                look = difference_hash(picture)
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        text = str(error)
-        cut = (
-            "truncated" in text
-            or "ended" in text
-            or isinstance(error, EOFError)
-            or _cut_short(data)
-        )
+        width, height = read_size(path)
+        with open_picture(path) as picture:
+            turn, mode = orientation(picture), picture.mode
+            picture.draft("L", (8 * (HASH_SIDE + 1), 8 * HASH_SIDE))
+            picture.load()
+            look = difference_hash(picture)
+    except DataError as error:
+        text = _without(path, error)
+        cut = "truncated" in text or "ended" in text or _cut_short(data)
         code = "truncated-picture" if cut else "unreadable-picture"
-        return PictureState(
-            path, fault=code, message=text[:120] or type(error).__name__, digest=digest
-        )
-    if _cut_short(data):
-        message = "its end marker is missing"
-        return PictureState(
-            path, width, height, digest, look, rotated, "truncated-picture", message
-        )
-    return PictureState(path, width, height, digest, look, rotated)
+        return PictureState(path, fault=code, message=text, digest=digest)
+    scaled = mode if mode.startswith(("I", "F")) else ""
+    return PictureState(path, width, height, digest, look, turn != 1, scaled)
+
+
+def _without(path: str, error: BaseException) -> str:
+    """What is wrong with a picture, without its name: findings have that in a column of their own."""
+    return reason(error).removeprefix(f"{printable(path)}: ")
 
 
 def _cut_short(data: bytes) -> bool:
@@ -84,7 +79,8 @@ def _cut_short(data: bytes) -> bool:
 def difference_hash(picture: Image.Image) -> int:
     """64 bits, each telling whether a pixel of the picture shrunk to 9x8 is brighter than its right neighbour."""
     small = np.asarray(
-        picture.convert("L").resize((HASH_SIDE + 1, HASH_SIDE), Image.Resampling.BOX), np.int16
+        to_rgb(picture).convert("L").resize((HASH_SIDE + 1, HASH_SIDE), Image.Resampling.BOX),
+        np.int16,
     )
     bits = (small[:, :-1] > small[:, 1:]).reshape(-1)
     return int.from_bytes(np.packbits(bits).tobytes(), "big")

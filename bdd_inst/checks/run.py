@@ -16,8 +16,9 @@ from bdd_inst.checks.findings import ERROR, Findings
 from bdd_inst.checks.labels import LabelChecker
 from bdd_inst.checks.pictures import PictureState, examine, near_pairs
 from bdd_inst.checks.statistics import Statistics
-from bdd_inst.formats.pictures import PictureFinder, picture_size
 from bdd_inst.formats.records import LabelSet, Picture
+from bdd_inst.images.finder import PictureFinder
+from bdd_inst.images.size import read_size
 
 Progress = Callable[[Iterable, int | None, str], Iterable]
 
@@ -132,7 +133,7 @@ def _examined(paths: list[Path], decode: bool) -> Iterator[PictureState]:
     if not decode:
         for path in paths:
             try:
-                yield PictureState(str(path), *picture_size(path))
+                yield PictureState(str(path), *read_size(path))
             except DataError as error:
                 yield PictureState(
                     str(path), fault="unreadable-picture", message=str(error).partition(": ")[2]
@@ -146,13 +147,15 @@ def _examined(paths: list[Path], decode: bool) -> Iterator[PictureState]:
 def _judge(state: PictureState, picture: Picture, findings: Findings) -> None:
     if state.fault:
         findings.add(state.fault, picture.name, None, state.message)
+    if state.scaled:
+        findings.add("scaled-picture", picture.name, None, f"its mode is {state.scaled}")
     if (
         state.width
         and picture.width
         and (state.width, state.height) != (picture.width, picture.height)
     ):
         turned = " (its Exif tag turns it)" if state.rotated else ""
-        message = f"the picture is {state.width}x{state.height}, its labels are for {picture.width}x{picture.height}{turned}"
+        message = f"the picture is shown {state.width}x{state.height}, its labels are for {picture.width}x{picture.height}{turned}"
         findings.add("wrong-size-picture", picture.name, None, message)
     elif state.rotated:
         findings.add("rotated-picture", picture.name, None, "its Exif orientation is not upright")

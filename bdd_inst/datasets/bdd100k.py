@@ -12,7 +12,7 @@ from bdd_inst.datasets.cache import cached
 from bdd_inst.datasets.dataset import Categories, DatasetRecords
 from bdd_inst.datasets.layout import MissingDataError
 from bdd_inst.datasets.to_dicts import Options, to_dicts
-from bdd_inst.images.files import ImageFolder
+from bdd_inst.images.finder import PictureFinder
 
 FOLDER = "bdd100k"
 TASKS = {
@@ -81,7 +81,7 @@ def parse(labels: Path, image_root: Path, task: str, kind: str, raster: str) -> 
     known = frozenset(classes.BDD100K_DET) - frozenset(names)
     categories = Categories(names, classes.BDD100K_ALIASES, classes.BDD100K_IGNORED, known)
     options = Options(task == "ins_seg", raster, "rle" if kind == "rles" else "paths")
-    dicts = to_dicts(label_set.pictures, ImageFolder(image_root), categories, options, problems)
+    dicts = to_dicts(label_set.pictures, PictureFinder(image_root), categories, options, problems)
     problems.merge(label_set.problems)
     metadata = {
         "thing_classes": list(names),

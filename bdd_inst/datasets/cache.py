@@ -24,7 +24,7 @@ from bdd_inst.datasets.dataset import DatasetRecords
 from bdd_inst.datasets.dict_array import DictArray
 
 # Where a change of code may change what comes out of a label file: it is part of every key.
-CODE = ("base/vocabulary.py", "datasets", "formats", "masks", "structures/boxes.py")
+CODE = ("base/vocabulary.py", "datasets", "formats", "images", "masks", "structures/boxes.py")
 MAGIC = b"bdd_inst dataset\n"
 ALIGN = 64
 LABEL_SUFFIXES = (".png", ".json")  # pictures are photographs: a folder of PNGs may be masks

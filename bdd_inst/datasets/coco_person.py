@@ -12,7 +12,7 @@ from bdd_inst.datasets.cache import cached
 from bdd_inst.datasets.dataset import Categories, DatasetRecords
 from bdd_inst.datasets.layout import MissingDataError
 from bdd_inst.datasets.to_dicts import Options, to_dicts
-from bdd_inst.images.files import ImageFolder
+from bdd_inst.images.finder import PictureFinder
 
 FOLDER = "coco"
 
@@ -68,7 +68,7 @@ def parse(
     options = Options(masks=True, rule="coco", prefer="paths", box="file")
     dicts = to_dicts(
         label_set.pictures,
-        ImageFolder(images),
+        PictureFinder(images),
         Categories(tuple(categories), known=others),
         options,
         problems,

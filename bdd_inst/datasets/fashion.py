@@ -14,8 +14,10 @@ from bdd_inst.base.errors import ConfigError, DataError, ProblemLog
 from bdd_inst.datasets.cache import cached
 from bdd_inst.datasets.dataset import DatasetRecords
 from bdd_inst.datasets.layout import MissingDataError
-from bdd_inst.images.files import ImageFolder, read_size
-from bdd_inst.images.png_kinds import pixels
+from bdd_inst.formats.label_map import read_label_map
+from bdd_inst.images import png_kinds
+from bdd_inst.images.finder import PictureFinder
+from bdd_inst.images.size import read_size
 from bdd_inst.masks import rle as run_lengths
 from bdd_inst.structures import BoxMode
 
@@ -65,8 +67,8 @@ def parse(root: str | os.PathLike, target: str, split: str, instances: str) -> D
     """Read every mask of the split and cut it into instances."""
     base, name = Path(root) / FOLDER, f"fashion_{target}_{split}"
     images, labels, problems = (
-        ImageFolder(base / "images"),
-        ImageFolder(base / "labels"),
+        PictureFinder(base / "images"),
+        PictureFinder(base / "labels"),
         ProblemLog(),
     )
     pictures = numbered(images, r"(\d+)\.\w+")
@@ -100,13 +102,13 @@ def parse(root: str | os.PathLike, target: str, split: str, instances: str) -> D
     return DatasetRecords(dicts, metadata, problems)
 
 
-def numbered(folder: ImageFolder, pattern: str) -> dict[int, str]:
+def numbered(folder: PictureFinder, pattern: str) -> dict[int, str]:
     """The files of a folder whose whole name fits ``pattern``, by their number."""
     found = {}
     for name in folder.names():
         match = re.fullmatch(pattern, name, re.IGNORECASE)
         if match:
-            found[int(match[1])] = folder.find(name)
+            found[int(match[1])] = str(folder.find(name))
     return found
 
 
@@ -133,11 +135,12 @@ def load_picture(
         return None
     try:
         width, height = read_size(picture)
-        values = pixels(mask)
+        colored = png_kinds.header(mask)[3] not in (png_kinds.PALETTE, png_kinds.GRAY)
+        values = read_label_map(mask) if not colored else None
     except DataError as error:
         problems.add("broken-file", where, str(error))
         return None
-    if values.ndim != 2:
+    if values is None:
         problems.add(
             "wrong-mask-kind",
             where,

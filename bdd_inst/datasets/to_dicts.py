@@ -3,6 +3,7 @@ counted."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -12,7 +13,8 @@ from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.datasets.dataset import Categories
 from bdd_inst.datasets.dict_array import DictArray
 from bdd_inst.formats.records import Instance, Picture
-from bdd_inst.images.files import ImageFolder, read_size
+from bdd_inst.images.finder import PictureFinder
+from bdd_inst.images.size import read_size
 from bdd_inst.masks import bezier, rasterize
 from bdd_inst.masks import rle as run_lengths
 from bdd_inst.structures import BoxMode
@@ -37,7 +39,7 @@ class Options:
 
 def to_dicts(
     pictures: Iterable[Picture],
-    images: ImageFolder,
+    images: PictureFinder,
     categories: Categories,
     options: Options,
     problems: ProblemLog,
@@ -54,7 +56,7 @@ def to_dicts(
 
 def records(
     pictures: Iterable[Picture],
-    images: ImageFolder,
+    images: PictureFinder,
     categories: Categories,
     options: Options,
     problems: ProblemLog,
@@ -94,15 +96,22 @@ def chunks(items: Iterable[Picture], size: int) -> Iterator[list[Picture]]:
 
 
 def start_record(
-    picture: Picture, images: ImageFolder, seen: set[str], problems: ProblemLog
+    picture: Picture, images: PictureFinder, seen: set[str], problems: ProblemLog
 ) -> dict | None:
     """The dict of a picture without its annotations; None where the picture cannot be used."""
-    path = images.find(picture.name, picture.video)
-    if path is None:
+    try:
+        path = images.find(picture)
+    except DataError as error:
         problems.add(
-            "missing-image", picture.name, f"labels without a picture: not in {images.root}"
+            "ambiguous-picture", picture.name, str(error).removeprefix(f"{picture.name}: ")
         )
         return None
+    if path is None:
+        problems.add(
+            "missing-image", picture.name, f"labels without a picture: not in {images.folder}"
+        )
+        return None
+    path = str(path)
     if path in seen:
         problems.add("duplicate-picture", picture.name, "labelled twice; the first is kept")
         return None
@@ -139,14 +148,14 @@ def start_record(
     return record
 
 
-def report_unlabelled(images: ImageFolder, seen: set[str], problems: ProblemLog) -> None:
+def report_unlabelled(images: PictureFinder, seen: set[str], problems: ProblemLog) -> None:
     """Count the pictures of the folder that no label speaks of."""
-    spare = [name for name in images.names() if images.find(name) not in seen]
+    spare = [str(path) for path in images.all() if str(path) not in seen]
     if spare:
         problems.add(
             "image-without-labels",
-            spare[0],
-            f"a picture in {images.root} that no label names; not used",
+            os.path.relpath(spare[0], images.folder),
+            f"a picture in {images.folder} that no label names; not used",
             count=len(spare),
         )
 

@@ -11,10 +11,11 @@ from bdd_inst.base.errors import DataError
 from bdd_inst.base.files import atomic_write
 from bdd_inst.drawing.draw import draw_instances
 from bdd_inst.formats import draw
-from bdd_inst.formats.pictures import PictureFinder
 from bdd_inst.formats.records import Picture
 from bdd_inst.formats.target import Parts, Target
 from bdd_inst.formats.write_png import BinaryTarget
+from bdd_inst.images.finder import PictureFinder
+from bdd_inst.images.read import read_bgr
 from bdd_inst.masks import rle as coding
 
 QUALITY = 90
@@ -32,17 +33,16 @@ class OverlayTarget(Target):
             self._finder = PictureFinder(self.images)
         try:
             source = self._finder.find(picture)
-            image = cv2.imread(str(source), cv2.IMREAD_COLOR) if source else None
         except DataError as error:
             self.skipped.add("ambiguous-picture", picture.name, str(error))
             return None
-        if image is None:
-            code = "missing-picture" if source is None else "unreadable-picture"
-            self.skipped.add(
-                code,
-                picture.name,
-                f"not below {self.images}" if source is None else f"{source} cannot be decoded",
-            )
+        if source is None:
+            self.skipped.add("missing-picture", picture.name, f"not below {self.images}")
+            return None
+        try:
+            image = read_bgr(source)
+        except DataError as error:
+            self.skipped.add("unreadable-picture", picture.name, str(error))
             return None
         if not picture.labelled:
             self.skipped.add(

@@ -16,7 +16,7 @@ from bdd_inst.base.errors import DataError
 from bdd_inst.evaluation.ground_truth import GroundTruth, GroundTruthBuilder
 from bdd_inst.evaluation.rle_check import check_rles
 from bdd_inst.formats.json_files import decode
-from bdd_inst.formats.pictures import PictureFinder
+from bdd_inst.images.finder import PictureFinder
 
 Id = int | str
 LONGEST = 1 << 20  # pixels along a side; what is longer is a broken number

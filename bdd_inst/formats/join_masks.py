@@ -14,9 +14,9 @@ from pathlib import Path
 from bdd_inst.base import vocabulary as classes
 from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.formats import bitmask
-from bdd_inst.formats.pictures import PictureFinder
 from bdd_inst.formats.plan import bdd_word
 from bdd_inst.formats.records import Instance, LabelSet, LazyPictures, Picture
+from bdd_inst.images.finder import PictureFinder
 
 
 def with_masks(labels: LabelSet, folder: str | os.PathLike) -> LazyPictures:

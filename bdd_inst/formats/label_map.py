@@ -15,6 +15,7 @@ from PIL import Image
 from bdd_inst.base.errors import DataError
 from bdd_inst.base.files import atomic_write
 from bdd_inst.images import png_kinds
+from bdd_inst.images.opening import open_picture
 from bdd_inst.masks import rle as rle_masks
 from bdd_inst.masks.label_runs import label_rles, paint
 
@@ -23,7 +24,7 @@ VOID = 255
 
 def read_label_map(path: str | os.PathLike) -> np.ndarray:
     """A palette or gray PNG -> H,W uint8 (uint16 for 16 bits) of stored values. DataError for colour pictures and broken files."""
-    _, _, depth, color = png_kinds.header(path)
+    _, _, _, color = png_kinds.header(path)
     if color not in (png_kinds.PALETTE, png_kinds.GRAY):
         raise DataError(
             f"{path}: a label map is a palette or gray PNG, this one is {png_kinds.COLORS[color]}; its classes cannot be told"
@@ -33,10 +34,7 @@ def read_label_map(path: str | os.PathLike) -> np.ndarray:
         raise DataError(
             f"{path}: a label map has one value a pixel, this PNG has {values.shape[-1]}"
         )
-    if color == png_kinds.GRAY and depth in (2, 4):
-        # The PNG reader stretches gray of few bits to 0..255; the class numbers are the stored bits.
-        values = values // (255 // (2**depth - 1))
-    return values.astype(np.uint16) if depth == 16 else values.astype(np.uint8)
+    return values
 
 
 def read_encoded(path: str | os.PathLike, meaning: str | Mapping | None = None) -> np.ndarray:
@@ -81,14 +79,9 @@ def read_gray(path: str | os.PathLike) -> np.ndarray:
 
 def _opened_as(path: str | os.PathLike, mode: str | None) -> Image.Image:
     """The picture, whole, converted where a mode is given. DataError where it cannot be read."""
-    try:
-        with Image.open(path) as picture:
-            picture.load()
-            return picture.convert(mode) if mode else picture.copy()
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(
-            f"{path}: a broken mask ({str(error)[:80]}); fetch or write it again"
-        ) from None
+    with open_picture(path) as picture:
+        picture.load()
+        return picture.convert(mode) if mode else picture.copy()
 
 
 def class_instances(

@@ -10,11 +10,11 @@ from pathlib import Path
 from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.formats.conversion import Conversion, Progress, convert, fingerprint_of
 from bdd_inst.formats.join_masks import with_masks
-from bdd_inst.formats.pictures import PictureFinder
 from bdd_inst.formats.plan import make_plan
 from bdd_inst.formats.records import LabelSet, LazyPictures, Picture
 from bdd_inst.formats.sniff import sniff
 from bdd_inst.formats.target import Target
+from bdd_inst.images.finder import PictureFinder
 
 # kind -> the module whose ``read(found)`` reads it; modules are imported when they are needed.
 READERS = {

@@ -7,12 +7,13 @@ from typing import Any
 
 import msgspec
 
+from bdd_inst.base.errors import DataError
 from bdd_inst.base.files import atomic_write
 from bdd_inst.formats.dicts import XYXY_ABS, meta_path
-from bdd_inst.formats.pictures import PictureFinder
 from bdd_inst.formats.records import Picture
 from bdd_inst.formats.target import Parts
 from bdd_inst.formats.write_coco import CocoTarget
+from bdd_inst.images.finder import PictureFinder
 
 
 @dataclass
@@ -46,7 +47,11 @@ class DictsTarget(CocoTarget):
             return picture.name
         if not hasattr(self, "_finder"):
             self._finder = PictureFinder(self.images)
-        found = self._finder.find(picture)
+        try:
+            found = self._finder.find(picture)
+        except DataError as error:
+            self.skipped.add("ambiguous-picture", picture.name, f"{error}; its name stays as it is")
+            return picture.name
         if found is None:
             self.skipped.add(
                 "missing-picture",

@@ -3,32 +3,19 @@
 from __future__ import annotations
 
 import io
-import struct
-import warnings
 
 import numpy as np
 from PIL import Image
 
+from bdd_inst.images.opening import open_picture
 from bdd_inst.images.png_kinds import parse_header
 
 
 def decode_mask(png: bytes, where: str) -> np.ndarray:
-    """H,W bool of a PNG: its alpha where it has one, else every value that is not 0. ValueError or DataError for what is no PNG."""
+    """H,W bool of a PNG: its alpha where it has one, else every value that is not 0. DataError for what is no PNG."""
     parse_header(png, where)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(png), formats=("PNG",)) as picture:
-                values = np.asarray(picture)
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-        Image.DecompressionBombError,
-        struct.error,
-        OverflowError,
-    ) as error:
-        raise ValueError(f"broken PNG ({str(error)[:80]})") from None
+    with open_picture(io.BytesIO(png), formats=("PNG",), name=where) as picture:
+        values = np.asarray(picture)
     if values.ndim == 3:
         values = values[..., -1] if values.shape[2] in (2, 4) else values.any(axis=2)
     return values != 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import struct
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from bdd_inst.base.errors import DataError
+from bdd_inst.images.opening import open_picture, open_regular, printable
 from bdd_inst.masks.rle import MAX_PIXELS
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -25,10 +25,10 @@ PICTURES_LOOKED_AT = 6
 def header(path: str | os.PathLike) -> tuple[int, int, int, int]:
     """Width, height, bit depth and colour type of a PNG, from its first bytes. DataError where it is none, or no sensible one."""
     try:
-        with open(path, "rb") as stream:
-            return parse_header(stream.read(33), str(path))
+        with open_regular(path) as stream:
+            return parse_header(stream.read(33), printable(path))
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+        raise DataError(f"{printable(path)}: cannot be read ({error.strerror})") from None
 
 
 def parse_header(data: bytes, where: str) -> tuple[int, int, int, int]:
@@ -43,25 +43,22 @@ def parse_header(data: bytes, where: str) -> tuple[int, int, int, int]:
 
 def pixels(path: str | os.PathLike) -> np.ndarray:
     """The stored values of a PNG: H,W for gray and palette (indices), H,W,C else. DataError where it is broken."""
-    header(path)
-    try:
-        with warnings.catch_warnings():
-            # The size is checked already, and the pixels are bounded by it.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as picture:
-                values = np.asarray(picture)
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-        Image.DecompressionBombError,
-        struct.error,
-        OverflowError,
-    ) as error:
-        raise DataError(
-            f"{path}: broken PNG ({str(error)[:80]}); fetch or write it again"
-        ) from None
-    return values.astype(np.uint8) if values.dtype == bool else values
+    _, _, depth, color = header(path)
+    with open_picture(path, formats=("PNG",)) as picture:
+        return stored_values(picture, depth, color)
+
+
+def stored_values(picture: Image.Image, depth: int, color: int) -> np.ndarray:
+    """The values that an open PNG holds, as uint8 or uint16.
+
+    PIL stretches gray of 2 and 4 bits to 0..255; class numbers are the stored bits, the same in every tool.
+    """
+    values = np.asarray(picture)
+    if values.dtype == bool:
+        return values.astype(np.uint8)
+    if color == GRAY and depth in (2, 4):
+        return values // np.uint8(255 // (2**depth - 1))
+    return values.astype(np.uint16) if depth == 16 else values
 
 
 def kind_of(files: Sequence[Path], path: Path) -> str:

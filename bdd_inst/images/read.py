@@ -1,17 +1,21 @@
-"""Reads a picture as Detectron2 does: PIL's decoder, EXIF orientation applied, three channels; bad files named in one line."""
+"""Reads a picture as Detectron2 does: PIL's decoder, EXIF orientation applied, three channels of 8 bits; bad files named in one line."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
+import logging
 import os
+from typing import IO
 
 import cv2
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageCms
 
 from bdd_inst.base.errors import ConfigError
-from bdd_inst.images.files import EXIF_ORIENTATION, readable
+from bdd_inst.images.opening import open_picture, open_regular, printable
+from bdd_inst.images.size import orientation
 
 # EXIF 2.32, table 6 (orientation): what turns the stored picture upright.
 UPRIGHT = {
@@ -23,28 +27,110 @@ UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+DEPTHS = (8, 10, 12, 14, 16)  # bits a channel that cameras and scanners write
+
+log = logging.getLogger(__name__)
 
 
-def read_picture(path: str | os.PathLike) -> Image.Image:
-    """The picture, upright, in mode RGB.
+def read_picture(source: str | os.PathLike | IO[bytes]) -> Image.Image:
+    """The picture, upright, in mode RGB; of an animated one the first frame.
 
     Raises:
         DataError: missing, truncated, or no picture.
     """
-    with readable(path), Image.open(path) as image:
-        with contextlib.suppress(Exception):  # a damaged EXIF block says nothing about the pixels
-            turn = UPRIGHT.get(image.getexif().get(EXIF_ORIENTATION))
-            if turn is not None:
-                return to_rgb(image.transpose(turn))
+    with open_picture(source) as image:
+        deep = any(";16" in str(tile[-1]) for tile in getattr(image, "tile", ()))
         image.load()
-        return to_rgb(image)
+        turn = UPRIGHT.get(orientation(image))
+        if image.mode == "RGB" and deep:
+            image = _deep_rgb(source, image)
+        if turn is not None:
+            image = image.transpose(turn)
+        return to_rgb(image, source)
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Mode RGB; 16-bit grey keeps its upper byte, where PIL's own conversion would turn everything above 255 white."""
-    if image.mode.startswith("I;16") or (image.mode == "I" and image.getextrema()[1] > 255):
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
+def read_bgr(source: str | os.PathLike | IO[bytes]) -> np.ndarray:
+    """:func:`read_picture` as a contiguous array H,W,3 uint8 in OpenCV's order, BGR."""
+    return np.ascontiguousarray(np.asarray(read_picture(source))[:, :, ::-1])
+
+
+def to_rgb(image: Image.Image, name: str | os.PathLike | IO[bytes] = "picture") -> Image.Image:
+    """Mode RGB, 8 bits a channel, as PIL converts it; what PIL would clip or cannot convert is scaled by its own range, said once.
+
+    PIL turns every 16-bit value above 255 white and every fraction black.
+    """
+    if image.mode.startswith("I") or image.mode == "F":
+        gray = scale(np.asarray(image), name)
+        return Image.fromarray(gray).convert("RGB")
+    if image.mode == "LAB":
+        return _from_lab(image)
     return image.convert("RGB")
+
+
+def scale(values: np.ndarray, name: str | os.PathLike | IO[bytes] = "picture") -> np.ndarray:
+    """Numbers of any range as uint8 of the same shape.
+
+    Whole numbers from 0 to 65535: the fewest of 8, 10, 12, 14, 16 bits that hold the largest one become 8 bits, so that pictures of one
+    camera keep their brightness to each other. Fractions from 0 to 1 become 0 to 255. Others are stretched from their least to their
+    largest. What is no number (NaN, inf) becomes 0.
+    """
+    finite = np.isfinite(values)
+    if not finite.any():
+        return np.zeros(values.shape, np.uint8)
+    low, high = float(values[finite].min()), float(values[finite].max())
+    start = 0.0
+    if low >= 0 and high <= 1 and values.dtype.kind == "f":
+        full, what = 1.0, "fractions from 0 to 1"
+    elif low >= 0 and high < 65536:
+        bits = next(bits for bits in DEPTHS if high < 2**bits)
+        full, what = float(2**bits - 1), f"{bits}-bit values"
+    else:
+        start, full, what = low, (high - low) or 1.0, f"values from {low:g} to {high:g}"
+    if full != 255.0 or start:
+        _say_scaled(what, name if isinstance(name, (str, os.PathLike)) else "picture")
+    if what == "16-bit values" and values.dtype.kind in "ui":
+        return (values >> 8).astype(np.uint8)  # the upper byte, as other readers have it
+    scaled = (np.where(finite, values, start).astype(np.float64) - start) * (255.0 / full)
+    return np.rint(scaled.clip(0, 255)).astype(np.uint8)
+
+
+_said: set[str] = set()
+
+
+def _say_scaled(what: str, name: str | os.PathLike) -> None:
+    """One line for each kind of values, not one for each picture and epoch."""
+    kind = "values" if what.startswith("values") else what
+    if kind not in _said:
+        _said.add(kind)
+        log.warning("%s: %s, scaled to 0..255 (so are others like it)", printable(name), what)
+
+
+def _deep_rgb(source: str | os.PathLike | IO[bytes], image: Image.Image) -> Image.Image:
+    """A colour picture of 16 bits a channel: PIL keeps the upper byte, which is dark where a camera used 10, 12 or 14 of them."""
+    if max(high for _, high in image.getextrema()) >= 64 or not isinstance(
+        source, (str, os.PathLike)
+    ):
+        return image
+    with open_regular(source) as stream:
+        data = np.frombuffer(stream.read(), np.uint8)
+    whole = cv2.imdecode(data, cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
+    if whole is None or whole.dtype != np.uint16 or whole.ndim != 3:
+        return image
+    return Image.fromarray(np.ascontiguousarray(scale(whole, source)[:, :, 2::-1]))
+
+
+@functools.cache
+def _lab_transform() -> ImageCms.ImageCmsTransform:
+    return ImageCms.buildTransform(
+        ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), "LAB", "RGB"
+    )
+
+
+def _from_lab(image: Image.Image) -> Image.Image:
+    """CIELAB to sRGB; the lightness alone where this PIL has no colour management."""
+    with contextlib.suppress(Exception):
+        return ImageCms.applyTransform(image, _lab_transform())
+    return image.getchannel("L").convert("RGB")
 
 
 def to_tensor(image: Image.Image | np.ndarray, channels: str) -> torch.Tensor:

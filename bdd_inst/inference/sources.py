@@ -11,7 +11,7 @@ import numpy as np
 
 from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.images import video
-from bdd_inst.images.read import read_picture
+from bdd_inst.images.read import read_bgr
 
 PICTURES = frozenset(
     {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".jp2", ".gif"}
@@ -51,7 +51,7 @@ class Source:
         for number, path in enumerate(self.paths, 1):
             name = path.relative_to(self.root).as_posix()
             try:
-                image = np.ascontiguousarray(np.asarray(read_picture(path))[:, :, ::-1])
+                image = read_bgr(path)
             except DataError as error:
                 self.problems.add("unreadable-picture", name, str(error).removeprefix(f"{path}: "))
                 continue

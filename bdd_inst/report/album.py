@@ -20,7 +20,7 @@ from bdd_inst.base.pipeline import ordered_map
 from bdd_inst.drawing.draw import caption, count, draw_objects, enlarge, side_by_side
 from bdd_inst.drawing.matching import judge
 from bdd_inst.drawing.paint import Style
-from bdd_inst.images.read import read_picture
+from bdd_inst.images.read import read_bgr
 from bdd_inst.report.scenes import Scene, Vocabulary
 
 JPEG_QUALITY = 92
@@ -80,7 +80,7 @@ def compose(scene: Scene, vocabulary: Vocabulary, layout: Layout) -> np.ndarray:
     Raises:
         DataError: the picture cannot be read, or labels or predictions do not fit it.
     """
-    image = np.ascontiguousarray(np.asarray(read_picture(scene.path))[:, :, ::-1])
+    image = read_bgr(scene.path)
     size = image.shape[:2]
     labels = scene.labels.objects(size, vocabulary) if scene.labels is not None else None
     found = (

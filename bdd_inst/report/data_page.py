@@ -20,9 +20,9 @@ from bdd_inst.checks.findings import ERROR, NOTE, WARNING
 from bdd_inst.checks.run import CheckResult, Split
 from bdd_inst.checks.statistics import FLAGS, LARGE, SIZES, SMALL, Statistics
 from bdd_inst.config.loading import load_cfg
-from bdd_inst.formats.pictures import PictureFinder
 from bdd_inst.formats.plan import make_plan
 from bdd_inst.formats.write_dicts import DictsTarget
+from bdd_inst.images.finder import PictureFinder
 
 log = logging.getLogger(__name__)
 

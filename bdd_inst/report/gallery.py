@@ -9,12 +9,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from bdd_inst.base.errors import DataError
 from bdd_inst.evaluation.analysis import Analysis
 from bdd_inst.evaluation.confusion import Confusion, confusion
 from bdd_inst.evaluation.ground_truth import GroundTruth
 from bdd_inst.evaluation.matching import Pairs
 from bdd_inst.evaluation.results import Results, group
 from bdd_inst.evaluation.worst import Picture
+from bdd_inst.images.read import read_bgr
 from bdd_inst.masks import rle as rle_tools
 
 WIDTH = 800  # pixels of a picture's longer side
@@ -147,7 +149,10 @@ def xywh(box: Sequence[float]) -> list[float]:
 
 def encode(file: Path | None, height: int, width: int) -> tuple[str | None, tuple[int, int]]:
     """The picture as a data URI of the shown size, and its own height and width; None where it cannot be read."""
-    image = cv2.imread(str(file), cv2.IMREAD_COLOR) if file is not None else None
+    try:
+        image = read_bgr(file) if file is not None else None
+    except DataError:
+        image = None
     if image is None:
         return None, (height or 1, width or 1)
     height, width = image.shape[:2]

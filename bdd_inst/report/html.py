@@ -12,10 +12,11 @@ from pathlib import Path
 import jinja2
 
 from bdd_inst import __version__
+from bdd_inst.base.errors import DataError
 from bdd_inst.base.files import atomic_write
 from bdd_inst.evaluation.compare import Difference
 from bdd_inst.evaluation.protocols import Outcome
-from bdd_inst.images.files import ImageFolder
+from bdd_inst.images.finder import PictureFinder
 from bdd_inst.report import report_data
 from bdd_inst.report.gallery import build_gallery
 
@@ -99,14 +100,16 @@ def subtitle(outcome: Outcome) -> str:
 def picture_finder(outcome: Outcome, images: str | Path | None):
     """``find(position)``: the picture's file, by its own path, else by its name below ``images``."""
     names = outcome.truth.file_names
-    folder = ImageFolder(Path(images)) if images is not None else None
+    folder = PictureFinder(Path(images)) if images is not None else None
 
     def find(position: int) -> Path | None:
         own = Path(names[position]) if names[position] else None
         if own is not None and own.is_file():
             return own
-        found = folder.find(names[position]) if folder is not None and names[position] else None
-        return Path(found) if found is not None else None
+        try:
+            return folder.find(names[position]) if folder is not None and names[position] else None
+        except DataError:  # several could be meant: none is shown
+            return None
 
     return find
 

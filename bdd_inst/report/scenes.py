@@ -12,8 +12,8 @@ from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.drawing.colors import PALETTE, Color, class_color, class_colors, street_color
 from bdd_inst.drawing.objects import Objects, gather
 from bdd_inst.evaluation.label_sets import PictureNames, full_name, meaning
-from bdd_inst.formats.pictures import PictureFinder
 from bdd_inst.formats.records import Instance, LabelSet, Picture
+from bdd_inst.images.finder import PictureFinder
 from bdd_inst.masks.bezier import flatten_many
 from bdd_inst.structures import BoxMode
 

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from bdd_inst.base import distributed
-from bdd_inst.base.errors import ConfigError
+from bdd_inst.base.errors import ConfigError, DataError
 from bdd_inst.base.files import atomic_write
 from bdd_inst.data.loader import build_test_loader, load_datasets
 from bdd_inst.data.sem_seg import is_pixelwise, label_map_of
@@ -29,7 +29,7 @@ from bdd_inst.evaluation.protocols import PROTOCOLS
 from bdd_inst.evaluation.sem_seg_evaluator import labels_of
 from bdd_inst.evaluation.tables import pixel_lines
 from bdd_inst.formats.label_map import overlay
-from bdd_inst.images.read import read_picture
+from bdd_inst.images.read import read_bgr, read_picture
 from bdd_inst.inference.run import predict_outputs
 from bdd_inst.report.html import write_report
 from bdd_inst.training.hooks.guards import plain_worker_errors
@@ -174,9 +174,10 @@ def picked(dicts: Sequence[dict], number: int) -> dict[object, dict]:
 def draw(drawn: Sequence[tuple[dict, object]], metadata: dict, folder: Path) -> None:
     """Labels and predictions of some pictures side by side, one PNG each."""
     for record, instances in drawn:
-        image = cv2.imread(str(record["file_name"]))
-        if image is None:
-            log.warning("%s: could not be read for drawing", record["file_name"])
+        try:
+            image = read_bgr(record["file_name"])
+        except DataError as error:
+            log.warning("%s; not drawn", error)
             continue
         labels: Objects = from_record(
             {**record, "height": image.shape[0], "width": image.shape[1]}, metadata

@@ -116,7 +116,7 @@ def test_each_planted_label_problem_is_found(labels, code, tmp_path):
 def test_picture_problems_are_found(tmp_path):
     images = tmp_path / "images"
     images.mkdir()
-    names = ("good", "cut", "cut2", "small", "none", "junk", "turned")
+    names = ("good", "cut", "cut2", "small", "none", "junk", "turned", "lying")
     for seed, name in enumerate(names):
         if name != "none":
             photo(seed).save(images / f"{name}.jpg", quality=95)
@@ -130,12 +130,13 @@ def test_picture_problems_are_found(tmp_path):
     (images / "junk.jpg").write_bytes(b"hello")
     exif = Image.Exif()
     exif[0x0112] = 6
-    photo(11).save(images / "turned.jpg", exif=exif)
+    photo(11, (HEIGHT, WIDTH)).save(images / "turned.jpg", exif=exif)
+    photo(12).save(images / "lying.jpg", exif=exif)
     result = codes(tmp_path, [frame(f"{name}.jpg", [label()]) for name in names], images)
     found = {code: [f.file for f in result.findings.kept[code]] for code in result.findings.counts}
     assert found == {
         "truncated-picture": ["cut.jpg", "cut2.jpg"],
-        "wrong-size-picture": ["small.jpg"],
+        "wrong-size-picture": ["small.jpg", "lying.jpg"],
         "missing-picture": ["none.jpg"],
         "unreadable-picture": ["junk.jpg"],
         "rotated-picture": ["turned.jpg"],

@@ -1,0 +1,198 @@
+"""Finds the picture file that a name in a label file means, however the tool that wrote the name spells it."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import unquote
+
+from bdd_inst.base.errors import DataError
+from bdd_inst.images.opening import SUFFIXES, printable
+from bdd_inst.images.size import read_size
+
+
+class NamedPicture(Protocol):
+    """Anything with a picture's name and, where it is a frame, its video's."""
+
+    name: str
+    video: str | None
+
+
+def _plain(base: str) -> str:
+    return base
+
+
+def _composed(base: str) -> str:
+    """One form of accents: macOS writes them apart (NFD), most others together (NFC)."""
+    return unicodedata.normalize("NFC", base)
+
+
+def _decoded(base: str) -> str:
+    """``%20`` and the like, as web tools write names."""
+    return unicodedata.normalize("NFC", unquote(base, errors="surrogateescape"))
+
+
+def stem(base: str) -> str:
+    """A file's name without the suffix of a picture; a dot that belongs to the name stays."""
+    head, dot, tail = base.rpartition(".")
+    return head if dot and head and f".{tail.lower()}" in SUFFIXES else base
+
+
+def _stem(base: str) -> str:
+    return stem(_decoded(base))
+
+
+def _folded(base: str) -> str:
+    """Capitals as small letters, as Windows and macOS compare names."""
+    return _stem(base).casefold()
+
+
+# From the letter to the spirit: the first way of comparing names that finds a file decides.
+WAYS: tuple[Callable[[str], str], ...] = (_plain, _composed, _decoded, _stem, _folded)
+
+
+class PictureFinder:
+    """The picture files of a folder and its subfolders, listed once, by the names that label files use for them.
+
+    A name is looked for as it stands and below its video's folder; then by its last part anywhere below, compared ever more loosely
+    (:data:`WAYS`). Where several files fit, the one whose parent folders agree best with the name's own is meant, if it is one.
+    Backslashes are slashes; folders in front that are not there (``C:\\\\data``, an export's folder, ``..``) do not matter, and no name
+    leads out of the folder.
+    """
+
+    def __init__(self, folder: str | os.PathLike) -> None:
+        """
+        Raises:
+            DataError: no such folder.
+        """
+        self.folder = Path(folder)
+        if not self.folder.is_dir():
+            raise DataError(f"{printable(folder)}: no such folder of pictures")
+        self._files: dict[str, str] | None = None
+        self._tables: dict[int, dict[str, list[str]]] = {}
+
+    def find(self, picture: NamedPicture | str, video: str | None = None) -> Path | None:
+        """The file of a picture (or name), None where there is none.
+
+        Raises:
+            DataError: several files would do; the message names two.
+        """
+        name = picture if isinstance(picture, str) else picture.name
+        video = video if isinstance(picture, str) else picture.video
+        parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
+        while ".." in parts:  # what lies above is not looked at
+            del parts[: parts.index("..") + 1]
+        if not parts:
+            return None
+        files = self._listed()
+        inside = "/".join(parts)
+        for key in (inside, f"{video}/{inside}" if video else inside):
+            if key in files:
+                return Path(files[key])
+        for key in (inside, f"{video}/{inside}" if video else inside):
+            if ".." not in key.split("/") and _is_file(place := self.folder / key):
+                return place  # of another suffix than pictures have, or hidden
+        parents = parts[:-1] or ([video] if video else [])
+        for number in range(len(WAYS)):
+            found = self._table(number).get(WAYS[number](parts[-1]))
+            if found:
+                return Path(files[self._nearest(name, parents, found)])
+        return None
+
+    def size(self, picture: NamedPicture | str) -> tuple[int, int]:
+        """Width and height of a picture as it is shown.
+
+        Raises:
+            DataError: it is missing or broken, or several would do.
+        """
+        path = self.find(picture)
+        if path is None:
+            name = picture if isinstance(picture, str) else picture.name
+            raise DataError(f"{printable(name)}: no such picture below {printable(self.folder)}")
+        return read_size(path)
+
+    def all(self) -> list[Path]:
+        """Every picture below the folder, by name."""
+        return sorted(map(Path, self._listed().values()))
+
+    def names(self) -> list[str]:
+        """Names relative to the folder, with ``/``, sorted."""
+        return sorted(self._listed())
+
+    def __len__(self) -> int:
+        return len(self._listed())
+
+    def _listed(self) -> dict[str, str]:
+        """Relative name -> path. Each folder once, also where links lead to it again; hidden ones are left out."""
+        if self._files is None:
+            self._files = list_pictures(self.folder)
+        return self._files
+
+    def _table(self, number: int) -> dict[str, list[str]]:
+        if number not in self._tables:
+            table: dict[str, list[str]] = {}
+            for key in self._listed():
+                table.setdefault(WAYS[number](key.rpartition("/")[2]), []).append(key)
+            self._tables[number] = table
+        return self._tables[number]
+
+    def _nearest(self, name: str, parents: list[str], found: list[str]) -> str:
+        """The one of several files whose last parent folders are most like the name's."""
+        if len(found) == 1:
+            return found[0]
+        common = [_common_end(key.split("/")[:-1], parents) for key in found]
+        best = [key for key, number in zip(found, common, strict=True) if number == max(common)]
+        if len(best) > 1:
+            some = " and ".join(printable(self.folder / key) for key in sorted(best)[:2])
+            raise DataError(
+                f"{printable(name)}: {len(best)} pictures could be meant below {printable(self.folder)}, "
+                f"e.g. {some}; name the folder, or remove one"
+            )
+        return best[0]
+
+
+def list_pictures(
+    folder: str | os.PathLike, suffixes: tuple[str, ...] = SUFFIXES
+) -> dict[str, str]:
+    """Relative name (with ``/``) -> path of every file of these suffixes below a folder, in the order of names.
+
+    Links to folders are followed, but no folder is listed twice; hidden files and folders are left out.
+    """
+    out: dict[str, str] = {}
+    seen = set()
+    for here, folders, names in os.walk(folder, followlinks=True):
+        state = os.stat(here)
+        if (state.st_dev, state.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((state.st_dev, state.st_ino))
+        # Real folders before links to them, so that a file keeps the name that it has without the link.
+        folders[:] = sorted(
+            (f for f in folders if not f.startswith(".")),
+            key=lambda f: (os.path.islink(os.path.join(here, f)), f),
+        )
+        inner = os.path.relpath(here, folder).replace(os.sep, "/")
+        for name in sorted(names):
+            if name.lower().endswith(suffixes) and not name.startswith("."):
+                out[name if inner == "." else f"{inner}/{name}"] = os.path.join(here, name)
+    return out
+
+
+def _common_end(first: list[str], second: list[str]) -> int:
+    """How many last items two lists share, names compared loosely."""
+    number = 0
+    for one, other in zip(reversed(first), reversed(second)):
+        if _decoded(one).casefold() != _decoded(other).casefold():
+            break
+        number += 1
+    return number
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that no file can have: too long, with a NUL
+        return False

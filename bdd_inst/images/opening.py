@@ -1,0 +1,166 @@
+"""The one door to picture files: which formats are opened, how large they may be, and every failure as one DataError line."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import stat
+import warnings
+from collections.abc import Iterator
+from typing import IO
+
+from PIL import Image, UnidentifiedImageError
+
+from bdd_inst.base.errors import ConfigError, DataError
+
+# Decoders that read bytes and do nothing else. PostScript is left out on purpose: PIL hands it to another program.
+FORMATS = (
+    "JPEG",
+    "MPO",
+    "PNG",
+    "BMP",
+    "DIB",
+    "GIF",
+    "WEBP",
+    "TIFF",
+    "PPM",
+    "JPEG2000",
+    "AVIF",
+)
+# What picture files are called; the content, not the name, says what a file is.
+SUFFIXES = (
+    ".jpg",
+    ".jpeg",
+    ".jpe",
+    ".jfif",
+    ".png",
+    ".bmp",
+    ".webp",
+    ".tif",
+    ".tiff",
+    ".gif",
+    ".avif",
+    ".jp2",
+    ".j2k",
+    ".ppm",
+    ".pgm",
+    ".pbm",
+    ".pnm",
+)
+LIMIT_VARIABLE = "BDD_INST_MAX_PIXELS"
+MAX_PIXELS = 89_478_485  # PIL's own: a quarter of a GiB at three bytes a pixel
+
+# What PIL says of damaged metadata is not about pixels, and its size warning is our limit below.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+
+def max_pixels() -> int:
+    """How many pixels a picture may have: ``$BDD_INST_MAX_PIXELS``, else MAX_PIXELS.
+
+    Raises:
+        ConfigError: the variable is no whole number above 0.
+    """
+    text = os.environ.get(LIMIT_VARIABLE, "").strip()
+    if not text:
+        return MAX_PIXELS
+    if not (text.isascii() and text.isdecimal() and len(text) < 16 and int(text)):
+        raise ConfigError(
+            f"{LIMIT_VARIABLE}={text[:40]!r}: give a number of pixels, e.g. 400000000"
+        )
+    return int(text)
+
+
+@contextlib.contextmanager
+def open_picture(
+    source: str | os.PathLike | IO[bytes],
+    formats: tuple[str, ...] | None = None,
+    name: str | os.PathLike | None = None,
+) -> Iterator[Image.Image]:
+    """A picture, its header read and its pixels not yet, until the block ends; whatever goes wrong inside is one DataError.
+
+    Args:
+        source: a regular file (no pipe, no device: they may never end), or an open stream of bytes.
+        formats: the decoders that may try it, FORMATS where not said; a wrong suffix does not matter.
+        name: what messages call it; the path where there is one.
+
+    Raises:
+        DataError: missing, no picture of these formats, broken, or of more pixels than :func:`max_pixels`; the line names the file.
+    """
+    is_path = isinstance(source, (str, os.PathLike))
+    name = printable(name or (source if is_path else "picture"))
+    limit = max_pixels()
+    _raise_pil_limit(limit)
+    try:
+        with contextlib.ExitStack() as stack:
+            stream = stack.enter_context(open_regular(source)) if is_path else source
+            image = stack.enter_context(Image.open(stream, formats=formats or _known_formats()))
+            if image.width * image.height > limit:
+                raise DataError(_too_large(name, f"{image.width}x{image.height} pixels", limit))
+            yield image
+    except (DataError, GeneratorExit):
+        raise
+    except UnidentifiedImageError:
+        raise DataError(f"{name}: not a picture in a known format; fetch it again") from None
+    except Image.DecompressionBombError:
+        raise DataError(_too_large(name, "too many pixels", limit)) from None
+    except MemoryError:
+        raise DataError(f"{name}: a picture that does not fit into the memory") from None
+    except Exception as error:  # PIL's decoders raise whatever their bytes lead them to
+        raise DataError(f"{name}: a broken picture ({reason(error)}); fetch it again") from None
+
+
+def open_regular(path: str | os.PathLike) -> IO[bytes]:
+    """A regular file for reading; a pipe or a device is refused without waiting for it.
+
+    Raises:
+        DataError: missing, unreadable, or no regular file.
+    """
+    try:
+        # Without O_NONBLOCK opening a pipe waits for its writer, perhaps for ever.
+        number = os.open(
+            path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        )
+    except FileNotFoundError:
+        raise DataError(f"{printable(path)}: no such picture; is the data set complete?") from None
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise DataError(f"{printable(path)}: cannot be opened ({why})") from None
+    if not stat.S_ISREG(os.fstat(number).st_mode):
+        os.close(number)
+        raise DataError(f"{printable(path)}: not a regular file; only those are read as pictures")
+    return os.fdopen(number, "rb")
+
+
+@functools.cache
+def _known_formats() -> tuple[str, ...]:
+    """Those of FORMATS that this PIL was built with."""
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
+def reason(error: BaseException) -> str:
+    """What an exception says, as one short line."""
+    return " ".join(str(error).split())[:120] or type(error).__name__
+
+
+def printable(name: str | os.PathLike) -> str:
+    """A file's name as one line that any stream can take: line breaks and bytes that are no UTF-8 become escapes."""
+    text = os.fspath(name)
+    text = os.fsdecode(text) if isinstance(text, bytes) else text
+    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _too_large(name: str, size: str, limit: int) -> str:
+    return (
+        f"{name}: a picture of {size}, more than the {limit} that are read; "
+        f"if you trust it, set {LIMIT_VARIABLE} to a larger number"
+    )
+
+
+def _raise_pil_limit(limit: int) -> None:
+    """PIL refuses at twice its own limit; a larger one that the user has asked for must reach it."""
+    if Image.MAX_IMAGE_PIXELS is not None and limit > 2 * Image.MAX_IMAGE_PIXELS:
+        Image.MAX_IMAGE_PIXELS = limit
