@@ -16,18 +16,10 @@ def check_consistency(cfg: CfgNode) -> None:
     Raises:
         ConfigError: one line that names both keys.
     """
-    if cfg.MODEL.BACKBONE.NAME == TIMM:
-        _check_timm(cfg)
-    else:
-        _check_resnet(cfg)
-    features = _feature_names(cfg)
-    if cfg.MODEL.META_ARCHITECTURE == "GeneralizedRCNN":
-        for key in ("RPN", "ROI_HEADS"):
-            _check_in_features(cfg, key, features)
-        _check_anchors(cfg.MODEL.ANCHOR_GENERATOR, len(cfg.MODEL.RPN.IN_FEATURES))
-        _check_heads(cfg)
-    if cfg.MODEL.META_ARCHITECTURE == "SemanticSegmentor":
-        _check_sem_seg(cfg, features)
+    pixelwise = cfg.MODEL.META_ARCHITECTURE == "SemanticSegmentor"
+    if not pixelwise or cfg.MODEL.SEM_SEG_HEAD.NAME == "SemSegFPNHead":
+        (_check_timm if cfg.MODEL.BACKBONE.NAME == TIMM else _check_resnet)(cfg)
+    (_check_sem_seg if pixelwise else _check_detector)(cfg)
     if not len(cfg.MODEL.PIXEL_MEAN) == len(cfg.MODEL.PIXEL_STD) == 3:
         raise ConfigError(
             "MODEL.PIXEL_MEAN and MODEL.PIXEL_STD need three numbers each, one a channel of INPUT.FORMAT"
@@ -36,6 +28,14 @@ def check_consistency(cfg: CfgNode) -> None:
         raise ConfigError(
             f"MODEL.PIXEL_STD {list(cfg.MODEL.PIXEL_STD)}: every number must be above 0"
         )
+
+
+def _check_detector(cfg: CfgNode) -> None:
+    features = _feature_names(cfg)
+    for key in ("RPN", "ROI_HEADS"):
+        _check_in_features(cfg, key, features)
+    _check_anchors(cfg.MODEL.ANCHOR_GENERATOR, len(cfg.MODEL.RPN.IN_FEATURES))
+    _check_heads(cfg)
 
 
 def _check_timm(cfg: CfgNode) -> None:
@@ -94,12 +94,55 @@ def _check_in_features(cfg: CfgNode, key: str, features: tuple[str, ...]) -> Non
     _check_subset(f"MODEL.{key}.IN_FEATURES", chosen, "the backbone's features", features)
 
 
-def _check_sem_seg(cfg: CfgNode, features: tuple[str, ...]) -> None:
+def _check_sem_seg(cfg: CfgNode) -> None:
     options = cfg.MODEL.SEM_SEG_HEAD
+    where = f"with MODEL.SEM_SEG_HEAD.NAME {options.NAME}"
     if options.NUM_CLASSES < 1:
         raise ConfigError(
             f"MODEL.SEM_SEG_HEAD.NUM_CLASSES must be at least 1, it is {options.NUM_CLASSES}"
         )
+    _check_pixel_losses(options)
+    needs_encoder = options.NAME not in ("SemSegFPNHead", "FastSCNN")
+    if needs_encoder != bool(options.ENCODER):
+        needed = "must name an encoder, e.g. resnet34," if needs_encoder else "must be ''"
+        raise ConfigError(f"MODEL.SEM_SEG_HEAD.ENCODER {needed} {where}, it is {options.ENCODER!r}")
+    widths = list(options.DECODER_CHANNELS)
+    allowed = (
+        (0, options.ENCODER_DEPTH) if options.NAME == "Unet" else (0, 1) if needs_encoder else (0,)
+    )
+    if len(widths) not in allowed or not all(isinstance(w, int) and w > 0 for w in widths):
+        counts = " or ".join(map(str, allowed))
+        raise ConfigError(
+            f"MODEL.SEM_SEG_HEAD.DECODER_CHANNELS needs {counts} whole numbers {where}, it is {widths}"
+        )
+    if options.NAME == "FastSCNN" and cfg.MODEL.BACKBONE.FREEZE_AT:
+        raise ConfigError(
+            f"MODEL.BACKBONE.FREEZE_AT must be 0 {where}, which is trained from scratch; it is {cfg.MODEL.BACKBONE.FREEZE_AT}"
+        )
+    if options.NAME == "SemSegFPNHead":
+        _check_sem_seg_fpn(cfg, _feature_names(cfg))
+
+
+def _check_pixel_losses(options: CfgNode) -> None:
+    if min(options.LOSSES.values()) < 0:
+        raise ConfigError("MODEL.SEM_SEG_HEAD.LOSSES: weights of a sum must not be negative")
+    if options.NUM_CLASSES == 1 and options.LOSSES.CROSS_ENTROPY:
+        raise ConfigError(
+            "MODEL.SEM_SEG_HEAD.LOSSES.CROSS_ENTROPY needs at least 2 classes; use BCE with NUM_CLASSES 1"
+        )
+    labels, weights = max(options.NUM_CLASSES, 2), list(options.CLASS_WEIGHTS)
+    if weights and (len(weights) != labels or min(weights) < 0):
+        raise ConfigError(
+            f"MODEL.SEM_SEG_HEAD.CLASS_WEIGHTS needs {labels} numbers from 0 on, one a label, it is {weights}"
+        )
+    if not 0 <= options.LABEL_SMOOTHING < 1:
+        raise ConfigError(
+            f"MODEL.SEM_SEG_HEAD.LABEL_SMOOTHING must be from 0 to below 1, it is {options.LABEL_SMOOTHING}"
+        )
+
+
+def _check_sem_seg_fpn(cfg: CfgNode, features: tuple[str, ...]) -> None:
+    options = cfg.MODEL.SEM_SEG_HEAD
     _check_in_features(cfg, "SEM_SEG_HEAD", features)
     if not all(name.startswith("p") for name in features):
         raise ConfigError(

@@ -44,7 +44,16 @@ VALUES: dict[str, tuple] = {
     "MODEL.ROI_MASK_HEAD.NAME": ("MaskRCNNConvUpsampleHead",),
     "MODEL.ROI_MASK_HEAD.NORM": NORMS,
     "MODEL.ROI_MASK_HEAD.POOLER_TYPE": POOLERS,
-    "MODEL.SEM_SEG_HEAD.NAME": ("SemSegFPNHead",),
+    "MODEL.SEM_SEG_HEAD.NAME": (
+        "SemSegFPNHead",
+        "Unet",
+        "DeepLabV3",
+        "DeepLabV3Plus",
+        "FPN",
+        "Segformer",
+        "FastSCNN",
+    ),
+    "MODEL.SEM_SEG_HEAD.ENCODER_DEPTH": (3, 4, 5),
     "MODEL.SEM_SEG_HEAD.NORM": NORMS,
     "INPUT.FORMAT": ("BGR", "RGB"),
     "INPUT.MASK_FORMAT": ("polygon", "bitmask"),
@@ -98,7 +107,8 @@ _HONOURED_BY_SECTION = {
     "MODEL.ROI_BOX_HEAD.": "NUM_FC FC_DIM NUM_CONV CONV_DIM POOLER_RESOLUTION POOLER_SAMPLING_RATIO BBOX_REG_LOSS_WEIGHT BBOX_REG_WEIGHTS "
     "SMOOTH_L1_BETA CLS_AGNOSTIC_BBOX_REG TRAIN_ON_PRED_BOXES USE_SIGMOID_CE",
     "MODEL.ROI_MASK_HEAD.": "NUM_CONV CONV_DIM POOLER_RESOLUTION POOLER_SAMPLING_RATIO CLS_AGNOSTIC_MASK",
-    "MODEL.SEM_SEG_HEAD.": "IN_FEATURES IGNORE_VALUE NUM_CLASSES CONVS_DIM COMMON_STRIDE LOSS_WEIGHT",
+    "MODEL.SEM_SEG_HEAD.": "IN_FEATURES IGNORE_VALUE NUM_CLASSES CONVS_DIM COMMON_STRIDE LOSS_WEIGHT "
+    "ENCODER DECODER_CHANNELS LOSSES.* CLASS_WEIGHTS LABEL_SMOOTHING",
     # Outside MODEL a key is there because a room reads it (a test looks for each); those nobody reads are in REFUSED.
     **dict.fromkeys(("INPUT.", "DATASETS.", "DATALOADER.", "SOLVER.", "TEST."), "*"),
 }
@@ -116,6 +126,18 @@ DETECTRON2_BUILDS = (
     "MODEL.ROI_BOX_HEAD.*",
     "MODEL.ROI_BOX_CASCADE_HEAD.*",
     "MODEL.ROI_MASK_HEAD.*",
+)
+
+
+# Keys of our own that Detectron2 does not know.
+BUILTIN_ONLY = (
+    "MODEL.ANCHOR_GENERATOR.ROUND",
+    "MODEL.SEM_SEG_HEAD.NAME",
+    "MODEL.SEM_SEG_HEAD.ENCODER*",
+    "MODEL.SEM_SEG_HEAD.DECODER_CHANNELS",
+    "MODEL.SEM_SEG_HEAD.LOSSES.*",
+    "MODEL.SEM_SEG_HEAD.CLASS_WEIGHTS",
+    "MODEL.SEM_SEG_HEAD.LABEL_SMOOTHING",
 )
 
 
@@ -145,10 +167,12 @@ def check_supported(cfg: CfgNode) -> None:
             )
     if engine == "builtin":
         check_consistency(cfg)
-    elif cfg.MODEL.ANCHOR_GENERATOR.ROUND:
-        raise ConfigError(
-            "MODEL.ANCHOR_GENERATOR.ROUND True is not supported with MODEL.ENGINE detectron2; use builtin"
-        )
+        return
+    for key in sorted(known_keys(default)):
+        if _listed(key, BUILTIN_ONLY) and not _same(get_key(cfg, key), get_key(default, key)):
+            raise ConfigError(
+                f"{key} {get_key(cfg, key)!r} is not supported with MODEL.ENGINE detectron2; use builtin"
+            )
 
 
 def is_classified(key: str) -> bool:

@@ -33,10 +33,10 @@ def set_trainable(
         names of the parameters that train.
 
     Raises:
-        ConfigError: a preset or a pattern that matches nothing.
+        ConfigError: a preset or a pattern that matches nothing; FREEZE_AT for a backbone of unknown parts.
     """
     names = [name for name, _ in model.named_parameters()]
-    chosen = _chosen(names, train) - _below(names, freeze_at)
+    chosen = _chosen(names, train) - _below(model, names, freeze_at)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name in chosen)
     for module in model.modules():
@@ -83,8 +83,17 @@ def _prefixes(name: str) -> list[str]:
     return [".".join(parts[: i + 1]) for i in range(len(parts))]
 
 
-def _below(names: Sequence[str], freeze_at: int) -> set[str]:
-    """Parameters of the first ``freeze_at`` parts of the ResNet, with or without an FPN around it."""
+def _below(model: nn.Module, names: Sequence[str], freeze_at: int) -> set[str]:
+    """Parameters of the first ``freeze_at`` parts of the backbone: of a ResNet, with or without an FPN around it, or of an
+    encoder that says what its parts are (``freeze_parts``)."""
+    backbone = getattr(model, "backbone", None)
+    if freeze_at > 0 and hasattr(backbone, "freeze_parts"):
+        if backbone.freeze_parts is None:
+            raise ConfigError(
+                f"MODEL.BACKBONE.FREEZE_AT {freeze_at}: the parts of this backbone are not known; set it to 0 and name what trains "
+                "in STAGES.<stage>.TRAIN"
+            )
+        return {f"backbone.{name}" for part in backbone.freeze_parts[:freeze_at] for name in part}
     parts = ("stem", "res2", "res3", "res4", "res5")[: max(freeze_at, 0)]
     heads = tuple(
         f"{prefix}{part}." for part in parts for prefix in ("backbone.bottom_up.", "backbone.")

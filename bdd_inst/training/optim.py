@@ -27,7 +27,8 @@ def parameter_groups(model: nn.Module, cfg: CfgNode) -> list[dict]:
     """Groups of the trainable parameters that share learning rate and weight decay, each with its parameters' ``names``.
 
     Norm layers take WEIGHT_DECAY_NORM; parameters called ``bias`` take BIAS_LR_FACTOR and, where it is set, WEIGHT_DECAY_BIAS, which
-    wins over the norm's (Detectron2's rules). With LAYER_DECAY below 1 deeper layers of the backbone train slower.
+    wins over the norm's (Detectron2's rules). BACKBONE_MULTIPLIER scales the backbone's rate; with LAYER_DECAY below
+    1 its deeper layers train slower still.
     """
     solver = cfg.SOLVER
     groups: dict[tuple[float, float], dict] = {}
@@ -43,6 +44,8 @@ def parameter_groups(model: nn.Module, cfg: CfgNode) -> list[dict]:
             weight_decay = (
                 weight_decay if solver.WEIGHT_DECAY_BIAS is None else solver.WEIGHT_DECAY_BIAS
             )
+        if solver.BACKBONE_MULTIPLIER != 1.0 and is_bottom_up(name):
+            rate *= solver.BACKBONE_MULTIPLIER
         if solver.LAYER_DECAY != 1.0:
             rate *= solver.LAYER_DECAY ** layers_above(name)
         group = groups.setdefault(
@@ -66,6 +69,11 @@ def trainable(model: nn.Module) -> Iterator[tuple[str, nn.Parameter, bool]]:
                     parameter,
                     isinstance(module, NORMS) or name in SCALES,
                 )
+
+
+def is_bottom_up(name: str) -> bool:
+    """Whether a parameter belongs to the backbone itself, not to an FPN around it or to a head."""
+    return name.startswith("backbone.") and not name.startswith("backbone.fpn_")
 
 
 def layers_above(name: str) -> int:

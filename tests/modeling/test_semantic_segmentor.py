@@ -106,7 +106,7 @@ def test_presets_and_patterns_choose_the_head():
         ("COMMON_STRIDE", 8, "at most 4"),
         ("COMMON_STRIDE", 3, "a power of two"),
         ("NUM_CLASSES", 0, "at least 1"),
-        ("NAME", "PointRendSemSegHead", "use 'SemSegFPNHead'"),
+        ("NAME", "PointRendSemSegHead", "is not supported"),
         ("NORM", "LN", "is not supported"),
     ],
 )

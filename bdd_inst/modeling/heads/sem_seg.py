@@ -1,15 +1,19 @@
-"""Heads that give every pixel a class: Detectron2's semantic FPN (Kirillov et al. 2019), and the table of all of them."""
+"""Heads that give every pixel a class: semantic FPN, Fast-SCNN, decoders of segmentation-models-pytorch; the table of them."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from fvcore.nn.weight_init import c2_msra_fill
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from bdd_inst.modeling.backbones.fast_scnn import FastSCNNBackbone, separable
 from bdd_inst.modeling.backbones.fpn import build_backbone
+from bdd_inst.modeling.backbones.resnet import norm_conv
+from bdd_inst.modeling.backbones.smp_encoder import build_network
 from bdd_inst.modeling.heads.pixel_losses import PixelLoss
 from bdd_inst.modeling.layers.convolution import Conv2d
 from bdd_inst.modeling.layers.norms import get_norm
@@ -18,8 +22,13 @@ from bdd_inst.modeling.layers.norms import get_norm
 class PixelHead(nn.Module):
     """Losses of a head. A subclass's ``forward(features, size)`` gives logits N,K,H,W of ``size``, that of the padded batch.
 
-    Attributes: ``num_classes`` K; ``ignore_value``, the label of pixels that do not count.
+    Attributes:
+        num_classes: K.
+        ignore_value: the label of pixels that do not count.
+        pools_globally: whether it norms means over the whole picture, which a batch of one cannot train.
     """
+
+    pools_globally = False
 
     def __init__(self, cfg):
         super().__init__()
@@ -33,7 +42,8 @@ class PixelHead(nn.Module):
 
 
 class SemSegFPNHead(PixelHead):
-    """Each map of the pyramid convolved and doubled up to ``common_stride``, summed, classified by a 1x1 convolution.
+    """Detectron2's semantic FPN (Kirillov et al. 2019): each map of the pyramid convolved and doubled up to ``common_stride``,
+    summed, classified by a 1x1 convolution.
 
     Modules are named after the maps (``p2`` ... ``p5``): convolutions at even places, doublings between them; then ``predictor``.
     """
@@ -73,9 +83,54 @@ class SemSegFPNHead(PixelHead):
         )
 
 
+class FastSCNNHead(PixelHead):
+    """Fast-SCNN's feature fusion and classifier (Poudel et al. 2019), without the auxiliary losses of its paper's training."""
+
+    pools_globally = True  # in the backbone's pyramid pooling
+
+    def __init__(self, cfg, channels: dict[str, int]):
+        super().__init__(cfg)
+        detail, width = channels["detail"], channels["context"]
+        self.context = nn.Sequential(
+            norm_conv("BN", width, width, 3, padding=4, dilation=4, groups=width),
+            norm_conv("BN", width, width, 1, relu=False),
+        )
+        self.detail = norm_conv("BN", detail, width, 1, relu=False)
+        self.classifier = nn.Sequential(
+            separable(width, width),
+            separable(width, width),
+            nn.Dropout(0.1),
+            Conv2d(width, self.num_classes, 1),
+        )
+
+    def forward(self, features: dict[str, Tensor], size: tuple[int, int]) -> Tensor:
+        """``detail`` and ``context`` to N,K,H,W logits."""
+        detail = self.detail(features["detail"])
+        context = _resized(features["context"], detail.shape[-2:])
+        return _resized(self.classifier(F.relu(detail + self.context(context))), size)
+
+
+class SmpHead(PixelHead):
+    """Decoder and last layer of a model of segmentation-models-pytorch."""
+
+    def __init__(self, cfg, network: nn.Module):
+        super().__init__(cfg)
+        self.decoder, self.segmentation_head = network.decoder, network.segmentation_head
+        self.pools_globally = cfg.MODEL.SEM_SEG_HEAD.NAME.startswith("DeepLab")
+
+    def forward(self, features: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
+        """The encoder's features, finest first, to N,K,H,W logits."""
+        logits = self.segmentation_head(self.decoder(features))
+        return logits if tuple(logits.shape[-2:]) == tuple(size) else _resized(logits, size)
+
+
 def at_least_float32(x: Tensor) -> Tensor:
     """Half precision is widened; float64 stays."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def _resized(x: Tensor, size: Sequence[int]) -> Tensor:
+    return F.interpolate(x, tuple(size), mode="bilinear", align_corners=False)
 
 
 def build_sem_seg_fpn(cfg) -> tuple[nn.Module, SemSegFPNHead]:
@@ -84,5 +139,25 @@ def build_sem_seg_fpn(cfg) -> tuple[nn.Module, SemSegFPNHead]:
     return backbone, SemSegFPNHead(cfg, backbone.channels, backbone.strides)
 
 
+def build_fast_scnn(cfg) -> tuple[nn.Module, FastSCNNHead]:
+    """Both halves of Fast-SCNN."""
+    backbone = FastSCNNBackbone()
+    return backbone, FastSCNNHead(cfg, backbone.channels)
+
+
+def build_smp(cfg) -> tuple[nn.Module, SmpHead]:
+    """The encoder of MODEL.SEM_SEG_HEAD.ENCODER as backbone, and the decoder of NAME on it."""
+    network = build_network(cfg)
+    return network.encoder, SmpHead(cfg, network)
+
+
 # MODEL.SEM_SEG_HEAD.NAME -> from a cfg to (backbone, head).
-SEM_SEG_HEADS = {"SemSegFPNHead": build_sem_seg_fpn}
+SEM_SEG_HEADS = {
+    "SemSegFPNHead": build_sem_seg_fpn,
+    "Unet": build_smp,
+    "DeepLabV3": build_smp,
+    "DeepLabV3Plus": build_smp,
+    "FPN": build_smp,
+    "Segformer": build_smp,
+    "FastSCNN": build_fast_scnn,
+}

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bdd_inst.base.errors import DataError
+from bdd_inst.base.errors import ConfigError, DataError
 from bdd_inst.modeling.freeze import set_trainable
 from bdd_inst.modeling.heads.sem_seg import SEM_SEG_HEADS, at_least_float32
 from bdd_inst.modeling.meta.base import PictureModel, output_size
@@ -34,8 +34,13 @@ class SemanticSegmentor(PictureModel):
         """``loss_sem_seg``, a scalar.
 
         Raises:
+            ConfigError: one picture, for a head that norms means over whole pictures.
             DataError: a picture without ``sem_seg``, of another size, or with a label that is no class.
         """
+        if len(batch) == 1 and self.sem_seg_head.pools_globally:
+            raise ConfigError(
+                "SOLVER.IMS_PER_BATCH: this MODEL.SEM_SEG_HEAD.NAME norms means over whole pictures and needs at least 2 in each step"
+            )
         images = self.preprocess(batch)
         targets = self.targets(batch, images)
         return self.sem_seg_head.losses(self.logits(images), targets)

@@ -1,0 +1,80 @@
+"""The shared beginning of Fast-SCNN (Poudel, Liwicki, Cipolla, BMVC 2019): detail at stride 8, context at stride 32."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from bdd_inst.modeling.backbones.resnet import norm_conv
+
+POOLED = (1, 2, 3, 6)  # sides of the grids of the pyramid pooling
+
+
+def separable(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+    """A depthwise 3x3 convolution and a pointwise one, each with batch norm and ReLU."""
+    return nn.Sequential(
+        norm_conv("BN", inputs, inputs, 3, stride=stride, groups=inputs),
+        norm_conv("BN", inputs, outputs, 1),
+    )
+
+
+class InvertedResidual(nn.Module):
+    """Widened six times, a depthwise 3x3 convolution, narrowed without ReLU (MobileNetV2's bottleneck)."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int):
+        super().__init__()
+        wide = 6 * inputs
+        self.shortcut = stride == 1 and inputs == outputs
+        self.layers = nn.Sequential(
+            norm_conv("BN", inputs, wide, 1),
+            norm_conv("BN", wide, wide, 3, stride=stride, groups=wide),
+            norm_conv("BN", wide, outputs, 1, relu=False),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.layers(x) if self.shortcut else self.layers(x)
+
+
+class PyramidPooling(nn.Module):
+    """Means over grids of four sizes, each to a quarter of the channels, beside the map itself (Zhao et al. 2017)."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.branches = nn.ModuleList(norm_conv("BN", channels, channels // 4, 1) for _ in POOLED)
+        self.fuse = norm_conv("BN", 2 * channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        size = x.shape[-2:]
+        parts = [
+            F.interpolate(
+                branch(F.adaptive_avg_pool2d(x, side)), size, mode="bilinear", align_corners=False
+            )
+            for side, branch in zip(POOLED, self.branches, strict=True)
+        ]
+        return self.fuse(torch.cat([x, *parts], dim=1))
+
+
+class FastSCNNBackbone(nn.Module):
+    """``learning_to_downsample`` to 64 channels at stride 8, ``global_feature_extractor`` from there to 128 at stride 32."""
+
+    size_divisibility = 32
+    freeze_parts = None  # it is trained from scratch as a whole
+
+    def __init__(self):
+        super().__init__()
+        self.channels, self.strides = {"detail": 64, "context": 128}, {"detail": 8, "context": 32}
+        self.learning_to_downsample = nn.Sequential(
+            norm_conv("BN", 3, 32, 3, stride=2), separable(32, 48, 2), separable(48, 64, 2)
+        )
+        blocks, inputs = [], 64
+        for outputs, stride in ((64, 2), (96, 2), (128, 1)):
+            for index in range(3):
+                blocks.append(InvertedResidual(inputs, outputs, stride if index == 0 else 1))
+                inputs = outputs
+        self.global_feature_extractor = nn.Sequential(*blocks, PyramidPooling(inputs))
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """N,3,H,W to ``detail`` N,64,H/8,W/8 and ``context`` N,128,H/32,W/32."""
+        detail = self.learning_to_downsample(x)
+        return {"detail": detail, "context": self.global_feature_extractor(detail)}
