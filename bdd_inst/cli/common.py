@@ -6,9 +6,13 @@ import argparse
 import sys
 import warnings
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
-from bdd_inst.base.errors import DataError, ProblemLog
+from bdd_inst.base.errors import ConfigError, DataError, ProblemLog
 from bdd_inst.base.program import COMMAND, called_as
+
+if TYPE_CHECKING:
+    from fvcore.common.config import CfgNode
 
 
 def make_parser(verb: str, text: str) -> argparse.ArgumentParser:
@@ -24,6 +28,39 @@ def make_parser(verb: str, text: str) -> argparse.ArgumentParser:
         description=text.replace(f"{COMMAND} {verb}", program),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """``--config`` and ``--weights``, from which :func:`config_of` makes a config."""
+    parser.add_argument(
+        "--config",
+        "--config-file",
+        metavar="YAML",
+        help="a config file, or the name of one in configs/; weights of this project need none",
+    )
+    parser.add_argument(
+        "--weights",
+        type=path,
+        metavar="FILE",
+        help="a trained model, e.g. output/demo/model_final.pth (as MODEL.WEIGHTS FILE)",
+    )
+
+
+def config_of(options: argparse.Namespace) -> CfgNode:
+    """The config of ``--config`` and ``--weights``, with the overrides: the weights' own where no config is named.
+
+    Raises:
+        ConfigError, DataError: neither is given, or what is given cannot be used.
+    """
+    from bdd_inst.config.loading import load_cfg
+    from bdd_inst.weights.trained import trained_cfg
+
+    if options.config:
+        named = ["MODEL.WEIGHTS", options.weights] if options.weights else []
+        return load_cfg(options.config, [*named, *options.overrides])
+    if not options.weights:
+        raise ConfigError("name the model: --weights model_final.pth, or --config C")
+    return trained_cfg(options.weights, options.overrides)
 
 
 def guarded(work: Callable[[], int]) -> int:

@@ -4,6 +4,7 @@ Examples:
     bdd-inst evaluate --ground-truth instances_val.json --predictions results.json --output output/eval
     bdd-inst evaluate --ground-truth labels/ins_seg/bitmasks/val --predictions predictions/ --protocol both
     bdd-inst evaluate --ground-truth 'labels/*_clothes.png' --predictions predicted_maps/
+    bdd-inst evaluate --weights output/demo/model_final.pth --output output/eval
     bdd-inst evaluate --config bdd_maskrcnn.yaml --output output/eval MODEL.WEIGHTS output/model_final.pth
 
 Writes metrics.json, report.html (open it in a browser), analysis.json, PR curves and tables for a paper to --output.
@@ -16,7 +17,14 @@ import sys
 from pathlib import Path
 
 from bdd_inst.base.errors import DataError
-from bdd_inst.cli.common import guarded, make_parser, progress, show_problems
+from bdd_inst.cli.common import (
+    add_model_options,
+    config_of,
+    guarded,
+    make_parser,
+    progress,
+    show_problems,
+)
 from bdd_inst.evaluation import files, tables
 from bdd_inst.evaluation.label_map import read_threshold
 from bdd_inst.evaluation.protocols import PROTOCOLS, Outcome
@@ -45,12 +53,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--images", metavar="DIR", help="folder of pictures, where labels do not say their sizes"
     )
-    parser.add_argument(
-        "--config",
-        "--config-file",
-        metavar="YAML",
-        help="run this config's model on its DATASETS.TEST instead",
-    )
+    add_model_options(parser)
     add_scoring(parser)
     return parser
 
@@ -101,11 +104,12 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = build_parser()
     options = parser.parse_intermixed_args(arguments)
-    if bool(options.config) == bool(options.ground_truth or options.predictions):
-        parser.error("give either --ground-truth and --predictions, or --config")
-    if not options.config and not (options.ground_truth and options.predictions):
+    model = bool(options.config or options.weights)
+    if model == bool(options.ground_truth or options.predictions):
+        parser.error("give either --ground-truth and --predictions, or --config or --weights")
+    if not model and not (options.ground_truth and options.predictions):
         parser.error("--ground-truth and --predictions go together")
-    if options.overrides and not options.config:
+    if options.overrides and not model:
         parser.error(f"unexpected {' '.join(options.overrides)}; KEY VALUE pairs go with --config")
     if options.max_detections < 1:
         parser.error("--max-detections must be 1 or more")
@@ -155,15 +159,16 @@ def leave(
 
 def evaluate_model(options: argparse.Namespace) -> int:
     """A config's model on each of its test sets; several sets get a folder each."""
-    from bdd_inst.config.loading import load_cfg
     from bdd_inst.data.loader import build_test_loader, load_datasets
     from bdd_inst.evaluation.build import build_evaluator
     from bdd_inst.inference.predictor import load_model
     from bdd_inst.inference.run import predict_outputs
 
-    cfg = load_cfg(options.config, options.overrides)
+    cfg = config_of(options)
     if not cfg.DATASETS.TEST:
-        raise DataError(f"{options.config}: DATASETS.TEST is empty; name a data set to evaluate on")
+        raise DataError(
+            f"{options.config or options.weights}: DATASETS.TEST is empty; name a data set to evaluate on"
+        )
     folder = Path(options.output or cfg.OUTPUT_DIR)
     model = load_model(cfg)
     chosen, source = read_threshold(options.label_threshold)
@@ -194,7 +199,8 @@ def evaluate_model(options: argparse.Namespace) -> int:
 def main(arguments: list[str] | None = None) -> int:
     """Parse and score; the exit status."""
     options = parse(arguments)
-    return guarded(lambda: evaluate_model(options) if options.config else evaluate_files(options))
+    of_files = bool(options.ground_truth)
+    return guarded(lambda: evaluate_files(options) if of_files else evaluate_model(options))
 
 
 if __name__ == "__main__":

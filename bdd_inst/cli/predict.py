@@ -1,7 +1,7 @@
 """Find objects in a picture, a folder of pictures or a video; draw them, and write them as COCO results.
 
-    bdd-inst predict --config bdd_maskrcnn.yaml --input street.jpg --output out MODEL.WEIGHTS output/model_final.pth
-    bdd-inst predict --config demo.yaml --input drive.mp4 --output out MODEL.WEIGHTS output/demo/model_final.pth
+    bdd-inst predict --weights output/demo/model_final.pth --input street.jpg --output out
+    bdd-inst predict --config bdd_maskrcnn.yaml --input drive.mp4 --output out MODEL.WEIGHTS R50-FPN.pkl
 
 Leaves in DIR: predictions.json (every detection above MODEL.ROI_HEADS.SCORE_THRESH_TEST) and the drawn pictures in
 overlays/, or the drawn video, with those above --score-threshold.
@@ -25,12 +25,7 @@ from bdd_inst.cli import common as cli
 def build_parser() -> argparse.ArgumentParser:
     """Every option of the command."""
     parser = cli.make_parser("predict", __doc__)
-    parser.add_argument(
-        "--config",
-        "--config-file",
-        required=True,
-        help="a YAML file, or the name of one in configs/",
-    )
+    cli.add_model_options(parser)
     parser.add_argument(
         "--input",
         type=cli.path,
@@ -84,20 +79,24 @@ def build_parser() -> argparse.ArgumentParser:
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    return build_parser().parse_intermixed_args(arguments)
+    parser = build_parser()
+    options = parser.parse_intermixed_args(arguments)
+    if not (options.config or options.weights):
+        parser.error("name the model: --weights model_final.pth, or --config C MODEL.WEIGHTS W")
+    return options
 
 
 def run(options: argparse.Namespace) -> int:
     """Predict on every frame; 1 where none could be read."""
-    from bdd_inst.config.loading import load_cfg
     from bdd_inst.inference.predictor import Predictor
     from bdd_inst.inference.results import Categories, picture_ids, results_file, to_results
     from bdd_inst.inference.sources import open_source
 
-    cfg = load_cfg(options.config, options.overrides)
+    cfg = cli.config_of(options)
     source = open_source(options.input)
     Path(options.output).mkdir(parents=True, exist_ok=True)
-    predictor, categories = Predictor(cfg), Categories.from_cfg(cfg)
+    predictor = Predictor(cfg)
+    categories = Categories.of(cfg, predictor.metadata)
     file = Path(options.output, "predictions.json")
     ids = picture_ids(cfg, source)
     other = max(
@@ -143,9 +142,9 @@ def predict_all(options: argparse.Namespace, source, predictor, categories, reco
 
     def found():
         for frames in batched(prefetch(source, 2 * options.batch_size + 2), options.batch_size):
-            for frame, instances in zip(
-                frames, predictor.predict([f.image for f in frames]), strict=True
-            ):
+            outputs = predictor.predict([f.image for f in frames])
+            for frame, output in zip(frames, outputs, strict=True):
+                instances = output["instances"]
                 record(frame, instances)
                 yield frame, instances
 

@@ -1,68 +1,95 @@
-"""One picture in, its instances out: what Detectron2's DefaultPredictor does, for one picture or a batch."""
+"""One picture in, Detectron2's output dict out: what its DefaultPredictor does, for one picture or a batch."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 from fvcore.common.config import CfgNode
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import nn
 
 from bdd_inst.base.errors import ConfigError, DataError
 from bdd_inst.data.augment import test_chain
 from bdd_inst.engines import build_model
-from bdd_inst.images.read import to_tensor
+from bdd_inst.images.read import read_picture, to_rgb, to_tensor
 from bdd_inst.inference.run import to_cpu
-from bdd_inst.structures import Instances
-from bdd_inst.weights.checkpoint import load_weights
+from bdd_inst.weights.trained import as_cfg, load_trained, read_identity
+
+# A picture to predict on: H,W,3 uint8 BGR (as cv2.imread gives it), a path, or PIL's.
+Picture = np.ndarray | str | os.PathLike | Image.Image
 
 
 class Predictor:
     """Holds a model in evaluation mode and prepares pictures for it as the test path of the mapper does.
 
-    >>> predictor = Predictor(load_cfg("bdd_maskrcnn.yaml", ["MODEL.WEIGHTS", "output/model_final.pth"]))
-    >>> instances = predictor(cv2.imread("street.jpg"))  # pred_boxes, scores, pred_classes, pred_masks
+    >>> predictor = Predictor("output/demo/model_final.pth")
+    >>> instances = predictor("street.jpg")["instances"]  # pred_boxes, scores, pred_classes, pred_masks
+    >>> [predictor.metadata["thing_classes"][i] for i in instances.pred_classes]
+
+    Attributes:
+        cfg: the model's config.
+        model: the model itself, in evaluation mode.
+        metadata: what class numbers mean, in the catalog's words (``thing_classes``, ``thing_colors``, ...), as the weights say it;
+            empty where they say nothing.
     """
 
-    def __init__(self, cfg: CfgNode, model: nn.Module | None = None):
-        """``model``: trained and ready; without one it is built from ``cfg`` and MODEL.WEIGHTS is loaded.
+    def __init__(
+        self,
+        source: CfgNode | str | os.PathLike,
+        model: nn.Module | None = None,
+        *,
+        overrides: Sequence[str] = (),
+    ):
+        """Build the model and load its weights.
+
+        Args:
+            source: a config with MODEL.WEIGHTS set; the name of a config file; or a weight file that this project has written,
+                which carries its config.
+            model: trained and ready; without one it is built from the config and MODEL.WEIGHTS is loaded.
+            overrides: alternating config keys and values.
 
         Raises:
-            ConfigError, DataError: ``cfg`` or its weights cannot be used.
+            ConfigError, DataError: the config or the weights cannot be used.
         """
-        self.cfg = cfg
-        self.model = load_model(cfg) if model is None else model
-        self.model.eval()
+        self.cfg = as_cfg(source, overrides)
+        self.metadata: dict = {}
+        if model is None:
+            model = load_model(self.cfg)
+            identity = read_identity(self.cfg.MODEL.WEIGHTS)
+            self.metadata = identity.metadata if identity else {}
+        self.model = model.eval()
         if hasattr(self.model, "mask_format"):
             self.model.mask_format = "rle"
 
-    def __call__(self, image: np.ndarray) -> Instances:
-        """Instances of one picture H,W,3 uint8 BGR, on its own size: ``pred_boxes`` x1,y1,x2,y2, ``scores``,
-        ``pred_classes``, ``pred_masks`` (RLEMasks), on the CPU."""
-        return self.predict([image])[0]
+    def __call__(self, picture: Picture) -> dict:
+        """Detectron2's output for one picture, on the picture's own size and on the CPU.
 
-    def predict(self, images: Sequence[np.ndarray]) -> list[Instances]:
-        """Instances of several pictures in one forward pass.
+        Returns:
+            ``instances``: Instances with ``pred_boxes`` x1,y1,x2,y2, ``scores``, ``pred_classes``, ``pred_masks`` (RLEMasks, which
+            answer ``numpy()``); ``sem_seg``: K,H,W, where the model is pixel-wise.
+        """
+        return self.predict([picture])[0]
+
+    def predict(self, pictures: Sequence[Picture]) -> list[dict]:
+        """The outputs for several pictures in one forward pass.
 
         Pictures of different sizes are padded to a common one, as Detectron2 does; what the outermost pixels of the smaller ones see
         is then not quite what they see alone.
         """
-        batch = [self.prepare(image) for image in images]
+        batch = [self.prepare(picture) for picture in pictures]
         if not batch:
             return []
         with torch.inference_mode():
-            return [to_cpu(output["instances"]) for output in self.model(batch)]
+            return [plain(output) for output in self.model(batch)]
 
-    def prepare(self, image: np.ndarray) -> dict:
+    def prepare(self, picture: Picture) -> dict:
         """The model's input for one picture: resized, in INPUT.FORMAT, C,H,W uint8."""
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
-            raise DataError(
-                f"a picture to predict on is H,W,3 uint8 BGR, not {'x'.join(map(str, image.shape))} {image.dtype}"
-            )
-        height, width = image.shape[:2]
-        resized = test_chain(self.cfg, (height, width)).image(Image.fromarray(image[:, :, ::-1]))
+        image = as_pil(picture)
+        width, height = image.size
+        resized = test_chain(self.cfg, (height, width)).image(image)
         return {
             "image": to_tensor(resized, self.cfg.INPUT.FORMAT),
             "height": height,
@@ -70,16 +97,51 @@ class Predictor:
         }
 
 
-def load_model(cfg: CfgNode) -> nn.Module:
-    """The model of ``cfg`` with MODEL.WEIGHTS loaded.
+def plain(output: dict) -> dict:
+    """A model's output on the CPU, instances as this project's own, masks as RLEMasks."""
+    return {
+        name: to_cpu(value)
+        if name == "instances"
+        else value.to("cpu")
+        if isinstance(value, torch.Tensor)
+        else value
+        for name, value in output.items()
+    }
+
+
+def as_pil(picture: Picture) -> Image.Image:
+    """A picture in mode RGB, upright.
 
     Raises:
-        ConfigError: MODEL.WEIGHTS is empty: a random model predicts nothing.
+        DataError: no picture, or a file that is none.
+    """
+    if isinstance(picture, str | os.PathLike):
+        return read_picture(picture)
+    if isinstance(picture, Image.Image):
+        return to_rgb(ImageOps.exif_transpose(picture))
+    if not isinstance(picture, np.ndarray):
+        raise DataError(
+            f"a picture to predict on is H,W,3 uint8 BGR, a path or PIL's, not {type(picture).__name__}"
+            + (": was the file not found by cv2.imread?" if picture is None else "")
+        )
+    if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8 or not picture.size:
+        raise DataError(
+            f"a picture to predict on is H,W,3 uint8 BGR, not {'x'.join(map(str, picture.shape))} {picture.dtype}"
+        )
+    return Image.fromarray(picture[:, :, ::-1])
+
+
+def load_model(cfg: CfgNode) -> nn.Module:
+    """The model of ``cfg`` with MODEL.WEIGHTS loaded, all of it.
+
+    Raises:
+        ConfigError: MODEL.WEIGHTS is empty, or of another number of classes: a random model predicts nothing.
+        DataError: the file holds only a part of the model.
     """
     if not cfg.MODEL.WEIGHTS:
         raise ConfigError(
             "MODEL.WEIGHTS is empty: name a trained model, e.g. MODEL.WEIGHTS output/model_final.pth"
         )
     model = build_model(cfg)
-    load_weights(model, cfg.MODEL.WEIGHTS, cfg)
+    load_trained(model, cfg.MODEL.WEIGHTS, cfg)
     return model

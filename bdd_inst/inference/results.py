@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
@@ -26,26 +26,36 @@ class Categories:
         self.names, self.ids, self.colors = names, ids, colors
 
     @classmethod
+    def of(cls, cfg: CfgNode, metadata: Mapping) -> Categories:
+        """Those that the weights name (``Predictor.metadata``), where they are as many as the model has; else :meth:`from_cfg`'s."""
+        found = cls.from_metadata(metadata)
+        if len(found.names) == cfg.MODEL.ROI_HEADS.NUM_CLASSES:
+            return found
+        return cls.from_cfg(cfg)
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping) -> Categories:
+        """Those of a data set's metadata; ids are index + 1 where it has none."""
+        names = list(metadata.get("thing_classes") or ())
+        table = metadata.get("thing_dataset_id_to_contiguous_id") or {}
+        ids = sorted(table, key=table.get)
+        if len(ids) != len(names):
+            ids = list(range(1, len(names) + 1))
+        return cls(names, ids, metadata.get("thing_colors"))
+
+    @classmethod
     def from_cfg(cls, cfg: CfgNode) -> Categories:
         """Those of the first data set in DATASETS.TEST or DATASETS.TRAIN that is known and has as many classes as the model;
         else ``class 1``, ``class 2``, ... with ids from 1. Known are the catalog's, and COCO's own by Detectron2's names."""
         number = cfg.MODEL.ROI_HEADS.NUM_CLASSES
         for name in (*cfg.DATASETS.TEST, *cfg.DATASETS.TRAIN):
             if name in catalog.DatasetCatalog:
-                metadata = catalog.MetadataCatalog.get(name)
-                table = metadata.get("thing_dataset_id_to_contiguous_id") or {
-                    i + 1: i for i in range(number)
-                }
-                ids = sorted(table, key=table.get)
-                names, colors = (
-                    list(metadata.get("thing_classes") or ()),
-                    metadata.get("thing_colors"),
-                )
+                found = cls.from_metadata(catalog.MetadataCatalog.get(name).as_dict())
             else:
                 coco = COCO_INSTANCES if name.startswith(("coco_2014_", "coco_2017_")) else {}
-                ids, names, colors = list(coco), list(coco.values()), None
-            if len(names) == number:
-                return cls(names, ids, colors)
+                found = cls(list(coco.values()), list(coco))
+            if len(found.names) == number:
+                return found
         return cls([f"class {i + 1}" for i in range(number)], list(range(1, number + 1)))
 
 

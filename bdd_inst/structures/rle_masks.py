@@ -22,6 +22,32 @@ class RLEMasks:
         """Itself: codes live on the CPU."""
         return self
 
+    def cpu(self) -> RLEMasks:
+        """Itself, as a tensor on the CPU would be."""
+        return self
+
+    def numpy(self) -> np.ndarray:
+        """N,H,W bool, decoded anew at each call: what ``tensor.numpy()`` of Detectron2's masks gives."""
+        return self.decode().numpy()
+
+    def __array__(self, dtype=None, copy: bool | None = None) -> np.ndarray:
+        """For ``np.asarray(masks)``: N,H,W bool, or of ``dtype``.
+
+        Raises:
+            ValueError: ``copy`` is False: decoding always makes new pixels.
+        """
+        if copy is False:
+            raise ValueError(
+                "run lengths become an array only by decoding them: copy=False cannot be"
+            )
+        pixels = self.numpy()
+        return pixels if dtype is None else pixels.astype(dtype)
+
+    @property
+    def shape(self) -> torch.Size:
+        """(N, H, W) of the masks as a tensor."""
+        return torch.Size((len(self), *self.image_size))
+
     @property
     def device(self) -> torch.device:
         return torch.device("cpu")

@@ -59,6 +59,7 @@ class Run:
     optimizer: torch.optim.Optimizer | None = None
     rate: LearningRate | None = None
     resumed: dict | None = None
+    identity: dict = field(default_factory=dict)  # goes into every checkpoint: what the model is
 
     @property
     def total_iterations(self) -> int:
@@ -218,6 +219,7 @@ class Run:
     def state_dict(self) -> dict:
         """All that a run needs to go on as if it had never stopped. Random states are not in it: see ``seeds``."""
         return {
+            **self.identity,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict() if self.optimizer is not None else None,
             "rate": self.rate.state_dict() if self.optimizer is not None else None,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from bdd_inst.base.errors import ConfigError, DataError
 from bdd_inst.base.files import atomic_write
 from bdd_inst.base.program import option_words, start_words
 from bdd_inst.config.loading import leaves
+from bdd_inst.datasets.catalog import MetadataCatalog
 from bdd_inst.engines import build_model
 from bdd_inst.report.plots import training_curves
 from bdd_inst.training import provenance
@@ -38,6 +40,7 @@ from bdd_inst.training.stages import fit_all, parse_stages
 from bdd_inst.training.training_data import TrainingData
 from bdd_inst.training.tune.batch_size import measure, resolve_auto
 from bdd_inst.weights.checkpoint import load_weights, save_weights
+from bdd_inst.weights.trained import as_cfg, identity_of, load_trained
 
 log = logging.getLogger(__name__)
 
@@ -95,6 +98,25 @@ def train(
         run = build_run(cfg, folder, fabric, data, last)
         run.stop = stop
         return conduct(run, cfg, folder, scorer, data, resume)
+
+
+def evaluate(
+    model: CfgNode | str | os.PathLike,
+    output: str | None = None,
+    *,
+    overrides: Sequence[str] = (),
+) -> dict[str, dict]:
+    """Evaluate a trained model on DATASETS.TEST, with curves, pictures and a report.
+
+    Args:
+        model: a config with MODEL.WEIGHTS set, or weights that carry their config, e.g. ``"output/demo/model_final.pth"``.
+        output: the folder to write to; None makes one under OUTPUT_DIR named by the time.
+        overrides: alternating config keys and values.
+
+    Returns:
+        data set's name to the content of its metrics.json.
+    """
+    return train(as_cfg(model, overrides), output, eval_only=True).metrics
 
 
 def check_norms(cfg: CfgNode, fabric: Fabric) -> None:
@@ -166,6 +188,8 @@ def build_run(
         seed,
     )
     run.last_saved, run.resumed = path, state
+    names = stages[0].cfg.DATASETS.TRAIN
+    run.identity = identity_of(cfg, MetadataCatalog.get(names[0]).as_dict()).entry()
     return run
 
 
@@ -207,9 +231,9 @@ def save_final(run: Run, folder: Path, average: MovingAverage | None) -> None:
         DataError: they could not be written; the last checkpoint has them.
     """
     try:
-        save_weights(run.model, folder / "model_final.pth")
+        save_weights(run.model, folder / "model_final.pth", run.identity)
         if average is not None:
-            save_weights(average.model, folder / "model_ema.pth")
+            save_weights(average.model, folder / "model_ema.pth", run.identity)
     except OSError as error:
         raise DataError(
             f"{folder / 'model_final.pth'}: could not be written ({error.strerror or error}); free space there, then go on with --resume"
@@ -279,7 +303,7 @@ def evaluate_only(cfg: CfgNode, folder: Path, fabric: Fabric, scorer: Scorer) ->
     if not cfg.DATASETS.TEST:
         raise ConfigError("--eval-only: DATASETS.TEST is empty; name a data set to evaluate on")
     model = build_model(cfg)
-    load_weights(model, weights, cfg)
+    load_trained(model, weights, cfg)
     model.to(fabric.device)
     results = scorer.report(model, folder)
     return Outcome(folder, results, result_text(results, folder), distributed.world()[0])

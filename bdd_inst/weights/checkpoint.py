@@ -10,6 +10,7 @@ import logging
 import os
 import pickle
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
@@ -154,24 +155,27 @@ def apply_weights(model: nn.Module, weights: NamedWeights, source: str = "weight
     return report
 
 
-def save_weights(model: nn.Module, path: str | os.PathLike) -> None:
+def save_weights(
+    model: nn.Module, path: str | os.PathLike, extra: Mapping[str, object] | None = None
+) -> None:
     """Write the model's weights, float and contiguous on the CPU, atomically.
 
-    ``.pth`` is ``{"model": tensors}``, which Detectron2's checkpointer reads; ``.pkl`` is its model-zoo form with NumPy arrays.
+    ``extra`` goes beside them, plain types only (:meth:`bdd_inst.weights.trained.Identity.entry`). ``.pth`` is ``{"model": tensors}``, which Detectron2's checkpointer reads; ``.pkl`` is its model-zoo form with NumPy arrays.
     """
     state = {
         name: tensor.detach().cpu().contiguous()
         for name, tensor in unwrap(model).state_dict().items()
     }
+    about = {"__author__": "bdd_inst", **(extra or {})}
     with atomic_write(path, "wb") as stream:
         if Path(path).suffix == ".pkl":
             arrays = {
                 name: np.asarray(tensor.float() if tensor.is_floating_point() else tensor)
                 for name, tensor in state.items()
             }
-            pickle.dump({"model": arrays, "__author__": "bdd_inst"}, stream, protocol=4)
+            pickle.dump({"model": arrays, **about}, stream, protocol=4)
         else:
-            save_to({"model": state, "__author__": "bdd_inst"}, stream)
+            save_to({"model": state, **about}, stream)
 
 
 def save_to(state: dict, stream: IO[bytes]) -> None:

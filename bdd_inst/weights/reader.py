@@ -24,6 +24,7 @@ from bdd_inst.base.errors import DataError
 from bdd_inst.weights.unpickle import load_arrays
 
 MAX_SHARING = 4
+IDENTITY = "bdd_inst"  # beside "model": what a checkpoint of this project says of itself
 _EMA_KEYS = ("model_ema", "ema_model", "state_dict_ema", "ema_state_dict", "ema_state", "ema")
 _MODEL_KEYS = ("model", "state_dict", "model_state_dict", "model_state", "blobs")
 _LEGACY_TORCH = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."  # the first pickle of torch.save before 1.6: its magic number
@@ -33,12 +34,14 @@ _LEGACY_TORCH = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."  # the first pickl
 class FileWeights:
     """Tensors of a file by the names they have there, on the CPU.
 
-    ``author`` is the file's ``__author__``, where it has one; ``notes`` says what was chosen among several sets.
+    ``author`` is the file's ``__author__``, where it has one; ``notes`` says what was chosen among several sets; ``identity`` is what
+    the file says of itself, unchecked (see :mod:`bdd_inst.weights.trained`).
     """
 
     tensors: dict[str, Tensor]
     author: str = ""
     notes: list[str] = field(default_factory=list)
+    identity: object = None
 
 
 def read_weights(path: str | os.PathLike) -> FileWeights:
@@ -83,6 +86,7 @@ def read_weights(path: str | os.PathLike) -> FileWeights:
         {name: _tensor(value) for name, value in found.items()},
         author if isinstance(author, str) else "",
         notes,
+        content.get(IDENTITY),
     )
 
 

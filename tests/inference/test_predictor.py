@@ -95,7 +95,7 @@ def test_the_model_sees_pils_pixels(size, expected, channels):
 
 @pytest.mark.parametrize("mask_format", ["bitmask", "rle", None])
 def test_instances_come_back_on_the_pictures_own_size(mask_format):
-    instances = Predictor(config(), Spotter(mask_format))(picture())
+    instances = Predictor(config(), Spotter(mask_format))(picture())["instances"]
     assert instances.image_size == (60, 100)
     assert isinstance(instances.pred_masks, RLEMasks)
     assert np.abs(instances.pred_boxes.tensor.numpy() - [[30, 20, 70, 40]]).max() <= 2
@@ -106,11 +106,57 @@ def test_instances_come_back_on_the_pictures_own_size(mask_format):
 
 def test_a_batch_may_mix_sizes_and_may_be_empty():
     predictor = Predictor(config(), Spotter())
-    found = predictor.predict([picture(), np.zeros((30, 30, 3), np.uint8), picture(90, 80)])
+    outputs = predictor.predict([picture(), np.zeros((30, 30, 3), np.uint8), picture(90, 80)])
+    found = [output["instances"] for output in outputs]
     assert [len(i) for i in found] == [1, 0, 1]
     assert [i.image_size for i in found] == [(60, 100), (30, 30), (90, 80)]
     assert len(found[1].pred_masks) == 0
     assert predictor.predict([]) == []
+
+
+def test_a_path_and_pils_picture_give_what_the_array_gives(tmp_path):
+    predictor = Predictor(config(), Spotter())
+    rgb = Image.fromarray(picture()[:, :, ::-1])
+    rgb.save(tmp_path / "a.png")
+    turned = rgb.transpose(Image.ROTATE_90)  # stored turned, said so: the same picture to a viewer
+    exif = turned.getexif()
+    exif[274] = 6
+    turned.save(tmp_path / "turned.png", exif=exif)
+    wanted = predictor(picture())["instances"].pred_boxes.tensor
+    sources = [tmp_path / "a.png", str(tmp_path / "a.png"), rgb]
+    sources += [tmp_path / "turned.png", Image.open(tmp_path / "turned.png"), rgb.convert("RGBA")]
+    for given in sources:
+        torch.testing.assert_close(predictor(given)["instances"].pred_boxes.tensor, wanted)
+
+
+@pytest.mark.parametrize("source", [None, 3, {}])
+def test_what_is_no_model_gets_one_line(source):
+    with pytest.raises(ConfigError, match="a config, a config file or a weight file"):
+        Predictor(source)
+
+
+def test_no_picture_gets_one_line(tmp_path):
+    predictor = Predictor(config(), Spotter())
+    with pytest.raises(DataError, match=r"not found by cv2\.imread"):
+        predictor(None)
+    with pytest.raises(DataError, match=r"nothing\.jpg"):
+        predictor(tmp_path / "nothing.jpg")
+
+
+def test_label_maps_come_through(monkeypatch):
+    model = Spotter()
+    maps = torch.rand(3, 60, 100)
+    model.forward = lambda batch: [{"sem_seg": maps} for _ in batch]
+    assert Predictor(config(), model)(picture()) == {"sem_seg": maps}
+
+
+def test_supervision_takes_the_output():
+    supervision = pytest.importorskip("supervision")
+    found = supervision.Detections.from_detectron2(Predictor(config(), Spotter())(picture()))
+    assert len(found) == 1
+    assert found.mask.shape == (1, 60, 100)
+    assert found.mask.dtype == bool
+    assert found.class_id.tolist() == [0]
 
 
 @pytest.mark.parametrize(

@@ -133,6 +133,7 @@ class Evaluation(Hook):
             else run.model
         )
         state = {
+            **run.identity,
             "model": model.state_dict(),
             "iteration": run.progress.total - 1,
             "metric": self.name,
