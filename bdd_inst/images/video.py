@@ -29,7 +29,7 @@ class VideoReader:
     def __init__(self, path: str | os.PathLike):
         """Raises DataError where the file cannot be decoded."""
         self.path = Path(path)
-        with _quiet():
+        with quiet():
             self.capture = cv2.VideoCapture(str(path))
         if not self.capture.isOpened():
             raise DataError(
@@ -103,7 +103,7 @@ class VideoWriter:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """OpenCV's own warnings off: what is wrong is said in our line."""
     level = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)

@@ -1,0 +1,102 @@
+"""Ways to run one model on the CPU: PyTorch, ONNX Runtime, OpenVINO, each one thread, all 1,3,h,w float32 -> h,w float32."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import nn
+
+from bdd_inst.base.errors import ConfigError
+
+Runtime = Callable[[np.ndarray], np.ndarray]
+
+
+class Plain(nn.Module):
+    """A pixel-wise model as tensor in, tensor out: 1,3,h,w in 0..255 to h,w, the probability of the person."""
+
+    def __init__(self, model: nn.Module, person: int | None = None):
+        """``person``: index of the class; None takes the only one, or the second of two."""
+        super().__init__()
+        self.model, self.person = model, person
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """Logits of one class become a sigmoid, of several a softmax."""
+        height, width = int(image.shape[2]), int(image.shape[3])
+        logits = self.model([{"image": image[0], "height": height, "width": width}])[0]["sem_seg"]
+        classes = int(logits.shape[0])
+        if classes == 1:
+            return logits[0].sigmoid()
+        person = 1 if self.person is None and classes == 2 else self.person
+        if person is None or not 0 <= person < classes:
+            raise ConfigError(
+                f"the model tells {classes} classes apart; live needs one of persons (NUM_CLASSES 1) or of background and person"
+            )
+        return logits.softmax(0)[person]
+
+
+def torch_runtime(model: nn.Module, size: tuple[int, int]) -> Runtime:
+    """PyTorch as it is, channels last on the CPU; on a GPU where the model lies there."""
+    first = next(model.parameters(), None)
+    device = torch.device("cpu") if first is None else first.device
+
+    def run(image: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            tensor = torch.from_numpy(image).to(device, memory_format=torch.channels_last)
+            return model(tensor).float().cpu().numpy()
+
+    return run
+
+
+def onnx_runtime(model: nn.Module, size: tuple[int, int]) -> Runtime:
+    """ONNX Runtime; ImportError where it or the exporter is missing."""
+    import onnxruntime
+
+    stream = io.BytesIO()
+    with warnings.catch_warnings(), torch.inference_mode():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            model, (torch.zeros(1, 3, *size),), stream, input_names=["image"], dynamo=False
+        )
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(
+        stream.getvalue(), options, providers=["CPUExecutionProvider"]
+    )
+    return lambda image: session.run(None, {"image": image})[0]
+
+
+def openvino_runtime(model: nn.Module, size: tuple[int, int]) -> Runtime:
+    """OpenVINO in float32 (by itself it would take bfloat16 where the processor has it); ImportError where it is missing."""
+    import openvino
+
+    with warnings.catch_warnings(), torch.inference_mode():
+        warnings.simplefilter("ignore")
+        converted = openvino.convert_model(
+            model, example_input=torch.zeros(1, 3, *size), input=[1, 3, *size]
+        )
+    settings = {
+        "INFERENCE_NUM_THREADS": 1,
+        "INFERENCE_PRECISION_HINT": "f32",
+        "PERFORMANCE_HINT": "LATENCY",
+    }
+    compiled = openvino.Core().compile_model(converted, "CPU", settings)
+    request = compiled.create_infer_request()
+
+    def run(image: np.ndarray) -> np.ndarray:
+        request.infer([image])
+        return request.get_output_tensor(0).data.copy()
+
+    return run
+
+
+RUNTIMES: dict[str, Callable[[nn.Module, tuple[int, int]], Runtime]] = {
+    "torch": torch_runtime,
+    "onnxruntime": onnx_runtime,
+    "openvino": openvino_runtime,
+}
+NAMES = tuple(RUNTIMES)

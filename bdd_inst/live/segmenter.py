@@ -1,0 +1,144 @@
+"""Where the person is: a callable picture -> alpha, made of any pixel-wise model of the project."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import cv2
+import numpy as np
+from torch import nn
+
+from bdd_inst.base.errors import ConfigError
+from bdd_inst.live import runtimes
+
+AREA = 256 * 256  # pixels that the model sees, in the picture's proportions
+MULTIPLE = 32  # sides of what the model sees: encoders halve them five times
+TOLERANCE = 1e-3  # by how much a faster way of running the model may change a probability
+ROUNDS = 5  # timed calls a candidate at the start
+
+
+class Segmenter(Protocol):
+    """Finds the person in one picture."""
+
+    name: str
+
+    def __call__(self, picture: np.ndarray) -> np.ndarray:
+        """H,W,3 uint8 BGR to h,w float32, the probability 0..1 of a person, h and w of the segmenter's own choice."""
+        ...
+
+
+class ModelSegmenter:
+    """A pixel-wise model (``[{"image", "height", "width"}] -> [{"sem_seg": K,H,W}]``, logits) as a Segmenter.
+
+    The model is run as PyTorch runs it until ``choose`` has measured what is faster and gives the same.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        channels: str = "BGR",
+        area: int = AREA,
+        person: int | None = None,
+    ):
+        """
+        Args:
+            model: in any mode; it is put into evaluation mode.
+            channels: ``BGR`` or ``RGB``, INPUT.FORMAT of the model's config.
+            area: how many pixels the model is shown.
+            person: index of the class that is the person; None takes the only one, or the second of two.
+        """
+        self.model = runtimes.Plain(model, person).eval()
+        self.channels, self.area = channels, area
+        self.name = "torch"
+        self._make: Callable = runtimes.torch_runtime
+        self._ready: dict[tuple[int, int], Callable[[np.ndarray], np.ndarray]] = {}
+
+    def __call__(self, picture: np.ndarray) -> np.ndarray:
+        image = self.prepare(picture)
+        size = image.shape[2:]
+        if size not in self._ready:
+            self._ready[size] = self._make(self.model, size)
+        return self._ready[size](image)
+
+    def prepare(self, picture: np.ndarray) -> np.ndarray:
+        """What the model sees of a picture: 1,3,h,w float32 in 0..255."""
+        height, width = network_size(*picture.shape[:2], self.area)
+        # Bilinear steps of more than two leave pixels out; averaging costs a millisecond and shows in the mask.
+        small = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+        if self.channels == "RGB":
+            small = small[..., ::-1]
+        return np.ascontiguousarray(small.transpose(2, 0, 1), np.float32)[None]
+
+    def choose(
+        self, size: tuple[int, int], names: Sequence[str] = runtimes.NAMES
+    ) -> dict[str, str]:
+        """Time the installed ways of running the model on a picture of ``size`` (height, width) and keep the fastest exact one.
+
+        Args:
+            size: of the pictures to come.
+            names: the ways to try; those that are not installed are left out.
+
+        Returns:
+            name -> what was found (``12.3 ms``, or why it is not used).
+        """
+        shape = network_size(*size, self.area)
+        rng = np.random.default_rng(0)
+        image = cv2.resize(rng.uniform(0, 255, (6, 6, 3)).astype(np.float32), shape[::-1])
+        image = np.ascontiguousarray(image.transpose(2, 0, 1))[None]
+        right = runtimes.torch_runtime(self.model, shape)(image)
+        found, times, ready = {}, {}, {}
+        for name in names:
+            try:
+                ready[name] = runtimes.RUNTIMES[name](self.model, shape)
+                out = ready[name](image)
+            except ImportError:
+                found[name] = "not installed"
+                continue
+            except Exception as error:  # a library that cannot run this model is no reason to stop
+                found[name] = f"cannot run this model ({type(error).__name__})"
+                continue
+            off = float(np.abs(out - right).max())
+            if not off <= TOLERANCE:
+                found[name] = f"differs by {off:.2g}"
+                continue
+            times[name] = _median_time(ready[name], image)
+            found[name] = f"{1e3 * times[name]:.1f} ms"
+        if times:
+            self.name = min(times, key=times.get)
+            self._make, self._ready = runtimes.RUNTIMES[self.name], {shape: ready[self.name]}
+        return found
+
+
+def network_size(height: int, width: int, area: int = AREA) -> tuple[int, int]:
+    """(height, width) of about ``area`` pixels, near the picture's proportions, multiples of MULTIPLE."""
+    ratio = (height / width) ** 0.5
+    side = area**0.5
+    return tuple(
+        max(MULTIPLE, MULTIPLE * round(v / MULTIPLE)) for v in (side * ratio, side / ratio)
+    )
+
+
+def from_cfg(cfg, model: nn.Module) -> ModelSegmenter:
+    """The segmenter of a config's model.
+
+    Raises:
+        ConfigError: the model finds instances, not pixels of classes.
+    """
+    if not hasattr(cfg.MODEL, "SEM_SEG_HEAD") or "Segmentor" not in cfg.MODEL.META_ARCHITECTURE:
+        raise ConfigError(
+            f"MODEL.META_ARCHITECTURE {cfg.MODEL.META_ARCHITECTURE} gives no mask of pixels; "
+            "live takes a SemanticSegmentor, e.g. --config people_unet.yaml"
+        )
+    return ModelSegmenter(model, channels=cfg.INPUT.FORMAT)
+
+
+def _median_time(function: Callable, image: np.ndarray) -> float:
+    times = []
+    for _ in range(ROUNDS):
+        start = time.perf_counter()
+        function(image)
+        times.append(time.perf_counter() - start)
+    return float(np.median(times))
