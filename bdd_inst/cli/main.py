@@ -20,6 +20,7 @@ VERBS = {
     "convert": ("convert", "any label format into any other"),
     "check": ("check", "every problem of a data set by code, file and instance"),
     "make-masks": ("make_masks", "one mask PNG a picture for chosen categories"),
+    "live": ("live", "blur or replace the background of a camera, a video, pictures"),
     "benchmark": ("benchmark", "the speed of each part beside the peers that are installed"),
     "demo": ("train", "render street scenes, train on them on the CPU in minutes, evaluate"),
 }

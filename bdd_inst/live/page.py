@@ -43,7 +43,9 @@ class Page:
         """
         self.settings, self.meter, self.stop = settings, meter, stop
         self.given: Background | None = settings.background  # what the command line named
-        self.strength = settings.background.strength if isinstance(settings.background, Blur) else 0.5
+        self.strength = (
+            settings.background.strength if isinstance(settings.background, Blur) else 0.5
+        )
         self.choice = "blur" if isinstance(settings.background, Blur) else "given"
         self.choice = "none" if settings.background is None else self.choice
         self.picture: bytes = b""
@@ -129,8 +131,12 @@ class Page:
         if choice == "given" and self.given is not None:
             return self.given
         # Never a path: who reaches the page need not be who owns the files.
-        if not isinstance(choice, str) or not (choice in ("blur", "none") or choice.startswith("#")):
-            raise DataError(f"background is blur, none, given or a colour like #00b140, not {choice!r}")
+        if not isinstance(choice, str) or not (
+            choice in ("blur", "none") or choice.startswith("#")
+        ):
+            raise DataError(
+                f"background is blur, none, given or a colour like #00b140, not {choice!r}"
+            )
         return open_background(choice, strength)
 
     def take_picture(self, data: bytes) -> None:

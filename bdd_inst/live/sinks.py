@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 from typing import Protocol
 
@@ -23,6 +24,7 @@ from bdd_inst.report.album import picture_path, save_picture
 ENDINGS = (".jpg", ".jpeg", ".png")
 TITLE = "bdd-inst live (q ends)"
 AUDIO_LIMIT = 600  # seconds that adding the sound may take
+LONGEST_STILL = 5  # seconds of video that one frame of a live source may fill
 
 logger = logging.getLogger(__name__)
 
@@ -53,9 +55,12 @@ class VideoFile:
         self.path, self.source = Path(path), source
         if self.path.suffix.lower() != ".mp4":
             raise DataError(f"{path}: videos are written as mp4; name a file that ends in .mp4")
+        if source.file is not None and self.path.exists() and self.path.samefile(source.file):
+            raise DataError(f"{path}: is the input; name another output")
         self.writer = VideoWriter(self.path, source.rate)
         self.problems, self.number = ProblemLog(), 0
         self.size: tuple[int, ...] | None = None
+        self.begun = 0.0  # when the first frame of a live source came
 
     def __enter__(self) -> VideoFile:
         self.writer.__enter__()
@@ -79,8 +84,18 @@ class VideoFile:
                 f"{size[1]}x{size[0]} is fitted into the video's {self.size[1]}x{self.size[0]}",
             )
             image = letterbox(image, self.size)
-        self.writer.add(image)
-        self.number += 1
+        for _ in range(self._times()):
+            self.writer.add(image)
+            self.number += 1
+
+    def _times(self) -> int:
+        """How often the frame is written: once, or, of a live source, until the video has caught up with the clock."""
+        if not self.source.live:
+            return 1
+        now = time.perf_counter()
+        self.begun = self.begun or now
+        due = 1 + int((now - self.begun) * self.source.rate)
+        return min(due - self.number, int(LONGEST_STILL * self.source.rate))
 
 
 class Pictures:

@@ -7,7 +7,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
@@ -103,27 +103,58 @@ def open_source(
 
 
 def _of_video(found: files.Source, text: str) -> Source:
+    fresh = [found.reader]  # opened to look at it; a second pass opens the file again
+
+    def frames() -> Iterator[Frame]:
+        reader = fresh.pop() if fresh else video.VideoReader(text)
+        return iter(files.Source(found.root, reader=reader, problems=found.problems))
+
     return Source(
-        text, Path(text).stem, found.__iter__, rate=found.reader.rate, number=found.number,
+        text, Path(text).stem, frames, rate=found.reader.rate, number=found.number,
         file=Path(text), problems=found.problems,
     )  # fmt: skip
+
+
+def paced(source: Source, stop: threading.Event, again: bool = False) -> Source:
+    """``source`` to be watched: a file's frames come at its own rate, as a camera's do, and what is late is left out.
+
+    Args:
+        source: a live one is returned as it is.
+        stop: ends the frames.
+        again: start over at the end, until ``stop``.
+    """
+    if source.live:
+        return source
+
+    def frames() -> Iterator[Frame]:
+        number, begun = 0, time.perf_counter()
+        while not stop.is_set():
+            first = number
+            for frame in source.frames():
+                number += 1
+                if stop.wait(max(0.0, begun + (number - 1) / source.rate - time.perf_counter())):
+                    return
+                yield frame
+            if not again or number == first:
+                return
+
+    return replace(source, frames=frames, live=True)
 
 
 class Stream:
     """A camera or a network stream that is opened again when it breaks off."""
 
-    def __init__(self, name: str, open_capture: Callable, stop: threading.Event, waits=WAITS):
+    def __init__(self, name: str, open_capture: Callable, stop: threading.Event):
         """
         Args:
             name: for messages.
             open_capture: () -> an opened capture, or None.
             stop: ends the frames.
-            waits: seconds before each attempt to reconnect; after the last one the stream is given up.
 
         Raises:
             DataError: it cannot be opened now.
         """
-        self.name, self.open_capture, self.stop, self.waits = name, open_capture, stop, waits
+        self.name, self.open_capture, self.stop = name, open_capture, stop
         self.problems = ProblemLog()
         self.capture = open_capture()
         if self.capture is None:
@@ -154,7 +185,7 @@ class Stream:
         self.capture.release()
         logger.warning("%s broke off; reconnecting", self.name)
         self.problems.add("stream-broke-off", self.name, time.strftime("at %H:%M:%S"))
-        for wait in self.waits:
+        for wait in WAITS:
             if self.stop.wait(wait):
                 return False
             capture = self.open_capture()

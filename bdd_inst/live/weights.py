@@ -1,0 +1,40 @@
+"""Which weights live starts with: those that are named, else the person model of the package where it holds one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from bdd_inst.base.errors import DataError
+from bdd_inst.config.loading import load_cfg
+from bdd_inst.inference.predictor import load_model
+from bdd_inst.live.segmenter import ModelSegmenter, from_cfg
+
+CONFIG = "people_unet.yaml"  # of the person model, in configs/
+PACKAGED = ("person.safetensors", "person.pth")  # beside this file
+
+
+def packaged_weights() -> Path | None:
+    """The person model that the package brings along, None where it brings none."""
+    folder = Path(__file__).parent
+    return next((folder / name for name in PACKAGED if (folder / name).is_file()), None)
+
+
+def load_segmenter(weights: str | os.PathLike | None, config: str | None = None) -> ModelSegmenter:
+    """The model that finds the person.
+
+    Args:
+        weights: of a pixel-wise model; None takes the package's.
+        config: of the model, a YAML file or the name of one; None takes CONFIG.
+
+    Raises:
+        DataError: there are no weights, they do not fit, or the model gives no mask of pixels.
+    """
+    found = packaged_weights() if weights is None else weights
+    if found is None:
+        raise DataError(
+            "no weights: train a person model (bdd-inst train --config people_unet.yaml) "
+            "and name it, --weights output/model_final.pth"
+        )
+    cfg = load_cfg(config or CONFIG, ["MODEL.WEIGHTS", os.fspath(found), "MODEL.DEVICE", "cpu"])
+    return from_cfg(cfg, load_model(cfg))

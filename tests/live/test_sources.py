@@ -1,0 +1,107 @@
+"""Sources: files as they are, cameras and streams that come back, or do not."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+
+from bdd_inst.base.errors import DataError
+from bdd_inst.live import sources
+
+
+class Capture:
+    """A capture that gives ``number`` frames and then breaks off."""
+
+    def __init__(self, number: int, opens: bool = True):
+        self.number, self.opens = number, opens
+
+    def isOpened(self) -> bool:
+        return self.opens
+
+    def get(self, key: int) -> float:
+        return 0.0
+
+    def set(self, key: int, value: float) -> bool:
+        return True
+
+    def read(self):
+        self.number -= 1
+        return self.number >= 0, np.zeros((4, 4, 3), np.uint8)
+
+    def release(self) -> None:
+        pass
+
+
+def test_a_video_can_be_passed_over_twice(clip):
+    source = sources.open_source(str(clip))
+    assert (source.live, source.moving, source.stem, source.rate) == (False, True, "clip", 25)
+    assert [f.number for f in source] == list(range(1, 11))
+    assert len(list(source)) == 10
+
+
+def test_pictures_and_folders(photo, tmp_path):
+    one = sources.open_source(str(photo))
+    assert (one.number, one.moving, one.stem) == (1, False, "photo")
+    assert sources.open_source(str(tmp_path)).stem == tmp_path.name
+
+
+def test_a_stream_that_breaks_off_is_opened_again(monkeypatch, caplog):
+    monkeypatch.setattr(sources, "WAITS", (0, 0))
+    given = [Capture(2), Capture(0, opens=False), Capture(3)]
+    source = sources.open_source(
+        "rtsp://me:secret@door/stream",
+        capture=lambda *_: given.pop(0) if given else Capture(0, False),
+    )
+    assert source.name == "rtsp://door/stream"
+    numbers = []
+    with pytest.raises(DataError, match="did not come back"):
+        numbers.extend(frame.number for frame in source)
+    assert numbers == [1, 2, 3, 4, 5]
+    assert "broke off; reconnecting" in caplog.text
+    assert "secret" not in caplog.text
+    assert source.problems.counts["stream-broke-off"] == 2
+
+
+def test_a_stopped_stream_ends():
+    stop = threading.Event()
+    frames = iter(sources.open_source("0", stop, capture=lambda *_: Capture(99)))
+    next(frames)
+    stop.set()
+    assert list(frames) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("7", "camera 7: cannot be opened"), ("http://127.0.0.1:9/x", "no video stream")],
+)
+def test_what_cannot_be_opened_is_named(text, says):
+    with pytest.raises(DataError, match=says):
+        sources.open_source(text, capture=lambda *_: Capture(0, opens=False))
+
+
+def test_nothing_there_is_named(tmp_path):
+    with pytest.raises(DataError, match="no such file"):
+        sources.open_source(str(tmp_path / "gone.mp4"))
+
+
+def test_a_watched_file_starts_again_until_it_is_stopped(clip):
+    stop = threading.Event()
+    source = sources.open_source(str(clip))
+    source.rate = 2000
+    frames = iter(sources.paced(source, stop, again=True))
+    assert len([next(frames) for _ in range(25)]) == 25
+    stop.set()
+    assert list(frames) == []
+    assert sources.paced(source, stop).live
+
+
+def test_an_animated_picture_is_a_video(tmp_path, picture_of):
+    from PIL import Image
+
+    pages = [Image.fromarray(picture_of(i)[..., ::-1]) for i in range(4)]
+    pages[0].save(tmp_path / "a.gif", save_all=True, append_images=pages[1:], duration=40)
+    source = sources.open_source(str(tmp_path / "a.gif"))
+    assert source.moving
+    assert len(list(source)) == 4

@@ -1,0 +1,12 @@
+#!/usr/bin/env python
+"""``bdd-inst live`` for a checkout that is not installed; ``--help`` says what it does."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bdd_inst.cli.live import main
+
+if __name__ == "__main__":
+    sys.exit(main())
