@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fvcore.common.config import CfgNode
 
+from bdd_inst.modeling.backbones.smp_encoder import timm_name
 from bdd_inst.modeling.backbones.timm_backbone import preprocessing
 from bdd_inst.weights.names import NamedWeights
 
@@ -24,7 +25,8 @@ def advice(cfg: CfgNode, weights: NamedWeights) -> list[str]:
             ("MODEL.RESNETS.STRIDE_IN_1X1", cfg.MODEL.RESNETS.STRIDE_IN_1X1, False),
         ]
     elif weights.kind == "timm":
-        mean, std = preprocessing(cfg.MODEL.BACKBONE.TIMM_NAME)
+        half = [127.5] * 3
+        mean, std = (half, half) if _is_lite(weights) else preprocessing(_timm_model(cfg))
         expected = [
             ("INPUT.FORMAT", cfg.INPUT.FORMAT, "RGB"),
             ("MODEL.PIXEL_MEAN", cfg.MODEL.PIXEL_MEAN, [round(v, 3) for v in mean]),
@@ -37,11 +39,28 @@ def advice(cfg: CfgNode, weights: NamedWeights) -> list[str]:
         ]
     else:
         return []
+    lines = []
+    if _is_lite(weights) and not _timm_model(cfg).startswith("tf_"):
+        lines.append(
+            f"these were trained with TensorFlow's padding and a batch norm eps of 1e-3, as timm's tf_{_timm_model(cfg)} has them "
+            f"(the model is {_timm_model(cfg)})"
+        )
     wrong = [(key, now, right) for key, now, right in expected if not _same(now, right)]
-    return [
+    return lines + [
         f"these are {weights.kind} weights: set {key} to {right} (it is {now})"
         for key, now, right in wrong
     ]
+
+
+def _is_lite(weights: NamedWeights) -> bool:
+    """Whether these are an EfficientNet-Lite of efficientnet-pytorch: no squeeze and excitation, trained on (x - 127.5) / 127.5."""
+    names = set(weights.origin.values())
+    return "_conv_stem.weight" in names and not any("._se_reduce." in name for name in names)
+
+
+def _timm_model(cfg: CfgNode) -> str:
+    """The model of timm that a cfg builds its backbone or its encoder from."""
+    return timm_name(cfg.MODEL.SEM_SEG_HEAD.ENCODER) or cfg.MODEL.BACKBONE.TIMM_NAME
 
 
 def _same(now: object, right: object) -> bool:

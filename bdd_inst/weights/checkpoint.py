@@ -32,6 +32,7 @@ from bdd_inst.weights.reader import read_weights
 # Their first dimension is the number of classes (times four, plus background); cascades number their predictors.
 CLASS_LAYERS = re.compile(
     r"roi_heads\.(?:box_predictor\.(?:\d\.)?(?:cls_score|bbox_pred)|mask_head\.predictor)\."
+    r"|sem_seg_head\.(?:predictor|segmentation_head\.0|classifier\.3)\."
 )
 # In a file without being part of what is learned: counters, buffers rebuilt from the config, the ImageNet classifier.
 _NOT_LEARNED = (
@@ -103,6 +104,7 @@ def _from_scratch(model: nn.Module, cfg: CfgNode | None) -> LoadReport:
     timm = bool(timm_places(model))
     if (
         cfg is not None
+        and not hasattr(getattr(unwrap(model), "backbone", None), "freeze_parts")
         and cfg.MODEL.RESNETS.NORM == "FrozenBN"
         and not (timm and not _has_batch_norm(model))
     ):
@@ -242,11 +244,14 @@ def _is_not_learned(name: str) -> bool:
 
 
 def timm_places(model: nn.Module) -> dict[str, str]:
-    """timm's names -> the model's for a backbone of timm; empty for any other."""
+    """timm's names -> the model's for a backbone or encoder of timm; empty for any other."""
     places: dict[str, str] = {}
     for name, module in unwrap(model).named_modules():
         if isinstance(module, TimmBackbone):
             places |= {theirs: f"{name}.{ours}".lstrip(".") for theirs, ours in module.timm_names()}
+        elif hasattr(module, "feature_info") and not places:
+            # What segmentation-models-pytorch keeps of timm, with its names.
+            places |= {theirs: f"{name}.{theirs}".lstrip(".") for theirs in module.state_dict()}
     return places
 
 
@@ -257,8 +262,9 @@ def _is_timm_head(name: str, weights: NamedWeights, own: dict[str, Tensor]) -> b
     used = {
         part
         for theirs in own
-        if theirs.startswith("backbone.bottom_up.")
-        for part in theirs.split(".")[3:4]
+        for prefix, place in (("backbone.bottom_up.", 3), ("backbone.model.", 2))
+        if theirs.startswith(prefix)
+        for part in theirs.split(".")[place : place + 1]
     }
     top = name.split(".")[0]
     return not any(part == top or part.startswith(f"{top}_") for part in used)

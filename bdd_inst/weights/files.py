@@ -1,4 +1,4 @@
-"""Where a weight file is: a path, or ``detectron2://`` and ``https://`` addresses kept in a cache folder with their checksums."""
+"""Where a weight file is: a path, or ``detectron2://`` and ``https://`` addresses kept in a cache folder, ``package://`` names."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from bdd_inst.base.errors import ConfigError, DataError
 from bdd_inst.base.files import atomic_write
+from bdd_inst.weights.packages import find_in_package
 
 DETECTRON2_PREFIX = "https://dl.fbaipublicfiles.com/detectron2/"
 MAX_BYTES = 8 << 30  # the largest zoo file is 2.8 GB
@@ -33,7 +34,8 @@ logger = logging.getLogger(__name__)
 
 
 def find_weights(source: str | os.PathLike) -> Path:
-    """The local file for MODEL.WEIGHTS: downloaded once if it is an address, into ``cache_folder()``.
+    """The local file for MODEL.WEIGHTS: downloaded once if it is an address, into ``cache_folder()``;
+    of ``package://NAME``, the file that an installed package brings.
 
     Raises:
         ConfigError: an address of a kind that is not supported.
@@ -49,9 +51,11 @@ def find_weights(source: str | os.PathLike) -> Path:
         return _cached(text, text)
     if scheme == "file":
         return _local(urllib.request.url2pathname(urllib.parse.urlsplit(text).path))
+    if scheme == "package":
+        return find_in_package(text)
     if scheme:
         raise ConfigError(
-            f"MODEL.WEIGHTS {text}: {scheme}:// is not supported; use a path, https:// or detectron2://"
+            f"MODEL.WEIGHTS {text}: {scheme}:// is not supported; use a path, https://, detectron2:// or package://"
         )
     return _local(text)
 

@@ -1,4 +1,4 @@
-"""Other libraries' parameter names turned into Detectron2's: Caffe2/MSRA blobs, torchvision's ResNet and Mask R-CNN, timm.
+"""Other libraries' parameter names turned into Detectron2's: Caffe2/MSRA blobs, torchvision's ResNet and Mask R-CNN, timm, EfficientNet.
 
 Input and output are plain dicts of name to tensor. Backbone names come out relative (``res2.0.conv1.weight``); ``align_names`` then
 finds where the model keeps them (``backbone.bottom_up.`` with FPN).
@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+
+from bdd_inst.weights.efficientnet_names import is_efficientnet_pytorch, timm_names
 
 _WRAPPERS = re.compile(
     r"^(?:(?:module|model|_orig_mod)\.)+"
@@ -112,6 +114,9 @@ def to_detectron2_names(
     ``timm``, for a model with a backbone of timm: its ``features_only`` names -> the model's.
     """
     bare = {_WRAPPERS.sub("", name): name for name in state}
+    if is_efficientnet_pytorch(bare):
+        renamed = timm_names({name: state[original] for name, original in bare.items()})
+        bare = {renamed[name]: original for name, original in bare.items()}
     if timm and any(_from_timm(name, timm) for name in bare):
         renamed = {name: _from_timm(name, timm) or name for name in bare}
         tensors = {new: state[bare[name]] for name, new in renamed.items()}
