@@ -53,11 +53,14 @@ def to_instances(
     Raises:
         DataError: a segmentation that does not suit the mask format or the picture.
     """
+    if mask_format is not None:
+        # One without a mask cannot train the mask head; how many there are was said when the data set was loaded.
+        annotations = [a for a in annotations if a.get("segmentation") is not None]
     out = Instances(chain.out)
     out.gt_boxes = Boxes(torch.from_numpy(chain.boxes(boxes_of(annotations)).astype(np.float32)))
     out.gt_classes = torch.from_numpy(classes_of(annotations))
     keep = out.gt_boxes.nonempty(SMALLEST_SIDE)
-    if mask_format is not None and all("segmentation" in a for a in annotations):
+    if mask_format is not None:
         out.gt_masks = moved_masks(
             [a["segmentation"] for a in annotations], chain, mask_format, where
         )

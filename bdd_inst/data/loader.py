@@ -15,6 +15,7 @@ from bdd_inst.data.ground_truth import usable
 from bdd_inst.data.mapper import DatasetMapper, Mapper
 from bdd_inst.data.samplers import batches, build_sampler, inference_shard
 from bdd_inst.data.sem_seg import BACKGROUND, class_names, is_pixelwise
+from bdd_inst.data.validation import checked_dicts
 from bdd_inst.datasets.catalog import DatasetCatalog, MetadataCatalog
 from bdd_inst.datasets.dict_array import DictArray
 
@@ -182,7 +183,7 @@ def load_datasets(
 
     Raises:
         ConfigError: no names, names of sets with different classes, or a model with another number of classes.
-        DataError: a data set that is not there, or nothing left to train or evaluate on.
+        DataError: a data set that is not there, dicts that would train or score wrongly (see :mod:`bdd_inst.data.validation`), or nothing left to train or evaluate on.
     """
     if not names:
         raise ConfigError(
@@ -191,23 +192,22 @@ def load_datasets(
     problems = ProblemLog()
     parts: list[Sequence[dict]] = []
     for name in names:
-        parts.append(
-            DatasetCatalog.get(
-                name,
-                raster=cfg.DATASETS.RASTER,
-                instances=cfg.DATASETS.INSTANCES,
-                source=cfg.DATASETS.SOURCE,
-            )
+        loaded = DatasetCatalog.get(
+            name,
+            raster=cfg.DATASETS.RASTER,
+            instances=cfg.DATASETS.INSTANCES,
+            source=cfg.DATASETS.SOURCE,
         )
-        found = MetadataCatalog.get(name).get("problems")
-        if found is not None:
-            problems.merge(found)
+        metadata = MetadataCatalog.get(name)
+        if metadata.get("problems") is not None:
+            problems.merge(metadata.get("problems"))
+        parts.append(checked_dicts(name, loaded, metadata.as_dict(), cfg, is_train, problems))
     metadata = common_metadata(names)
     check_classes(cfg, metadata, names)
     dicts = parts[0] if len(parts) == 1 else [d for part in parts for d in part]
     if is_train and cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS:
         dicts = without_empty(dicts, problems)
-    if not dicts:
+    if not len(dicts):
         reasons = "; ".join(problems.lines()) or "the label files list no pictures"
         raise DataError(
             f"{', '.join(names)}: nothing left to {'train' if is_train else 'evaluate'} on: {reasons}"

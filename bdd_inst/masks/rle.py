@@ -256,19 +256,22 @@ def from_polygons_coco(
     flat = []
     for polygon in polygons:
         points = np.asarray(polygon, dtype=np.float64)
-        if points.size < 6 or points.size % 2:
-            raise DataError(
-                f"a polygon needs three points or more, this one has {points.size / 2:g}"
-            )
-        check_vertices(points)
-        corners = points.reshape(-1, 2)
-        if np.abs(corners - np.roll(corners, 1, axis=0)).max(axis=1).sum() > _MAX_PERIMETER:
-            raise DataError("a polygon reaches too far outside its picture to be drawn")
+        check_polygon(points)
         flat.append(points.reshape(-1).tolist())
     if not flat:
         return empty(height, width)
     merged = coco_mask.merge(coco_mask.frPyObjects(flat, height, width))
     return {"size": [int(height), int(width)], "counts": merged["counts"].decode("ascii")}
+
+
+def check_polygon(points: np.ndarray) -> None:
+    """Raise DataError unless ``points`` (float64, flat x, y or V,2) is a polygon that can be filled in bounded memory."""
+    if points.size < 6 or points.size % 2:
+        raise DataError(f"a polygon needs three points or more, this one has {points.size / 2:g}")
+    check_vertices(points)
+    corners = points.reshape(-1, 2)
+    if np.abs(corners - np.roll(corners, 1, axis=0)).max(axis=1).sum() > _MAX_PERIMETER:
+        raise DataError("a polygon reaches too far outside its picture to be drawn")
 
 
 def _size(rle: Any) -> tuple[int, int]:

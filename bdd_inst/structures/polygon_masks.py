@@ -13,6 +13,7 @@ from torch import Tensor
 from bdd_inst.structures.boxes import Boxes
 
 SMALLEST_SIDE = 0.1  # pixels; keeps the stretch of a degenerate box finite
+MAX_COORDINATE = 1e7  # pycocotools walks along every edge: farther out it would ask for gigabytes, and NaN crashes it
 
 
 class PolygonMasks:
@@ -135,7 +136,7 @@ def _checked(parts: Sequence) -> list[np.ndarray]:
     """Polygons of one object as float64 arrays.
 
     Raises:
-        ValueError: an odd number of coordinates, or fewer than three points.
+        ValueError: an odd number of coordinates, fewer than three points, or a coordinate that is not finite or far out.
     """
     if not isinstance(parts, (list, tuple)):
         raise ValueError(
@@ -150,6 +151,8 @@ def _checked(parts: Sequence) -> list[np.ndarray]:
             raise ValueError(
                 f"a polygon needs three points or more, x and y each; got {len(polygon)} numbers"
             )
+        if not (np.abs(polygon) <= MAX_COORDINATE).all():
+            raise ValueError("a polygon has a coordinate that is in no picture")
     return out
 
 

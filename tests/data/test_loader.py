@@ -120,7 +120,10 @@ def entry(name, objects, classes=("a", "b")):
             "height": 8,
             "width": 9,
             "image_id": i,
-            "annotations": [{"category_id": 0, "iscrowd": c} for c in crowds],
+            "annotations": [
+                {"category_id": 0, "iscrowd": c, "bbox": [1, 2, 5, 6], "bbox_mode": 0}
+                for c in crowds
+            ],
         }
         for i, crowds in enumerate(objects)
     ]
@@ -132,8 +135,9 @@ def entry(name, objects, classes=("a", "b")):
 
 
 @pytest.fixture
-def sets():
+def sets(cfg):
     """``full`` has two pictures with objects, one with a crowd alone and one with none; ``void`` has no object; ``other`` other classes."""
+    cfg.MODEL.MASK_ON = False
     entry("full", [[0, 1], [0], [1], []])
     entry("void", [[], [1]])
     entry("other", [[0]], classes=("a", "c"))

@@ -1,0 +1,106 @@
+"""The ``segmentation`` of a dataset dict in one of its two standard forms, whatever form it came in: flat polygons, or an RLE."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from bdd_inst.base.errors import DataError, ProblemLog
+from bdd_inst.masks import rle as run_lengths
+
+Segmentation = list[list[float]] | dict
+
+
+def checked_mask(
+    value: object, where: str, size: tuple[int, int], problems: ProblemLog
+) -> Segmentation | None:
+    """Polygons or RLE of one object, None where it has no mask.
+
+    Args:
+        value: polygons (flat lists or arrays), an RLE with counts of any spelling, or a mask H,W (array, tensor, nested lists of 0 and 1).
+        where: picture and object, for messages.
+        size: (height, width) of the picture.
+        problems: takes polygons that were left out; the rest of their object is kept.
+
+    Raises:
+        DataError: none of these, or of another size than the picture.
+    """
+    if value is None:
+        return None
+    if isinstance(value, Mapping):
+        return _run_lengths(value, where, size)
+    if hasattr(value, "detach"):  # a tensor
+        value = value.detach().cpu().numpy()
+    if _is_mask(value, size):
+        return _pixels(np.asarray(value), where, size)
+    if isinstance(value, np.ndarray) and value.ndim == 1:
+        value = [value]  # one polygon
+    if not isinstance(value, (list, tuple, np.ndarray)):
+        raise DataError(
+            f"{where}: segmentation is a {type(value).__name__}; it must be polygons, an RLE or a mask of height x width"
+        )
+    parts = [value] if len(value) and np.ndim(value[0]) == 0 else value
+    out = [part for part in (_polygon(part, where, problems) for part in parts) if part is not None]
+    return out or None
+
+
+def _is_mask(value: object, size: tuple[int, int]) -> bool:
+    """Whether ``value`` holds pixels: a two-dimensional array of flags or small numbers or of the picture's size, or lists of 0 and 1."""
+    if isinstance(value, np.ndarray):
+        return value.ndim >= 2 and (
+            value.dtype.kind == "b"
+            or value.dtype == np.uint8
+            or value.shape == size
+            or value.ndim > 2
+        )
+    if not isinstance(value, (list, tuple)) or len(value) != size[0]:
+        return False
+    if isinstance(value[0], np.ndarray) and value[0].dtype.kind == "b":
+        return True
+    if not all(isinstance(row, (list, tuple, np.ndarray)) and len(row) == size[1] for row in value):
+        return False
+    try:
+        return bool(np.isin(np.asarray(value), (0, 1)).all())
+    except (TypeError, ValueError):
+        return False
+
+
+def _pixels(mask: np.ndarray, where: str, size: tuple[int, int]) -> dict | None:
+    """A mask H,W (anything but zero is the object) as RLE; None for an empty one."""
+    if mask.ndim == 3 and 1 in (mask.shape[0], mask.shape[2]):
+        mask = mask[0] if mask.shape[0] == 1 else mask[..., 0]
+    if mask.shape != size:
+        shape = "x".join(map(str, mask.shape))
+        raise DataError(
+            f"{where}: a mask of {shape}, but the picture is height x width {size[0]}x{size[1]}"
+        )
+    mask = mask != 0
+    return run_lengths.encode(mask) if mask.any() else None
+
+
+def _run_lengths(rle: Mapping, where: str, size: tuple[int, int]) -> dict:
+    """An RLE, compressed, with str counts."""
+    try:
+        out = run_lengths.normalize(dict(rle), *size)
+    except DataError as error:
+        raise DataError(f"{where}: {error}") from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{where}: not an RLE mask with size and counts ({error})") from None
+    return out
+
+
+def _polygon(part: object, where: str, problems: ProblemLog) -> list[float] | None:
+    """One polygon as a flat list of finite floats; None where it cannot be drawn, counted by reason."""
+    if hasattr(part, "detach"):
+        part = part.detach().cpu().numpy()
+    try:
+        points = np.asarray(part, np.float64).reshape(-1)
+        run_lengths.check_polygon(points)
+    except DataError as error:
+        problems.add("bad-polygon", where, f"{error}; this part left out")
+        return None
+    except (TypeError, ValueError, OverflowError):
+        problems.add("bad-polygon", where, "a polygon that is no list of numbers; left out")
+        return None
+    return points.tolist()
