@@ -268,6 +268,8 @@ def check_polygon(points: np.ndarray) -> None:
     """Raise DataError unless ``points`` (float64, flat x, y or V,2) is a polygon that can be filled in bounded memory."""
     if points.size < 6 or points.size % 2:
         raise DataError(f"a polygon needs three points or more, this one has {points.size / 2:g}")
+    if np.abs(points).max() * points.size <= _MAX_PERIMETER:
+        return  # however it winds, it cannot be longer; NaN does not pass
     check_vertices(points)
     corners = points.reshape(-1, 2)
     if np.abs(corners - np.roll(corners, 1, axis=0)).max(axis=1).sum() > _MAX_PERIMETER:
