@@ -132,11 +132,10 @@ def mend(
     mine = np.flatnonzero(errors.kind == name)
     kept[mine] = False
     if name in ("Loc", "Cls"):
-        chosen = best_of_each(
-            results,
-            errors,
-            np.isin(errors.kind, ("Loc", "Cls")) & ~matches.found[0][np.maximum(errors.target, 0)],
-        )
+        near = np.flatnonzero(np.isin(errors.kind, ("Loc", "Cls")) & (errors.target >= 0))
+        candidates = np.zeros(len(errors.kind), bool)
+        candidates[near] = ~matches.found[0][errors.target[near]]
+        chosen = best_of_each(results, errors, candidates)
         right = mine[np.isin(mine, chosen)]
         kept[right], hit[right], category[right] = True, True, truth.category[errors.target[right]]
     return mean_ap(category[kept], results.scores[kept], hit[kept], wanted)
@@ -144,7 +143,7 @@ def mend(
 
 def best_of_each(results: Results, errors: Errors, candidates: np.ndarray) -> np.ndarray:
     """Of the candidate detections (D bool) near each object, the one of highest score."""
-    rows = np.flatnonzero(candidates & (errors.target >= 0))
+    rows = np.flatnonzero(candidates)
     order = rows[np.lexsort((rows, -results.scores[rows]))]
     _, first = np.unique(errors.target[order], return_index=True)
     return order[first]

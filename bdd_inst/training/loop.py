@@ -51,6 +51,7 @@ class Run:
     saved_at: int = (
         -1
     )  # iterations done at the last checkpoint that was written; the same on every process
+    ended_at: int = 0  # iterations of the last stage that was finished
     end_stage: str = ""  # a hook writes here why the stage should end early
     stopped: bool = False
     # Of the current stage
@@ -93,7 +94,7 @@ class Run:
         optimizer = build_optimizer(stage.cfg, self.model)
         self.rate = LearningRate(optimizer, stage.cfg)
         self.wrapped, self.optimizer = self.fabric.setup(self.model, optimizer)
-        if self.resumed and self.resumed["optimizer"]:
+        if self.resumed and self.resumed["optimizer"] and self.progress.iteration:
             self.resume_optimizer(self.resumed)
         self.resumed = None
         describe(self.model, stage, self.progress)
@@ -194,9 +195,12 @@ class Run:
             )
         for hook in self.hooks:
             hook.after_stage(self)
+        self.ended_at = self.progress.iteration
         self.progress = Progress(self.progress.stage + 1, 0, self.progress.total)
+        if self.progress.stage < len(self.stages):
+            self.optimizer = None
+        self.save()  # the last stage's optimizer too: a larger MAX_ITER may train on
         self.optimizer = None
-        self.save()
 
     def save(self) -> None:
         """Write the numbered checkpoint of where the run stands. Rank 0 writes; a full disk is reported and training goes on."""
@@ -227,6 +231,8 @@ class Run:
             "hooks": {type(hook).__name__: hook.state_dict() for hook in self.hooks},
             "progress": asdict(self.progress),
             "iteration": self.progress.total - 1,
+            "lengths": [stage.max_iter for stage in self.stages],
+            "ended_at": self.ended_at,
             "seed": self.seed,
             "batch_sizes": [stage.cfg.SOLVER.IMS_PER_BATCH for stage in self.stages],
         }
@@ -241,10 +247,18 @@ class Run:
                 f"{self.last_saved}: the checkpoint is of another model than the config's ({line} ...); "
                 "resume with the config of the run, or start anew"
             ) from None
-        self.progress = Progress(**state["progress"])
+        self.progress = self.where_to_go_on(state)
         for hook in self.hooks:
             hook.load_state_dict(state["hooks"].get(type(hook).__name__, {}))
         self.resumed = state
+
+    def where_to_go_on(self, state: dict) -> Progress:
+        """Where the checkpoint stood; of a run that had finished, the end of its last stage where that is longer now."""
+        progress, lengths = Progress(**state["progress"]), state.get("lengths", [])
+        over = progress.stage == len(self.stages) == len(lengths)
+        if over and self.stages[-1].max_iter > lengths[-1]:
+            return Progress(progress.stage - 1, state["ended_at"], progress.total)
+        return progress
 
 
 def describe(model: nn.Module, stage: Stage, progress: Progress) -> None:

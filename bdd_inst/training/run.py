@@ -31,8 +31,10 @@ from bdd_inst.training.hooks.watch import Checkpointer, Evaluation
 from bdd_inst.training.launch import Layout, find_layout, make_fabric, prepare_torch
 from bdd_inst.training.locks import FolderLock
 from bdd_inst.training.loop import Run
-from bdd_inst.training.output import changed_keys, choose_folder
+from bdd_inst.training.metric_names import check_best_metric
+from bdd_inst.training.output import changed_keys
 from bdd_inst.training.rehearsal import check_numbers, rehearse
+from bdd_inst.training.restarts import mark_folder, run_folder
 from bdd_inst.training.scoring import Scorer, result_text
 from bdd_inst.training.seeds import draw_seed, seed_all
 from bdd_inst.training.signals import catch_stop
@@ -86,15 +88,18 @@ def train(
     stages = [] if eval_only else parse_stages(cfg)
     check_numbers(stages)
     check_loggers(cfg.LOGGERS)
-    folder = on_first(
-        lambda: choose_folder(output, cfg.OUTPUT_DIR, resume=resume, training=not eval_only)
+    folder, resume = on_first(
+        lambda: run_folder(output, cfg.OUTPUT_DIR, resume=resume, training=not eval_only)
     )
     data = TrainingData(stages)
     scorer = Scorer(cfg)
+    if stages:
+        check_best_metric(cfg, scorer.figure_names())
     with folder_taken(folder, rank), catch_stop() as stop:
         if eval_only:
             return evaluate_only(cfg, folder, fabric, scorer)
         last = CheckpointFolder(folder, cfg.SOLVER.KEEP_CHECKPOINTS).load_last() if resume else None
+        on_first(lambda: mark_folder(folder))
         run = build_run(cfg, folder, fabric, data, last)
         run.stop = stop
         return conduct(run, cfg, folder, scorer, data, resume)

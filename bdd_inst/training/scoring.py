@@ -33,6 +33,7 @@ from bdd_inst.images.read import read_bgr, read_picture
 from bdd_inst.inference.run import predict_outputs
 from bdd_inst.report.html import write_report
 from bdd_inst.training.hooks.guards import plain_worker_errors
+from bdd_inst.training.metric_names import sample_metrics
 from bdd_inst.training.modes import mode
 from bdd_inst.training.validation_loss import validation_losses
 
@@ -69,6 +70,14 @@ class Scorer:
                 log.warning("%s: %s", name, line)
             self.sets.append(TestSet(name, dicts, metadata))
 
+    def figure_names(self) -> list[str]:
+        """The names of the figures that :meth:`score` will give, losses left out."""
+        names: list[str] = []
+        for i, test in enumerate(self.sets):
+            metrics = sample_metrics(self.cfg, test.name, test.dicts, test.metadata)
+            names += flat(metrics, f"{test.name}/" if i else "")
+        return names
+
     def score(self, model: nn.Module) -> dict[str, float | None]:
         """Flat figures, ``segm/AP`` and the like; of the second and later data sets under ``<name>/segm/AP``."""
         values: dict[str, float | None] = {}
@@ -104,21 +113,27 @@ class Scorer:
             place = folder / test.name if len(self.sets) > 1 else folder
             drawn: list[tuple[dict, object]] = []
             results[test.name] = self._evaluate(model, test, place, drawn)
+names = picture_names(self.wanted(test).values())
             if is_pixelwise(self.cfg):
-                draw_maps(drawn, self.cfg.MODEL.SEM_SEG_HEAD.IGNORE_VALUE, place / "pictures")
+                ignore = self.cfg.MODEL.SEM_SEG_HEAD.IGNORE_VALUE
+                draw_maps(drawn, ignore, place / "pictures", names)
             else:
-                draw(drawn, test.metadata, place / "pictures")
+                draw(drawn, test.metadata, place / "pictures", names)
             self.last |= flat(results[test.name], f"{test.name}/" if i else "")
         if len(results) > 1 and distributed.world()[0] == 0:
             with atomic_write(folder / "metrics.json") as stream:
                 json.dump(next(iter(results.values())) | {"datasets": results}, stream, indent=1)
         return results
 
+    def wanted(self, test: TestSet) -> dict[object, dict]:
+        """The pictures of a data set to draw, by image id."""
+        return picked(test.dicts, self.cfg.TEST.PICTURES)
+
     def _evaluate(self, model: nn.Module, test: TestSet, folder: Path | None, drawn: list) -> dict:
         rank, world_size = distributed.world()
         evaluator = build_evaluator(self.cfg, test.name, test.dicts, test.metadata, folder)
         loader = build_test_loader(self.cfg, test.dicts, rank=rank, world_size=world_size)
-        wanted = picked(test.dicts, self.cfg.TEST.PICTURES) if folder else {}
+        wanted = self.wanted(test) if folder else {}
         with undisturbed(), mode(model, evaluate=True), plain_worker_errors():
             for given, output in watch(
                 predict_outputs(model, loader), loader, rank, f"evaluating {test.name}"
@@ -171,8 +186,32 @@ def picked(dicts: Sequence[dict], number: int) -> dict[object, dict]:
     return {item["image_id"]: item for item in candidates[::step][:number]} if step else {}
 
 
-def draw(drawn: Sequence[tuple[dict, object]], metadata: dict, folder: Path) -> None:
-    """Labels and predictions of some pictures side by side, one PNG each."""
+def picture_names(records: Iterable[dict]) -> dict[str, str]:
+    """File name of each record -> name of its drawing, without suffix: the file's own stem, with as many of its folders in front as
+    tell it from the others."""
+    files = {str(record["file_name"]): Path(record["file_name"]) for record in records}
+    names = {}
+    for file, path in files.items():
+        parts = [*path.parent.parts, path.stem]
+        for count in range(1, len(parts) + 1):
+            name = "_".join(part.strip("/\\") for part in parts[-count:])
+            rivals = [
+                other
+                for other, its in files.items()
+                if other != file and [*its.parent.parts, its.stem][-count:] == parts[-count:]
+            ]
+            if not rivals:
+                break
+        while name in names.values():  # a.jpg beside a.png, or a_b beside a/b
+            name += path.suffix.replace(".", "_") or "_"
+        names[file] = name
+    return names
+
+
+def draw(
+    drawn: Sequence[tuple[dict, object]], metadata: dict, folder: Path, names: dict[str, str]
+) -> None:
+    """Labels and predictions of some pictures side by side, one PNG each, called by ``names``."""
     for record, instances in drawn:
         try:
             image = read_bgr(record["file_name"])
@@ -188,18 +227,20 @@ def draw(drawn: Sequence[tuple[dict, object]], metadata: dict, folder: Path) -> 
             from_fields(instances, metadata, DRAWN_SCORE),
             title=Path(record["file_name"]).name,
         )
-        with atomic_write(folder / f"{Path(record['file_name']).stem}.png", "wb") as stream:
+        with atomic_write(folder / f"{names[str(record['file_name'])]}.png", "wb") as stream:
             stream.write(cv2.imencode(".png", picture)[1].tobytes())
 
 
-def draw_maps(drawn: Sequence[tuple[dict, np.ndarray]], ignore: int, folder: Path) -> None:
-    """Picture, label map and predicted map (H,W class numbers) side by side, one PNG each."""
+def draw_maps(
+    drawn: Sequence[tuple[dict, np.ndarray]], ignore: int, folder: Path, names: dict[str, str]
+) -> None:
+    """Picture, label map and predicted map (H,W class numbers) side by side, one PNG each, called by ``names``."""
     for record, predicted in drawn:
         image = np.asarray(read_picture(record["file_name"]))
         truth = label_map_of(record, ignore)
         parts = [image, *(overlay(image, values) for values in (truth, predicted))]
         picture = np.concatenate(parts, axis=1)[:, :, ::-1]
-        with atomic_write(folder / f"{Path(record['file_name']).stem}.png", "wb") as stream:
+        with atomic_write(folder / f"{names[str(record['file_name'])]}.png", "wb") as stream:
             stream.write(cv2.imencode(".png", picture)[1].tobytes())
 
 

@@ -296,3 +296,12 @@ def test_the_whole_analysis_is_plain_json():
     pairs = overlapping_pairs(truth, results, "segm")
     ordinary = precision(truth, results, match(truth, results, pairs))
     assert content["boundary"]["AP"] <= 100 * ordinary[ordinary > -1].mean() + 1e-9
+
+
+def test_pictures_of_background_alone_are_analysed():
+    """Nothing is labelled, something was found: every figure is undefined, and nothing falls over."""
+    truth, results = scene([], [(0, 0, [10, 10, 20, 20], 0.9), (0, 1, [50, 50, 9, 9], 0.4)])
+    for kind in ("bbox", "segm"):
+        scores = coco.evaluate(truth, results, kind)
+        found = analyse(truth, results, scores, kind)
+        assert json.dumps(found.as_dict(truth))

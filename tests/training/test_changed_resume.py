@@ -77,3 +77,26 @@ def test_a_batch_that_was_found_is_not_scaled_again(tiny_cfg):
     cfg.STAGES = [*cfg.STAGES, {"NAME": "third", "MAX_ITER": 2}]
     third = resolve_auto(parse_stages(cfg), batches, lambda stage: 4)[2]
     assert third.cfg.SOLVER.IMS_PER_BATCH == 4
+
+
+def test_a_finished_run_trains_on_when_it_is_longer_now(tiny_cfg, tmp_path):
+    """As long at once or in two goes: the same weights, since the rate is constant and the optimizer's state is kept."""
+    even = ("SOLVER.LR_SCHEDULER_NAME", "WarmupMultiStepLR", "SOLVER.STEPS", "[]")
+    train(tiny_cfg(*SHORT, *even), str(tmp_path / "whole"))
+    short = tiny_cfg(*SHORT, *even, "SOLVER.MAX_ITER", 4)
+    train(short, str(tmp_path / "parts"))
+    again = train(short, str(tmp_path / "parts"), resume=True)  # nothing is left to do
+    assert "all 4 iterations are done" in (again.folder / "log.txt").read_text()
+    train(tiny_cfg(*SHORT, *even), str(tmp_path / "parts"), resume=True)
+    first, second = weights(tmp_path / "whole"), weights(tmp_path / "parts")
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_stage_added_to_a_finished_run_starts_afresh(tiny_cfg, tmp_path):
+    stage = "{'NAME': 'one', 'TRAIN': 'heads', 'MAX_ITER': 2}"
+    quiet = ("TEST.PICTURES", 0, "SOLVER.EMA.ENABLED", False)
+    train(tiny_cfg("STAGES", f"[{stage}]", *quiet), str(tmp_path / "run"))
+    second = "{'NAME': 'two', 'TRAIN': 'all', 'MAX_ITER': 2}"
+    train(tiny_cfg("STAGES", f"[{stage}, {second}]", *quiet), str(tmp_path / "run"), resume=True)
+    state = torch.load(tmp_path / "run" / "model_0000003.pth", weights_only=True)
+    assert state["progress"] == {"stage": 2, "iteration": 0, "total": 4}

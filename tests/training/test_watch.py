@@ -7,7 +7,9 @@ import csv
 import pytest
 import torch
 
+from bdd_inst.base.errors import ConfigError
 from bdd_inst.training import run as run_module
+from bdd_inst.training.metric_names import check_best_metric
 from bdd_inst.training.run import train
 
 
@@ -53,11 +55,10 @@ def test_the_best_weights_are_kept(tiny_cfg, tmp_path, scripted):
 
 
 def test_a_loss_is_better_when_lower(tiny_cfg, tmp_path, scripted):
-    scripted("val/total_loss", [3.0, 2.0, 2.5])
-    folder = train(
-        tiny_cfg(*SHORT, "TEST.BEST_METRIC", "val/total_loss"), str(tmp_path / "run")
-    ).folder
-    assert weights(folder / "model_best.pth")["value"] == 2.0
+    scripted("val/total_loss", [3.0, 0.5, 2.5])
+    keys = ("TEST.BEST_METRIC", "val/total_loss", "TEST.VAL_LOSS_PICTURES", 1)
+    folder = train(tiny_cfg(*SHORT, *keys), str(tmp_path / "run")).folder
+    assert weights(folder / "model_best.pth")["value"] == 0.5
 
 
 def test_early_stopping_ends_a_stage_and_the_next_one_starts_patient(tiny_cfg, tmp_path, scripted):
@@ -102,17 +103,28 @@ def test_a_plateau_lowers_the_rate(tiny_cfg, tmp_path, scripted):
     assert rates == pytest.approx([0.01, 0.01, 0.01, 0.001, 0.001, 0.0001])
 
 
-def test_a_metric_of_another_name_is_said_and_training_goes_on(tiny_cfg, tmp_path, scripted):
-    scripted("segm/AP", [1.0])
-    folder = train(
-        tiny_cfg(*SHORT, "TEST.EVAL_PERIOD", 4, "TEST.BEST_METRIC", "segm/ap"),
-        str(tmp_path / "run"),
-    ).folder
-    assert (
-        "TEST.BEST_METRIC segm/ap is not among the figures; did you mean segm/AP?"
-        in (folder / "log.txt").read_text()
-    )
-    assert not (folder / "model_best.pth").exists()
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("segm/ap", r"did you mean segm/AP\?"),
+        ("segm/AP-prson", "did you mean segm/AP-person"),
+        ("val/total_loss", "TEST.VAL_LOSS_PICTURES"),
+        ("ema/segm/AP", "SOLVER.EMA.ENABLED"),
+    ],
+)
+def test_a_metric_of_another_name_is_refused_before_training(tiny_cfg, tmp_path, name, words):
+    with pytest.raises(ConfigError, match=f"TEST.BEST_METRIC {name} is not among .*{words}"):
+        train(tiny_cfg(*SHORT, "TEST.BEST_METRIC", name), str(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_boxes_alone_keep_the_default_metric_and_are_told(tiny_cfg, caplog):
+    cfg = tiny_cfg("MODEL.MASK_ON", False)
+    names = run_module.Scorer(cfg).figure_names()
+    assert "bbox/AP-person" in names
+    assert "segm/AP" not in names
+    check_best_metric(cfg, names)
+    assert "segm/AP is not among the figures; there are bbox/AP" in caplog.text
 
 
 def test_the_average_can_be_what_is_watched(tiny_cfg, tmp_path):
@@ -134,22 +146,13 @@ def test_the_average_can_be_what_is_watched(tiny_cfg, tmp_path):
         assert all(torch.equal(best["model"][name], value) for name, value in final.items())
 
 
-def test_an_unknown_metric_does_not_end_the_stage(tiny_cfg, tmp_path):
-    keys = (
-        "STAGES",
-        "[]",
-        "SOLVER.MAX_ITER",
-        8,
-        "TEST.EVAL_PERIOD",
-        2,
-        "TEST.EARLY_STOPPING.PATIENCE",
-        1,
-        "TEST.BEST_METRIC",
-        "segm/APP",
-    )
-    folder = train(tiny_cfg(*keys, "TEST.PICTURES", 0), str(tmp_path / "run")).folder
+def test_an_unknown_metric_does_not_end_the_stage(tiny_cfg, tmp_path, scripted):
+    scripted("segm/APP", [1.0] * 8)
+    keys = ("STAGES", "[]", "SOLVER.MAX_ITER", 8, "TEST.EVAL_PERIOD", 2)
+    keys += ("TEST.EARLY_STOPPING.PATIENCE", 1, "TEST.PICTURES", 0)
+    folder = train(tiny_cfg(*keys), str(tmp_path / "run")).folder
     text = (folder / "log.txt").read_text()
-    assert text.count("TEST.BEST_METRIC segm/APP is not among the figures") == 1
+    assert text.count("TEST.BEST_METRIC segm/AP is not among the figures") == 1
     assert "ends early" not in text
 
 

@@ -1,0 +1,88 @@
+"""The names that figures will have, known before training: a TEST.BEST_METRIC that none of them bears is refused then, not a day later."""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from fvcore.common.config import CfgNode
+
+from bdd_inst.base.errors import ConfigError
+from bdd_inst.config.loading import defaults
+from bdd_inst.data.sem_seg import is_pixelwise
+from bdd_inst.evaluation.build import build_evaluator
+from bdd_inst.masks import rle
+from bdd_inst.structures import Boxes, Instances, RLEMasks
+
+log = logging.getLogger(__name__)
+
+LOSSES = "val/"  # which losses there are is the model's to say; total_loss is always among them
+LOOKED_AT = 1000  # pictures, for one with a mask
+
+
+def sample_metrics(cfg: CfgNode, name: str, dicts: Sequence[dict], metadata: dict) -> dict:
+    """The figures of one picture of a data set with a made-up output: their names are those of every evaluation."""
+    sample = next(
+        (
+            record
+            for record in itertools.islice(dicts, LOOKED_AT)
+            if any("segmentation" in item for item in record.get("annotations", ()))
+        ),
+        dicts[0],
+    )
+    size = (sample["height"], sample["width"])
+    evaluator = build_evaluator(cfg, name, [sample], metadata, None)
+    evaluator.process([sample], [made_up(cfg, size)])
+    return evaluator.evaluate()
+
+
+def made_up(cfg: CfgNode, size: tuple[int, int]) -> dict:
+    """An output of the config's kind of model for a picture of ``size`` (height, width)."""
+    if is_pixelwise(cfg):
+        return {"sem_seg": torch.zeros(cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES, *size)}
+    # One detection, since with none a model with masks and one without look alike.
+    one = Instances(
+        size,
+        pred_boxes=Boxes(torch.tensor([[0.0, 0.0, 1.0, 1.0]])),
+        scores=torch.tensor([0.01]),
+        pred_classes=torch.tensor([0]),
+    )
+    if cfg.MODEL.MASK_ON:
+        one.pred_masks = RLEMasks([rle.encode_crop(np.ones((1, 1), bool), 0, 0, *size)], size)
+    return {"instances": one}
+
+
+def check_best_metric(cfg: CfgNode, names: Sequence[str]) -> None:
+    """Hold TEST.BEST_METRIC against the figures of an evaluation.
+
+    Args:
+        names: those that an evaluation of DATASETS.TEST gives, without losses and moving average; none where there is no data set.
+
+    Raises:
+        ConfigError: a name that no figure will have. The default's absence (boxes alone) is only said.
+    """
+    wanted = cfg.TEST.BEST_METRIC
+    if not names:
+        return
+    known = list(names)
+    if cfg.TEST.VAL_LOSS_PICTURES:
+        known.append(f"{LOSSES}total_loss")
+    if cfg.SOLVER.EMA.ENABLED:
+        known += [f"ema/{name}" for name in known]
+    is_loss = f"{LOSSES}loss_" in wanted and bool(cfg.TEST.VAL_LOSS_PICTURES)
+    if wanted in known or is_loss:
+        return
+    near = difflib.get_close_matches(wanted, known, 1)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known[:12])}"
+    if LOSSES in wanted and not cfg.TEST.VAL_LOSS_PICTURES:
+        hint = "losses are measured where TEST.VAL_LOSS_PICTURES is not 0"
+    elif wanted.startswith("ema/") and not cfg.SOLVER.EMA.ENABLED:
+        hint = "the moving average is off (SOLVER.EMA.ENABLED)"
+    message = f"TEST.BEST_METRIC {wanted} is not among the figures; {hint}"
+    if wanted != defaults().TEST.BEST_METRIC:
+        raise ConfigError(message)
+    log.warning("%s (without it no best checkpoint, early stopping or plateau)", message)
