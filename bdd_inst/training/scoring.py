@@ -113,7 +113,7 @@ class Scorer:
             place = folder / test.name if len(self.sets) > 1 else folder
             drawn: list[tuple[dict, object]] = []
             results[test.name] = self._evaluate(model, test, place, drawn)
-names = picture_names(self.wanted(test).values())
+            names = picture_names(self.wanted(test).values())
             if is_pixelwise(self.cfg):
                 ignore = self.cfg.MODEL.SEM_SEG_HEAD.IGNORE_VALUE
                 draw_maps(drawn, ignore, place / "pictures", names)
