@@ -1,9 +1,12 @@
-"""Class names in contract order, their other spellings, and the colours they are drawn in.
+"""Class names in contract order, their other spellings, and which class a word stands for.
 
 Source of the BDD100K order and mappings: the official toolkit's ``ins_seg.toml`` and ``det.toml``.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 BDD100K_INS_SEG = ("pedestrian", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle")
 BDD100K_DET = (*BDD100K_INS_SEG, "traffic light", "traffic sign")
@@ -49,3 +52,42 @@ COCO_INSTANCES = {
     78: "microwave", 79: "oven", 80: "toaster", 81: "sink", 82: "refrigerator", 84: "book", 85: "clock", 86: "vase", 87: "scissors",
     88: "teddy bear", 89: "hair drier", 90: "toothbrush",
 }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Categories:
+    """Class names in contract order and the other words for them.
+
+    ``aliases``: spelling -> name. ``ignored``: category -> the class whose detections it excuses. ``known``: words that are expected in the
+    files but are no class of this data set (lanes among the objects, say), left out without being called unknown.
+    """
+
+    names: tuple[str, ...]
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    ignored: Mapping[str, str] = field(default_factory=dict)
+    known: frozenset[str] = frozenset()
+
+    def resolve(self, word: str) -> tuple[int, bool] | None:
+        """Class index and whether the word stands for an ignored region; None for a word that is no class here."""
+        for spelling in (word, word.lower()):
+            name = self.ignored.get(spelling)
+            if name is not None:
+                return self.names.index(name), True
+            name = self.aliases.get(spelling, spelling)
+            if name in self.names:
+                return self.names.index(name), False
+        return None
+
+    def is_known(self, word: str) -> bool:
+        """True for a word that is rightly in the file but no class of this data set."""
+        word = word.lower()
+        return word in self.known or word.startswith(("area/", "lane/", "drivable", "lane"))
+
+
+BDD100K = Categories(BDD100K_DET, BDD100K_ALIASES, BDD100K_IGNORED)
+
+
+def bdd_word(word: str) -> tuple[str, bool] | None:
+    """The BDD100K class that a word means in any capitals, and whether it is one of the ignored categories; None for other words."""
+    found = BDD100K.resolve(word)
+    return None if found is None else (BDD100K.names[found[0]], found[1])

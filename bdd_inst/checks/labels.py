@@ -12,8 +12,8 @@ from bdd_inst.checks.findings import Findings
 from bdd_inst.checks.outlines import first_crossing, on_a_line, signed_area
 from bdd_inst.checks.statistics import Statistics
 from bdd_inst.formats import draw
-from bdd_inst.formats.plan import BDD_KINDS, BDD_SIZE, bdd_word, size_of
-from bdd_inst.formats.records import Instance, LabelSet, Picture
+from bdd_inst.formats.records import BDD_SIZE, Instance, LabelSet, Picture, size_of
+from bdd_inst.formats.words import BDD_KINDS
 from bdd_inst.masks import bezier
 from bdd_inst.masks import rle as coding
 
@@ -80,15 +80,15 @@ class LabelChecker:
         if size is None:
             return [instance.rle for instance in picture.instances]
         log = ProblemLog()
-        rles = draw.masks(picture, size[1], size[0], self.rule, log)
+        rles = draw.masks(picture, *size, self.rule, log)
         for instance in picture.instances:
-            if instance.rle is not None and instance.rle["size"] != [size[1], size[0]]:
+            if instance.rle is not None and instance.rle["size"] != list(size):
                 height, width = instance.rle["size"]
                 self._add(
                     "wrong-size-mask",
                     picture,
                     instance,
-                    f"mask of {width}x{height}, picture of {size[0]}x{size[1]}",
+                    f"mask of {width}x{height}, picture of {size[1]}x{size[0]}",
                 )
         for problem in log.examples.get("bad-polygon", ()):
             self.findings.add(
@@ -152,16 +152,16 @@ class LabelChecker:
         part: str,
     ) -> None:
         low, high = points.min(axis=0), points.max(axis=0)
-        beyond = max(-low[0], -low[1], high[0] - size[0], high[1] - size[1])
+        beyond = max(-low[0], -low[1], high[0] - size[1], high[1] - size[0])
         if beyond > EDGE:
-            all_of_it = high[0] <= 0 or high[1] <= 0 or low[0] >= size[0] or low[1] >= size[1]
+            all_of_it = high[0] <= 0 or high[1] <= 0 or low[0] >= size[1] or low[1] >= size[0]
             message = (
                 "lies outside the picture"
                 if all_of_it
                 else f"reaches {beyond:.1f} pixels beyond the picture's edge"
             )
             self._add(
-                "outside-picture", picture, instance, f"{part}{message} ({size[0]}x{size[1]})"
+                "outside-picture", picture, instance, f"{part}{message} ({size[1]}x{size[0]})"
             )
 
     def _mask_and_box(
@@ -175,13 +175,13 @@ class LabelChecker:
         if box is None:
             return
         if size is not None:
-            beyond = max(-box[0], -box[1], box[2] - size[0], box[3] - size[1])
+            beyond = max(-box[0], -box[1], box[2] - size[1], box[3] - size[0])
             if beyond > EDGE:
                 self._add(
                     "box-outside",
                     picture,
                     instance,
-                    f"reaches {beyond:.1f} pixels beyond the picture's edge ({size[0]}x{size[1]})",
+                    f"reaches {beyond:.1f} pixels beyond the picture's edge ({size[1]}x{size[0]})",
                 )
         if tight is None:
             return
@@ -213,9 +213,9 @@ def check_categories(labels: LabelSet, words: Counter[str], findings: Findings) 
             findings.add(
                 "category-spelling", labels.source, None, f"{other!r} and {word!r}", words[word]
             )
-    if labels.kind in ("scalabel", "bdd-v1") and any(bdd_word(word) for word in words):
+    if labels.kind in ("scalabel", "bdd-v1") and any(classes.bdd_word(word) for word in words):
         for word, number in words.items():
-            if bdd_word(word.lower()) is None and not word.lower().startswith(
+            if classes.bdd_word(word) is None and not word.lower().startswith(
                 ("lane", "area", "drivable")
             ):
                 findings.add(
@@ -232,7 +232,7 @@ def check_categories(labels: LabelSet, words: Counter[str], findings: Findings) 
                 "duplicate-category", labels.source, name, f"{number} categories of this name"
             )
     for expected in (classes.BDD100K_INS_SEG, classes.BDD100K_DET):
-        meant = tuple((bdd_word(name.lower()) or (name,))[0] for name in names)
+        meant = tuple((classes.bdd_word(name) or (name,))[0] for name in names)
         if set(meant) == set(expected) and meant != expected:
             message = f"categories are {', '.join(names)}; BDD100K's order is {', '.join(expected)}"
             findings.add("category-order", labels.source, None, message)

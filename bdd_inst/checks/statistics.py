@@ -55,7 +55,7 @@ class Statistics:
         if picture.labelled:
             self.per_picture[len(picture.instances)] += 1
         if size is not None:
-            self.picture_sizes[size] += 1
+            self.picture_sizes[size[1], size[0]] += 1
         if picture.video is not None:
             self.videos.add(picture.video)
         for key, value in picture.attributes.items():

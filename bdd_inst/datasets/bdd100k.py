@@ -9,7 +9,7 @@ from bdd_inst import formats
 from bdd_inst.base import vocabulary as classes
 from bdd_inst.base.errors import ConfigError, ProblemLog
 from bdd_inst.datasets.cache import cached
-from bdd_inst.datasets.dataset import Categories, DatasetRecords
+from bdd_inst.datasets.dataset import DatasetRecords
 from bdd_inst.datasets.layout import MissingDataError
 from bdd_inst.datasets.to_dicts import Options, to_dicts
 from bdd_inst.images.finder import PictureFinder
@@ -79,7 +79,7 @@ def parse(labels: Path, image_root: Path, task: str, kind: str, raster: str) -> 
     problems = ProblemLog()
     label_set = formats.read(labels)
     known = frozenset(classes.BDD100K_DET) - frozenset(names)
-    categories = Categories(names, classes.BDD100K_ALIASES, classes.BDD100K_IGNORED, known)
+    categories = classes.Categories(names, classes.BDD100K_ALIASES, classes.BDD100K_IGNORED, known)
     options = Options(task == "ins_seg", raster, "rle" if kind == "rles" else "paths")
     dicts = to_dicts(label_set.pictures, PictureFinder(image_root), categories, options, problems)
     problems.merge(label_set.problems)

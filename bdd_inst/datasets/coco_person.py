@@ -8,8 +8,9 @@ from pathlib import Path
 
 from bdd_inst import formats
 from bdd_inst.base.errors import DataError, ProblemLog
+from bdd_inst.base.vocabulary import Categories
 from bdd_inst.datasets.cache import cached
-from bdd_inst.datasets.dataset import Categories, DatasetRecords
+from bdd_inst.datasets.dataset import DatasetRecords
 from bdd_inst.datasets.layout import MissingDataError
 from bdd_inst.datasets.to_dicts import Options, to_dicts
 from bdd_inst.images.finder import PictureFinder

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bdd_inst.base.errors import DataError, ProblemLog
-from bdd_inst.datasets.dataset import Categories
+from bdd_inst.base.vocabulary import Categories
 from bdd_inst.datasets.dict_array import DictArray
 from bdd_inst.formats.records import Instance, Picture
 from bdd_inst.images.finder import PictureFinder

@@ -9,14 +9,11 @@ from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.evaluation.ground_truth import GroundTruth, GroundTruthBuilder
 from bdd_inst.evaluation.results import Results, ResultsBuilder
 from bdd_inst.formats.names import PictureNames
-from bdd_inst.formats.plan import own_vocabulary
-from bdd_inst.formats.records import Instance, LabelSet, Picture
+from bdd_inst.formats.records import BDD_SIZE, Instance, LabelSet, Picture, size_of
 from bdd_inst.formats.score_files import Scores
+from bdd_inst.formats.words import BDD_KINDS, among, class_list, meanings, own_vocabulary
 from bdd_inst.masks import rasterize
 from bdd_inst.masks import rle as rle_tools
-
-BDD_KINDS = ("scalabel", "bdd-v1", "bitmask")
-BDD_SIZE = (720, 1280)  # of every BDD100K picture, for files that do not say
 
 
 def truth_from_labels(labels: LabelSet) -> GroundTruth:
@@ -38,12 +35,11 @@ def truth_from_labels(labels: LabelSet) -> GroundTruth:
     given = [picture.image_id for picture in labels.pictures]
     numbered = None in given or len(set(given)) < len(given)
     for number, picture in enumerate(labels.pictures, 1):
-        height, width = size_of(picture, labels)
+        size = size_of(picture) or (BDD_SIZE if labels.kind in BDD_KINDS else (0, 0))
         builder.picture(
             number if numbered else picture.image_id,
             full_name(picture),
-            height,
-            width,
+            *size,
             picture.attributes,
         )
         if not picture.labelled:
@@ -68,7 +64,7 @@ def add_instance(
     rule: str,
 ) -> None:
     """One labelled object; those of classes that are not scored are counted."""
-    name, ignored = meaning(instance.category, position)
+    name, ignored = among(instance.category, position) or (None, False)
     where = f"{builder.source}: {picture.name}"
     if name is None:
         builder.problems.add(
@@ -105,50 +101,11 @@ def class_names(labels: LabelSet) -> list[str]:
     present = {instance.category for picture in labels.pictures for instance in picture.instances}
     if labels.categories and (labels.kind not in BDD_KINDS or own_vocabulary(labels, present)):
         return list(labels.categories)
-    meant = {classes.BDD100K_ALIASES.get(name, name) for name in present} - set(
-        classes.BDD100K_IGNORED
-    )
-    listed = meant if labels.kind == "bitmask" else set(labels.categories or ()) | meant
+    meant = {name for name, ignored in meanings(labels, present).values() if not ignored}
     if labels.kind in BDD_KINDS and (not meant or meant & set(classes.BDD100K_DET)):
-        return list(
-            classes.BDD100K_DET
-            if listed & {"traffic light", "traffic sign"}
-            else classes.BDD100K_INS_SEG
-        )
+        listed = meant if labels.kind == "bitmask" else set(labels.categories or ()) | meant
+        return list(class_list(listed))
     return list(labels.categories or sorted(present))
-
-
-def meaning(category: str, position: dict[str, int]) -> tuple[str | None, bool]:
-    """The scored class that a word stands for, and whether it only excuses predictions; (None, False) where it is not scored."""
-    if category in position:
-        return category, False
-    alias = classes.BDD100K_ALIASES.get(category)
-    if alias in position:
-        return alias, False
-    excused = classes.BDD100K_IGNORED.get(category)
-    if excused in position and "rider" in position:
-        return excused, True
-    back = next(
-        (
-            word
-            for word, name in classes.BDD100K_ALIASES.items()
-            if name == category and word in position
-        ),
-        None,
-    )
-    return back, False
-
-
-def size_of(picture: Picture, labels: LabelSet) -> tuple[int, int]:
-    """Height and width: the file's, else the size of its masks, else (BDD100K kinds) 720x1280, else 0, 0."""
-    if picture.height and picture.width:
-        return picture.height, picture.width
-    for instance in picture.instances:
-        if instance.rle is not None:
-            return tuple(instance.rle["size"])
-    if labels.kind in BDD_KINDS:
-        return BDD_SIZE
-    return 0, 0
 
 
 def full_name(picture: Picture) -> str:
@@ -264,7 +221,7 @@ class PredictionReader:
         where = f"{self.labels.source}: {picture.name}, a {instance.category}" + (
             f" (id {instance.id})" if instance.id is not None else ""
         )
-        name, _ = meaning(instance.category, self.position)
+        name, _ = among(instance.category, self.position) or (None, False)
         if name is None:
             raise DataError(
                 f"{where}: this class is not in the ground truth, which has {', '.join(self.truth.class_names)}"

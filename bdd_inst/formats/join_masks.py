@@ -14,7 +14,6 @@ from pathlib import Path
 from bdd_inst.base import vocabulary as classes
 from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.formats import bitmask
-from bdd_inst.formats.plan import bdd_word
 from bdd_inst.formats.records import Instance, LabelSet, LazyPictures, Picture
 from bdd_inst.images.finder import PictureFinder
 
@@ -96,5 +95,5 @@ def _numbers(instances: list[Instance], found: list[bitmask.BitmaskInstance]) ->
 
 def category_of(instance: Instance) -> int | None:
     """The class number that a bitmask has for an instance's category; None for words that bitmasks do not have."""
-    found = bdd_word(instance.category)
+    found = classes.bdd_word(instance.category)
     return classes.BDD100K_DET.index(found[0]) + 1 if found else None

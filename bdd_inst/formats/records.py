@@ -68,6 +68,17 @@ class Picture:
     labelled: bool = True
 
 
+# Height and width of every BDD100K picture, for label files that do not say.
+BDD_SIZE = (720, 1280)
+
+
+def size_of(picture: Picture) -> tuple[int, int] | None:
+    """Height and width of a picture from itself, else from a mask of its; None where neither says."""
+    if picture.height and picture.width:
+        return picture.height, picture.width
+    return next((tuple(i.rle["size"]) for i in picture.instances if i.rle is not None), None)
+
+
 @dataclass
 class LabelSet:
     """What one file or folder holds.

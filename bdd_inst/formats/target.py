@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from bdd_inst.base.errors import DataError, ProblemLog
-from bdd_inst.formats.plan import Plan, size_of
-from bdd_inst.formats.records import Picture
+from bdd_inst.formats.plan import Plan
+from bdd_inst.formats.records import Picture, size_of
 
 Parts = Callable[[], Iterator[Any]]
 
@@ -46,7 +46,7 @@ class Target:
         return None
 
     def size(self, picture: Picture) -> tuple[int, int]:
-        """Width and height of a picture: its own, or the data set's. DataError where neither is known."""
+        """Height and width of a picture: its own, or the data set's. DataError where neither is known."""
         size = size_of(picture)
         if size is not None:
             return size
@@ -54,7 +54,7 @@ class Target:
             raise DataError(
                 f"{picture.name}: the labels do not say how large it is; give the folder of pictures with --images"
             )
-        width, height = self.plan.size
+        height, width = self.plan.size
         self.skipped.add(
             "size-assumed",
             picture.name,

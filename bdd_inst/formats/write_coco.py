@@ -26,7 +26,7 @@ class CocoTarget(Target):
 
     def encode(self, picture: Picture) -> dict | None:
         try:
-            width, height = self.size(picture)
+            height, width = self.size(picture)
         except DataError as error:
             self.skipped.add("no-picture-size", self.plan.kind, str(error))
             return None

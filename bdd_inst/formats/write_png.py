@@ -20,10 +20,10 @@ from bdd_inst.base import vocabulary as classes
 from bdd_inst.base.errors import DataError
 from bdd_inst.base.files import atomic_write
 from bdd_inst.formats import bitmask, draw, label_map
-from bdd_inst.formats.plan import BDD_KINDS
 from bdd_inst.formats.png_folders import NOTE_FILE
 from bdd_inst.formats.records import Instance, Picture
 from bdd_inst.formats.target import Parts, Target
+from bdd_inst.formats.words import BDD_KINDS
 from bdd_inst.masks import rle as coding
 from bdd_inst.masks.label_runs import drawing_order
 
@@ -34,7 +34,7 @@ class PngTarget(Target):
 
     def encode(self, picture: Picture) -> Any:
         try:
-            width, height = self.size(picture)
+            height, width = self.size(picture)
         except DataError as error:
             self.skipped.add("no-picture-size", self.plan.kind, str(error))
             return None

@@ -24,7 +24,7 @@ class ScalabelTarget(Target):
     """Keeps words, outlines and carried masks as they are."""
 
     def encode(self, picture: Picture) -> dict:
-        size = (picture.width, picture.height) if picture.width and picture.height else None
+        size = (picture.height, picture.width) if picture.width and picture.height else None
         labels = [self._label(i, p, picture) for p, i in enumerate(picture.instances)]
         return self.frame(picture, size, labels)
 
@@ -38,7 +38,7 @@ class ScalabelTarget(Target):
         if picture.frame_index is not None:
             out["frameIndex"] = picture.frame_index
         if size is not None and size != self.plan.common_size:
-            out["size"] = {"width": size[0], "height": size[1]}
+            out["size"] = {"width": size[1], "height": size[0]}
         if picture.attributes:
             out["attributes"] = picture.attributes
         if picture.image_id is not None:
@@ -99,7 +99,7 @@ class ScalabelTarget(Target):
             "maskRule": plan.made_by,
         }
         if plan.common_size:
-            config["imageSize"] = {"width": plan.common_size[0], "height": plan.common_size[1]}
+            config["imageSize"] = {"width": plan.common_size[1], "height": plan.common_size[0]}
         with atomic_write(self.path, "wb") as stream:
             stream.write(b'{"frames": [')
             for number, part in enumerate(parts()):
@@ -113,7 +113,7 @@ class RleTarget(ScalabelTarget):
 
     def encode(self, picture: Picture) -> dict | None:
         try:
-            width, height = self.size(picture)
+            height, width = self.size(picture)
         except DataError as error:
             self.skipped.add("no-picture-size", self.plan.kind, str(error))
             return None
@@ -128,7 +128,7 @@ class RleTarget(ScalabelTarget):
                         "outlines", draw.where(picture, instance), "became masks of whole pixels"
                     )
             labels.append(label)
-        return self.frame(picture, (width, height), labels)
+        return self.frame(picture, (height, width), labels)
 
 
 def box2d(box: Box) -> dict[str, float]:
