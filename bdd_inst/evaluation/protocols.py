@@ -101,6 +101,7 @@ def score(
         )
     names = ("coco", "bdd") if protocol == "both" else (protocol,)
     scores, notes = {}, undefined_classes(truth) + limit_notes(results, max_detections)
+    notes += maskless_notes(truth) if "segm" in wanted else []
     for name in names:
         for kind in wanted:
             scores[name, kind] = run(truth, results, name, kind, max_detections)
@@ -171,6 +172,17 @@ def undefined_classes(truth: GroundTruth) -> list[str]:
         if absent
         else []
     )
+
+
+def maskless_notes(truth: GroundTruth) -> list[str]:
+    """A sentence on objects that have a box but no mask, which mask figures cannot count as found or missed."""
+    lacking = [n for n, mask in enumerate(truth.masks) if mask is None]
+    if not lacking:
+        return []
+    example = truth.file_names[truth.image[lacking[0]]]
+    return [
+        f"{len(lacking)} objects have no mask (the first on {example}): left out of mask AP, counted in box AP"
+    ]
 
 
 def limit_notes(results: Results, max_detections: int) -> list[str]:

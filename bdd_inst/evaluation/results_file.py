@@ -1,26 +1,41 @@
-"""COCO results files, read strictly: pictures and classes are matched to the ground truth, and every entry is proved sound."""
+"""COCO results files: pictures and classes are matched to the ground truth, and every entry is proved sound."""
 
 from __future__ import annotations
 
-import difflib
 import sys
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import nan
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 
 from bdd_inst.base.errors import DataError, ProblemLog
-from bdd_inst.evaluation.coco_files import ResultRow
 from bdd_inst.evaluation.ground_truth import GroundTruth
+from bdd_inst.evaluation.result_pictures import match_pictures
 from bdd_inst.evaluation.results import Results
 from bdd_inst.evaluation.rle_check import check_rles
-from bdd_inst.formats.json_files import decode, no_collection, place
-from bdd_inst.formats.names import PictureNames
-from bdd_inst.masks import rle as rle_tools
+from bdd_inst.formats import fields, rle_text
+from bdd_inst.formats.coco_entries import Id, key_of
+from bdd_inst.formats.coco_segmentation import as_parts
+from bdd_inst.formats.json_files import decode, no_collection, place, plain
+from bdd_inst.masks import rasterize
+from bdd_inst.masks.paths import Path as Path2D
+
+
+class ResultRow(msgspec.Struct, gc=False):
+    """One entry of a COCO results file; its segmentation as it stands."""
+
+    image_id: Id
+    category_id: int
+    score: float
+    bbox: tuple[float, float, float, float] | None = None
+    segmentation: Any = None
+    file_name: str | None = None
+    category_name: str | None = None
 
 
 def read_results(path: str | Path, truth: GroundTruth) -> Results:
@@ -39,12 +54,12 @@ def read_results(path: str | Path, truth: GroundTruth) -> Results:
         return f"{source}: entry {n + 1} (picture {rows.image_ids[n]!r})"
 
     problems = ProblemLog()
-    image = match_pictures(rows, truth, source, problems)
+    image = match_pictures(rows.image_ids, rows.file_names, truth, source, problems)
     category = match_classes(rows, truth, source)
     scores = np.array(rows.scores, np.float64)
     refuse(~np.isfinite(scores), where, "its score is not a finite number")
     boxes = check_boxes(rows, where, problems)
-    masks = check_masks(rows, truth.sizes[image], where)
+    masks = check_masks(rows, truth.sizes[image], where, problems)
     if len(scores) and boxes is None and masks is None:
         raise DataError(
             f"{source}: its entries have neither bbox nor segmentation; there is nothing to score"
@@ -78,12 +93,12 @@ def read_columns(path: Path) -> Columns:
     sizes: dict[tuple, list[int]] = {}
     for n, raw in enumerate(entries):
         try:
-            row = decoder.decode(raw)
-        except (msgspec.DecodeError, RecursionError) as error:
+            row = decode_row(raw, decoder)
+        except (ValueError, RecursionError) as error:
             raise DataError(
                 f"{path}: not a COCO results list: entry {n + 1}, {place(str(error))}"
             ) from None
-        out.image_ids.append(row.image_id)
+        out.image_ids.append(key_of(row.image_id))
         out.category_ids.append(row.category_id)
         out.scores.append(row.score)
         if row.bbox is None:
@@ -93,7 +108,7 @@ def read_columns(path: Path) -> Columns:
             out.boxes.extend(row.bbox)
         mask = row.segmentation
         if (
-            mask is not None
+            isinstance(mask, dict)
             and type(size := mask.get("size")) is list
             and len(size) == 2
             and type(size[0]) is type(size[1]) is int
@@ -109,58 +124,25 @@ def read_columns(path: Path) -> Columns:
     return out
 
 
+def decode_row(raw: msgspec.Raw, decoder: msgspec.json.Decoder) -> ResultRow:
+    """One entry; ids written as text or as floats are the numbers that they mean. ValueError for what is none."""
+    try:
+        return decoder.decode(raw)
+    except msgspec.ValidationError:
+        value = plain(raw)
+        if not isinstance(value, dict):
+            raise
+        ids = {key: fields.identity(value.get(key)) for key in ("image_id", "category_id")}
+        if isinstance(ids["category_id"], str):
+            ids["category_id"] = key_of(ids["category_id"].strip())
+        return msgspec.convert(value | ids, ResultRow)
+
+
 def refuse(bad: np.ndarray, where: Callable[[int], str], message: str) -> None:
     """DataError for the first entry that is ``bad`` (N bool), with the number of such entries."""
     if bad.any():
         also = f" ({int(bad.sum())} entries like this)" if bad.sum() > 1 else ""
         raise DataError(f"{where(int(np.flatnonzero(bad)[0]))}: {message}{also}")
-
-
-def match_pictures(
-    rows: Columns, truth: GroundTruth, source: str, problems: ProblemLog
-) -> np.ndarray:
-    """N int64: positions of the rows' pictures, by id; file names that disagree are refused, or followed where no id fits."""
-    index, names = truth.image_index(), PictureNames(truth.file_names)
-    known = {name: names.find(name) for name in set(rows.file_names.values())}
-    found = [index.get(image_id, -1) for image_id in rows.image_ids]
-    named = [known.get(rows.file_names.get(n)) for n in range(len(rows))] if known else []
-    if named and None not in named and found != named and (truth.numbered or min(found) < 0):
-        # Where the ground truth has no ids of its own, or other ones, and every entry names its picture, names decide.
-        problems.add(
-            "matched-by-name",
-            source,
-            "picture ids are not the ground truth's; pictures were matched by name",
-            count=len(rows),
-        )
-        return np.asarray(named, np.int64)
-    for n in [n for n, position in enumerate(found) if position < 0]:
-        by_name = names.find(rows.image_ids[n]) if isinstance(rows.image_ids[n], str) else None
-        if by_name is None:
-            raise DataError(f"{source}: entry {n + 1}: {unknown_picture(rows.image_ids[n], truth)}")
-        found[n] = by_name
-    for n, by_name in enumerate(named):
-        if by_name is not None and by_name != found[n]:
-            raise DataError(
-                f"{source}: entry {n + 1}: image_id {rows.image_ids[n]!r} is {truth.file_names[found[n]]} in the ground truth, "
-                f"but the entry says {rows.file_names[n]}; the ids do not belong together"
-            )
-    return np.asarray(found, np.int64).reshape(-1)
-
-
-def unknown_picture(image_id: int | str, truth: GroundTruth) -> str:
-    """What to say of a picture id that the ground truth does not have."""
-    other = (
-        str(image_id)
-        if isinstance(image_id, int)
-        else (int(image_id) if image_id.lstrip("-").isdigit() else None)
-    )
-    if other in truth.image_index():
-        return f"image_id {image_id!r} is of another type than the ground truth's {other!r}; write it the same way"
-    near = difflib.get_close_matches(str(image_id), [str(i) for i in truth.image_ids[:20000]], 1)
-    hint = f"; did you mean {near[0]}?" if near else ""
-    return (
-        f"picture {image_id!r} is not in the ground truth ({len(truth.image_ids)} pictures){hint}"
-    )
 
 
 def match_classes(rows: Columns, truth: GroundTruth, source: str) -> np.ndarray:
@@ -218,36 +200,58 @@ def check_boxes(
     return boxes
 
 
-def check_masks(rows: Columns, sizes: np.ndarray, where: Callable[[int], str]) -> list[dict] | None:
-    """N compressed RLE dicts with str counts; None where no row has a mask."""
-    masks = rows.masks
-    lacking = np.fromiter((mask is None for mask in masks), bool, len(masks))
-    if lacking.all():
-        return [] if not len(masks) else None
-    refuse(lacking, where, "it has no segmentation (or null), though other entries have one")
-    for n, mask in enumerate(masks):
-        size, counts = mask.get("size"), mask.get("counts")
-        if (
-            type(size) is not list
-            or len(size) != 2
-            or type(size[0]) is not int
-            or type(size[1]) is not int
-        ):
-            raise DataError(f"{where(n)}: its segmentation is no RLE: size must be [height, width]")
-        if type(counts) is not str:
-            masks[n] = uncompressed(mask, where(n))
-    check_rles(masks, sizes, where)
-    return masks
+def check_masks(
+    rows: Columns, sizes: np.ndarray, where: Callable[[int], str], problems: ProblemLog
+) -> list[dict | None] | None:
+    """N compressed RLE dicts with str counts, None where an entry has none (counted); None where no entry has a mask.
+
+    Raises:
+        DataError: a damaged mask, which the usual tools would score as another one.
+    """
+    if not len(rows):
+        return []
+    masks = [
+        as_mask(mask, sizes[n], where, n) if mask else None for n, mask in enumerate(rows.masks)
+    ]
+    there = [n for n, mask in enumerate(masks) if mask is not None]
+    check_rles([masks[n] for n in there], sizes[there], lambda i: where(there[i]))
+    lacking = [n for n, mask in enumerate(masks) if mask is None]
+    if lacking and (there or any(mask is not None for mask in rows.masks)):
+        if len(rows.boxless) == len(rows):
+            raise DataError(f"{where(lacking[0])}: it has neither bbox nor segmentation")
+        message = "predictions with a box but no mask: left out of the mask scores"
+        problems.add("prediction-without-mask", where(lacking[0]), message, count=len(lacking))
+    return masks if there else None
 
 
-def uncompressed(mask: dict, where: str) -> dict:
-    """An RLE with a list of counts as a compressed one."""
-    if not isinstance(mask.get("counts"), list):
+def as_mask(mask: Any, size: np.ndarray, where: Callable[[int], str], n: int) -> dict:
+    """An entry's segmentation, RLE or polygons, as RLE; DataError for what is neither."""
+    if isinstance(mask, list):
+        return drawn(mask, size, where(n))
+    own = mask.get("size") if isinstance(mask, dict) else None
+    if type(own) is not list or len(own) != 2 or type(own[0]) is not int or type(own[1]) is not int:
+        raise DataError(f"{where(n)}: its segmentation is no RLE: size must be [height, width]")
+    counts = mask.get("counts")
+    if type(counts) is str and counts[:2] not in ("b'", 'b"'):
+        return mask
+    if not isinstance(counts, list | str):
         raise DataError(
-            f"{where}: its segmentation is no RLE: counts must be a string or a list of runs"
+            f"{where(n)}: its segmentation is no RLE: counts must be a string or a list of runs"
         )
     try:
-        return rle_tools.normalize(mask)
+        return rle_text.normalise(mask)
+    except ValueError as error:
+        raise DataError(f"{where(n)}: {error}") from None
+
+
+def drawn(polygons: list, size: np.ndarray, where: str) -> dict:
+    """Polygons as RLE by COCO's rule."""
+    height, width = (int(side) for side in size)
+    if not height or not width:
+        raise DataError(f"{where}: its polygons need the picture's size; give --images")
+    try:
+        paths = [Path2D.from_coco(part) for part in as_parts(polygons)]
+        return rasterize.polygons_to_rle(paths, height, width, rule="coco")
     except DataError as error:
         raise DataError(f"{where}: {error}") from None
 

@@ -1,58 +1,28 @@
 """COCO instances JSON: polygons, RLE in all three spellings, crowds, gaps in the ids, missing optional fields.
 
-``bbox`` is ``[x, y, width, height]``, continuous. ``area`` is kept as the file has it, for COCO's size ranges go by it.
+``bbox`` is ``[x, y, width, height]``, continuous. ``area`` is kept as the file has it where it can be the object's, for COCO's size
+ranges go by it; where it cannot (0, NaN, the whole picture) the shape's own area holds, counted.
 """
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import msgspec
+import numpy as np
 
 from bdd_inst.base.errors import DataError, ProblemLog
+from bdd_inst.formats import coco_entries as entries
 from bdd_inst.formats import fields
+from bdd_inst.formats.coco_entries import Annotation, Id, Image, key_of
 from bdd_inst.formats.coco_segmentation import SegmentationReader
-from bdd_inst.formats.json_files import describe, items, plain, top_level
+from bdd_inst.formats.json_files import items, top_level
 from bdd_inst.formats.reading import label_set
 from bdd_inst.formats.records import Instance, LabelSet, Picture
 from bdd_inst.formats.sniff import Found
-
-Id = int | str
-
-
-class _Image(msgspec.Struct, gc=False):
-    id: Id
-    file_name: str
-    width: int | None = None
-    height: int | None = None
-    attributes: dict[str, Any] | None = None
-    video_name: str | None = None
-    frame_index: int | None = None
-    labelled: bool = True
-
-
-class Annotation(msgspec.Struct, gc=False):
-    """One annotation or result, its segmentation still raw."""
-
-    image_id: Id
-    category_id: int
-    id: Id | None = None
-    bbox: tuple[float, float, float, float] | None = None
-    segmentation: msgspec.Raw = msgspec.Raw()
-    iscrowd: bool | int | None = 0
-    ignore: bool | int | None = 0
-    area: float | None = None
-    score: float | None = None
-    attributes: dict[str, Any] | None = None
-    file_name: str | None = None
-    category_name: str | None = None
-
-
-class _Category(msgspec.Struct, gc=False):
-    id: int
-    name: str
+from bdd_inst.masks import rle as run_lengths
 
 
 def read(found: Found) -> LabelSet:
@@ -62,11 +32,23 @@ def read(found: Found) -> LabelSet:
     if not isinstance(top, dict) or items(top.get("images")) is None:
         raise DataError(f"{where}: a COCO file needs a list 'images'")
     names: dict[int, str] = {}
+    every: dict[int, str] = {}
     categories = items(top.get("categories"))
     if categories is not None:
-        names = _categories(categories, where)
+        every = names = entries.categories(categories, where)
+        if len(set(every.values())) < len(every):
+            used = {
+                a.category_id
+                for a in read_annotations(items(top.get("annotations")) or [], where, ProblemLog())
+            }
+            names = entries.without_unused_doubles(every, used, where)
 
     def generate(log: ProblemLog) -> Iterator[Picture]:
+        for own in every.keys() - names.keys():
+            message = (
+                f"category {own} {every[own]!r} has no object and another one's name; left out"
+            )
+            log.add("unused-category", where, message)
         pictures = _pictures(items(top["images"]) or [], where, log)
         annotated = items(top.get("annotations"))
         if annotated is None and "annotations" in top:
@@ -89,46 +71,16 @@ def read(found: Found) -> LabelSet:
     )
 
 
-def _categories(raws: list[msgspec.Raw], where: str) -> dict[int, str]:
-    """Names by id. Ids that collide are an error: no label could be told from another."""
-    names: dict[int, str] = {}
-    for number, raw in enumerate(raws):
-        try:
-            category = msgspec.json.decode(raw, type=_Category, strict=False)
-        except (msgspec.MsgspecError, RecursionError):
-            raise DataError(
-                f"{where}: category #{number} is no object with a whole number 'id' and a 'name'"
-            ) from None
-        if category.id in names and names[category.id] != category.name.strip():
-            raise DataError(
-                f"{where}: categories {names[category.id]!r} and {category.name!r} share the id {category.id}"
-            )
-        names[category.id] = category.name.strip()
-    return names
-
-
-def key_of(identity: Id) -> Id:
-    """An id to compare by: files that write ``"5"`` in one place and ``5`` in another mean the same."""
-    if (
-        isinstance(identity, str)
-        and identity.isdecimal()
-        and len(identity) < 19
-        and str(int(identity)) == identity
-    ):
-        return int(identity)
-    return identity
-
-
 def _pictures(raws: list[msgspec.Raw], where: str, log: ProblemLog) -> dict[Id, Picture]:
     pictures: dict[Id, Picture] = {}
-    decoder = msgspec.json.Decoder(_Image)
+    decoder = msgspec.json.Decoder(Image)
     for number, raw in enumerate(raws):
         try:
             image = decoder.decode(raw)
             if not image.file_name.strip():
                 raise msgspec.ValidationError
         except (msgspec.MsgspecError, RecursionError):
-            image = _careful_image(raw, f"{where}: image #{number}", log)
+            image = entries.image(raw, f"{where}: image #{number}", log)
         if image is None:
             continue
         key = key_of(image.id)
@@ -151,24 +103,6 @@ def _pictures(raws: list[msgspec.Raw], where: str, log: ProblemLog) -> dict[Id, 
     return pictures
 
 
-def _careful_image(raw: msgspec.Raw, where: str, log: ProblemLog) -> _Image | None:
-    try:
-        value = plain(raw)
-    except ValueError as error:
-        value, reason = None, str(error)
-    else:
-        reason = describe(value)
-    own = fields.identity(value.get("id")) if isinstance(value, dict) else None
-    if own is None:
-        log.add("bad-image", where, f"{reason} without an id; left out")
-        return None
-    name = value.get("file_name")
-    if not isinstance(name, str) or not name.strip():
-        log.add("no-file-name", where, f"image {own!r} has no file_name; called by its id")
-        name = str(own).strip() or f"#{where.rpartition('#')[2]}"
-    return _Image(own, name, fields.side(value.get("width")), fields.side(value.get("height")))
-
-
 def read_annotations(raws: list[msgspec.Raw], where: str, log: ProblemLog) -> Iterator[Annotation]:
     """Annotations of a raw list in order; what is none is counted."""
     decoder = msgspec.json.Decoder(Annotation)
@@ -176,53 +110,9 @@ def read_annotations(raws: list[msgspec.Raw], where: str, log: ProblemLog) -> It
         try:
             yield decoder.decode(raw)
         except (msgspec.MsgspecError, RecursionError):
-            annotation = _careful_annotation(raw, f"{where}: annotation #{number}", log)
+            annotation = entries.annotation(raw, f"{where}: annotation #{number}", log)
             if annotation is not None:
                 yield annotation
-
-
-def _careful_annotation(raw: msgspec.Raw, where: str, log: ProblemLog) -> Annotation | None:
-    try:
-        value = plain(raw)
-        if not isinstance(value, dict):
-            raise ValueError(f"{describe(value)} where an annotation should be")
-        image, category = (
-            fields.identity(value.get("image_id")),
-            fields.identity(value.get("category_id")),
-        )
-        if image is None:
-            raise ValueError("no image_id")
-        if isinstance(category, str):
-            category = key_of(category.strip())
-        if not isinstance(category, int):
-            raise ValueError("category_id is no whole number")
-        out = Annotation(
-            image,
-            category,
-            fields.identity(value.get("id")),
-            score=fields.score_of(value.get("score")),
-        )
-    except ValueError as error:
-        log.add("bad-label", where, f"{error}; left out")
-        return None
-    if value.get("bbox") is not None:
-        try:
-            fields.sized_box(value["bbox"])
-            out.bbox = tuple(value["bbox"])
-        except ValueError as error:
-            log.add("bad-box", f"{where} (id {out.id!r})", f"{error}; box left out")
-    area = value.get("area")
-    out.area = float(area) if isinstance(area, int | float) and 0 <= area < float("inf") else None
-    crowd = value.get("iscrowd")
-    out.iscrowd = crowd if isinstance(crowd, int) else fields.truth(crowd)
-    out.ignore = fields.truth(value.get("ignore"))
-    out.attributes = value["attributes"] if isinstance(value.get("attributes"), dict) else None
-    out.category_name = (
-        value["category_name"] if isinstance(value.get("category_name"), str) else None
-    )
-    out.file_name = value["file_name"] if isinstance(value.get("file_name"), str) else None
-    out.segmentation = msgspec.Raw(msgspec.json.encode(value.get("segmentation")))
-    return out
 
 
 def _grouped(
@@ -277,6 +167,14 @@ class CocoInstances:
             out.append(self._instance(annotation, category, f"{where} ({picture.name})"))
             raws.append(annotation.segmentation)
         self.segmentations.fill(out, raws, picture, where)
+        for instance in out:
+            if instance.area is not None and not possible_area(instance):
+                told = f"{instance.area:g}" if math.isfinite(instance.area) else "no finite number"
+                message = f"its area is {told}, not this object's; its shape's own is taken"
+                self.log.add(
+                    "odd-area", f"{where} ({picture.name}): annotation {instance.id!r}", message
+                )
+                instance.area = None
         return out
 
     def _instance(self, annotation: Annotation, category: str, where: str) -> Instance:
@@ -290,7 +188,9 @@ class CocoInstances:
                 f"{where}: annotation {annotation.id!r}",
                 f"iscrowd is {annotation.iscrowd}; taken for a crowd",
             )
-        flags["ignored"] = bool(annotation.ignore) or flags.get("ignored", False)
+        flags["ignored"] = bool(annotation.ignore or annotation.ignored) or flags.get(
+            "ignored", False
+        )
         if self.names is None:
             others["category_id"] = annotation.category_id
         box = None
@@ -304,9 +204,41 @@ class CocoInstances:
         return Instance(
             category,
             box,
+            xywh=annotation.bbox if annotation.bbox and is_box(annotation.bbox) else None,
             score=annotation.score,
             id=annotation.id,
             attributes=others,
             area=annotation.area,
             **flags,
         )
+
+
+def is_box(box: tuple[float, ...]) -> bool:
+    """Whether x, y, width, height are finite and no side negative: what COCO's figures are defined on, boxes of no area included."""
+    return all(map(math.isfinite, box)) and min(box[2:]) >= 0
+
+
+def possible_area(instance: Instance) -> bool:
+    """Whether a file's ``area`` can be that of the object: up to its box, or within a factor of two of its mask's."""
+    area = instance.area
+    if not 0 < area < math.inf:
+        return False
+    if instance.xywh is not None:
+        box = instance.xywh[2] * instance.xywh[3]
+        # Nearly every object of a sound file ends here; only the others' masks are measured.
+        if 0.05 * box <= area <= 1.01 * box + 1:
+            return True
+    if instance.rle is not None:
+        own = run_lengths.area(instance.rle)
+    elif instance.paths:
+        own = sum(polygon_area(path.vertices) for path in instance.paths)
+    else:
+        return instance.xywh is None or area <= 1.01 * box + 1
+    # Pixels and outlines differ by the edge, which is much of a small object.
+    return own / 2 - 16 <= area <= own * 2 + 16
+
+
+def polygon_area(points: np.ndarray) -> float:
+    """The area inside an outline (V,2 x, y), by the shoelace formula."""
+    x, y = points[:, 0], points[:, 1]
+    return abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2

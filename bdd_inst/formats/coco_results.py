@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from bdd_inst.base.errors import DataError, ProblemLog
-from bdd_inst.formats.coco import Annotation, CocoInstances, Id, key_of, read_annotations
+from bdd_inst.formats.coco import CocoInstances, read_annotations
+from bdd_inst.formats.coco_entries import Annotation, Id, key_of
 from bdd_inst.formats.json_files import top_level
 from bdd_inst.formats.reading import label_set
 from bdd_inst.formats.records import LabelSet, Picture

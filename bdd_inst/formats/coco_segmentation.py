@@ -100,9 +100,7 @@ class SegmentationReader:
         if isinstance(value, dict):
             self._careful_rle(instance, value, picture, where)
         elif isinstance(value, list):
-            # One polygon without the list around it is a common slip, and can be nothing else.
-            flat = bool(value) and all(isinstance(v, int | float) for v in value)
-            self._careful_polygons(instance, [value] if flat else value, picture, where)
+            self._careful_polygons(instance, as_parts(value), picture, where)
         else:
             self._fault(
                 "bad-segmentation", instance, picture, where, f"segmentation is {str(value)[:30]!r}"
@@ -138,3 +136,24 @@ class SegmentationReader:
         self, code: str, instance: Instance, picture: Picture, where: str, message: str
     ) -> None:
         self.log.add(code, f"{where} ({picture.name}): annotation {instance.id!r}", message)
+
+
+def as_parts(value: list) -> list:
+    """The flat polygons of a list that may be one polygon, or have its points as pairs: slips that can mean nothing else."""
+    if value and all(isinstance(v, int | float) for v in value):
+        return [value]
+    if len(value) > 2 and all(is_pair(v) for v in value):
+        return [[number for pair in value for number in pair]]
+    return [
+        [number for pair in part for number in pair]
+        if isinstance(part, list) and part and all(is_pair(v) for v in part)
+        else part
+        for part in value
+    ]
+
+
+def is_pair(value: Any) -> bool:
+    """Whether this is a point, ``[x, y]``."""
+    return (
+        isinstance(value, list) and len(value) == 2 and all(type(v) in (int, float) for v in value)
+    )

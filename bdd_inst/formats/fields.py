@@ -107,6 +107,8 @@ def score_of(value: Any) -> float | None:
 
 def side(value: Any) -> int | None:
     """A picture's width or height; None where it is missing or no such thing."""
+    if isinstance(value, str) and value.strip().isdecimal() and len(value) < 12:
+        value = int(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1 << 20:
         return None
     return int(value)

@@ -21,6 +21,17 @@ LARGEST_FILE = 8 << 30
 LARGEST_UNPACKED = 2 << 30
 # Python's json writes these three words, which JSON does not know. They become a number out of range: refused where it stands.
 NOT_FINITE = re.compile(rb"(?<=[\[,:\s])(?:NaN|[-+]?Infinity)(?=\s*[\],}])")
+# How a file of JSON begins in each encoding of Unicode, the longer marks first: byte-order marks, then "{" and "[" without one.
+UNICODE_MARKS = {
+    b"\xff\xfe\0\0": "utf-32",
+    b"\0\0\xfe\xff": "utf-32",
+    b"\xff\xfe": "utf-16",
+    b"\xfe\xff": "utf-16",
+    b"{\0": "utf-16-le",
+    b"[\0": "utf-16-le",
+    b"\0{": "utf-16-be",
+    b"\0[": "utf-16-be",
+}
 BLANK = re.compile(rb"\s*\S")
 BYTE_POSITION = re.compile(r"\(byte (\d+)\)")
 
@@ -47,24 +58,27 @@ def read_bytes(path: str | os.PathLike) -> bytes:
         ) from None
     if data[:2] == b"\x1f\x8b":
         data = _unpack(data, path)
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        data = data.decode("utf-16", errors="replace").encode()
-    elif not data.isascii():
-        data = _as_utf8(data)
-    data = data.removeprefix(b"\xef\xbb\xbf")
+    data = _as_utf8(data, path).removeprefix(b"\xef\xbb\xbf")
     # Of a large file even one copy more is too many: strip() makes one.
     if not BLANK.match(data):
         raise DataError(f"{path}: the file is empty; fetch it again")
     return data
 
 
-def _as_utf8(data: bytes) -> bytes:
-    """The same where it is UTF-8; else each byte that is none replaced by U+FFFD (in names, mostly, which then match no picture)."""
+def _as_utf8(data: bytes, path: Path) -> bytes:
+    """A text of any of Unicode's encodings as UTF-8; DataError for others, which would turn words into other words unseen."""
+    encoding = next(
+        (name for mark, name in UNICODE_MARKS.items() if data.startswith(mark)), "utf-8"
+    )
+    if encoding == "utf-8" and data.isascii():
+        return data
     try:
-        data.decode()
-    except UnicodeDecodeError:
-        return data.decode(errors="replace").encode()
-    return data
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path}: not {encoding.upper()} text (byte {error.start}); save it as UTF-8, e.g. with iconv -f GBK -t UTF-8"
+        ) from None
+    return data if encoding == "utf-8" else text.encode(errors="replace")
 
 
 def _unpack(data: bytes, path: Path) -> bytes:
@@ -99,13 +113,19 @@ def decode(path: Path, kind: type, what: str) -> Any:
     data = read_bytes(path)
     try:
         with no_collection():
-            return msgspec.json.decode(data, type=kind)
+            try:
+                return msgspec.json.decode(data, type=kind)
+            except msgspec.ValidationError:
+                raise
+            except msgspec.DecodeError:
+                repaired = NOT_FINITE.sub(b"1e999", data)
+                if repaired == data:
+                    raise
+                return msgspec.json.decode(repaired, type=kind)
     except msgspec.ValidationError as error:
         raise DataError(f"{path}: not {what}: {place(str(error))}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        bare = [word for word in (b"NaN", b"Infinity") if word in data]
-        hint = f"; it holds {bare[0].decode()}, which is not a number in JSON" if bare else ""
-        raise DataError(f"{path}: broken JSON: {error}{hint}") from None
+        raise DataError(f"{path}: broken JSON: {error}") from None
 
 
 def place(message: str) -> str:

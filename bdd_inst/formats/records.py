@@ -26,7 +26,8 @@ class Instance:
     ``category`` is the file's own word, stripped; what it means (``person`` = ``pedestrian``) is the data set's business.
     ``box`` may be None, so may ``paths`` and ``rle``; a label that carries both keeps both. ``crowd`` and ``ignored`` are what the
     file says. ``attributes`` are the label's other attributes. ``rle`` is ``{"size": [h, w], "counts": str}``. ``area`` is the file's own
-    figure (COCO), None where it has none.
+    figure (COCO), None where it has none. ``xywh`` is COCO's ``[x, y, width, height]`` as the file has it, for figures that are defined on it
+    to the last bit.
     """
 
     category: str
@@ -41,6 +42,7 @@ class Instance:
     id: str | int | None = None
     attributes: dict[str, Any] = field(default_factory=dict)
     area: float | None = None
+    xywh: tuple[float, float, float, float] | None = None
 
     @property
     def has_mask(self) -> bool:

@@ -101,6 +101,9 @@ def normalise(rle: Any, size: tuple[int, int] | None = None) -> dict:
     if isinstance(counts, bytes):
         counts = counts.decode("ascii", errors="replace")
     if isinstance(counts, str):
+        if counts[:2] in ("b'", 'b"') and counts[-1] == counts[1] and len(counts) > 3:
+            # Python's spelling of bytes, written by str() where decode() was meant; a backslash is doubled there.
+            counts = counts[2:-1].replace("\\\\", "\\")
         return {"size": [height, width], "counts": counts}
     if not isinstance(counts, list):
         raise ValueError(

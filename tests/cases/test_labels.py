@@ -1,0 +1,230 @@
+"""Label files that users' reports come down to: every tool reads them in one way, with one verdict."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bdd_inst import formats
+from bdd_inst.base.errors import DataError
+from bdd_inst.base.vocabulary import BDD100K, BDD100K_DET
+from bdd_inst.cli import check, convert, evaluate, make_masks
+from bdd_inst.datasets.coco_person import load_coco
+from bdd_inst.evaluation import files
+
+CASES = Path(__file__).resolve().parents[1] / "fixtures" / "cases"
+
+
+def figures(truth: str | Path, results: str | Path) -> dict:
+    return files.evaluate_files(CASES / truth, CASES / results)
+
+
+def told(metrics: dict, code: str) -> bool:
+    return any(code in note for note in metrics.get("notes", ()))
+
+
+class Tools:
+    """Each tool on a COCO file: the number of objects it takes, or None where it refuses the file."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    def check(self, labels: Path, results: Path) -> bool:
+        return "Traceback" not in str(check.main(["--input", str(labels)]))
+
+    def convert(self, labels: Path, results: Path) -> int | None:
+        out = self.folder / "out.json"
+        code = convert.main(["--input", str(labels), "--to", "coco", "--output", str(out)])
+        return None if code else len(json.loads(out.read_text())["annotations"])
+
+    def make_masks(self, labels: Path, results: Path) -> int | None:
+        names = formats.read(labels).categories
+        arguments = ["--input", str(labels), "--category", names[0]]
+        return make_masks.main([*arguments, "--output", str(self.folder / "masks")]) or 1
+
+    def train(self, labels: Path, results: Path) -> int | None:
+        images = next((f for f in (labels.parent / "img", labels.parent) if f.is_dir()), None)
+        found = formats.read(labels)
+        return sum(len(d["annotations"]) for d in load_coco(labels, images, found.categories).dicts)
+
+    def evaluate(self, labels: Path, results: Path) -> int | None:
+        out = ["--output", str(self.folder / "scores"), "--no-report"]
+        both = ["--ground-truth", str(labels), "--predictions", str(results)]
+        return None if evaluate.main([*both, *out[:2]]) else 1
+
+
+READ = {
+    "03_flat/gt.json": "03_flat/dt.json",
+    "03_flat/gt_points.json": "03_flat/dt.json",
+    "05_stray/gt_four.json": "05_stray/dt.json",
+    "05_stray/gt_empty.json": "05_stray/dt.json",
+    "07_roboflow/train/_annotations.coco.json": "07_roboflow/dt.json",
+    "11_kili/gt_area.json": "05_stray/dt.json",
+    "12_via_coco/str_ids.json": "12_via_coco/dt.json",
+    "26_nan/gt_area.json": "26_nan/dt.json",
+    "26_nan/gt_bom.json": "26_nan/dt.json",
+    "26_nan/gt_extra.json": "26_nan/dt.json",
+    "26_nan/gt_utf16.json": "26_nan/dt.json",
+}
+TOOLS = ("check", "convert", "make_masks", "train", "evaluate")
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+@pytest.mark.parametrize("labels", READ)
+def test_every_tool_takes_what_any_takes(labels, tool, tmp_path):
+    assert getattr(Tools(tmp_path), tool)(CASES / labels, CASES / READ[labels])
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_text_of_another_encoding_is_refused_by_every_tool(tool, tmp_path, capsys):
+    labels = CASES / "26_nan/gt_gbk.json"
+    if tool in ("make_masks", "train"):
+        with pytest.raises(DataError, match="save it as UTF-8"):
+            getattr(Tools(tmp_path), tool)(labels, CASES / "26_nan/dt.json")
+        return
+    getattr(Tools(tmp_path), tool)(labels, CASES / "26_nan/dt.json")
+    assert "save it as UTF-8" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["gt", "gt_nested", "gt_points"])
+def test_flat_lists_and_lists_of_points_score_as_nested_ones(name):
+    metrics = figures(f"03_flat/{name}.json", "03_flat/dt.json")
+    assert metrics["segm"]["AP"] == pytest.approx(100)
+
+
+def test_a_stray_part_is_dropped_and_counted_and_the_object_kept():
+    metrics = figures("05_stray/gt_four.json", "05_stray/dt.json")
+    assert metrics["segm"]["AP"] == pytest.approx(100)
+    assert told(metrics, "bad-polygon")
+
+
+@pytest.mark.parametrize("name", ["empty", "null", "onlyfour", "degenerate", "bad_string"])
+def test_an_object_without_mask_is_left_out_of_mask_ap_with_a_note(name):
+    metrics = figures(f"05_stray/gt_{name}.json", "05_stray/dt.json")
+    assert metrics["bbox"]["AP"] == pytest.approx(100)
+    assert metrics["segm"]["AP"] == pytest.approx(50)  # its detection finds nothing there
+    assert told(metrics, "left out of mask AP")
+    boxes = figures(f"05_stray/gt_{name}.json", "05_stray/dt_box.json")
+    assert boxes["bbox"]["AP"] == pytest.approx(100)
+
+
+def test_results_with_empty_masks_score_their_boxes():
+    metrics = figures("05_stray/gt_ok.json", "05_stray/dt_empty_seg.json")
+    assert metrics["bbox"]["AP"] == pytest.approx(100)
+    assert "segm" not in metrics
+    assert told(metrics, "prediction-without-mask")
+
+
+def test_results_with_polygons_and_bytes_as_text_are_masks(tmp_path):
+    rows = json.loads((CASES / "05_stray/dt.json").read_text())
+    rows[0]["segmentation"] = [[5, 5, 25, 5, 25, 25, 5, 25]]
+    rows[1]["segmentation"]["counts"] = str(rows[1]["segmentation"]["counts"].encode())
+    (tmp_path / "dt.json").write_text(json.dumps(rows))
+    metrics = figures("05_stray/gt_ok.json", tmp_path / "dt.json")
+    assert metrics["segm"]["AP"] == pytest.approx(100)
+
+
+def test_an_unused_root_class_of_a_childs_name_is_dropped_with_a_note():
+    labels = formats.read(CASES / "07_roboflow/train/_annotations.coco.json").load()
+    assert labels.categories == ("person",)
+    assert labels.category_ids == (1,)
+    assert labels.problems.counts["unused-category"] == 1
+    metrics = figures("07_roboflow/train/_annotations.coco.json", "07_roboflow/dt.json")
+    assert metrics["segm"]["AP"] == pytest.approx(100)
+
+
+def test_two_classes_of_one_name_with_objects_are_refused(tmp_path):
+    tree = json.loads((CASES / "07_roboflow/train/_annotations.coco.json").read_text())
+    tree["annotations"][0]["category_id"] = 0
+    (tmp_path / "gt.json").write_text(json.dumps(tree))
+    with pytest.raises(DataError, match="both called 'person'"):
+        formats.read(tmp_path / "gt.json")
+
+
+@pytest.mark.parametrize("name", ["pred_mixed", "pred_str"])
+def test_ids_that_are_file_names_find_their_pictures(name):
+    metrics = figures("09_ultralytics/gt_str.json", f"09_ultralytics/{name}.json")
+    assert metrics["bbox"]["AP"] == pytest.approx(100)
+
+
+def test_ids_that_are_numbers_of_file_names_follow_them_or_are_told():
+    named = figures("09_ultralytics/gt.json", "09_ultralytics/pred_filename.json")
+    assert named["bbox"]["AP"] == pytest.approx(100)
+    assert told(figures("09_ultralytics/gt.json", "09_ultralytics/pred_old.json"), "id-or-name")
+
+
+@pytest.mark.parametrize("name", ["11_kili/gt_area", "26_nan/gt_area", "72_area/gt_zero"])
+def test_an_area_that_is_not_the_objects_gives_way_to_the_masks_own(name, capsys):
+    results = "72_area/dt.json" if name.startswith("72") else "05_stray/dt.json"
+    metrics = figures(f"{name}.json", results)
+    size = "APl" if name.startswith("72") else "APs"
+    assert metrics["bbox"][size] == pytest.approx(100)
+    assert told(metrics, "odd-area")
+    check.main(["--input", str(CASES / f"{name}.json")])
+    assert "odd-area" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("truth", "results"),
+    [("12_via_coco/str_ids", "12_via_coco/dt"), ("03_flat/gt", "12_via_coco/dt_float")],
+)
+def test_ids_as_text_or_floats_are_numbers(truth, results):
+    assert figures(f"{truth}.json", f"{results}.json")["segm"]["AP"] == pytest.approx(100)
+
+
+def test_a_picture_without_file_name_is_called_as_its_url_ends():
+    labels = formats.read(CASES / "32_lvis/gt.json").load()
+    assert {p.name for p in labels.pictures} == {
+        "train2017/000000037777.jpg",
+        "val2017/000000397133.jpg",
+    }
+
+
+WORDS = [
+    {
+        "name": "a.jpg",
+        "size": {"width": 64, "height": 48},
+        "labels": [
+            {
+                "id": str(n),
+                "category": word,
+                "score": 0.9,
+                "box2d": {"x1": 5 + n, "y1": 5, "x2": 24, "y2": 24},
+                "poly2d": [
+                    {"vertices": [[5, 5], [24, 5], [24, 24]], "types": "LLL", "closed": True}
+                ],
+            }
+            for n, word in enumerate(("Car", "Person", "Van", "other person"))
+        ],
+    }
+]
+
+
+def test_capitals_and_aliases_of_scalabel_files_mean_one_class_everywhere(tmp_path):
+    path = tmp_path / "labels.json"
+    path.write_text(json.dumps(WORDS))
+    labels = formats.read(path)
+    formats.write(labels, tmp_path / "coco.json", to="coco")
+    written = json.loads((tmp_path / "coco.json").read_text())
+    names = {c["id"]: c["name"] for c in written["categories"]}
+    converted = [names[a["category_id"]] for a in written["annotations"]]
+    truth = files.read_truth(path)
+    scored = [truth.class_names[k] for k in truth.category]
+    trained = [
+        BDD100K_DET[found[0]]
+        for word in ("Car", "Person", "Van", "other person")
+        if (found := BDD100K.resolve(word))
+    ]
+    assert converted == scored == trained == ["car", "pedestrian", "car", "pedestrian"]
+    assert truth.ignored.tolist() == [False, False, False, True]
+
+
+def test_words_of_other_files_stay_as_they_are(tmp_path):
+    tree = json.loads((CASES / "03_flat/gt.json").read_text())
+    tree["categories"][0]["name"] = "Person"
+    (tmp_path / "gt.json").write_text(json.dumps(tree))
+    formats.write(formats.read(tmp_path / "gt.json"), tmp_path / "out.json", to="coco")
+    assert json.loads((tmp_path / "out.json").read_text())["categories"][0]["name"] == "Person"
+    assert files.read_truth(tmp_path / "gt.json").class_names == ["Person"]
