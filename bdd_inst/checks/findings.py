@@ -26,6 +26,7 @@ CODES: dict[str, tuple[str, str]] = {
         WARNING,
         "iscrowd is 0 or 1: write 1 for a crowd, which trains nothing and is scored apart",
     ),
+    "bad-image-size": (ERROR, "write the picture's width and height, or give --images"),
     "odd-area": (WARNING, "take the area from the mask; COCO's size ranges go by it"),
     "number-as-text": (WARNING, "write numbers as numbers: most tools refuse text there"),
     "unused-category": (NOTE, "remove the category, which no object has, from the list"),

@@ -100,6 +100,8 @@ def score(
             f"{results.source}: these predictions have only masks, but {truth.source} has only boxes; nothing to compare"
         )
     names = ("coco", "bdd") if protocol == "both" else (protocol,)
+    if results.masks:
+        refuse_damaged_masks(truth)
     scores, notes = {}, undefined_classes(truth) + limit_notes(results, max_detections)
     notes += maskless_notes(truth) if "segm" in wanted else []
     for name in names:
@@ -172,6 +174,20 @@ def undefined_classes(truth: GroundTruth) -> list[str]:
         if absent
         else []
     )
+
+
+def refuse_damaged_masks(truth: GroundTruth) -> None:
+    """DataError where run lengths of the ground truth are damaged: mask figures without them would look like any other's.
+
+    Boxes alone are scored all the same.
+    """
+    damaged = truth.problems.examples.get("bad-rle")
+    if damaged:
+        number = truth.problems.counts["bad-rle"]
+        more = f" (and {number - 1} more)" if number > 1 else ""
+        raise DataError(
+            f"{damaged[0].where}: {damaged[0].message}; mend the file, or score boxes alone{more}"
+        )
 
 
 def maskless_notes(truth: GroundTruth) -> list[str]:

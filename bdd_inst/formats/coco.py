@@ -89,6 +89,9 @@ def _pictures(raws: list[msgspec.Raw], where: str, log: ProblemLog) -> dict[Id, 
             log.add("duplicate-picture-id", f"{where}: image {image.id!r}", message)
             continue
         width, height = fields.side(image.width), fields.side(image.height)
+        if (image.width and width is None) or (image.height and height is None):
+            message = f"{image.width}x{image.height} is the size of no picture; taken for unknown"
+            log.add("bad-image-size", f"{where}: image {image.id!r}", message)
         pictures[key] = Picture(
             image.file_name,
             width,

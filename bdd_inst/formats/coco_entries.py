@@ -123,7 +123,11 @@ def image(raw: msgspec.Raw, where: str, log: ProblemLog) -> Image | None:
         if name is None:
             log.add("no-file-name", where, f"image {own!r} has no file_name; called by its id")
             name = str(own).strip() or f"#{where.rpartition('#')[2]}"
-    return Image(own, name, fields.side(value.get("width")), fields.side(value.get("height")))
+    width, height = fields.side(value.get("width")), fields.side(value.get("height"))
+    if (value.get("width") and width is None) or (value.get("height") and height is None):
+        shown = f"{value.get('width')!s:.20}x{value.get('height')!s:.20}"
+        log.add("bad-image-size", where, f"{shown} is the size of no picture; taken for unknown")
+    return Image(own, name, width, height)
 
 
 def url_name(url: Any) -> str | None:

@@ -160,10 +160,6 @@ ODD_TRUTH = {
         {"annotations": [ANNOTATION | {"segmentation": [[1, 1, 2, 2]]}]},
         "bad-polygon",
     ),
-    "mask of another size": (
-        {"annotations": [ANNOTATION | {"segmentation": rle.encode(SQUARE.T)}]},
-        "bad-rle",
-    ),
     "neither box nor mask": (
         {"annotations": [ANNOTATION, {"id": 2, "image_id": 1, "category_id": 3}]},
         "object-without-shape",
@@ -177,6 +173,13 @@ def test_what_other_tools_read_of_bad_ground_truth_is_scored_and_the_rest_told(e
     metrics = evaluate([entry()], truth_tree(**changes))
     assert metrics["bbox"]["AP"] == pytest.approx(100)
     assert any(code in note for note in metrics["notes"])
+
+
+def test_a_mask_of_another_size_is_refused_where_masks_are_scored(evaluate):
+    truth = truth_tree(annotations=[ANNOTATION | {"segmentation": rle.encode(SQUARE.T)}])
+    with pytest.raises(DataError, match="RLE of 20x30, the picture has 30x20"):
+        evaluate([entry()], truth)
+    assert evaluate([entry(segmentation=...)], truth)["bbox"]["AP"] == pytest.approx(100)
 
 
 def test_classes_of_one_id_are_refused(evaluate):
