@@ -19,6 +19,8 @@ Id = int | str
 
 
 class Image(msgspec.Struct, gc=False):
+    """One entry of ``images``."""
+
     id: Id
     file_name: str
     width: int | None = None
@@ -48,6 +50,8 @@ class Annotation(msgspec.Struct, gc=False):
 
 
 class Category(msgspec.Struct, gc=False):
+    """One entry of ``categories``."""
+
     id: int
     name: str
 
