@@ -14,6 +14,7 @@ import yaml
 from fvcore.common.config import CfgNode
 
 from bdd_inst.base.errors import ConfigError
+from bdd_inst.config.yaml_files import Tree, read_with_bases
 
 CONFIG_FOLDER = "configs"
 
@@ -68,33 +69,20 @@ def own_configs() -> Path:
     return inside if inside.is_dir() else package.parent / CONFIG_FOLDER
 
 
-def read_tree(path: str | os.PathLike) -> dict:
-    """The YAML tree of ``path`` merged over its ``_BASE_`` files. ``!!python`` tags are refused (safe loader)."""
-    try:
-        tree = CfgNode.load_yaml_with_base(str(path), allow_unsafe=False)
-    except FileNotFoundError as error:
-        raise ConfigError(
-            f"{path}: its _BASE_ names a file that does not exist: {error.filename}"
-        ) from None
-    except (yaml.YAMLError, UnicodeDecodeError, AttributeError, TypeError, AssertionError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ConfigError(f"{path}: not a readable YAML config: {reason}") from None
-    except RecursionError:
-        raise ConfigError(f"{path}: _BASE_ files include each other in a circle") from None
-    if not isinstance(tree, dict):
-        raise ConfigError(
-            f"{path}: not a config: expected keys such as MODEL and SOLVER, got a {type(tree).__name__}"
-        )
-    return tree
+def read_tree(path: str | os.PathLike) -> Tree:
+    """The YAML tree of ``path`` merged over its ``_BASE_`` files; see :mod:`bdd_inst.config.yaml_files` for what is refused."""
+    return read_with_bases(path)
 
 
 def merge_tree(cfg: CfgNode, tree: dict, source: str) -> None:
-    """Merge a YAML tree into ``cfg``; unknown keys and wrong types raise ConfigError naming key and source."""
+    """Merge a YAML tree into ``cfg``; unknown keys and wrong types raise ConfigError naming key and source, the line where it is known."""
     known = known_keys(cfg)
+    lines = getattr(tree, "lines", {})
     for key, value in leaves(tree, cfg):
+        where = lines.get(key, source)
         if key not in known:
-            raise ConfigError(f"{source}: unknown config key {key}; {nearest(key, known)}")
-        set_key(cfg, key, value, source)
+            raise ConfigError(f"{where}: unknown config key {key[:200]}; {nearest(key, known)}")
+        set_key(cfg, key, value, where)
 
 
 def merge_overrides(cfg: CfgNode, overrides: Sequence[str]) -> None:
@@ -135,6 +123,8 @@ def set_key(cfg: CfgNode, key: str, value: object, source: str) -> None:
         value = float(value)
     if key == "SOLVER.IMS_PER_BATCH" and value == "auto":
         value = -1
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ConfigError(f"{source}: config key {key}: {shown(value)} is too large")
     default = get_key(defaults(), key)
     if value is None and default is not None:
         if not isinstance(default, list):
@@ -146,8 +136,17 @@ def set_key(cfg: CfgNode, key: str, value: object, source: str) -> None:
         cfg.merge_from_list([key, value])
     except (ValueError, AssertionError, KeyError) as error:
         current = get_key(cfg, key)
-        reason = f"expected {type(current).__name__} (default {current!r}), got {value!r}"
+        reason = f"expected {type(current).__name__} (default {current!r}), got {shown(value)}"
         raise ConfigError(f"{source}: config key {key}: {reason}") from error
+
+
+def shown(value: object) -> str:
+    """A value for a message, cut short; Python writes out no number of thousands of digits."""
+    try:
+        text = repr(value)
+    except ValueError:
+        return "a number of thousands of digits"
+    return text if len(text) <= 120 else f"{text[:117]}..."
 
 
 def get_key(cfg: CfgNode, key: str) -> object:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import datetime
 from pathlib import Path
 
-import yaml
 from fvcore.common.config import CfgNode
 
-from bdd_inst.base.errors import DataError
+from bdd_inst.base.errors import ConfigError, DataError
 from bdd_inst.config.loading import leaves
+from bdd_inst.config.yaml_files import parse
 from bdd_inst.training.checkpoints import CheckpointFolder
 
 
@@ -55,10 +55,10 @@ def choose_folder(output: str | None, base: str, *, resume: bool, training: bool
 def changed_keys(folder: Path, cfg: CfgNode) -> list[str]:
     """What differs between the run's ``config.yaml`` and the config it is resumed with, a line a key."""
     try:
-        before = dict(leaves(yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))))
-    except (OSError, yaml.YAMLError, AttributeError):
+        before = dict(leaves(parse((folder / "config.yaml").read_bytes(), "config.yaml")))
+    except (OSError, ConfigError):
         return []
-    now = dict(leaves(yaml.safe_load(cfg.dump())))
+    now = dict(leaves(parse(cfg.dump(), "config")))
     changed = [key for key in now if key != "OUTPUT_DIR" and now[key] != before.get(key)]
     return [f"{key} was {before.get(key)}, is {now[key]}" for key in changed]
 

@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
 from fvcore.common.config import CfgNode
 from torch import nn
 
 from bdd_inst import __version__
 from bdd_inst.base.errors import ConfigError, DataError
 from bdd_inst.config.loading import get_cfg, load_cfg, merge_overrides, merge_tree
+from bdd_inst.config.yaml_files import parse
 from bdd_inst.weights.checkpoint import load_weights, unwrap
 from bdd_inst.weights.files import find_weights
 from bdd_inst.weights.load_report import LoadReport, group_names
@@ -80,12 +80,7 @@ def trained_cfg(source: str | os.PathLike, overrides: Sequence[str] = ()) -> Cfg
             f"{source}: these weights do not say with which config they were trained; name it, e.g. --config bdd_maskrcnn.yaml"
         )
     cfg = get_cfg()
-    try:
-        tree = yaml.safe_load(identity.config)
-    except yaml.YAMLError as error:
-        raise DataError(f"{source}: its config cannot be read: {str(error)[:120]}") from None
-    if not isinstance(tree, dict):
-        raise DataError(f"{source}: its config is a {type(tree).__name__}, not a tree of keys")
+    tree = parse(identity.config, f"the config in {source}")
     merge_tree(cfg, tree, f"the config in {source}")
     cfg.MODEL.WEIGHTS = os.fspath(source)
     if "IMPORTS" in cfg.DATASETS:

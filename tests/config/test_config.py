@@ -121,6 +121,67 @@ def test_base_files_in_a_circle_are_refused(tmp_path):
         load_cfg(write(tmp_path / "b.yaml", "_BASE_: a.yaml\n"))
 
 
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("SEED: 1\nMODEL: {MASK_ON: true}\nMODEL: {WEIGHTS: a}\n", 3, "MODEL is given twice in one section, first in line 2"),
+        ("MODEL:\n  WEIGHTS: a\n  DEVICE: cpu\n  WEIGHTS: b\n", 4, "WEIGHTS is given twice"),
+        ("SEED: 1\nSEED: !!int x\n", 2, "SEED is given twice"),
+        ("SEED: !!int x\n", 1, "'x' is no int"),
+        ("SEED: !!bool maybe\n", 1, "'maybe' is no bool"),
+        ("SEED: !!timestamp 2024-13-45\n", 1, "no timestamp"),
+        ("\nSEED: 2024-13-45\n", 2, "SEED: expected int"),
+        ("\nSEED: 2024-01-02\n", 2, "SEED: expected int"),
+        ("SEED: " + "9" * 5000, 1, "a number of 5000 characters"),
+        ("SEED: 0x" + "f" * 5000, 1, "a number of 5002 characters"),
+        ("SEED: 0x" + "f" * 300, 1, "too large"),
+        ('OUTPUT_DIR: "\\ud800"', 1, "lone surrogate"),
+        ("MODEL: &m\n  WEIGHTS: *m\n", 1, "itself part of"),
+        ("MODEL: &m {RPN: *m}\n", 1, "itself part of"),
+        ("STAGES:\n- &s0 [l, l]\n" + "".join(f"- &s{i} [*s{i - 1}, *s{i - 1}]\n" for i in range(1, 30)), None, "aliases"),
+        ("m0: &m0 {a: 1}\n" + "".join(f"m{i}: &m{i} {{a: *m{i - 1}, b: *m{i - 1}}}\n" for i in range(1, 30)), None, "aliases"),
+        ("m0: &m0 {a: 1}\n" + "".join(f"m{i}: &m{i} {{<<: [*m{i - 1}, *m{i - 1}]}}\n" for i in range(1, 30)), None, "aliases"),
+        ("a: " + "[" * 3000 + "]" * 3000, 1, "nested more than"),
+        ("? [a, b]\n: 1\n", 1, "a key that is a list"),
+        ("SOLVER:\n  BASELR: 1\n", 2, "unknown config key SOLVER.BASELR; did you mean SOLVER.BASE_LR"),
+        ("a: 1\nb: \x01\n", 2, "not allowed"),
+        ("_BASE_: 5\n", 1, "_BASE_ is the name"),
+        ("_BASE_: absent.yaml\n", None, "does not exist"),
+        ("x: " + "y" * 1_000_001, None, "bytes"),
+    ],
+)  # fmt: skip
+def test_hostile_files_are_one_short_line_that_names_the_place(text, line, words, tmp_path):
+    with pytest.raises(ConfigError) as caught:
+        load_cfg(write(tmp_path / "c.yaml", text))
+    message = str(caught.value)
+    assert words in message
+    assert "c.yaml" in message
+    assert "\n" not in message
+    assert len(message) < 500
+    assert line is None or f"c.yaml, line {line}:" in message
+
+
+def test_base_chains_that_double_are_refused(tmp_path):
+    for i in range(26):
+        write(tmp_path / f"f{i}.yaml", f"_BASE_: [f{i + 1}.yaml, f{i + 1}.yaml]\n")
+    write(tmp_path / "f26.yaml", "VERSION: 2\n")
+    with pytest.raises(ConfigError, match="more than 64 _BASE_ files"):
+        load_cfg(tmp_path / "f0.yaml")
+
+
+def test_anchors_and_merge_keys_serve(tmp_path):
+    text = "SOLVER: &s {BASE_LR: 0.5}\nSTAGES:\n- {<<: *s, NAME: a, MAX_ITER: 1}\n"
+    cfg = load_cfg(write(tmp_path / "c.yaml", text))
+    assert cfg.STAGES[0] == {"BASE_LR": 0.5, "NAME": "a", "MAX_ITER": 1}
+
+
+def test_numbers_on_the_command_line_are_bounded_in_messages():
+    for key, value in (("SOLVER.STEPS", "9" * 5000), ("SEED", "0x" + "f" * 5000)):
+        with pytest.raises(ConfigError) as caught:
+            merge_overrides(get_cfg(), [key, value])
+        assert len(str(caught.value)) < 400
+
+
 def test_missing_files_suggest_the_nearest():
     with pytest.raises(ConfigError, match=r"bdd_maskrcnn\.yaml"):
         find_config("bdd_maskrcn.yaml")
