@@ -18,7 +18,9 @@ def atomic_write(path: str | os.PathLike, mode: str = "w") -> Iterator[IO]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    handle, temporary = tempfile.mkstemp(
+        prefix=f".{path.name[:40]}.", suffix=".part", dir=path.parent
+    )
     try:
         # mkstemp makes 0600 files; what we leave behind follows the user's umask like any other file.
         umask = os.umask(0)

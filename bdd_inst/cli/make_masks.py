@@ -83,6 +83,7 @@ def work(options: argparse.Namespace) -> int:
             options.category,
             crowds=options.crowds,
             raster=options.raster,
+            images=options.images,
             workers=options.workers,
             progress=bar.update,
         )

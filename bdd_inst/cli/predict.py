@@ -19,6 +19,7 @@ os.environ.setdefault(
 )  # idle threads that spin slow small operations down; read when torch loads
 
 from bdd_inst.base.errors import DataError
+from bdd_inst.base.output_paths import refuse_overlap
 from bdd_inst.cli import common as cli
 
 
@@ -94,6 +95,7 @@ def run(options: argparse.Namespace) -> int:
 
     cfg = cli.config_of(options)
     source = open_source(options.input)
+    refuse_overlap(options.output, options.input)
     Path(options.output).mkdir(parents=True, exist_ok=True)
     predictor = Predictor(cfg)
     categories = Categories.of(cfg, predictor.metadata)
@@ -135,9 +137,12 @@ def predict_all(options: argparse.Namespace, source, predictor, categories, reco
     from bdd_inst.base.pipeline import batched, ordered_map, prefetch
     from bdd_inst.drawing.draw import Style, from_instances
     from bdd_inst.images.video import VideoWriter
-    from bdd_inst.report.album import picture_path, save_picture
+    from bdd_inst.report.album import picture_paths, save_picture
 
-    style = Style(color_by=options.color_by)
+    style, places = (
+        Style(color_by=options.color_by),
+        picture_paths(Path(options.output, "overlays")),
+    )
     metadata = {"thing_classes": categories.names, "thing_colors": categories.colors}
 
     def found():
@@ -146,20 +151,16 @@ def predict_all(options: argparse.Namespace, source, predictor, categories, reco
             for frame, output in zip(frames, outputs, strict=True):
                 instances = output["instances"]
                 record(frame, instances)
-                yield frame, instances
+                yield frame, instances, places(frame.name)
 
     def draw(item):
-        frame, instances = item
+        frame, instances, place = item
         if options.no_overlays:
             return None
         image = from_instances(
             frame.image, instances, metadata, score_threshold=options.score_threshold, style=style
         )
-        return (
-            image
-            if source.reader
-            else save_picture(picture_path(Path(options.output, "overlays"), frame.name), image)
-        )
+        return image if source.reader else save_picture(place, image)
 
     number = 0
     with ExitStack() as stack:

@@ -17,6 +17,7 @@ import sys
 from pathlib import Path
 
 from bdd_inst.base.errors import DataError
+from bdd_inst.base.output_paths import refuse_overlap
 from bdd_inst.cli import common as cli
 
 
@@ -129,6 +130,7 @@ def run(options: argparse.Namespace) -> int:
     from bdd_inst.report.album import Layout, fill_album, write_index
 
     problems = ProblemLog()
+    refuse_overlap(options.output, options.images, options.ground_truth, options.predictions)
     scenes, vocabulary, number, logs = collect(options, problems)
     if options.shuffle is not None:
         scenes = list(scenes)

@@ -32,7 +32,7 @@ def shortest_edge(size: tuple[int, int], edge: float, longest: float) -> tuple[i
     if max(new_h, new_w) > longest:
         scale = longest * 1.0 / max(new_h, new_w)
         new_h, new_w = new_h * scale, new_w * scale
-    return int(new_h + 0.5), int(new_w + 0.5)
+    return max(1, int(new_h + 0.5)), max(1, int(new_w + 0.5))  # a strip keeps a pixel of its width
 
 
 def test_chain(cfg: CfgNode, size: tuple[int, int]) -> Chain:

@@ -1,7 +1,7 @@
 """Parsed data sets kept on disk under the hash of what they were parsed from, and mapped into memory from there.
 
-The folder is $BDD_INST_CACHE, else ``~/.cache/bdd_inst``; an empty $BDD_INST_CACHE switches the cache off. Files may be deleted at any
-time.
+The folder is :func:`bdd_inst.base.cache_folder.cache_folder`; an empty $BDD_INST_CACHE switches the cache off. Files may be deleted at
+any time.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from bdd_inst.base.cache_folder import cache_folder
 from bdd_inst.base.errors import Problem, ProblemLog
 from bdd_inst.base.files import atomic_write
 from bdd_inst.datasets.dataset import DatasetRecords
@@ -32,14 +33,6 @@ LABEL_SUFFIXES = (".png", ".json")  # pictures are photographs: a folder of PNGs
 log = logging.getLogger(__name__)
 
 
-def folder() -> Path | None:
-    """The cache folder, or None where it is switched off."""
-    given = os.environ.get("BDD_INST_CACHE")
-    if given is not None:
-        return Path(given) if given else None
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bdd_inst"
-
-
 def cached(
     sources: Sequence[str | os.PathLike], options: dict, build: Callable[[], DatasetRecords]
 ) -> DatasetRecords:
@@ -49,7 +42,7 @@ def cached(
         sources: files (their content counts) and folders (their names and times count) that the result follows from.
         options: everything else that it follows from, plain values.
     """
-    home = folder()
+    home = cache_folder()
     if home is None:
         return in_memory(build())
     key = hashlib.blake2b(

@@ -9,11 +9,12 @@ import cv2
 
 from bdd_inst.base.errors import DataError
 from bdd_inst.base.files import atomic_write
+from bdd_inst.base.output_paths import output_name
 from bdd_inst.drawing.draw import draw_instances
 from bdd_inst.formats import draw
 from bdd_inst.formats.records import Picture
 from bdd_inst.formats.target import Parts, Target
-from bdd_inst.formats.write_png import BinaryTarget
+from bdd_inst.formats.write_png import full_name
 from bdd_inst.images.finder import PictureFinder
 from bdd_inst.images.read import read_bgr
 from bdd_inst.masks import rle as coding
@@ -24,6 +25,8 @@ QUALITY = 90
 @dataclass
 class OverlayTarget(Target):
     """``images`` is the folder of pictures; those that are missing or unlabelled are counted and left out."""
+
+    folder = True
 
     images: str = ""
 
@@ -63,7 +66,7 @@ class OverlayTarget(Target):
         return [self.path / part]
 
     def file_of(self, picture: Picture) -> Path:
-        return BinaryTarget.file_of(self, picture).with_suffix(".jpg")
+        return Path(output_name(full_name(picture), ".jpg"))
 
     def _draw(self, picture: Picture, image):
         """The picture with every instance that has a box or a mask."""

@@ -16,7 +16,7 @@ from bdd_inst.formats import label_map
 from bdd_inst.formats.conversion import Conversion, convert, fingerprint_of
 from bdd_inst.formats.plan import make_plan
 from bdd_inst.formats.records import Instance, LabelSet, Picture
-from bdd_inst.formats.registry import source_files
+from bdd_inst.formats.registry import check_output, source_files
 from bdd_inst.formats.write_png import PngTarget
 from bdd_inst.masks import rle as coding
 
@@ -80,13 +80,14 @@ def write_class_masks(
     *,
     crowds: str = "class",
     raster: str | None = None,
+    images: str | os.PathLike | None = None,
     workers: int | None = 1,
     progress: Callable[[int], None] | None = None,
 ) -> Conversion:
     """Write ``output/NAME.png`` for each labelled picture; see :class:`ClassMaskTarget`.
 
     ``categories``: in the order of their values, which is also the order in which they keep contested pixels. ``crowds``: one of
-    :data:`CROWDS`. ``raster``: the rule that draws outlines (default: the label set's own). An interrupted run is taken up.
+    :data:`CROWDS`. ``images``: the folder of pictures, where the output must not lie. ``raster``: the rule that draws outlines (default: the label set's own). An interrupted run is taken up.
     Raises DataError for a class that is not there, more than 254 of them, and two pictures that would share one PNG.
     """
     if crowds not in CROWDS:
@@ -97,6 +98,7 @@ def write_class_masks(
         )
     rule = raster or (labels.rule if labels.rule in ("official", "coco") else "coco")
     target = ClassMaskTarget(make_plan(labels, rule, list(categories)), Path(output), crowds=crowds)
+    check_output(target, labels, images)
     _check_names(labels, target)
     files = source_files(labels)
     options = {

@@ -8,9 +8,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bdd_inst.base.errors import DataError, ProblemLog
+from bdd_inst.base.output_paths import refuse_overlap
 from bdd_inst.formats.conversion import Conversion, Progress, convert, fingerprint_of
 from bdd_inst.formats.join_masks import with_masks
 from bdd_inst.formats.plan import make_plan
+from bdd_inst.formats.png_folders import NOTE_FILE
 from bdd_inst.formats.records import LabelSet, LazyPictures, Picture
 from bdd_inst.formats.sniff import sniff
 from bdd_inst.formats.target import Target
@@ -131,8 +133,33 @@ def write(
     )
     target = writer(plan, Path(path), prefer=prefer, masks=masks, **extra)
     files = source_files(labels)
+    check_output(target, labels, images)
     mark = fingerprint_of(labels.source, files, options) if files else ""
     return convert(labels, target, fingerprint=mark, workers=workers, progress=progress)
+
+
+def check_output(target: Target, labels: LabelSet, images: str | os.PathLike | None = None) -> None:
+    """Refuse an output that would overwrite what it is made from, or pictures that lie in its place, before anything is written.
+
+    Raises:
+        DataError: a folder of results in or over the folder of labels or pictures, or one that holds PNGs of others; a file of
+            results over a file of labels.
+    """
+    if not target.folder:
+        refuse_overlap(target.path, *(file for file in source_files(labels)))
+        return
+    source = Path(labels.source)
+    refuse_overlap(target.path, images, source if source.is_dir() else None)
+    parts = target.path.parent / f".{target.path.name}.parts"
+    if target.path.is_dir() and not parts.exists() and not (target.path / NOTE_FILE).exists():
+        found = next(
+            (p for p in target.path.rglob("[!.]*") if p.suffix.lower() == target.suffix), None
+        )
+        if found is not None:
+            raise DataError(
+                f"{target.path}: holds {target.suffix} files of others ({found.name}), which could be overwritten; "
+                "name a new or empty folder"
+            )
 
 
 def source_files(labels: LabelSet) -> list[Path]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.formats.plan import Plan
@@ -21,6 +21,9 @@ class Target:
     ``encode`` turns one picture into a part (anything JSON can say) and may write that picture's own file; it runs in worker processes.
     ``finish`` writes what belongs to the whole. ``skipped`` counts what could not be written, ``lost`` what the target format cannot say.
     """
+
+    folder: ClassVar[bool] = False  # whether ``path`` is a folder with a file a picture
+    suffix: ClassVar[str] = ""  # of those files
 
     plan: Plan
     path: Path

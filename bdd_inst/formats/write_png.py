@@ -7,9 +7,8 @@ notes the class names, their numbers and the rule that drew the masks. A PNG has
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -19,6 +18,7 @@ from PIL import Image
 from bdd_inst.base import vocabulary as classes
 from bdd_inst.base.errors import DataError
 from bdd_inst.base.files import atomic_write
+from bdd_inst.base.output_paths import output_name
 from bdd_inst.formats import bitmask, draw, label_map
 from bdd_inst.formats.png_folders import NOTE_FILE
 from bdd_inst.formats.records import Instance, Picture
@@ -28,9 +28,18 @@ from bdd_inst.masks import rle as coding
 from bdd_inst.masks.label_runs import drawing_order
 
 
+def full_name(picture: Picture) -> str:
+    """A picture's name, below its video's where the name itself has no folder."""
+    if not picture.video or "/" in picture.name.replace("\\", "/"):
+        return picture.name
+    return f"{picture.video.replace(chr(92), '/').rpartition('/')[2]}/{picture.name}"
+
+
 @dataclass
 class PngTarget(Target):
     """One PNG a picture, of its stem, below ``path``; frames of a video in a folder of its name."""
+
+    folder, suffix = True, ".png"
 
     def encode(self, picture: Picture) -> Any:
         try:
@@ -90,20 +99,8 @@ class PngTarget(Target):
         return [self.path / part[1]]
 
     def file_of(self, picture: Picture) -> Path:
-        """Where a picture's PNG goes, relative to the folder; names that climb out of it stay inside."""
-        # Letters that no file name may have (a NUL, half a surrogate pair) come from broken labels.
-        text = re.sub(r"[\x00-\x1f]", "_", picture.name.encode(errors="replace").decode()).replace(
-            "\\", "/"
-        )
-        parts = [p for p in PurePosixPath(text).parts if p not in ("..", "/", ".")]
-        name = (
-            Path(*parts[:-1], f"{PurePosixPath(parts[-1]).stem}.png")
-            if parts
-            else Path("unnamed.png")
-        )
-        if picture.video and len(parts) == 1:
-            return Path(PurePosixPath(picture.video).name) / name
-        return name
+        """Where a picture's PNG goes, relative to the folder and inside it."""
+        return Path(output_name(full_name(picture), ".png"))
 
     def class_number(self, name: str) -> int | None:
         """The number of a class in the pixels; None where the format has none for it."""

@@ -18,7 +18,20 @@ os.environ.setdefault(
 )  # the decoder's own complaints: what is wrong is said in our line
 
 SUFFIXES = frozenset(
-    {".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".ts"}
+    {
+        ".mp4",
+        ".mov",
+        ".avi",
+        ".mkv",
+        ".webm",
+        ".m4v",
+        ".mpg",
+        ".mpeg",
+        ".wmv",
+        ".ts",
+        ".flv",
+        ".3gp",
+    }
 )
 USUAL_RATE = 30.0
 
@@ -61,7 +74,7 @@ class VideoWriter:
     def __enter__(self) -> VideoWriter:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         handle, self.temporary = tempfile.mkstemp(
-            prefix=f".{self.path.stem}.", suffix=".mp4", dir=self.path.parent
+            prefix=f".{self.path.stem[:40]}.", suffix=".mp4", dir=self.path.parent
         )
         os.close(handle)
         return self

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import resources
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import cv2
 import jinja2
@@ -16,6 +15,7 @@ import numpy as np
 
 from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.base.files import atomic_write
+from bdd_inst.base.output_paths import OutputPaths
 from bdd_inst.base.pipeline import ordered_map
 from bdd_inst.drawing.draw import caption, count, draw_objects, enlarge, side_by_side
 from bdd_inst.drawing.matching import judge
@@ -24,25 +24,11 @@ from bdd_inst.images.read import read_bgr
 from bdd_inst.report.scenes import Scene, Vocabulary
 
 JPEG_QUALITY = 92
-FORBIDDEN = re.compile(r'[<>:"|?*\x00-\x1f]|[. ]$')  # in names of files on Windows
 
 
-def picture_path(folder: str | os.PathLike, name: str) -> Path:
-    """Where the picture called ``name`` (``a/b.tif``) goes: never outside ``folder``, and allowed on every system.
-
-    JPEG and PNG keep their names, others become PNG.
-    """
-    parts = [
-        FORBIDDEN.sub("_", part)
-        for part in PurePosixPath(name.replace("\\", "/")).parts
-        if part not in ("/", "//", "..", ".")
-    ]
-    target = Path(folder, *parts) if parts else Path(folder, "picture")
-    return (
-        target
-        if target.suffix.lower() in (".jpg", ".jpeg", ".png")
-        else target.with_name(f"{target.name}.png")
-    )
+def picture_paths(folder: str | os.PathLike) -> OutputPaths:
+    """Where drawn pictures go, by their names: JPEG and PNG keep theirs, others become PNG (``a.tif.png``)."""
+    return OutputPaths(folder, ".png", keep=(".jpg", ".jpeg", ".png"))
 
 
 def save_picture(path: str | os.PathLike, image: np.ndarray) -> Path:
@@ -125,12 +111,11 @@ def fill_album(
 
     def page(scene: Scene) -> Path | DataError:
         try:
-            return save_picture(
-                picture_path(folder, scene.name), compose(scene, vocabulary, layout)
-            )
+            return save_picture(scene_place[scene.name], compose(scene, vocabulary, layout))
         except DataError as error:
             return error
 
+    places, scene_place = picture_paths(folder), {}
     pending: deque[Scene] = deque()
     names: set[str] = set()
 
@@ -148,6 +133,7 @@ def fill_album(
                 )
             else:
                 names.add(scene.name)
+                scene_place[scene.name] = places(scene.name)  # here, where the order is fixed
                 pending.append(scene)
                 yield scene
 

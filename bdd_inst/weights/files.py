@@ -15,6 +15,7 @@ from pathlib import Path
 from iopath.common.file_io import file_lock
 from tqdm import tqdm
 
+from bdd_inst.base.cache_folder import VARIABLE, cache_folder
 from bdd_inst.base.errors import ConfigError, DataError
 from bdd_inst.base.files import atomic_write
 from bdd_inst.weights.packages import find_in_package
@@ -60,13 +61,6 @@ def find_weights(source: str | os.PathLike) -> Path:
     return _local(text)
 
 
-def cache_folder() -> Path:
-    """``$BDD_INST_CACHE``, or ``~/.cache/bdd_inst``."""
-    return Path(
-        os.environ.get("BDD_INST_CACHE") or Path.home() / ".cache" / "bdd_inst"
-    ).expanduser()
-
-
 def known_checksum(name: str) -> tuple[str, str] | None:
     """``(algorithm, first hex digits)`` where a file name carries them, else None."""
     for pattern, algorithm in _CHECKSUMS:
@@ -104,12 +98,18 @@ def _cached(url: str, source: str) -> Path:
     inside = [part for part in parts.path.split("/") if part]
     if not inside or ".." in inside:
         raise ConfigError(f"MODEL.WEIGHTS {source}: names no file")
-    ours = cache_folder().joinpath(parts.netloc.replace(":", "_"), *inside)
-    for path in (ours, *_other_caches(inside)):
+    home = cache_folder()
+    ours = home.joinpath(parts.netloc.replace(":", "_"), *inside) if home else None
+    for path in (*((ours,) if ours else ()), *_other_caches(inside)):
         if path.is_file():
             if _matches_checksum(path):
                 return path
             logger.warning("%s: ignored, its content does not have the checksum in its name", path)
+    if ours is None:
+        raise DataError(
+            f"MODEL.WEIGHTS {source}: not downloaded, for an empty {VARIABLE} switches the cache off; "
+            "set it to a folder, or give the path of a file"
+        )
     try:
         ours.parent.mkdir(parents=True, exist_ok=True)
         with file_lock(str(ours)):  # one process of a node downloads, the others find the file

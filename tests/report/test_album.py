@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bdd_inst.base.errors import DataError, ProblemLog
-from bdd_inst.report.album import Layout, compose, fill_album, picture_path, save_picture
+from bdd_inst.report.album import Layout, compose, fill_album, picture_paths, save_picture
 from bdd_inst.report.scenes import Rows, Scene, Vocabulary
 
 
@@ -27,7 +27,7 @@ from bdd_inst.report.scenes import Rows, Scene, Vocabulary
     ],
 )
 def test_names_from_files_stay_inside_the_folder(tmp_path, name, expected):
-    assert picture_path(tmp_path, name) == tmp_path / expected
+    assert picture_paths(tmp_path)(name) == tmp_path / expected
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "ü 東京.jpg"])
