@@ -11,8 +11,9 @@ import numpy as np
 from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.drawing.colors import PALETTE, Color, class_color, class_colors, street_color
 from bdd_inst.drawing.objects import Objects, gather
-from bdd_inst.evaluation.label_sets import PictureNames, full_name, meaning
+from bdd_inst.evaluation.label_sets import PictureNames, full_name
 from bdd_inst.formats.records import Instance, LabelSet, Picture
+from bdd_inst.formats.words import among
 from bdd_inst.images.finder import PictureFinder
 from bdd_inst.masks.bezier import flatten_many
 from bdd_inst.structures import BoxMode
@@ -48,7 +49,7 @@ class Vocabulary:
         number = instance.attributes.get("category_id")
         if number in self.ids and instance.category == str(number):
             return self.ids[number]
-        known, _ = meaning(instance.category, self.position)
+        known, _ = among(instance.category, self.position) or (None, False)
         return self.add(
             known or (f"class {number}" if instance.category == str(number) else instance.category)
         )
