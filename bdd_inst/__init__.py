@@ -4,7 +4,7 @@ The public surface, each imported when it is first used:
 
 - ``load_cfg(path, overrides=())``: a config with every key, from a file or the bare name of one that comes with the package.
 - ``read_labels(path)``: any label file or folder as a LabelSet of pictures and instances.
-- ``get_dataset(name)``: Detectron2's standard dicts of a data set of the catalog.
+- ``get_dataset(name)``: Detectron2's standard dicts of a data set of the catalog, or of any label file.
 - ``build_model(cfg)``: the model of a config, weights random.
 - ``Predictor(weights_or_cfg)``: pictures in, Detectron2's output dicts out.
 - ``train(cfg, output=None)``: every stage of a config, then evaluation and report.
@@ -30,7 +30,7 @@ _PUBLIC = {
     "Predictor": ("inference.predictor", "Predictor"),
     "build_model": ("engines", "build_model"),
     "evaluate": ("training.run", "evaluate"),
-    "get_dataset": ("datasets.catalog", "get_dataset"),
+    "get_dataset": ("datasets.own", "get_dataset"),
     "load_cfg": ("config.loading", "load_cfg"),
     "read_labels": ("formats", "read"),
     "train": ("training.run", "train"),

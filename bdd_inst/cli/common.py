@@ -44,6 +44,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="a trained model, e.g. output/demo/model_final.pth (as MODEL.WEIGHTS FILE)",
     )
+    add_import_option(parser)
 
 
 def config_of(options: argparse.Namespace) -> CfgNode:
@@ -53,14 +54,35 @@ def config_of(options: argparse.Namespace) -> CfgNode:
         ConfigError, DataError: neither is given, or what is given cannot be used.
     """
     from bdd_inst.config.loading import load_cfg
+    from bdd_inst.datasets.own import prepare
     from bdd_inst.weights.trained import trained_cfg
 
+    overrides = [*import_words(options), *options.overrides]
     if options.config:
         named = ["MODEL.WEIGHTS", options.weights] if options.weights else []
-        return load_cfg(options.config, [*named, *options.overrides])
-    if not options.weights:
+        cfg = load_cfg(options.config, [*named, *overrides])
+    elif options.weights:
+        cfg = trained_cfg(options.weights, overrides)
+    else:
         raise ConfigError("name the model: --weights model_final.pth, or --config C")
-    return trained_cfg(options.weights, options.overrides)
+    prepare(cfg)
+    return cfg
+
+
+def add_import_option(parser: argparse.ArgumentParser) -> None:
+    """``--import``: the user's own modules."""
+    parser.add_argument(
+        "--import",
+        action="append",
+        dest="imports",
+        metavar="MODULE",
+        help="a module of yours to import first: it registers data sets, backbones and the like; may be repeated",
+    )
+
+
+def import_words(options: argparse.Namespace) -> list[str]:
+    """``--import`` as config words."""
+    return ["DATASETS.IMPORTS", repr(list(options.imports))] if options.imports else []
 
 
 def guarded(work: Callable[[], int]) -> int:

@@ -160,6 +160,7 @@ def leave(
 def evaluate_model(options: argparse.Namespace) -> int:
     """A config's model on each of its test sets; several sets get a folder each."""
     from bdd_inst.data.loader import build_test_loader, load_datasets
+    from bdd_inst.datasets.own import folder_name
     from bdd_inst.evaluation.build import build_evaluator
     from bdd_inst.inference.predictor import load_model
     from bdd_inst.inference.run import predict_outputs
@@ -175,7 +176,7 @@ def evaluate_model(options: argparse.Namespace) -> int:
     for name in cfg.DATASETS.TEST:
         dicts, metadata, problems = load_datasets(cfg, [name], False)
         show_problems(problems, f"{name}:")
-        place = folder / name if len(cfg.DATASETS.TEST) > 1 else folder
+        place = folder / folder_name(name) if len(cfg.DATASETS.TEST) > 1 else folder
         if options.protocol:
             cfg.merge_from_list(["TEST.PROTOCOL", options.protocol])
         evaluator = build_evaluator(

@@ -5,6 +5,7 @@ Examples:
     bdd-inst train --config bdd_maskrcnn.yaml --num-gpus 8 SOLVER.IMS_PER_BATCH 16
     bdd-inst train --config bdd_maskrcnn.yaml --output output/bdd --resume
     bdd-inst train --config demo.yaml --eval-only MODEL.WEIGHTS output/demo/model_final.pth
+    bdd-inst train --config demo.yaml --train labels/train.json --train-images images --val labels/val.json
     bdd-inst train --config demo.yaml --sweep SOLVER.BASE_LR=0.005,0.01,0.02
 """
 
@@ -71,15 +72,54 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="KEY=V1,V2",
         help="one run for every combination of values, then one table",
     )
+    add_data_options(parser)
     parser.add_argument("overrides", nargs="*", metavar="KEY VALUE", help="config keys and values")
     return parser
 
 
+def add_data_options(parser: argparse.ArgumentParser) -> None:
+    """The user's own labels, in place of the config's data sets."""
+    from bdd_inst.cli.common import add_import_option
+
+    for name, what in (("train", "train on"), ("val", "evaluate on")):
+        parser.add_argument(
+            f"--{name}",
+            action="append",
+            metavar="LABELS",
+            help=f"{what} this label file or folder, of any format; may be repeated",
+        )
+        parser.add_argument(
+            f"--{name}-images",
+            action="append",
+            metavar="DIR",
+            help=f"the folder of the pictures of --{name}, where they do not lie beside the labels",
+        )
+    add_import_option(parser)
+
+
+def data_words(options: argparse.Namespace) -> list[str]:
+    """``--train``, ``--val`` and their folders as config words. Labels to train on alone leave nothing of the config's to evaluate on."""
+    words = []
+    if options.train or options.val:
+        words += ["DATASETS.TEST", repr(options.val or [])]
+    if options.train:
+        words += ["DATASETS.TRAIN", repr(options.train), "DATASETS.CLASSES", "[]"]
+    for key, folders in (("TRAIN", options.train_images), ("TEST", options.val_images)):
+        if folders:
+            words += [f"DATASETS.{key}_IMAGES", repr(folders)]
+    return words
+
+
 def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
+    from bdd_inst.cli.common import import_words
+
     parser = build_parser()
     options = parser.parse_intermixed_args(arguments)
     split_sweep(options)
+    options.overrides = [*import_words(options), *data_words(options), *options.overrides]
+    if (options.train_images and not options.train) or (options.val_images and not options.val):
+        parser.error("--train-images goes with --train, --val-images with --val")
     if options.num_gpus < 1 or not 0 <= options.machine_rank < options.num_machines:
         parser.error(
             "--num-gpus and --num-machines are 1 or more, --machine-rank is from 0 to one less than --num-machines"

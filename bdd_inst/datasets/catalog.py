@@ -136,19 +136,6 @@ MetadataCatalog = _MetadataCatalog()
 DatasetCatalog = _DatasetCatalog()
 
 
-def get_dataset(name: str, **options: Any) -> Sequence[dict]:
-    """Detectron2's standard dicts of a data set by its name; ``MetadataCatalog.get(name)`` then knows its classes.
-
-    Args:
-        name: e.g. ``synthetic_bdd_val``; ``DatasetCatalog.list()`` names all.
-        options: of its loader, e.g. ``raster="coco"``.
-
-    Raises:
-        ConfigError: an unknown name. DataError: data that are missing or cannot be read.
-    """
-    return DatasetCatalog.get(name, **options)
-
-
 def takes(loader: Loader, name: str) -> bool:
     """Whether a loader has a parameter of that name that is not yet bound."""
     bound = loader.keywords if isinstance(loader, partial) else {}

@@ -19,6 +19,7 @@ from bdd_inst.base.files import atomic_write
 from bdd_inst.base.program import option_words, start_words
 from bdd_inst.config.loading import leaves
 from bdd_inst.datasets.catalog import MetadataCatalog
+from bdd_inst.datasets.own import prepare
 from bdd_inst.engines import build_model
 from bdd_inst.report.plots import training_curves
 from bdd_inst.training import provenance
@@ -79,6 +80,7 @@ def train(
     """
     cfg = cfg.clone()
     cfg.defrost()
+    prepare(cfg)
     layout = layout or find_layout()
     fabric = make_fabric(cfg, layout)
     rank = distributed.world()[0]

@@ -22,6 +22,7 @@ from bdd_inst.base.errors import ConfigError, DataError
 from bdd_inst.base.files import atomic_write
 from bdd_inst.data.loader import build_test_loader, load_datasets
 from bdd_inst.data.sem_seg import is_pixelwise, label_map_of
+from bdd_inst.datasets.own import folder_name
 from bdd_inst.drawing.draw import Objects, side_by_side
 from bdd_inst.drawing.objects import from_fields, from_record
 from bdd_inst.evaluation.build import build_evaluator
@@ -110,7 +111,7 @@ class Scorer:
         results = {}
         self.last = {}
         for i, test in enumerate(self.sets):
-            place = folder / test.name if len(self.sets) > 1 else folder
+            place = folder / folder_name(test.name) if len(self.sets) > 1 else folder
             drawn: list[tuple[dict, object]] = []
             results[test.name] = self._evaluate(model, test, place, drawn)
             names = picture_names(self.wanted(test).values())

@@ -13,6 +13,7 @@ from fvcore.common.config import CfgNode
 from bdd_inst.base import distributed
 from bdd_inst.base.errors import ConfigError
 from bdd_inst.base.files import atomic_write
+from bdd_inst.datasets.own import prepare
 from bdd_inst.engines import build_model
 from bdd_inst.modeling.freeze import set_trainable
 from bdd_inst.training.launch import Layout, make_fabric, prepare_torch
@@ -33,6 +34,7 @@ def find_learning_rate(cfg: CfgNode, output: str | None, layout: Layout) -> str:
     """Run the range test of every stage on a fresh model; what to tell the user. Writes ``lr_find.csv`` and ``lr_find.png``."""
     cfg = cfg.clone()
     cfg.defrost()
+    prepare(cfg)
     if layout.world_size > 1:
         raise ConfigError(
             "--lr-find runs in one process; scale what it finds by the number of processes (SOLVER.REFERENCE_WORLD_SIZE)"

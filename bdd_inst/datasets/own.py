@@ -1,0 +1,258 @@
+"""A user's own data: any label file or folder named in DATASETS.TRAIN and DATASETS.TEST becomes a data set of the catalog."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import re
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from fvcore.common.config import CfgNode
+
+from bdd_inst import formats
+from bdd_inst.base.errors import ConfigError, DataError, ProblemLog
+from bdd_inst.datasets.cache import cached
+from bdd_inst.datasets.catalog import DatasetCatalog, MetadataCatalog
+from bdd_inst.datasets.dataset import DatasetRecords
+from bdd_inst.datasets.to_dicts import Categories, Options, to_dicts
+from bdd_inst.formats.plan import make_plan
+from bdd_inst.formats.records import LabelSet
+from bdd_inst.images.finder import PictureFinder
+
+log = logging.getLogger(__name__)
+
+# Where pictures lie as seen from their label file, in the order of looking.
+NEAR = (".", "images", "../images", "img", "../img", "JPEGImages", "../JPEGImages")
+LABEL_SUFFIXES = (".json", ".jsonl", ".gz", ".zip", ".png")
+
+
+def prepare(cfg: CfgNode) -> None:
+    """Import the user's modules, register the label files that ``cfg`` names, and fit the model to their classes; in place.
+
+    Label files in DATASETS.TRAIN and DATASETS.TEST become data sets under their absolute paths. DATASETS.CLASSES is filled with their
+    classes where it is empty, so that a run's config and checkpoint keep them, and the NUM_CLASSES of the heads follow it. Configs
+    that name data sets of the catalog alone are left as they are.
+
+    Raises:
+        ConfigError: a module that cannot be imported, lists of unequal length. DataError: files that are missing or cannot be read.
+    """
+    import_modules(cfg.DATASETS.IMPORTS)
+    places = {}
+    for key, folders in (("TRAIN", "TRAIN_IMAGES"), ("TEST", "TEST_IMAGES")):
+        found = _places(cfg, key, folders)
+        images = [folder for _, folder in found.values()]
+        cfg.DATASETS[key], cfg.DATASETS[folders] = list(found), images if any(images) else []
+        places |= {name: folder for name, (own, folder) in found.items() if own}
+    if not places:
+        return
+    if not len(cfg.DATASETS.CLASSES):
+        sources = [n for n in cfg.DATASETS.TRAIN if n in places] or list(places)
+        cfg.DATASETS.CLASSES = list(classes_of(sources))
+    classes = tuple(cfg.DATASETS.CLASSES)
+    for name, images in places.items():
+        register(name, images or None, classes, masks=_needs_masks(cfg))
+    _fit_heads(cfg, classes)
+
+
+def import_modules(names: Sequence[str]) -> None:
+    """Import modules that register data sets, backbones and the like: by dotted name, from the working folder too, or a ``.py`` file.
+
+    Raises:
+        ConfigError: one that cannot be found or imported.
+    """
+    for name in names:
+        path = Path(name)
+        folder = str(path.resolve().parent if path.suffix == ".py" else Path.cwd())
+        if folder not in sys.path:
+            sys.path.insert(0, folder)
+        try:
+            importlib.import_module(path.stem if path.suffix == ".py" else name)
+        except ImportError as error:
+            raise ConfigError(
+                f"DATASETS.IMPORTS {name}: cannot be imported ({error}); it is looked for in {folder} and among what is installed"
+            ) from None
+
+
+def register(
+    path: str | os.PathLike,
+    images: str | os.PathLike | None = None,
+    classes: Sequence[str] | None = None,
+    *,
+    masks: bool = True,
+) -> str:
+    """Enter a label file or folder into the catalog, anew where it is there already; its name there is its absolute path.
+
+    Args:
+        path: labels in any format that ``formats.read`` reads; a pattern of PNGs too.
+        images: the folder of their pictures; None looks beside the labels.
+        classes: names in the order of class numbers; None takes the file's.
+        masks: objects without a mask are left out, counted; False takes boxes alone.
+    """
+    name = os.path.abspath(path)
+    DatasetCatalog.ensure_registered()
+    DatasetCatalog.remove(name)
+    names = tuple(classes or classes_of([name]))
+    loader = partial(load_labels, name, images, names, masks=masks)
+    DatasetCatalog.register(name, loader)
+    MetadataCatalog.get(name).set(thing_classes=list(names))
+    return name
+
+
+def get_dataset(
+    name: str | os.PathLike, images: str | os.PathLike | None = None, **options: Any
+) -> Sequence[dict]:
+    """Detectron2's standard dicts of a data set; ``MetadataCatalog.get(name)`` then knows its classes.
+
+    Args:
+        name: of the catalog, e.g. ``synthetic_bdd_val`` (``DatasetCatalog.list()`` names all), or a label file or folder of any format.
+        images: the folder of a label file's pictures, where they do not lie beside it.
+        options: of the loader, e.g. ``raster="coco"``.
+
+    Raises:
+        ConfigError: an unknown name. DataError: data that are missing or cannot be read.
+    """
+    if isinstance(name, str) and name in DatasetCatalog and not images:
+        return DatasetCatalog.get(name, **options)
+    if not _is_path(os.fspath(name)):
+        return DatasetCatalog.get(os.fspath(name), **options)  # says which names there are
+    return DatasetCatalog.get(register(name, images), **options)
+
+
+def load_labels(
+    path: str,
+    images: str | os.PathLike | None,
+    classes: tuple[str, ...],
+    *,
+    masks: bool = True,
+    raster: str = "official",
+) -> DatasetRecords:
+    """A label file or folder of any format as Detectron2's standard dicts.
+
+    Args:
+        raster: how outlines become masks where the labels are BDD100K's; others go by COCO's rule, or have masks already.
+
+    Raises:
+        DataError: labels or pictures that are not there or cannot be read.
+    """
+
+    def build() -> DatasetRecords:
+        return _parse(path, images, classes, masks, raster)
+
+    sources = [Path(path), *([Path(images)] if images else [])]
+    if not all(source.exists() for source in sources):
+        return build()  # a pattern has no one file to watch
+    options = {"loader": "own", "classes": list(classes), "masks": masks, "raster": raster}
+    return cached(sources, options, build)
+
+
+def classes_of(paths: Sequence[str]) -> tuple[str, ...]:
+    """The classes of label files, in the first file's order, then those that only later ones have."""
+    names: dict[str, None] = {}
+    for path in paths:
+        labels = formats.read(path)
+        names |= dict.fromkeys(make_plan(labels, "coco").categories)
+    if not names:
+        raise DataError(f"{', '.join(paths)}: no labelled object in it, so there are no classes")
+    return tuple(names)
+
+
+def folder_name(name: str) -> str:
+    """A data set's name as the name of one folder: that of a label file is a path."""
+    return re.sub(r"[^\w.-]+", "_", name).strip("_")
+
+
+def _parse(
+    path: str, images: str | os.PathLike | None, classes: tuple[str, ...], masks: bool, raster: str
+) -> DatasetRecords:
+    labels = formats.read(path, images=images).load()
+    folder = Path(images) if images else near_pictures(path, labels)
+    plan = make_plan(labels, "coco")
+    rule = raster if labels.rule == "official" else "coco"
+    words = Categories(
+        classes,
+        {word: name for word, (name, ignored) in plan.words.items() if not ignored},
+        {word: name for word, (name, ignored) in plan.words.items() if ignored and name in classes},
+    )
+    problems = ProblemLog()
+    options = Options(masks, rule, box="mask" if rule == "official" else "file")
+    dicts = to_dicts(labels.pictures, PictureFinder(folder), words, options, problems)
+    problems.merge(labels.problems)
+    ids = {i: classes.index(name) for name, i in plan.number.items() if name in classes}
+    if len(ids) != len(classes):
+        ids = {i + 1: i for i in range(len(classes))}
+    metadata = {
+        "thing_classes": list(classes),
+        "thing_dataset_id_to_contiguous_id": ids,
+        "image_root": str(folder),
+        "json_file": str(path),
+        "evaluator_type": "coco",
+        "mask_rule": rule if labels.rule == "official" else labels.rule,
+    }
+    return DatasetRecords(dicts, metadata, problems)
+
+
+def near_pictures(path: str, labels: LabelSet) -> Path:
+    """The folder beside the labels in which the first picture is found.
+
+    Raises:
+        DataError: it is in none of them.
+    """
+    place = Path(path)
+    base = place if place.is_dir() else place.parent
+    first = next(iter(labels.pictures), None)
+    if first is None:
+        raise DataError(f"{path}: no picture in it that can be used")
+    if os.path.isabs(first.name) and os.path.isfile(first.name):
+        return Path(first.name).parent
+    for folder in (base / name for name in NEAR):
+        if folder.is_dir() and PictureFinder(folder).find(first) is not None:
+            return folder.resolve()
+    raise DataError(
+        f"{path}: its picture {first.name} is not found beside it; name the folder of the pictures (--train-images, --val-images)"
+    )
+
+
+def _places(cfg: CfgNode, key: str, folders: str) -> dict[str, tuple[bool, str]]:
+    """Data set's name -> whether it is a label file, and the folder of its pictures ("" where none is named)."""
+    names, images = list(cfg.DATASETS[key]), list(cfg.DATASETS[folders])
+    if images and len(images) not in (1, len(names)):
+        raise ConfigError(
+            f"DATASETS.{folders} names {len(images)} folders for {len(names)} data sets; give one, or one for each"
+        )
+    images = images * len(names) if len(images) == 1 else images or [""] * len(names)
+    out = {}
+    for name, folder in zip(names, images):
+        own = _is_path(name)
+        out[os.path.abspath(name) if own else name] = (
+            own,
+            os.path.abspath(folder) if folder else "",
+        )
+    return out
+
+
+def _is_path(name: str) -> bool:
+    """Whether a data set's name is a path to labels: of what is there, or by its look."""
+    if name in DatasetCatalog and not os.path.isabs(name):
+        return False
+    return os.path.exists(name) or os.sep in name or name.lower().endswith(LABEL_SUFFIXES)
+
+
+def _needs_masks(cfg: CfgNode) -> bool:
+    return bool(cfg.MODEL.MASK_ON) or cfg.MODEL.META_ARCHITECTURE != "GeneralizedRCNN"
+
+
+def _fit_heads(cfg: CfgNode, classes: Sequence[str]) -> None:
+    """NUM_CLASSES from the classes, said where it changes; label maps have a background before the objects' classes."""
+    wanted = {"ROI_HEADS": (len(classes),)}
+    if cfg.MODEL.META_ARCHITECTURE == "SemanticSegmentor":
+        number = len(classes) + 1
+        wanted["SEM_SEG_HEAD"] = (number, 1) if number == 2 else (number,)
+    for head, numbers in wanted.items():
+        if cfg.MODEL[head].NUM_CLASSES not in numbers:
+            log.info("MODEL.%s.NUM_CLASSES is %d: %s", head, numbers[0], ", ".join(classes))
+            cfg.MODEL[head].NUM_CLASSES = numbers[0]
