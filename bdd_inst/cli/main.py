@@ -15,7 +15,10 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 VERBS = {
     "train": ("train", "train every stage of a config, evaluate, report"),
     "evaluate": ("evaluate", "score a results file or a model: AP tables, PR curves, report"),
-    "predict": ("predict", "a model on pictures and videos: overlays and predictions.json"),
+    "predict": (
+        "predict",
+        "a model on pictures and videos: overlays, predictions.json or label maps",
+    ),
     "visualize": ("visualize", "pictures of labels, predictions, both side by side"),
     "convert": ("convert", "any label format into any other"),
     "check": ("check", "every problem of a data set by code, file and instance"),

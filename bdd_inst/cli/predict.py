@@ -1,10 +1,11 @@
-"""Find objects in a picture, a folder of pictures or a video; draw them, and write them as COCO results.
+"""Find objects, or the class of every pixel, in a picture, a folder of pictures or a video; draw them and write them.
 
     bdd-inst predict --weights output/demo/model_final.pth --input street.jpg --output out
     bdd-inst predict --config bdd_maskrcnn.yaml --input drive.mp4 --output out MODEL.WEIGHTS R50-FPN.pkl
 
 Leaves in DIR: predictions.json (every detection above MODEL.ROI_HEADS.SCORE_THRESH_TEST) and the drawn pictures in
-overlays/, or the drawn video, with those above --score-threshold.
+overlays/, or the drawn video, with those above --score-threshold. A pixel-wise model leaves labels/NAME.png (class
+numbers) instead of predictions.json, and what --probabilities and --cutouts ask for.
 """
 
 from __future__ import annotations
@@ -68,7 +69,8 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="N",
         help="threads that draw",
     )
-    parser.add_argument("--no-overlays", action="store_true", help="write predictions.json only")
+    parser.add_argument("--no-overlays", action="store_true", help="do not draw")
+    add_pixel_options(parser)
     parser.add_argument(
         "overrides",
         nargs="*",
@@ -76,6 +78,26 @@ def build_parser() -> argparse.ArgumentParser:
         help="config keys and values, e.g. MODEL.WEIGHTS model_final.pth",
     )
     return parser
+
+
+def add_pixel_options(parser: argparse.ArgumentParser) -> None:
+    """What only pixel-wise models heed."""
+    parser.add_argument(
+        "--threshold",
+        type=cli.number(0, 1, float),
+        metavar="P",
+        help="pixel-wise models: one class is marked from this probability on (0.5); of several the best, unless it is below P",
+    )
+    parser.add_argument(
+        "--probabilities",
+        action="store_true",
+        help="pixel-wise models: probabilities/NAME.png too, 0 to 255",
+    )
+    parser.add_argument(
+        "--cutouts",
+        action="store_true",
+        help="pixel-wise models of one class: cutouts/NAME.png too, the picture with alpha",
+    )
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -89,8 +111,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def run(options: argparse.Namespace) -> int:
     """Predict on every frame; 1 where none could be read."""
+    from bdd_inst.cli.predict_pixels import PixelWriter
+    from bdd_inst.data.sem_seg import is_pixelwise
     from bdd_inst.inference.predictor import Predictor
-    from bdd_inst.inference.results import Categories, picture_ids, results_file, to_results
     from bdd_inst.inference.sources import open_source
 
     cfg = cli.config_of(options)
@@ -98,30 +121,12 @@ def run(options: argparse.Namespace) -> int:
     refuse_overlap(options.output, options.input)
     Path(options.output).mkdir(parents=True, exist_ok=True)
     predictor = Predictor(cfg)
-    categories = Categories.of(cfg, predictor.metadata)
-    file = Path(options.output, "predictions.json")
-    ids = picture_ids(cfg, source)
-    other = max(
-        [0, *(i for i in ids.values() if isinstance(i, int))]
-    )  # pictures of no data set are numbered from here on
-
-    with results_file(file) as results:
-
-        def record(frame, instances):
-            results.add(
-                to_results(
-                    instances,
-                    categories,
-                    image_id=ids.get(frame.name, other + frame.number),
-                    file_name=frame.name,
-                )
-            )
-
-        pictures = predict_all(options, source, predictor, categories, record)
-        if not pictures:
-            cli.show_problems(source.problems, "not read:")
-            raise DataError(f"{options.input}: nothing in it could be read")
-    print(f"{pictures} pictures, {results.number} objects: {file}")
+    if is_pixelwise(cfg):
+        writer = PixelWriter(options, predictor, source)
+        pictures = predict_all(options, source, predictor, writer.draw)
+        print(f"{some(pictures, options, source)} pictures: {writer.folder}")
+    else:
+        find_objects(options, source, predictor)
     if not options.no_overlays:
         print(
             f"drawn: {video_path(options) if source.reader else Path(options.output, 'overlays')}"
@@ -130,37 +135,78 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def predict_all(options: argparse.Namespace, source, predictor, categories, record) -> int:
-    """Decode ahead, predict in batches, draw behind; memory is that of a few batches. Returns the number of frames."""
+def find_objects(options: argparse.Namespace, source, predictor) -> None:
+    """Objects into predictions.json and drawn pictures, with a line that counts them."""
+    from bdd_inst.drawing.draw import Style, from_instances
+    from bdd_inst.inference.results import Categories, picture_ids, results_file, to_results
+
+    categories = Categories.of(predictor.cfg, predictor.metadata)
+    file = Path(options.output, "predictions.json")
+    ids = picture_ids(predictor.cfg, source)
+    # Pictures of no data set are numbered from here on.
+    other = max([0, *(i for i in ids.values() if isinstance(i, int))])
+    style = Style(color_by=options.color_by)
+    metadata = {"thing_classes": categories.names, "thing_colors": categories.colors}
+
+    with results_file(file) as results:
+
+        def record(frame, output):
+            given = {"image_id": ids.get(frame.name, other + frame.number), "file_name": frame.name}
+            results.add(to_results(output["instances"], categories, **given))
+
+        def draw(frame, output):
+            if options.no_overlays:
+                return None
+            return from_instances(
+                frame.image,
+                output["instances"],
+                metadata,
+                score_threshold=options.score_threshold,
+                style=style,
+            )
+
+        pictures = some(predict_all(options, source, predictor, draw, record), options, source)
+    print(f"{pictures} pictures, {results.number} objects: {file}")
+
+
+def some(pictures: int, options: argparse.Namespace, source) -> int:
+    """The number of pictures; DataError where there is none."""
+    if not pictures:
+        cli.show_problems(source.problems, "not read:")
+        raise DataError(f"{options.input}: nothing in it could be read")
+    return pictures
+
+
+def predict_all(options: argparse.Namespace, source, predictor, draw, record=None) -> int:
+    """Decode ahead, predict in batches, draw behind; memory is that of a few batches.
+
+    Args:
+        draw: from a frame and its output to the drawn picture or None, called by several threads.
+        record: takes each frame and its output, in order.
+
+    Returns:
+        the number of frames.
+    """
     from contextlib import ExitStack
 
     from bdd_inst.base.pipeline import batched, ordered_map, prefetch
-    from bdd_inst.drawing.draw import Style, from_instances
     from bdd_inst.images.video import VideoWriter
     from bdd_inst.report.album import picture_paths, save_picture
 
-    style, places = (
-        Style(color_by=options.color_by),
-        picture_paths(Path(options.output, "overlays")),
-    )
-    metadata = {"thing_classes": categories.names, "thing_colors": categories.colors}
+    places = picture_paths(Path(options.output, "overlays"))
 
     def found():
         for frames in batched(prefetch(source, 2 * options.batch_size + 2), options.batch_size):
             outputs = predictor.predict([f.image for f in frames])
             for frame, output in zip(frames, outputs, strict=True):
-                instances = output["instances"]
-                record(frame, instances)
-                yield frame, instances, places(frame.name)
+                if record:
+                    record(frame, output)
+                yield frame, output, places(frame.name)
 
-    def draw(item):
-        frame, instances, place = item
-        if options.no_overlays:
-            return None
-        image = from_instances(
-            frame.image, instances, metadata, score_threshold=options.score_threshold, style=style
-        )
-        return image if source.reader else save_picture(place, image)
+    def drawn_and_saved(item):
+        frame, output, place = item
+        image = draw(frame, output)
+        return image if image is None or source.reader else save_picture(place, image)
 
     number = 0
     with ExitStack() as stack:
@@ -168,7 +214,7 @@ def predict_all(options: argparse.Namespace, source, predictor, categories, reco
         if source.reader and not options.no_overlays:
             movie = stack.enter_context(VideoWriter(video_path(options), source.reader.rate))
         for drawn in cli.progress(
-            ordered_map(draw, found(), options.workers), source.number, "pictures"
+            ordered_map(drawn_and_saved, found(), options.workers), source.number, "pictures"
         ):
             number += 1
             if movie:

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-import torch
-
 from bdd_inst.base import distributed
 from bdd_inst.base.errors import DataError
 from bdd_inst.data.sem_seg import class_names, label_map_of
@@ -16,8 +13,7 @@ from bdd_inst.evaluation.outputs import write_sem_seg
 from bdd_inst.evaluation.protocols import Outcome
 from bdd_inst.evaluation.results import ResultsBuilder
 from bdd_inst.evaluation.sem_seg import SemSegCounter
-
-THRESHOLD = 0.5  # of one class: probability from which a pixel is marked
+from bdd_inst.inference.label_maps import THRESHOLD, labels_of
 
 
 class SemSegEvaluator:
@@ -108,24 +104,6 @@ class SemSegEvaluator:
             self.outcome.write(self.output_dir)
             write_sem_seg(counter, self.output_dir)
         return self.outcome.metrics
-
-
-def labels_of(logits: torch.Tensor, image_id: object = "") -> tuple[np.ndarray, np.ndarray | None]:
-    """K,H,W logits -> H,W class numbers, and of one class against background its probability H,W (else None).
-
-    Raises:
-        DataError: not finite.
-    """
-    logits = logits.detach().to("cpu", torch.float32)
-    if not torch.isfinite(logits).all():
-        raise DataError(
-            f"picture {image_id}: a predicted score is not finite; the model has diverged"
-        )
-    if len(logits) == 1:
-        scores = logits[0].sigmoid().numpy()
-        return (scores >= THRESHOLD).astype(np.int64), scores
-    scores = logits.softmax(dim=0)[1].numpy() if len(logits) == 2 else None
-    return logits.argmax(dim=0).numpy(), scores
 
 
 def outcome_of_counter(

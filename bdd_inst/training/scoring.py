@@ -27,10 +27,10 @@ from bdd_inst.drawing.draw import Objects, side_by_side
 from bdd_inst.drawing.objects import from_fields, from_record
 from bdd_inst.evaluation.build import build_evaluator
 from bdd_inst.evaluation.protocols import PROTOCOLS
-from bdd_inst.evaluation.sem_seg_evaluator import labels_of
 from bdd_inst.evaluation.tables import pixel_lines
 from bdd_inst.formats.label_map import overlay
 from bdd_inst.images.read import read_bgr, read_picture
+from bdd_inst.inference.label_maps import labels_of
 from bdd_inst.inference.run import predict_outputs
 from bdd_inst.report.html import write_report
 from bdd_inst.training.hooks.guards import plain_worker_errors

@@ -16,8 +16,9 @@ from bdd_inst.base.errors import DataError
 from bdd_inst.data.sem_seg import label_map_of
 from bdd_inst.evaluation.boundary import boundary, width_of
 from bdd_inst.evaluation.sem_seg import SemSegCounter, boundary_iou
-from bdd_inst.evaluation.sem_seg_evaluator import SemSegEvaluator, labels_of
+from bdd_inst.evaluation.sem_seg_evaluator import SemSegEvaluator
 from bdd_inst.evaluation.tables import summary
+from bdd_inst.inference.label_maps import labels_of
 from bdd_inst.report.html import write_report
 
 NAMES = ["road", "car", "sky", "tree"]
