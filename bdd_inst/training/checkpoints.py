@@ -13,6 +13,7 @@ import torch
 from bdd_inst.base.errors import DataError
 from bdd_inst.base.files import atomic_write
 from bdd_inst.weights.checkpoint import save_to
+from bdd_inst.weights.torch_check import check_zip
 
 log = logging.getLogger(__name__)
 
@@ -101,6 +102,7 @@ def read(path: Path) -> dict:
         DataError: a missing, damaged or foreign file.
     """
     try:
+        check_zip(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises RuntimeError, UnpicklingError, EOFError, OSError ... by kind of damage
         reason = " ".join(str(error).split())[:160]

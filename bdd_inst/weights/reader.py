@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import pickle
 import re
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +20,7 @@ import torch
 from torch import Tensor
 
 from bdd_inst.base.errors import DataError
+from bdd_inst.weights.torch_check import check_legacy, check_zip
 from bdd_inst.weights.unpickle import load_arrays
 
 MAX_SHARING = 4
@@ -79,7 +79,9 @@ def read_weights(path: str | os.PathLike) -> FileWeights:
     state, notes = _state_of(content, path)
     found = {name: value for name, value in state.items() if _is_tensor(value)}
     if not found:
-        raise DataError(f"{path}: holds no weights (its keys: {', '.join(list(state)[:5])})")
+        raise DataError(
+            f"{path}: holds no weights (its keys: {', '.join(name[:60] for name in list(state)[:5])})"
+        )
     _check_size(found, size, path)
     author = content.get("__author__")
     return FileWeights(
@@ -108,8 +110,7 @@ def _load_safetensors(path: Path) -> dict[str, Tensor]:
 
 def _load_torch(path: Path, *, zipped: bool) -> object:
     try:
-        if zipped:
-            _check_zip(path)
+        (check_zip if zipped else check_legacy)(path)
         return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except pickle.UnpicklingError as error:
         asked = re.search(r"(?:GLOBAL|class|function|storage type)\s+([\w.]+\.[\w.]+)", str(error))
@@ -128,18 +129,6 @@ def _load_torch(path: Path, *, zipped: bool) -> object:
         ) from None
 
 
-def _check_zip(path: Path) -> None:
-    """torch stores its entries uncompressed; a compressed one could unfold to anything."""
-    with zipfile.ZipFile(path) as archive:
-        packed = [
-            entry.filename
-            for entry in archive.infolist()
-            if entry.compress_type != zipfile.ZIP_STORED
-        ]
-    if packed:
-        raise pickle.UnpicklingError(f"compressed entry {packed[0][:60]}")
-
-
 def _state_of(content: object, path: Path) -> tuple[Mapping, list[str]]:
     """The dict that holds the weights; EMA weights go before the plain ones (Lightning's ``state_dict`` already is the average)."""
     if isinstance(content, Mapping):
@@ -149,9 +138,14 @@ def _state_of(content: object, path: Path) -> tuple[Mapping, list[str]]:
                 notes = (
                     [f"the averaged weights under {key!r} were taken"] if key in _EMA_KEYS else []
                 )
-                return {str(name): value for name, value in inner.items()}, notes
-        return {str(name): value for name, value in content.items()}, []
+                return _named(inner), notes
+        return _named(content), []
     raise DataError(f"{path}: holds a {type(content).__name__}, not a dict of weights")
+
+
+def _named(items: Mapping) -> dict[str, object]:
+    """The entries whose keys are words or numbers, by the key as a word; other keys name no weight."""
+    return {str(name): value for name, value in items.items() if isinstance(name, (str, int))}
 
 
 def _is_tensor(value: object) -> bool:

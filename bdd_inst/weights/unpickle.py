@@ -9,18 +9,14 @@ from __future__ import annotations
 
 import os
 import pickle
-import pickletools
 import re
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
 from bdd_inst.base.errors import DataError
+from bdd_inst.weights.pickle_check import Cost
 
-MAX_OPCODES = (
-    5_000_000  # a ResNet-101 Mask R-CNN needs about 20 thousand; each can cost some hundred bytes
-)
 MAX_DEPTH = 20
 _NUMBERS = re.compile(r"[<>|=]?(\?|b1|[iu][1248]|f[248]|c(8|16))$")
 
@@ -46,13 +42,18 @@ class _DType:
     def __init__(self, spec: object) -> None:
         spec = spec.decode("latin1") if isinstance(spec, bytes) else spec
         if not isinstance(spec, str) or not _NUMBERS.match(spec):
-            raise pickle.UnpicklingError(f"an array of {str(spec)[:40]!r}, not of numbers")
+            raise pickle.UnpicklingError(f"an array of {_named(spec)}, not of numbers")
         self.value = np.dtype(spec)
 
     def __setstate__(self, state: tuple) -> None:
         order = state[1].decode("latin1") if isinstance(state[1], bytes) else state[1]
         if order in ("<", ">"):
             self.value = self.value.newbyteorder(order)
+
+
+def _named(value: object) -> str:
+    """A value for a message; what is no text is named by its type, since writing it out could take for ever."""
+    return repr(value[:40]) if isinstance(value, (str, bytes)) else f"a {type(value).__name__}"
 
 
 class _Mapping(dict):
@@ -109,7 +110,7 @@ def _scalar(dtype: object, raw: object = b"") -> object:
 def _encode(text: object, encoding: object = "latin1") -> bytes:
     """How protocols 0 to 2 spell bytes under Python 3."""
     if encoding not in ("latin1", "latin-1") or not isinstance(text, str):
-        raise pickle.UnpicklingError(f"_codecs.encode to {str(encoding)[:40]!r}")
+        raise pickle.UnpicklingError(f"_codecs.encode to {_named(encoding)}")
     return text.encode("latin1")
 
 
@@ -145,7 +146,7 @@ def load_arrays(path: str | os.PathLike) -> object:
     path = Path(path)
     try:
         with path.open("rb") as stream:
-            _check_opcodes(stream, path.stat().st_size)
+            Cost(path.stat().st_size).check(stream)
             stream.seek(0)
             content = _WeightsUnpickler(stream, encoding="latin1").load()
         return _resolve(content, {}, 0)
@@ -169,20 +170,6 @@ def load_arrays(path: str | os.PathLike) -> object:
         raise DataError(
             f"{path}: not a readable weight pickle, cut short or damaged: {_one_line(error)}"
         ) from None
-
-
-def _check_opcodes(stream: BinaryIO, size: int) -> None:
-    """Walk the opcodes without executing them: bounds their number, the memo and every declared length.
-
-    ``LONG_BINPUT 4294967295`` alone would make the interpreter touch 32 GB; real picklers number the memo from 0 upward.
-    """
-    for count, (opcode, argument, _position) in enumerate(pickletools.genops(stream), 1):
-        if count > MAX_OPCODES:
-            raise pickle.UnpicklingError(f"more than {MAX_OPCODES} objects")
-        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and argument > count:
-            raise pickle.UnpicklingError(f"memo index {argument} after {count} opcodes")
-        if opcode.name == "FRAME" and argument > size:
-            raise ValueError(f"a frame of {argument} bytes in a file of {size}")
 
 
 def _resolve(value: object, seen: dict[int, object], depth: int) -> object:
