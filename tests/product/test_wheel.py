@@ -130,6 +130,6 @@ def test_installed_in_an_empty_folder_it_trains_evaluates_and_predicts(
     ]
     assert json.loads((tmp_path / "run" / "run.json").read_text())["git"] is None
     picture = next((small_streets / "synthetic_bdd").rglob("*.jpg"))
-    words = ["--config", "demo.yaml", "--input", picture, "--output", "out"]
-    call(installed, tmp_path, "predict", *words, "MODEL.WEIGHTS", "run/model_final.pth", **env)
+    words = ["--weights", "run/model_final.pth", "--input", picture, "--output", "out"]
+    call(installed, tmp_path, "predict", *words, **env)
     assert (tmp_path / "out" / "predictions.json").is_file()

@@ -1,0 +1,58 @@
+"""What the documents name is there: files, tables, verbs."""
+
+from __future__ import annotations
+
+import importlib
+import re
+
+import pytest
+
+from bdd_inst.cli.main import VERBS
+
+
+@pytest.fixture(scope="module")
+def map_of_rooms(project_root):
+    return (project_root / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8")
+
+
+def test_every_room_is_on_the_map_in_order(map_of_rooms, project_root):
+    rooms = re.findall(r"^\| `(\w+)` \|", map_of_rooms, re.M)
+    test = (project_root / "tests" / "test_architecture.py").read_text(encoding="utf-8")
+    order = re.search(r"^ROOMS = \((.*?)^\)", test, re.M | re.S)
+    assert rooms == re.findall(r'"(\w+)"', order[1])
+
+
+def test_files_on_the_map_are_there(map_of_rooms, project_root):
+    package = project_root / "bdd_inst"
+    for line in re.findall(r"^\| `(\w+)` \|.*\| (.*) \|$", map_of_rooms, re.M):
+        for name in re.findall(r"`([^`]+)`", line[1]):
+            assert (package / line[0] / name).is_file(), f"{line[0]}/{name}"
+    named = set(re.findall(r"`(\w+/[\w/]+\.(?:py|yaml))`", map_of_rooms.split("## Contracts")[1]))
+    assert len(named) > 20
+    for name in named:
+        assert (package / name).is_file() or (project_root / name).is_file(), name
+
+
+def test_tables_on_the_map_are_there(map_of_rooms):
+    pairs = re.findall(r"`([A-Z_]+)` (?:and `([A-Z_]+)` )?in `([\w/]+)\.py`", map_of_rooms)
+    assert len(pairs) >= 7
+    for first, second, path in pairs:
+        module = importlib.import_module(
+            "bdd_inst." + path.replace("/", ".").removesuffix(".__init__")
+        )
+        for table in filter(None, (first, second)):
+            assert hasattr(module, table), f"{path}: {table}"
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "docs/ARCHITECTURE.md"])
+def test_links_lead_somewhere(name, project_root):
+    file = project_root / name
+    for link in re.findall(r"\]\(([^)#:]+)\)", file.read_text(encoding="utf-8")):
+        assert (file.parent / link).exists(), link
+
+
+def test_the_readme_names_verbs_that_there_are(project_root):
+    text = (project_root / "README.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"bdd-inst ([a-z][a-z-]+)", text))
+    assert named <= set(VERBS)
+    assert {"train", "evaluate", "predict", "convert", "check", "demo"} <= named
