@@ -10,7 +10,8 @@ GUIDE_LONG_SIDE = (
 )
 RADIUS = 3  # of the guided filter, in pixels of the guide
 EPSILON = 4e-4  # variance of the guide (0..1, squared) below which an edge counts as noise
-COLOUR_RADIUS = 7  # how far, in pixels of the guide, the colours of either side are gathered
+COLOUR_LONG_SIDE = 160  # pixels: where the colours on either side of the border are found
+COLOUR_RADIUS = 4  # how far, in pixels of that, they are gathered
 CERTAIN = 0.12  # alpha this close to 0 or 1 becomes 0 or 1
 SOFTNESS = 0.5  # how much of the range 0..1 around the threshold stays soft
 FEW = 0.15  # of the picture: above this share of border pixels the border is not recoloured (the mask is haze)
@@ -50,17 +51,31 @@ def upsample(alpha: np.ndarray, picture: np.ndarray) -> np.ndarray:
     scale, offset = _coefficients(
         guide.astype(np.float32) * np.float32(1 / 255), _resized(alpha, small)
     )
+    out = np.zeros((height, width), np.float32)
+    part = _reach(scale, offset, (height, width))
     # The ramp ends a little inside 0..1, so that haze far from the person and holes within go.
     stretch = np.float32(1 / (1 - 2 * CERTAIN))
-    out = _resized(scale * (stretch / np.float32(255)), (height, width))
-    out *= grey
-    out += _resized((offset - np.float32(CERTAIN)) * stretch, (height, width))
-    return np.clip(out, 0, 1, out=out)
+    line = _resized(scale * (stretch / np.float32(255)), (height, width))[part]
+    line *= grey[part]
+    line += _resized((offset - np.float32(CERTAIN)) * stretch, (height, width))[part]
+    np.clip(line, 0, 1, out=out[part])
+    return out
 
 
-def small_size(height: int, width: int) -> tuple[int, int]:
-    """(height, width) with the picture's proportions and a long side of GUIDE_LONG_SIDE at most."""
-    factor = min(1.0, GUIDE_LONG_SIDE / max(height, width))
+def _reach(scale: np.ndarray, offset: np.ndarray, size: tuple[int, int]) -> tuple[slice, slice]:
+    """The part of a picture of ``size`` where the enlarged lines can come above CERTAIN; the rest is background."""
+    highest = cv2.max(offset, offset + scale)  # of grey values in 0..1
+    part = _extent(highest.reshape(scale.shape) > CERTAIN / 2)
+    factors = size[0] / scale.shape[0], size[1] / scale.shape[1]
+    return tuple(
+        slice(max(0, int((one.start - 1) * factor)), int((one.stop + 1) * factor) + 1)
+        for one, factor in zip(part, factors, strict=True)
+    )
+
+
+def small_size(height: int, width: int, long_side: int = GUIDE_LONG_SIDE) -> tuple[int, int]:
+    """(height, width) with the picture's proportions and at most ``long_side``."""
+    factor = min(1.0, long_side / max(height, width))
     return max(1, round(height * factor)), max(1, round(width * factor))
 
 
@@ -89,9 +104,10 @@ def border_colours(picture: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, 
         foreground, background: h,w,3 float32 (0..255) of ``small_size``: means of the colours near each place,
         weighted by alpha and by 1 - alpha.
     """
-    size = small_size(*alpha.shape)
-    small = cv2.resize(picture, size[::-1], interpolation=cv2.INTER_AREA).astype(np.float32)
-    weight = cv2.resize(alpha, size[::-1], interpolation=cv2.INTER_AREA)
+    # What bilinear steps leave out does not show in means over so many pixels.
+    size = small_size(*alpha.shape, COLOUR_LONG_SIDE)
+    small = _resized(picture, size).reshape(*size, 3).astype(np.float32)
+    weight = _resized(alpha, size).reshape(size)
     side = (2 * COLOUR_RADIUS + 1,) * 2
 
     def gathered(weights: np.ndarray) -> np.ndarray:
@@ -117,10 +133,9 @@ def composite(
         H,W,3 uint8, a new array.
     """
     out = background.copy()
-    rows, columns = _extent(alpha)
-    if rows is None:
+    part = _extent(alpha > 0)
+    if part[0].stop == 0:
         return out
-    part = np.s_[rows[0] : rows[1], columns[0] : columns[1]]
     weight = np.ascontiguousarray(alpha[part])
     out[part] = cv2.blendLinear(picture[part], background[part], weight, 1 - weight)
     if clean:
@@ -179,10 +194,10 @@ def _resized(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return cv2.resize(values, size[::-1], interpolation=cv2.INTER_LINEAR)
 
 
-def _extent(alpha: np.ndarray) -> tuple:
-    """Rows and columns (first, one past the last) that hold any alpha above 0; None, None where there is none."""
-    rows = np.flatnonzero(cv2.reduce(alpha, 1, cv2.REDUCE_MAX))
+def _extent(inside: np.ndarray) -> tuple[slice, slice]:
+    """Rows and columns that hold all true values of H,W bool; empty slices where there are none."""
+    rows = np.flatnonzero(inside.any(1))
     if not rows.size:
-        return None, None
-    columns = np.flatnonzero(cv2.reduce(alpha, 0, cv2.REDUCE_MAX))
-    return (rows[0], rows[-1] + 1), (columns[0], columns[-1] + 1)
+        return slice(0, 0), slice(0, 0)
+    columns = np.flatnonzero(inside[rows[0] : rows[-1] + 1].any(0))
+    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
