@@ -64,7 +64,7 @@ def parser() -> argparse.ArgumentParser:
         default="auto",
         help="what runs the model; auto measures at the start what is fastest and gives the same (auto)",
     )
-    add("--threads", type=cli.number(1, 256), default=1, metavar="N", help="of PyTorch (1)")
+    add("--threads", type=cli.number(1, 256), default=1, metavar="N", help="of each stage (1)")
     add("--meter", action="store_true", help="write speed and latency into the picture")
     add("--page", action="store_true", help="the web page although there is a display")
     add("--port", type=cli.number(0, 65535), default=8765, help="of the page; 0 takes a free one")
@@ -78,6 +78,7 @@ def parser() -> argparse.ArgumentParser:
 
 def run(options: argparse.Namespace) -> int:
     """From the input to the sink until one of them ends."""
+    import cv2
     import torch
 
     from bdd_inst.live import pipeline
@@ -85,6 +86,7 @@ def run(options: argparse.Namespace) -> int:
     from bdd_inst.live.sources import open_source
 
     torch.set_num_threads(options.threads)
+    cv2.setNumThreads(options.threads)
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     stop, meter = threading.Event(), pipeline.Meter()
     settings = pipeline.Settings(

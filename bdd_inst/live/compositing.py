@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import cv2
 import numpy as np
 
@@ -14,6 +16,7 @@ COLOUR_LONG_SIDE = 160  # pixels: where the colours on either side of the border
 COLOUR_RADIUS = 4  # how far, in pixels of that, they are gathered
 CERTAIN = 0.12  # alpha this close to 0 or 1 becomes 0 or 1
 SOFTNESS = 0.5  # how much of the range 0..1 around the threshold stays soft
+CHUNK = 4096  # border pixels at a time
 FEW = 0.15  # of the picture: above this share of border pixels the border is not recoloured (the mask is haze)
 
 
@@ -31,7 +34,21 @@ def sharpen(probability: np.ndarray, threshold: float = 0.5) -> np.ndarray:
     return np.clip(ramp, 0, 1, out=ramp)
 
 
-def upsample(alpha: np.ndarray, picture: np.ndarray) -> np.ndarray:
+class Scratch:
+    """Arrays of one size used again for each frame: fresh large ones cost more than the arithmetic on them."""
+
+    def __init__(self) -> None:
+        self._arrays: dict[str, np.ndarray] = {}
+
+    def __call__(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
+        """The float32 array called ``name``, with whatever it holds."""
+        found = self._arrays.get(name)
+        if found is None or found.shape != shape:
+            found = self._arrays[name] = np.empty(shape, np.float32)
+        return found
+
+
+def upsample(alpha: np.ndarray, picture: np.ndarray, scratch: Scratch | None = None) -> np.ndarray:
     """Alpha at the picture's size, its edges moved onto the picture's (fast guided filter, He and Sun 2015).
 
     The filter's two coefficients are found on a small picture and only they are enlarged; at full size
@@ -40,6 +57,7 @@ def upsample(alpha: np.ndarray, picture: np.ndarray) -> np.ndarray:
     Args:
         alpha: h,w float32 in 0..1, any size.
         picture: H,W,3 uint8 BGR.
+        scratch: kept from frame to frame by the caller; the result then holds until the next call with it.
 
     Returns:
         H,W float32 in 0..1, exactly 0 or 1 where it is within CERTAIN of them.
@@ -51,14 +69,17 @@ def upsample(alpha: np.ndarray, picture: np.ndarray) -> np.ndarray:
     scale, offset = _coefficients(
         guide.astype(np.float32) * np.float32(1 / 255), _resized(alpha, small)
     )
-    out = np.zeros((height, width), np.float32)
+    scratch = scratch or Scratch()
+    out, line, rest = (scratch(name, (height, width)) for name in ("out", "line", "rest"))
     part = _reach(scale, offset, (height, width))
     # The ramp ends a little inside 0..1, so that haze far from the person and holes within go.
     stretch = np.float32(1 / (1 - 2 * CERTAIN))
-    line = _resized(scale * (stretch / np.float32(255)), (height, width))[part]
-    line *= grey[part]
-    line += _resized((offset - np.float32(CERTAIN)) * stretch, (height, width))[part]
-    np.clip(line, 0, 1, out=out[part])
+    cv2.resize(scale * (stretch / np.float32(255)), (width, height), dst=line)
+    cv2.resize((offset - np.float32(CERTAIN)) * stretch, (width, height), dst=rest)
+    out.fill(0)
+    line[part] *= grey[part]
+    line[part] += rest[part]
+    np.clip(line[part], 0, 1, out=out[part])
     return out
 
 
@@ -139,46 +160,61 @@ def composite(
     weight = np.ascontiguousarray(alpha[part])
     out[part] = cv2.blendLinear(picture[part], background[part], weight, 1 - weight)
     if clean:
-        index = border(alpha)
-        if index.size:
-            share = alpha.ravel().take(index)
+        for index, colours in person_colours(picture, alpha):
             behind = _pixels(background, index)
-            mixed = behind + share * (person_colours(picture, alpha, index) - behind)
-            out.reshape(-1, 3)[index] = _rounded(mixed)
+            colours -= behind
+            colours *= alpha.ravel().take(index)
+            colours += behind
+            out.reshape(-1, 3)[index] = _rounded(colours)
     return out
 
 
 def cut_out(picture: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     """The person alone, H,W,4 uint8 BGRA with straight alpha; border pixels carry the person's colour, hidden ones black."""
-    out = np.dstack([picture, np.rint(alpha * 255).astype(np.uint8)])
-    out[out[..., 3] == 0] = 0
-    index = border(alpha)
-    if index.size:
-        out.reshape(-1, 4)[index, :3] = _rounded(person_colours(picture, alpha, index))
+    share = cv2.convertScaleAbs(alpha, alpha=255).reshape(alpha.shape)
+    shown = cv2.bitwise_and(picture, picture, mask=share)
+    out = cv2.merge([shown, share]).reshape(*share.shape, 4)
+    for index, colours in person_colours(picture, alpha):
+        out.reshape(-1, 4)[index, :3] = _rounded(colours)
     return out
 
 
 def border(alpha: np.ndarray) -> np.ndarray:
     """Flat indices of the pixels that are neither person nor background; none where there are too many to be a border."""
-    index = np.flatnonzero((alpha > 0) & (alpha < 1))
+    inside = alpha > 0
+    inside &= alpha < 1
+    index = np.flatnonzero(inside)
     return index if index.size <= FEW * alpha.size else index[:0]
 
 
-def person_colours(picture: np.ndarray, alpha: np.ndarray, index: np.ndarray) -> np.ndarray:
-    """The person's own colour in the pixels ``index`` (flat), 3,N float32 in 0..255.
+def person_colours(
+    picture: np.ndarray, alpha: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The person's own colour in the pixels of the border.
 
     A border pixel shows ``alpha F + (1 - alpha) B``. F and B are first taken from either side, then F is corrected
     by what the pixel shows beyond that, the more the more of the person it holds (blur fusion, Forte 2021).
+
+    Yields:
+        flat indices, N, and colours, 3,N float32 in 0..255; a few thousand at a time, which the cache holds.
     """
+    everything = border(alpha)
+    if not everything.size:
+        return
     foreground, behind = border_colours(picture, alpha)
     height, width = alpha.shape
     small_height, small_width = foreground.shape[:2]
-    row, column = np.divmod(index, width)
-    near = (row * small_height // height) * small_width + column * small_width // width
-    front, back = _pixels(foreground, near), _pixels(behind, near)
-    share = alpha.ravel().take(index)
-    colours = front + share * (_pixels(picture, index) - back - share * (front - back))
-    return np.clip(colours, 0, 255, out=colours)
+    for start in range(0, everything.size, CHUNK):
+        index = everything[start : start + CHUNK]
+        row, column = np.divmod(index, width)
+        near = (row * small_height // height) * small_width + column * small_width // width
+        front, back = _pixels(foreground, near), _pixels(behind, near)
+        share = alpha.ravel().take(index)
+        colours = _pixels(picture, index) - back
+        colours -= share * (front - back)
+        colours *= share
+        colours += front
+        yield index, np.clip(colours, 0, 255, out=colours)
 
 
 def _pixels(picture: np.ndarray, index: np.ndarray) -> np.ndarray:

@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
+from bdd_inst.drawing.colors import INK
+from bdd_inst.drawing.text import paste, tag
 from bdd_inst.inference.sources import Frame
 from bdd_inst.live.backgrounds import Background, Blur
-from bdd_inst.live.compositing import composite, cut_out, sharpen, upsample
+from bdd_inst.live.compositing import Scratch, composite, cut_out, sharpen, upsample
 from bdd_inst.live.segmenter import Segmenter
 from bdd_inst.live.sinks import Closed, Sink
 from bdd_inst.live.smoothing import MaskSmoother
@@ -22,6 +24,7 @@ from bdd_inst.live.sources import Source
 
 AHEAD = 2  # frames of a file that wait between two stages
 RECENT = 60  # frames over which speed is told
+METER_SIZE = 20  # pixels of its letters
 NOBODY = 1e-3  # of the picture: less person than this is none
 _END = object()
 
@@ -153,7 +156,7 @@ def run(
         started.start()
         return started
 
-    threads = []
+    threads, scratch = [], Scratch()
     try:
         with sink:
             threads.append(thread(lambda: _capture(source, captured, meter), captured))
@@ -161,7 +164,7 @@ def run(
                 thread(lambda: _find(source, captured, segmenter, settings, masked, meter), masked)
             )
             for frame, alpha, at in masked:
-                _draw(frame, alpha, at, sink, settings, meter)
+                _draw(frame, alpha, at, sink, settings, meter, scratch)
                 meter.dropped = captured.replaced + masked.replaced
             if errors:
                 raise errors[0]
@@ -201,12 +204,18 @@ def _find(
 
 
 def _draw(
-    frame: Frame, mask: np.ndarray, at: float, sink: Sink, settings: Settings, meter: Meter
+    frame: Frame,
+    mask: np.ndarray,
+    at: float,
+    sink: Sink,
+    settings: Settings,
+    meter: Meter,
+    scratch: Scratch,
 ) -> None:
     start = time.perf_counter()
-    alpha = upsample(sharpen(mask, settings.threshold), frame.image)
+    alpha = upsample(sharpen(mask, settings.threshold), frame.image, scratch)
     image = render(frame.image, alpha, sink.alpha, settings)
-    if settings.meter:
+    if settings.meter and image.shape[2] == 3:
         image = write_meter(image, meter.line())
     drawn = time.perf_counter()
     meter.stage("draw", drawn - start)
@@ -231,17 +240,7 @@ def render(
 
 
 def write_meter(image: np.ndarray, text: str) -> np.ndarray:
-    """``text`` in the upper left corner, on a new picture."""
+    """``text`` in the upper left corner, on a new picture H,W,3."""
     out = image.copy()
-    for colour, thickness in ((0, 4), (255, 1)):
-        cv2.putText(
-            out,
-            text,
-            (12, 28),
-            cv2.FONT_HERSHEY_SIMPLEX,
-            0.7,
-            (colour,) * image.shape[2],
-            thickness,
-            cv2.LINE_AA,
-        )
+    paste(out, tag(text, METER_SIZE, INK), METER_SIZE // 2, METER_SIZE // 2)
     return out

@@ -11,6 +11,8 @@ import torch
 from torch import nn
 
 from bdd_inst.base.errors import ConfigError
+from bdd_inst.modeling.meta.semantic_segmentor import SemanticSegmentor
+from bdd_inst.structures import ImageList
 
 Runtime = Callable[[np.ndarray], np.ndarray]
 
@@ -25,8 +27,7 @@ class Plain(nn.Module):
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Logits of one class become a sigmoid, of several a softmax."""
-        height, width = int(image.shape[2]), int(image.shape[3])
-        logits = self.model([{"image": image[0], "height": height, "width": width}])[0]["sem_seg"]
+        logits = self.logits(image)
         classes = int(logits.shape[0])
         if classes == 1:
             return logits[0].sigmoid()
@@ -36,6 +37,16 @@ class Plain(nn.Module):
                 f"the model tells {classes} classes apart; live needs one of persons (NUM_CLASSES 1) or of background and person"
             )
         return logits.softmax(0)[person]
+
+    def logits(self, image: torch.Tensor) -> torch.Tensor:
+        """K,h,w. The project's own models are asked without their padding, which exporters cannot follow."""
+        height, width = int(image.shape[2]), int(image.shape[3])
+        model = self.model
+        step = max(getattr(getattr(model, "backbone", None), "size_divisibility", 0), 1)
+        if isinstance(model, SemanticSegmentor) and not (height % step or width % step):
+            normal = (image - model.pixel_mean) / model.pixel_std
+            return model.logits(ImageList(normal, [(height, width)]))[0]
+        return model([{"image": image[0], "height": height, "width": width}])[0]["sem_seg"]
 
 
 def torch_runtime(model: nn.Module, size: tuple[int, int]) -> Runtime:

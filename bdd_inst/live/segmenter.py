@@ -15,6 +15,7 @@ from bdd_inst.live import runtimes
 
 AREA = 256 * 256  # pixels that the model sees, in the picture's proportions
 MULTIPLE = 32  # sides of what the model sees: encoders halve them five times
+LONGEST = 16  # times the other side: a longer picture is squeezed
 TOLERANCE = 1e-3  # by how much a faster way of running the model may change a probability
 ROUNDS = 5  # timed calls a candidate at the start
 
@@ -114,7 +115,7 @@ class ModelSegmenter:
 
 def network_size(height: int, width: int, area: int = AREA) -> tuple[int, int]:
     """(height, width) of about ``area`` pixels, near the picture's proportions, multiples of MULTIPLE."""
-    ratio = (height / width) ** 0.5
+    ratio = min(max(height / width, 1 / LONGEST), LONGEST) ** 0.5
     side = area**0.5
     return tuple(
         max(MULTIPLE, MULTIPLE * round(v / MULTIPLE)) for v in (side * ratio, side / ratio)

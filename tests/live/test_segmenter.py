@@ -1,0 +1,122 @@
+"""Segmenters: any pixel-wise model becomes picture -> alpha; the fastest way of running it is one that gives the same."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from bdd_inst.base.errors import ConfigError
+from bdd_inst.config.loading import get_cfg, merge_overrides
+from bdd_inst.engines import build_model
+from bdd_inst.live import runtimes
+from bdd_inst.live.segmenter import ModelSegmenter, from_cfg, network_size
+
+SMALL = (
+    *("MODEL.META_ARCHITECTURE", "SemanticSegmentor", "MODEL.DEVICE", "cpu"),
+    *("MODEL.SEM_SEG_HEAD.NAME", "Unet", "MODEL.SEM_SEG_HEAD.NUM_CLASSES", "1"),
+    *("MODEL.SEM_SEG_HEAD.ENCODER", "resnet18"),
+    *("MODEL.SEM_SEG_HEAD.DECODER_CHANNELS", "[8, 8, 8, 8, 8]"),
+)
+
+
+class Redness(nn.Module):
+    """Logits from the last channel (red of BGR); ``classes`` planes, the last of which is the person."""
+
+    def __init__(self, classes: int = 1):
+        super().__init__()
+        self.classes = classes
+
+    def forward(self, batch: list[dict]) -> list[dict]:
+        out = []
+        for entry in batch:
+            assert not self.training
+            red = (entry["image"][-1:] - 128) / 16
+            assert red.shape[1:] == (entry["height"], entry["width"])
+            rest = torch.zeros(self.classes - 1, *red.shape[1:])
+            out.append({"sem_seg": torch.cat([rest, red])})
+        return out
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ((720, 1280), (192, 352)),
+        ((1280, 720), (352, 192)),
+        ((10, 10), (256, 256)),
+        ((1, 9000), (64, 1024)),
+    ],
+)
+def test_what_the_model_sees_keeps_the_proportions(size, expected):
+    assert network_size(*size) == expected
+
+
+def test_a_model_becomes_alpha(picture_of):
+    found = ModelSegmenter(Redness().train())(picture_of(0, 288, 512))
+    assert found.dtype == np.float32
+    assert found.shape == (192, 352)
+    assert found[96, 118] > 0.98
+    assert found[5, 5] < 0.02
+
+
+def test_channel_order_and_several_classes(picture_of):
+    picture = picture_of(0, 288, 512)
+    plain = ModelSegmenter(Redness())(picture)
+    swapped = ModelSegmenter(Redness(), channels="RGB")(np.ascontiguousarray(picture[..., ::-1]))
+    assert np.abs(plain - swapped).max() < 1e-6
+    assert np.abs(plain - ModelSegmenter(Redness(2))(picture)).max() < 1e-5
+    assert ModelSegmenter(Redness(5), person=4)(picture)[96, 118] > 0.9
+    with pytest.raises(ConfigError, match="5 classes"):
+        ModelSegmenter(Redness(5))(picture)
+
+
+def test_the_fastest_exact_way_is_taken(picture_of, monkeypatch):
+    def wrong(model, size):
+        return lambda image: 1 - runtimes.torch_runtime(model, size)(image)
+
+    def absent(model, size):
+        raise ImportError("nothing here")
+
+    def failing(model, size):
+        raise RuntimeError("no such operation")
+
+    ways = {"torch": runtimes.torch_runtime, "wrong": wrong, "absent": absent, "failing": failing}
+    monkeypatch.setattr(runtimes, "RUNTIMES", ways)
+    segmenter = ModelSegmenter(Redness())
+    found = segmenter.choose((288, 512), tuple(ways))
+    assert segmenter.name == "torch"
+    assert found["torch"].endswith(" ms")
+    assert found["wrong"].startswith("differs by")
+    assert found["absent"] == "not installed"
+    assert "RuntimeError" in found["failing"]
+    assert segmenter(picture_of(0, 288, 512)).shape == (192, 352)
+
+
+def test_a_model_without_its_padding_gives_the_same():
+    cfg = get_cfg()
+    merge_overrides(cfg, SMALL)
+    model = build_model(cfg).eval()
+    segmenter = from_cfg(cfg, model)
+    image = np.random.default_rng(0).uniform(0, 255, (1, 3, 64, 96)).astype(np.float32)
+    with torch.inference_mode():
+        tensor = torch.from_numpy(image)
+        own = model([{"image": tensor[0], "height": 64, "width": 96}])[0]["sem_seg"]
+        assert torch.allclose(segmenter.model(tensor), own[0].sigmoid(), atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_exported_models_give_the_same(name):
+    pytest.importorskip(name)
+    pytest.importorskip("onnx")
+    cfg = get_cfg()
+    merge_overrides(cfg, SMALL)
+    segmenter = from_cfg(cfg, build_model(cfg))
+    found = segmenter.choose((256, 256), (name,))
+    assert found[name].endswith(" ms")
+    assert segmenter.name == name
+
+
+def test_a_model_of_instances_is_refused():
+    with pytest.raises(ConfigError, match="SemanticSegmentor"):
+        from_cfg(get_cfg(), nn.Identity())
