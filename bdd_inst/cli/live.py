@@ -131,6 +131,7 @@ def prepare(options: argparse.Namespace, source):
 
 def open_sink(options: argparse.Namespace, source, settings, meter, stop):
     """Where the frames go, and the source as that place wants it: shown at its own speed, or written as fast as it goes."""
+    from bdd_inst.base.output_paths import refuse_overlap
     from bdd_inst.images import video
     from bdd_inst.inference.sources import PICTURES
     from bdd_inst.live import page, sinks
@@ -148,6 +149,8 @@ def open_sink(options: argparse.Namespace, source, settings, meter, stop):
         print(f"look at {shown.address} (Ctrl-C ends)", flush=True)
         return shown, paced(source, stop, again=True)
     output = Path(options.output)
+    if Path(options.input).exists():
+        refuse_overlap(output, options.input)
     suffix = "" if output.is_dir() else output.suffix.lower()
     if suffix in video.SUFFIXES:
         if alpha:

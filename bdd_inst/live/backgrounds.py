@@ -12,7 +12,7 @@ import numpy as np
 
 from bdd_inst.base.errors import DataError
 from bdd_inst.images import video
-from bdd_inst.images.read import read_picture
+from bdd_inst.images.read import read_bgr
 
 COLOUR = re.compile(r"#(?:[0-9a-fA-F]{3}|[0-9a-fA-F]{6})")
 SHRINK = (
@@ -131,4 +131,4 @@ def open_background(text: str, strength: float = STRENGTH) -> Background | None:
         )
     if Path(text).suffix.lower() in video.SUFFIXES:
         return Moving(text)
-    return Still(np.ascontiguousarray(np.asarray(read_picture(text))[:, :, ::-1]))
+    return Still(read_bgr(text))

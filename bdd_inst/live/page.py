@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
-import tempfile
 import threading
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
 
 from bdd_inst.base.errors import DataError
-from bdd_inst.images.read import read_picture
+from bdd_inst.images.read import read_bgr
 from bdd_inst.inference.sources import Frame
 from bdd_inst.live.backgrounds import Background, Blur, Still, open_background
 from bdd_inst.live.pipeline import Meter, Settings
@@ -141,14 +140,11 @@ class Page:
 
     def take_picture(self, data: bytes) -> None:
         """A picture file's bytes as the background. DataError where they are none."""
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, "background")
-            path.write_bytes(data)
-            try:
-                image = np.asarray(read_picture(path))
-            except DataError as error:
-                raise DataError(str(error).replace(f"{path}: ", "background: ")) from None
-        self.given = self.settings.background = Still(np.ascontiguousarray(image[:, :, ::-1]))
+        try:
+            image = read_bgr(io.BytesIO(data))
+        except DataError as error:
+            raise DataError(f"background: {str(error).split(': ', 1)[-1]}") from None
+        self.given = self.settings.background = Still(image)
         self.choice = "given"
 
 

@@ -16,10 +16,11 @@ import cv2
 import numpy as np
 
 from bdd_inst.base.errors import DataError, ProblemLog
+from bdd_inst.base.output_paths import OutputPaths
 from bdd_inst.images.video import VideoWriter
 from bdd_inst.inference.sources import PICTURES, Frame
 from bdd_inst.live.sources import Source
-from bdd_inst.report.album import picture_path, save_picture
+from bdd_inst.report.album import picture_paths, save_picture
 
 ENDINGS = (".jpg", ".jpeg", ".png")
 TITLE = "bdd-inst live (q ends)"
@@ -106,7 +107,7 @@ class Pictures:
         self.path, self.source, self.alpha = Path(path), source, alpha
         self.problems, self.number = ProblemLog(), 0
         self.single = self.path.suffix.lower() in PICTURES and not self.path.is_dir()
-        self._written: set[Path] = set()
+        self.places = OutputPaths(path, ".png") if alpha else picture_paths(path)
         if self.single and source.number != 1:
             raise DataError(f"{path}: the input is more than one picture; name a folder")
         if self.single and alpha and self.path.suffix.lower() != ".png":
@@ -126,22 +127,14 @@ class Pictures:
         if self.source.file is not None and path.exists() and path.samefile(self.source.file):
             raise DataError(f"{path}: is the input; name another output")
         save_picture(path, image)
-        self._written.add(path)
         self.number += 1
 
     def target(self, frame: Frame) -> Path:
-        """``a/b.tif`` goes to ``DIR/a/b.png``; where ``a/b.jpg`` took that already, to ``DIR/a/b.tif.png``."""
+        """The file itself; else ``DIR/a/b.png`` for ``a/b.jpg``, and ``DIR/x-0000001.png`` for a frame of ``x.mp4``."""
         if self.single:
             return self.path
-        name = (
-            frame.name
-            if self.source.moving is False
-            else f"{self.source.stem}-{frame.number:07d}.png"
-        )
-        if not self.alpha:
-            return picture_path(self.path, name)
-        plain = picture_path(self.path, str(Path(name).with_suffix(".png")))
-        return picture_path(self.path, f"{name}.png") if plain in self._written else plain
+        moving = self.source.moving
+        return self.places(f"{self.source.stem}-{frame.number:07d}.png" if moving else frame.name)
 
 
 class Window:

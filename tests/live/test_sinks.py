@@ -30,7 +30,7 @@ def test_alpha_goes_under_the_inputs_stem(tmp_path):
     for number, name in enumerate(("a/b.jpg", "a/b.tif"), 1):
         sink.show(Frame(name, number, BGRA), BGRA)
     assert (tmp_path / "a/b.png").exists()
-    assert (tmp_path / "a/b.tif.png").exists()
+    assert len(list((tmp_path / "a").iterdir())) == 2
     assert cv2.imread(str(tmp_path / "a/b.png"), cv2.IMREAD_UNCHANGED).shape == (6, 8, 4)
 
 
