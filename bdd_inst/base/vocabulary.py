@@ -10,6 +10,11 @@ from dataclasses import dataclass, field
 
 BDD100K_INS_SEG = ("pedestrian", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle")
 BDD100K_DET = (*BDD100K_INS_SEG, "traffic light", "traffic sign")
+# Cityscapes' 19 classes in the order of their train ids; 255 is ignored.
+BDD100K_SEM_SEG = (
+    "road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign", "vegetation", "terrain", "sky", "person",
+    "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle",
+)  # fmt: skip
 FASHION_PERSON = ("person",)
 FASHION_CLOTHES = ("skin", "hair", "t-shirt", "shoes", "pants", "dress")
 COCO_PERSON = ("person",)

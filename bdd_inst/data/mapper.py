@@ -17,7 +17,13 @@ from bdd_inst.datasets.catalog import MetadataCatalog
 from bdd_inst.images.read import read_picture, to_tensor
 from bdd_inst.structures import Instances
 
-LABELS = ("annotations", "sem_seg_file_name", "sem_seg_values")  # of a dict, not of a model input
+LABELS = (
+    "annotations",
+    "sem_seg_file_name",
+    "sem_seg_values",
+    "sem_seg_scaled",
+    "sem_seg_ignore_file",
+)  # of a dict, not of a model input
 
 
 class DatasetMapper:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import cv2
 import numpy as np
 import torch
 from fvcore.common.config import CfgNode
@@ -61,11 +62,18 @@ def label_map_of(
     if path is None:
         return painted(record.get("annotations", ()), *size, ignore, priority or {})
     values = read_encoded(path, record.get("sem_seg_values"))
+    if record.get("sem_seg_scaled"):
+        values = cv2.resize(values, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
     if values.shape != size:
         found = f"{values.shape[1]}x{values.shape[0]}"
         raise DataError(
             f"{path}: the label map is {found}, its picture {size[1]}x{size[0]}; one of them is another version"
         )
+    band = record.get("sem_seg_ignore_file")
+    if band is not None:
+        unknown = read_encoded(band, "binary")
+        unknown = cv2.resize(unknown, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+        values = np.where(unknown > 0, ignore, values).astype(values.dtype)
     return values
 
 

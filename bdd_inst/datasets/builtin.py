@@ -11,6 +11,8 @@ from bdd_inst.datasets.bdd100k import load_bdd100k
 from bdd_inst.datasets.coco_person import load_coco_2017
 from bdd_inst.datasets.dataset import DatasetRecords
 from bdd_inst.datasets.fashion import SPLITS, TARGETS, load_fashion
+from bdd_inst.datasets.people import load_people
+from bdd_inst.datasets.semantic import load_bdd100k_sem_seg
 from bdd_inst.synthetic import FOLDER as SYNTHETIC
 from bdd_inst.synthetic import render
 
@@ -30,6 +32,7 @@ def load_synthetic(
     return load_bdd100k(root, "ins_seg", split, raster=raster, folder=SYNTHETIC)
 
 
+COCO = tuple(classes.COCO_INSTANCES.values())
 TABLE: dict[str, tuple[Callable[..., DatasetRecords], dict]] = {
     **{
         f"bdd100k_{task}_{split}": (load_bdd100k, {"task": task, "split": split})
@@ -45,6 +48,15 @@ TABLE: dict[str, tuple[Callable[..., DatasetRecords], dict]] = {
         f"coco_2017_person_{split}": (load_coco_2017, {"split": split, "categories": ("person",)})
         for split in ("train", "val")
     },
+    **{
+        f"coco_2017_{split}": (load_coco_2017, {"split": split, "categories": COCO})
+        for split in ("train", "val")
+    },
+    **{
+        f"bdd100k_sem_seg_{split}": (load_bdd100k_sem_seg, {"split": split})
+        for split in ("train", "val")
+    },
+    **{f"people_{split}": (load_people, {"split": split}) for split in ("train", "val", "test")},
     **{f"synthetic_bdd_{split}": (load_synthetic, {"split": split}) for split in ("train", "val")},
 }
 
@@ -53,7 +65,22 @@ CLASSES: dict[str, tuple[str, ...]] = {
     **{f"bdd100k_det_{split}": classes.BDD100K_DET for split in ("train", "val")},
     **{f"fashion_{target}_{split}": names for target, names in TARGETS.items() for split in SPLITS},
     **{f"coco_2017_person_{split}": classes.COCO_PERSON for split in ("train", "val")},
+    **{f"coco_2017_{split}": COCO for split in ("train", "val")},
+    **{f"bdd100k_sem_seg_{split}": classes.BDD100K_SEM_SEG for split in ("train", "val")},
+    **{f"people_{split}": ("person",) for split in ("train", "val", "test")},
     **{f"synthetic_bdd_{split}": classes.BDD100K_INS_SEG for split in ("train", "val")},
+}
+
+# Of data sets that are label maps: what their values 0, 1, ... mean.
+STUFF: dict[str, tuple[str, ...]] = {
+    **{f"bdd100k_sem_seg_{split}": classes.BDD100K_SEM_SEG for split in ("train", "val")},
+    **{f"people_{split}": ("background", "person") for split in ("train", "val", "test")},
+}
+
+# Category ids, where they are not 1, 2, ...: predictions need them before anything is loaded.
+IDS: dict[str, dict[int, int]] = {
+    f"coco_2017_{split}": {number: n for n, number in enumerate(classes.COCO_INSTANCES)}
+    for split in ("train", "val")
 }
 
 

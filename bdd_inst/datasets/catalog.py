@@ -148,7 +148,7 @@ def report(name: str, loaded: DatasetRecords) -> None:
     objects = (
         int(loaded.dicts.object_counts().sum())
         if arrays
-        else sum(len(d["annotations"]) for d in loaded.dicts)
+        else sum(len(d.get("annotations", ())) for d in loaded.dicts)
     )
     log.info("%s: %d pictures, %d objects", name, len(loaded.dicts), objects)
     for line in loaded.problems.lines():
@@ -172,7 +172,7 @@ def builtin_loaders(root: str | os.PathLike | None = None) -> dict[str, Loader]:
 
 def register_all(root: str | os.PathLike | None = None) -> None:
     """Enter every built-in data set under its name, here and, where it is installed, in Detectron2's catalogs."""
-    from bdd_inst.datasets.builtin import CLASSES
+    from bdd_inst.datasets.builtin import CLASSES, IDS, STUFF
 
     for name, loader in builtin_loaders(root).items():
         DatasetCatalog._loaders.setdefault(name, loader)
@@ -181,6 +181,10 @@ def register_all(root: str | os.PathLike | None = None) -> None:
             metadata.get("thing_classes") is None
         ):  # known before anything is loaded: prediction needs the names alone
             metadata.set(thing_classes=list(CLASSES[name]))
+        if name in IDS and metadata.get("thing_dataset_id_to_contiguous_id") is None:
+            metadata.set(thing_dataset_id_to_contiguous_id=dict(IDS[name]))
+        if name in STUFF and metadata.get("stuff_classes") is None:
+            metadata.set(stuff_classes=list(STUFF[name]))
     if "detectron2" in sys.modules:
         mirror_to_detectron2()
 

@@ -16,6 +16,7 @@ BDD100K = """\
     labels/ins_seg/rles/ins_seg_{{train,val}}.json        (any one of the three kinds
     labels/ins_seg/bitmasks/{{train,val}}/*.png            will do)
     labels/det_20/det_{{train,val}}.json                "Detection 2020 Labels"
+    labels/sem_seg/masks/{{train,val}}/*.png            "Semantic Segmentation"
   Register at http://bdd-data.berkeley.edu, download the archives named above and unpack them side by side."""
 
 FASHION = """\
@@ -33,7 +34,16 @@ COCO = """\
     val2017/*.jpg                                     "2017 Val images" (1 GB)
   Download from https://cocodataset.org/#download and unpack below coco/."""
 
-TREES = {"bdd100k": BDD100K, "fashion": FASHION, "coco": COCO}
+PEOPLE = """\
+  {root}/people/
+    <source>/images/*.jpg                             pictures, and one of
+    <source>/masks/*.png                                masks of the same names, 0/255
+    <source>/ann/*.json, <source>/meta.json             Supervisely
+    <source>/instances.json                             COCO notation
+    backgrounds/*.jpg                                 pictures without a person
+  Any number of sources; train.txt, val.txt and test.txt list the splits, else shares are drawn."""
+
+TREES = {"bdd100k": BDD100K, "fashion": FASHION, "coco": COCO, "people": PEOPLE}
 
 
 class MissingDataError(DataError):

@@ -71,8 +71,8 @@ def read_gray(path: str | os.PathLike) -> np.ndarray:
     if picture.mode in ("LA", "RGBA"):
         alpha = np.asarray(picture.getchannel("A"))
         return np.where(alpha > 0, np.asarray(picture.convert("L")), 0).astype(np.uint8)
-    values = np.asarray(picture)
     if picture.mode.startswith("I"):
+        values = np.asarray(picture)
         return (values > values.max(initial=0) // 2).astype(np.uint8) * 255
     return np.asarray(picture.convert("L"))
 

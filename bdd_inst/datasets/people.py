@@ -1,0 +1,128 @@
+"""Persons from many sources: every folder below ``people`` that holds pictures with masks, Supervisely or COCO-notation labels."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from bdd_inst import formats
+from bdd_inst.base.errors import DataError, ProblemLog
+from bdd_inst.base.vocabulary import Categories
+from bdd_inst.datasets.dataset import DatasetRecords
+from bdd_inst.datasets.layout import MissingDataError
+from bdd_inst.datasets.semantic import BACKGROUND, load_pairs
+from bdd_inst.datasets.splits import SHARES, listed, split_names
+from bdd_inst.datasets.to_dicts import Options, to_dicts
+from bdd_inst.images.finder import PictureFinder
+from bdd_inst.images.size import read_size
+
+FOLDER = "people"
+# Spellings met in exports; what is "neutral" there is a border that no one labelled.
+PERSON = Categories(
+    ("person",),
+    aliases=dict.fromkeys(("person_bmp", "person_poly", "human", "people", "pedestrian"), "person"),
+    ignored={"neutral": "person"},
+)
+
+
+def load_people(
+    root: str | os.PathLike,
+    split: str | None = None,
+    *,
+    folder: str = FOLDER,
+    seed: int = 0,
+) -> DatasetRecords:
+    """All person sources below ``root/people`` as one set of label maps: background and person.
+
+    A source is a folder with ``images`` and one of ``masks`` (:func:`load_pairs`; ``ignore`` beside it holds pixels that count
+    nowhere), ``ann`` (Supervisely, with ``meta.json`` beside it) or ``instances.json`` (COCO notation). A folder named ``backgrounds``
+    holds pictures without a person. ``train.txt``, ``val.txt`` and ``test.txt`` in ``people`` list the splits; without them shares of
+    80, 10 and 10 per cent of every source are drawn by ``seed``.
+
+    Raises:
+        MissingDataError: no such folder. DataError: a source whose labels cannot be read, or no source at all.
+    """
+    base = Path(root) / folder
+    if not base.is_dir():
+        raise MissingDataError(f"people_{split or 'all'}", root, [base], FOLDER)
+    places = list(sources(base))
+    if not places:
+        raise DataError(
+            f"{base}: no folder below it has pictures in images/ with masks/, ann/ or instances.json"
+        )
+    problems, dicts = ProblemLog(), {}
+    listing = base / f"{split}.txt" if split is not None else None
+    for place in places:
+        loaded = load_source(place)
+        problems.merge(loaded.problems)
+        part = {
+            str(Path(record["file_name"]).relative_to(place)): record for record in loaded.dicts
+        }
+        kept = list(part)
+        if listing is not None and not listing.is_file():
+            kept = split_names(kept, split, shares=SHARES, seed=seed)
+        inner = place.relative_to(base)
+        dicts |= {str(inner / name): part[name] for name in kept}
+    if listing is not None and listing.is_file():
+        dicts = {name: dicts[name] for name in listed(list(dicts), listing)}
+    dicts = [{**record, "image_id": name} for name, record in dicts.items()]
+    metadata = {
+        "stuff_classes": [BACKGROUND, "person"],
+        "thing_classes": ["person"],
+        "image_root": str(base),
+        "evaluator_type": "sem_seg",
+        "mask_rule": "pixels",
+    }
+    return DatasetRecords(dicts, metadata, problems)
+
+
+def sources(base: Path) -> Iterator[Path]:
+    """Every folder at or below ``base`` that is a source, in order."""
+    for path, folders, files in os.walk(base):
+        folders.sort()
+        here = Path(path)
+        labelled = {"masks", "ann"} & set(folders) or "instances.json" in files
+        if (("images" in folders or "img" in folders) and labelled) or here.name == "backgrounds":
+            folders.clear()
+            yield here
+
+
+def load_source(place: Path) -> DatasetRecords:
+    """One source folder, by what lies in it."""
+    if place.name == "backgrounds":
+        return load_empty(place)
+    images = place / ("images" if (place / "images").is_dir() else "img")
+    if (place / "masks").is_dir():
+        band = place / "ignore"
+        return load_pairs(images, place / "masks", ignore=band if band.is_dir() else None)
+    if (place / "ann").is_dir():
+        return load_labels(place / "ann", images, "supervisely")
+    return load_labels(place / "instances.json", images, "coco")
+
+
+def load_labels(labels: str | os.PathLike, images: str | os.PathLike, kind: str) -> DatasetRecords:
+    """Persons of Supervisely or COCO-notation labels; other classes are background, what cannot be used is left out and counted."""
+    label_set = formats.read(labels, kind=kind)
+    problems = ProblemLog()
+    others = frozenset(name.lower() for name in label_set.categories or ())
+    categories = Categories(PERSON.names, PERSON.aliases, PERSON.ignored, others)
+    options = Options(masks=True, rule="coco", prefer="rle")
+    dicts = to_dicts(label_set.pictures, PictureFinder(images), categories, options, problems)
+    problems.merge(label_set.problems)
+    return DatasetRecords(dicts, {"thing_classes": ["person"]}, problems)
+
+
+def load_empty(folder: Path) -> DatasetRecords:
+    """Pictures without a person: background alone."""
+    problems, dicts = ProblemLog(), []
+    pictures = PictureFinder(folder)
+    for name in pictures.names():
+        path = str(pictures.find(name))
+        try:
+            width, height = read_size(path)
+        except DataError as error:
+            problems.add("broken-file", path, str(error))
+            continue
+        dicts.append({"file_name": path, "height": height, "width": width, "annotations": []})
+    return DatasetRecords(dicts, {"thing_classes": ["person"]}, problems)
