@@ -11,7 +11,7 @@ from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.base.vocabulary import Categories
 from bdd_inst.datasets.dataset import DatasetRecords
 from bdd_inst.datasets.layout import MissingDataError
-from bdd_inst.datasets.semantic import BACKGROUND, load_pairs
+from bdd_inst.datasets.semantic import BACKGROUND, known_of, load_pairs
 from bdd_inst.datasets.splits import SHARES, listed, split_names
 from bdd_inst.datasets.to_dicts import Options, to_dicts
 from bdd_inst.images.finder import PictureFinder
@@ -67,13 +67,7 @@ def load_people(
     if listing is not None and listing.is_file():
         dicts = {name: dicts[name] for name in listed(list(dicts), listing)}
     dicts = [{**record, "image_id": name} for name, record in dicts.items()]
-    metadata = {
-        "stuff_classes": [BACKGROUND, "person"],
-        "thing_classes": ["person"],
-        "image_root": str(base),
-        "evaluator_type": "sem_seg",
-        "mask_rule": "pixels",
-    }
+    metadata = {"image_root": str(base)} | known_of((BACKGROUND, "person"))
     return DatasetRecords(dicts, metadata, problems)
 
 

@@ -50,16 +50,10 @@ def load_pairs(
     Raises:
         DataError: no such folder, masks of no kind that we know, or nothing that goes together.
     """
-    pictures, drawn = PictureFinder(images), PictureFinder(masks)
-    bands = PictureFinder(ignore) if ignore is not None else None
-    by_stem, mask_of = by_name(pictures), by_name(drawn)
-    band_of = by_name(bands) if bands else {}
     problems = ProblemLog()
-    for stem in sorted(mask_of.keys() - by_stem.keys()):
-        problems.add("missing-image", mask_of[stem], "a mask without its picture")
-    for stem in sorted(by_stem.keys() - mask_of.keys()):
-        problems.add("image-without-labels", by_stem[stem], "a picture without its mask")
-    names = sorted(by_stem.keys() & mask_of.keys())
+    by_stem, mask_of = by_name(images), by_name(masks)
+    band_of = by_name(ignore) if ignore is not None else {}
+    names = matched(by_stem, mask_of, problems)
     if not names:
         raise DataError(f"{masks}: no mask has the name of a picture in {images}")
     if colors is not None:
@@ -80,23 +74,35 @@ def load_pairs(
         if name in band_of:
             record["sem_seg_ignore_file"] = band_of[name]
         dicts.append(record)
-    metadata = {
-        "stuff_classes": list(classes),
-        "thing_classes": [c for c in classes if c != BACKGROUND],
-        "image_root": str(images),
-        "label_root": str(masks),
-        "evaluator_type": "sem_seg",
-        "mask_rule": "pixels",
-    }
+    metadata = {"image_root": str(images), "label_root": str(masks)} | known_of(classes)
     return DatasetRecords(dicts, metadata, problems)
 
 
 ENDINGS = ("_mask", "_masks", "_label", "_labels", "_gt", "-mask", "-label", "_seg", "_train_id")
 
 
-def by_name(folder: PictureFinder) -> dict[str, str]:
+def known_of(classes: Sequence[str]) -> dict:
+    """The metadata of label maps whose values 0, 1, ... mean ``classes``."""
+    return {
+        "stuff_classes": list(classes),
+        "thing_classes": [name for name in classes if name != BACKGROUND],
+        "evaluator_type": "sem_seg",
+        "mask_rule": "pixels",
+    }
+
+
+def matched(pictures: dict[str, str], masks: dict[str, str], problems: ProblemLog) -> list[str]:
+    """The names that both have, sorted; the others are counted."""
+    for stem in sorted(masks.keys() - pictures.keys()):
+        problems.add("missing-image", masks[stem], "a mask without its picture")
+    for stem in sorted(pictures.keys() - masks.keys()):
+        problems.add("image-without-labels", pictures[stem], "a picture without its mask")
+    return sorted(pictures.keys() & masks.keys())
+
+
+def by_name(place: str | os.PathLike) -> dict[str, str]:
     """Name below the folder without ending -> path; of masks without what says that they are masks."""
-    out = {}
+    folder, out = PictureFinder(place), {}
     for name in folder.names():
         stem = str(Path(name).with_suffix(""))
         # A label file may be called after the picture with its ending: 1.jpg.png.
