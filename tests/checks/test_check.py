@@ -21,6 +21,7 @@ from bdd_inst.checks.run import Split, check
 from bdd_inst.checks.sources import split_of_dataset
 from bdd_inst.checks.table import finding_lines, statistics_lines, write_csv
 from tests.formats import examples
+from tests.waiting import LAST_RESORT
 
 WIDTH, HEIGHT = examples.WIDTH, examples.HEIGHT
 
@@ -350,7 +351,7 @@ def tool(project_root):
             str(project_root / "tools" / "check_data.py"),
             *map(str, arguments),
         ]
-        return subprocess.run(command, capture_output=True, text=True, timeout=120)
+        return subprocess.run(command, capture_output=True, text=True, timeout=LAST_RESORT)
 
     return run
 

@@ -10,13 +10,14 @@ import pytest
 from PIL import Image
 
 from tests.formats import examples
+from tests.waiting import LAST_RESORT
 
 
 @pytest.fixture
 def convert(project_root):
     def run(*arguments):
         command = [sys.executable, str(project_root / "tools" / "convert.py"), *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=120)
+        return subprocess.run(command, capture_output=True, text=True, timeout=LAST_RESORT)
 
     return run
 

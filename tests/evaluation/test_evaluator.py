@@ -14,6 +14,7 @@ from bdd_inst.evaluation import evaluator as module
 from bdd_inst.evaluation import files
 from bdd_inst.evaluation.evaluator import Evaluator
 from bdd_inst.structures import BitMasks, Boxes, Instances, RLEMasks
+from tests.waiting import LAST_RESORT
 
 NAMES = ["car", "bus", "train"]
 
@@ -218,7 +219,7 @@ def test_two_processes_give_what_one_gives():
     processes = [context.Process(target=worker, args=(rank, 2, port, queue)) for rank in range(2)]
     for process in processes:
         process.start()
-    found = dict(queue.get(timeout=120) for _ in processes)
+    found = dict(queue.get(timeout=LAST_RESORT) for _ in processes)
     for process in processes:
-        process.join(30)
+        process.join(LAST_RESORT)
     assert found[0] == found[1] == figures(*data_set())

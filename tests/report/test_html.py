@@ -19,6 +19,7 @@ from bdd_inst.report.gallery import svg_path
 from bdd_inst.report.html import write_report
 from bdd_inst.report.paper import write_paper_tables
 from tests.evaluation.cases import SIDE, random_case
+from tests.waiting import LAST_RESORT
 
 CHROMIUM = next(
     (
@@ -174,7 +175,7 @@ const made = document.createElement("pre"); made.id = "outcome"; made.textConten
         "--virtual-time-budget=8000",
     ]
     command += [f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", copy.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=LAST_RESORT, check=False)
     found = re.search(r'<pre id="outcome">(.*?)</pre>', done.stdout, re.S)
     assert found, done.stderr[-2000:]
     import html
@@ -336,7 +337,7 @@ def test_fits_a_phone(report, tmp_path):
         "--virtual-time-budget=8000",
     ]
     command += [f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", holder.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=LAST_RESORT, check=False)
     inner, outer = json.loads(re.search(r'<pre id="outcome">(.*?)</pre>', done.stdout)[1])
     assert 300 < outer <= 360
     assert inner <= outer  # nothing sticks out sideways; wide tables scroll in their own frame
@@ -354,7 +355,7 @@ def test_prints(report, tmp_path):
         "--virtual-time-budget=5000",
     ]
     command += [f"--user-data-dir={tmp_path / 'profile'}", report.as_uri()]
-    subprocess.run(command, capture_output=True, timeout=120, check=False)
+    subprocess.run(command, capture_output=True, timeout=LAST_RESORT, check=False)
     data = target.read_bytes()
     assert data.startswith(b"%PDF")
     assert 1 <= len(re.findall(rb"/Type\s*/Page\b", data)) <= 12

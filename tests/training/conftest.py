@@ -14,6 +14,8 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.waiting import LAST_RESORT
+
 TINY = """
 _BASE_: {root}/configs/Base-MaskRCNN-FPN.yaml
 SEED: 7
@@ -114,7 +116,7 @@ class TinyRun:
             text=True,
             env=self.env,
             cwd=self.root,
-            timeout=200,
+            timeout=LAST_RESORT,
         )
         assert done.returncode == expect, done.stdout + done.stderr
         return done.stdout + done.stderr

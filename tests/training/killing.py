@@ -2,7 +2,8 @@
 
     python killing.py CONFIG FOLDER KILLS SEED
 
-Each round forks a child that goes on with the run. Every third child dies at a random moment, the others within a checkpoint: with
+Each round forks a child that goes on with the run. Every fourth child dies after a random number of function calls (seconds would
+make the outcome the machine's), the others within a checkpoint: with
 half of its bytes written, with all of them but not yet under its name, or with its name but ``last_checkpoint`` not yet pointing at it.
 Then one more child runs to the end. Prints one line a round: how the child died and how many iterations its checkpoint holds.
 """
@@ -13,7 +14,6 @@ import os
 import random
 import signal
 import sys
-import time
 from pathlib import Path
 
 import torch
@@ -24,9 +24,25 @@ from bdd_inst.training import checkpoints
 from bdd_inst.training.optim import build_optimizer
 from bdd_inst.training.run import train
 
+# A child needs some 340,000 calls to its first iteration and 45,000 for each.
+CALLS = (20_000, 450_000)
+
 
 def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def die_after_calls(number: int) -> None:
+    """Make this process kill itself at its function call ``number``, wherever that is."""
+    left = [number]
+
+    def count(_frame: object, event: str, _argument: object) -> None:
+        if event == "call":
+            left[0] -= 1
+            if not left[0]:
+                die()
+
+    sys.setprofile(count)
 
 
 def die_in_checkpoint(how: str, after: int) -> None:
@@ -73,11 +89,13 @@ def die_in_checkpoint(how: str, after: int) -> None:
 
 
 def run_child(config: str, folder: str, how: str, after: int) -> int:
-    """Fork a child that goes on with the run; its pid."""
+    """Fork a child that goes on with the run; its pid. ``after`` is counted in calls or in checkpoints, as ``how`` has it."""
     pid = os.fork()
     if pid:
         return pid
-    if how not in ("at random", "to the end"):
+    if how == "at random":
+        die_after_calls(after)
+    elif how != "to the end":
         die_in_checkpoint(how, after)
     try:
         train(
@@ -100,10 +118,8 @@ def main(config: str, folder: str, kills: int, seed: int) -> None:
     rng = random.Random(seed)
     for kill in range(kills):
         how = ("at random", "half written", "not renamed", "not pointed at")[kill % 4]
-        pid = run_child(config, folder, how, rng.randint(0, 1))
-        if how == "at random":
-            time.sleep(rng.uniform(0.05, 1.0))
-            os.kill(pid, signal.SIGKILL)
+        after = rng.randint(*CALLS) if how == "at random" else rng.randint(0, 1)
+        pid = run_child(config, folder, how, after)
         _, status = os.waitpid(pid, 0)
         killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
         last = checkpoints.CheckpointFolder(Path(folder), 0).last()

@@ -12,6 +12,7 @@ import torch
 
 from bdd_inst.base.errors import ConfigError
 from bdd_inst.training import launch
+from tests.waiting import LAST_RESORT
 
 # Pictures of one size a batch: otherwise each process pads to its own largest picture, and features near the padding differ.
 # Frozen norms: a batch norm sees its own process's pictures only (SyncBN is there for that).
@@ -93,12 +94,12 @@ def test_one_failing_process_ends_the_others():
     started = time.monotonic()
     code = launch.wait_for_all(
         program(
-            "import os, sys, time; sys.exit(3) if os.environ['LOCAL_RANK'] == '1' else time.sleep(60)"
+            f"import os, sys, time; sys.exit(3) if os.environ['LOCAL_RANK'] == '1' else time.sleep({LAST_RESORT})"
         ),
         2,
     )
     assert code == 3
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < LAST_RESORT
 
 
 def test_processes_are_told_their_place():

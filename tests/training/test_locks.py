@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
 from bdd_inst.base.errors import DataError
 from bdd_inst.training.locks import NAME, FolderLock
 
-IMPORTS = (
-    "import sys, time; from pathlib import Path; from bdd_inst.training.locks import FolderLock"
-)
-HOLD = IMPORTS + "; {more}; print('held', flush=True); time.sleep(60)"
+IMPORTS = "import os, sys; from pathlib import Path; from bdd_inst.training.locks import FolderLock"
+HOLD = IMPORTS + "; {more}; print('held', flush=True); sys.stdin.read()"
 TAKE = "lock = FolderLock(Path(sys.argv[1])); lock.acquire()"
 
 
 def holder(folder, project_root, more=TAKE):
     process = subprocess.Popen(
         [sys.executable, "-c", HOLD.format(more=more), str(folder)],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         cwd=project_root,
     )
@@ -52,16 +51,15 @@ def test_the_lock_of_a_killed_run_is_stale(tmp_path, project_root):
 @pytest.mark.skipif(sys.platform == "win32", reason="no fork")
 def test_a_data_worker_that_outlives_its_run_does_not_hold_the_lock(tmp_path, project_root):
     """The kernel's record lock belongs to the process that took it, not to those it has forked."""
-    fork = (
-        TAKE
-        + "; import os; child = os.fork(); (time.sleep(5) or os._exit(0)) if child == 0 else None"
-    )
+    note = "Path(sys.argv[1], 'worker').write_text(str(child))"
+    fork = f"{TAKE}; child = os.fork(); {note} if child else (sys.stdin.read(), os._exit(0))"
     process = holder(tmp_path, project_root, fork)
+    worker = int((tmp_path / "worker").read_text())
     process.send_signal(signal.SIGKILL)
     process.wait()
-    started = time.monotonic()
     with FolderLock(tmp_path):
-        assert time.monotonic() - started < 2
+        os.kill(worker, 0)  # is still there
+    process.stdin.close()
 
 
 def test_a_lock_can_be_taken_again_after_release(tmp_path):

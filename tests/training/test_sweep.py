@@ -119,7 +119,8 @@ def stop(*_):
     sys.exit(0)
 signal.signal(signal.SIGTERM, stop)
 os.kill(os.getppid(), signal.SIGTERM)
-time.sleep(30)
+while True:
+    time.sleep(0.05)
 """
     trials = plan(parse_sweep(["SOLVER.BASE_LR=1,2"]), tmp_path)
     text = sweep(trials, tmp_path, lambda trial: [sys.executable, "-c", program, str(trial.folder)])

@@ -16,7 +16,7 @@ from bdd_inst.training import signals
 from bdd_inst.training.hooks import metric_log
 from bdd_inst.training.hooks.watch import Evaluation
 from bdd_inst.training.run import train
-from tests.training.test_survival import wait_for
+from tests.waiting import LAST_RESORT, wait_for
 
 SHORT = (
     "STAGES.heads.MAX_ITER",
@@ -138,7 +138,7 @@ def test_sigterm_stops_two_processes_at_one_iteration_and_they_go_on(tiny, tmp_p
     process = tiny.start(*two, "STAGES.heads.MAX_ITER", 100000)
     wait_for(folder / "model_*.pth", process)
     process.send_signal(signal.SIGTERM)
-    out, log = process.communicate(timeout=60)
+    out, log = process.communicate(timeout=LAST_RESORT)
     assert process.returncode == 0, out + log
     assert (
         log.count(
@@ -172,7 +172,7 @@ def test_sigterm_right_after_a_checkpoint_needs_no_second_one_from_any_process(t
     )
     wait_for(folder / "model_*.pth", process)
     process.send_signal(signal.SIGTERM)
-    out, log = process.communicate(timeout=60)
+    out, log = process.communicate(timeout=LAST_RESORT)
     assert process.returncode == 0, out + log
     done = int(re.search(r"stopped by .* after (\d+) of", out).group(1))
     assert f"saved {folder / f'model_{done - 1:07d}.pth'}" in out
@@ -195,7 +195,7 @@ def test_a_signal_to_the_whole_group_is_one_request(tiny, tmp_path):
     process = tiny.start(*words, "STAGES.heads.MAX_ITER", 100000, start_new_session=True)
     wait_for(folder / "training.csv", process)
     os.killpg(process.pid, signal.SIGTERM)
-    out, log = process.communicate(timeout=60)
+    out, log = process.communicate(timeout=LAST_RESORT)
     assert process.returncode == 0, out + log
     assert "stopped by SIGTERM" in out
     assert len(list(folder.glob("model_*.pth"))) == 1
