@@ -1,11 +1,13 @@
-# Two commands, each of which does all the set-up it needs: `make demo` and `make test`.
+# `make demo` and `make test` do all the set-up they need, and so do the others.
+# test: style, then the suite without its long cases, minutes on two cores. test-all: every case, and many more generated ones.
+# test-lowest: the suite with the lowest versions that requirements.txt allows.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # Small torch operations slow down badly when idle threads spin.
 export OMP_WAIT_POLICY := passive
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-all test-lowest lint clean
 
 $(VENV)/ready: requirements.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "bdd_inst needs Python 3.10 or newer; try: make PYTHON=python3.11 ...")'
@@ -18,12 +20,15 @@ $(VENV)/ready: requirements.txt pyproject.toml
 demo: $(VENV)/ready
 	$(BIN)/bdd-inst demo
 
-test: $(VENV)/ready
-	$(BIN)/python -m ruff check bdd_inst tools tests
-	$(BIN)/python -m pytest -n 2 tests
+test: lint
+	$(BIN)/python -m pytest -n 2 -m 'not slow' tests
+
+test-all: lint
+	HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -n 2 tests
 
 lint: $(VENV)/ready
 	$(BIN)/python -m ruff check bdd_inst tools tests
+	$(BIN)/python -m ruff format --check bdd_inst tools tests
 
 clean:
 	rm -rf $(VENV) output

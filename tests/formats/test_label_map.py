@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
@@ -108,7 +108,6 @@ def test_files_that_are_none(tmp_path):
         read_label_map(tmp_path / "missing.png")
 
 
-@settings(max_examples=200)
 @given(mode=st.sampled_from(["P", "L"]), data=st.data())
 def test_mutated_files_are_read_or_refused_in_one_line(mode, data, tmp_path_factory):
     path = tmp_path_factory.getbasetemp() / "mutated_map.png"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -51,7 +51,6 @@ def area_in_pixel(points: list, column: int, row: int) -> Fraction:
     )
 
 
-@settings(max_examples=60)
 @given(CORNERS)
 def test_areas_are_exact_to_the_rounding_of_lines(points):
     cells = outline_cells(ring(points), np.zeros(len(points), dtype=np.int64), SIDE, SIDE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bdd_inst.masks import rle
@@ -45,7 +45,6 @@ def boxes() -> st.SearchStrategy:
 KINDS = st.sampled_from(["smooth", "noise", "binary"])
 
 
-@settings(max_examples=60)
 @given(
     boxes(),
     st.sampled_from([7, 14, 28]),

@@ -8,7 +8,7 @@ from pathlib import Path as FilePath
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
@@ -94,7 +94,6 @@ def outlines(draw) -> tuple[Path, int, int]:
     return Path(vertices, letters, closed), height, width
 
 
-@settings(max_examples=150)
 @given(outlines())
 def test_outlines_are_drawn_as_matplotlib_draws_them(case):
     path, height, width = case

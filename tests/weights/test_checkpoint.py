@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 import torchvision
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bdd_inst.base.errors import DataError
@@ -380,7 +380,6 @@ def small_files():
 
 @pytest.mark.filterwarnings("ignore")
 @given(data=st.data())
-@settings(max_examples=300)
 def test_damage_anywhere_gives_weights_or_one_line(tmp_path_factory, data):
     content = bytearray(data.draw(st.sampled_from(small_files())))
     for _ in range(data.draw(st.integers(1, 4))):
