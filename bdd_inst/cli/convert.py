@@ -51,6 +51,11 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="folder of bitmasks with the masks of the labels in --input",
     )
+    parser.add_argument(
+        "--class-attribute",
+        metavar="NAME",
+        help="the attribute of VIA's regions that is their class, where there are several",
+    )
     parser.add_argument("--to", required=True, choices=(*TARGETS, "overlay"))
     parser.add_argument(
         "--output",
@@ -110,7 +115,11 @@ def work(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     labels = formats.read(
-        options.input, kind=options.kind, images=options.images, bitmasks=options.bitmasks
+        options.input,
+        kind=options.kind,
+        images=options.images,
+        bitmasks=options.bitmasks,
+        class_attribute=options.class_attribute,
     )
     for note in labels.notes:
         print(f"{labels.kind}: {note}", file=sys.stderr)

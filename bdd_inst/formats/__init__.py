@@ -30,15 +30,19 @@ def read(
     kind: str | None = None,
     images: str | os.PathLike | None = None,
     bitmasks: str | os.PathLike | None = None,
+    class_attribute: str | None = None,
 ) -> LabelSet:
     """Read any label file or folder.
 
     ``images``: the folder of pictures, needed only where the labels do not say their sizes. ``bitmasks``: a folder of BDD100K bitmasks
-    that hold the masks of the labels in ``path`` (:mod:`bdd_inst.formats.join_masks`).
+    that hold the masks of the labels in ``path`` (:mod:`bdd_inst.formats.join_masks`). ``class_attribute``: the attribute of VIA's
+    regions that is their class.
     """
     from bdd_inst.formats.registry import read as read_kind
 
-    return read_kind(path, kind=kind, images=images, bitmasks=bitmasks)
+    return read_kind(
+        path, kind=kind, images=images, bitmasks=bitmasks, class_attribute=class_attribute
+    )
 
 
 def write(labels: LabelSet, path: str | os.PathLike, to: str, **options) -> Conversion:

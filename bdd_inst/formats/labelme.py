@@ -27,6 +27,10 @@ from bdd_inst.masks.paths import Path
 
 # As many corners as LabelMe itself draws a circle with is not laid down; these leave less than a hundredth of a pixel at radius 100.
 CIRCLE_CORNERS = 64
+# LabelMe's own words for pixels that are of no class, and for those that are to be ignored.
+NO_CLASSES = ("__ignore__", "_background_")
+# Shapes whose points are their corners; ``rotation`` is X-AnyLabeling's turned box, ``oriented_rectangle`` LabelMe's.
+OUTLINES = ("polygon", "rectangle", "oriented_rectangle", "rotation", "quadrilateral")
 
 
 def read(found: Found) -> LabelSet:
@@ -69,13 +73,24 @@ def _picture(top: Any, file: FilePath, log: ProblemLog) -> Picture | None:
     for number, raw in enumerate(shapes):
         where = f"{file}: shape #{number}"
         try:
-            _add(plain(raw), picture, groups, where)
+            shape = plain(raw)
+            if isinstance(shape, dict) and shape.get("label") in NO_CLASSES:
+                message = f"{shape['label']} marks pixels that are no object; left out"
+                log.add("category-left-out", where, message)
+                continue
+            _add(shape, picture, groups, where, log)
         except (DataError, ValueError, TypeError, OverflowError) as error:
             log.add("bad-label", where, f"{error}; left out")
     return picture
 
 
-def _add(shape: Any, picture: Picture, groups: dict[tuple[str, Any], Instance], where: str) -> None:
+def _add(
+    shape: Any,
+    picture: Picture,
+    groups: dict[tuple[str, Any], Instance],
+    where: str,
+    log: ProblemLog,
+) -> None:
     """Add one shape: a new instance, or another part of its group's."""
     if not isinstance(shape, dict):
         raise ValueError(f"{describe(shape)} where a shape should be")
@@ -88,7 +103,7 @@ def _add(shape: Any, picture: Picture, groups: dict[tuple[str, Any], Instance], 
         shape.get("points") if isinstance(shape.get("points"), list) else []
     ).vertices
     if kind == "mask":
-        new.rle = _mask(shape.get("mask"), points, picture, where)
+        new.rle = _mask(shape.get("mask"), points, picture, where, log)
     elif kind == "rectangle" and len(points) == 2:
         (x1, y1), (x2, y2) = points.min(0).tolist(), points.max(0).tolist()
         if x2 <= x1 or y2 <= y1:
@@ -96,7 +111,7 @@ def _add(shape: Any, picture: Picture, groups: dict[tuple[str, Any], Instance], 
         new.box = (x1, y1, x2, y2)
     elif kind == "circle" and len(points) == 2:
         new.paths = [Path(_circle(points))]
-    elif kind in ("polygon", "rectangle", "oriented_rectangle"):
+    elif kind in OUTLINES:
         if len(points) < 3:
             raise ValueError(f"a polygon of {len(points)} points")
         new.paths = [Path(points)]
@@ -131,8 +146,8 @@ def _circle(points: np.ndarray) -> np.ndarray:
     return center + radius * np.stack([np.cos(turn), np.sin(turn)], axis=1)
 
 
-def _mask(data: Any, points: np.ndarray, picture: Picture, where: str) -> dict:
-    """The RLE of a ``mask`` shape: a base64 PNG whose first pixel is the first of its two corner points."""
+def _mask(data: Any, points: np.ndarray, picture: Picture, where: str, log: ProblemLog) -> dict:
+    """The RLE of a ``mask`` shape: a base64 PNG whose first pixel is the first of its two corner points; cut at the picture's edge."""
     if not isinstance(data, str) or len(points) != 2 or not picture.width or not picture.height:
         raise ValueError("a mask without data, corner points or picture size")
     try:
@@ -141,8 +156,11 @@ def _mask(data: Any, points: np.ndarray, picture: Picture, where: str) -> dict:
         raise ValueError(f"mask data is no base64 ({error})") from None
     x, y = (int(v) for v in points.min(0))
     h, w = mask.shape
-    if x < 0 or y < 0 or x + w > picture.width or y + h > picture.height:
-        raise ValueError(
-            f"a mask of {w}x{h} at {x},{y} leaves its picture of {picture.width}x{picture.height}"
-        )
-    return coding.encode_crop(mask, x, y, picture.height, picture.width)
+    left, top = max(-x, 0), max(-y, 0)
+    inside = mask[top : max(picture.height - y, 0), left : max(picture.width - x, 0)]
+    if inside.shape != mask.shape:
+        sizes = f"of {w}x{h} at {x},{y}", f"{picture.width}x{picture.height}"
+        if not inside.size:
+            raise ValueError(f"a mask {sizes[0]} lies outside its picture of {sizes[1]}")
+        log.add("outside-picture", where, f"a mask {sizes[0]} is cut at the edge of {sizes[1]}")
+    return coding.encode_crop(inside, x + left, y + top, picture.height, picture.width)

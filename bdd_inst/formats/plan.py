@@ -98,10 +98,12 @@ def vocabulary(
         missing = [
             name for name in wanted if name not in present and name not in (labels.categories or ())
         ]
-        if missing:
+        if len(missing) == len(wanted):
             raise DataError(
                 f"{labels.source}: no category {missing[0]!r} in it; there are {', '.join(present) or 'none'}"
             )
+        for name in missing:  # a split need not have them all
+            labels.problems.add("category-absent", labels.source, f"no object of {name!r}")
         return (
             tuple(wanted),
             tuple(range(1, len(wanted) + 1)),

@@ -39,14 +39,22 @@ def read(
     kind: str | None = None,
     images: str | os.PathLike | None = None,
     bitmasks: str | os.PathLike | None = None,
+    class_attribute: str | None = None,
 ) -> LabelSet:
     """Read a label source of any kind.
 
-    ``kind`` spares the look at its content; ``images`` fills in sizes that the labels lack; ``bitmasks``, a folder of them, the masks.
+    ``kind`` spares the look at its content; ``images`` fills in sizes that the labels lack; ``bitmasks``, a folder of them, the masks;
+    ``class_attribute`` names the attribute that is an object's class (VIA).
     """
     if kind is not None and kind not in READERS:
         raise DataError(f"unknown label kind {kind!r}; known are {', '.join(READERS)}")
     found = sniff(path, kind)
+    found.images = None if images is None else Path(images)
+    found.class_attribute = class_attribute
+    if class_attribute is not None and found.kind != "via":
+        raise DataError(
+            f"{path}: {found.kind} files say what an object's class is; --class-attribute is for VIA's"
+        )
     labels = _module(READERS[found.kind]).read(found)
     if bitmasks is not None:
         labels.pictures = with_masks(labels, bitmasks)

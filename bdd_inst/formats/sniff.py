@@ -14,24 +14,33 @@ import msgspec
 from bdd_inst.base.errors import DataError
 from bdd_inst.formats.json_files import Top, describe, items, keys, plain, top_level
 from bdd_inst.images import png_kinds
+from bdd_inst.images.opening import SUFFIXES
 
 JSON_ENDINGS = (".json", ".json.gz")
 # Files that stand beside labels and are none.
 BESIDE = {"meta.json", "key_id_map.json", "obj_class_to_machine_color.json"}
 # Sub-folders of a BDD100K task that hold the same labels in different forms.
 SAME_LABELS = {"polygons", "rles", "bitmasks", "colormaps"}
+# What a Scalabel frame may have beside its name.
+FRAME_KEYS = {"labels", "url", "videoName", "frameIndex", "timestamp", "size", "attributes"}
 # How many of a folder's files, and of a list's items, are looked at.
 FILES_LOOKED_AT, ITEMS_LOOKED_AT = 24, 50
 
 
 @dataclass(slots=True)
 class Found:
-    """A label source and its kind; ``top`` is its content where it is one JSON file."""
+    """A label source and its kind; ``top`` is its content where it is one JSON file.
+
+    ``images``: the folder of its pictures, for formats that cannot be read without. ``class_attribute``: which of an object's
+    attributes is its class, for formats that do not say.
+    """
 
     kind: str
     path: Path
     files: list[Path]
     top: Top | None = None
+    images: Path | None = None
+    class_attribute: str | None = None
 
 
 def sniff(path: str | os.PathLike, kind: str | None = None) -> Found:
@@ -169,9 +178,14 @@ def _kind_of_list(top: list[msgspec.Raw]) -> str | None:
             return "bdd-v1"
         if "category" in names and "labels" not in names:
             return None  # the flat detections of 2018 (name, category, bbox, score): as frames they would all be empty
-        if "name" in names:
+        if "name" in names and (names & FRAME_KEYS or is_picture_name(item["name"])):
             return "scalabel"
     return None
+
+
+def is_picture_name(name: Any) -> bool:
+    """Whether a frame could be called so; a list of classes has names too."""
+    return isinstance(name, str) and (not name.strip() or name.lower().endswith(tuple(SUFFIXES)))
 
 
 def _flat(top: list[msgspec.Raw]) -> Iterable[msgspec.Raw]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path as FilePath
 from typing import Any
 
 import msgspec
@@ -22,27 +24,92 @@ ELLIPSE_CORNERS = 64
 
 
 def read(found: Found) -> LabelSet:
-    """The label set of a VIA export or project. The class is the region attribute of the names in ``CLASS_KEYS``, else the only one,
-    else ``object``."""
+    """The label set of a VIA export or project.
+
+    The class is the region attribute that ``found.class_attribute`` names, else one of the names in ``CLASS_KEYS``, else the one that
+    most regions fill in (a note says which, and what else there is); regions without a class are ``object``.
+    """
+    candidates = _candidates(found)
+    attribute = _class_attribute(found, candidates)
+    others = [name for name in candidates if name != attribute]
+    notes = ()
+    if others and not found.class_attribute:
+        notes = (
+            f"the class is the attribute {attribute!r}; {', '.join(map(repr, others))} could be it too: "
+            "choose with --class-attribute",
+        )
 
     def generate(log: ProblemLog) -> Iterator[Picture]:
         for file, top in contents(found, log):
-            metadata = top.get("_via_img_metadata") if isinstance(top, dict) else None
-            try:
-                records = (
-                    plain(metadata) if metadata is not None else plain(msgspec.json.encode(top))
-                )
-            except ValueError as error:
-                raise DataError(f"{file}: {error}") from None
-            for key, record in records.items() if isinstance(records, dict) else ():
-                picture = _picture(record, f"{file}: {key!r:.80}", log)
+            options = _options(top, attribute)
+            for key, record in _records(file, top).items():
+                picture = _picture(record, f"{file}: {key!r:.80}", attribute, options, log)
                 if picture is not None:
                     yield picture
 
-    return label_set(found, generate, "coco")
+    return label_set(found, generate, "coco", notes=notes)
 
 
-def _picture(record: Any, where: str, log: ProblemLog) -> Picture | None:
+def _records(file: FilePath, top: Any) -> dict[str, Any]:
+    """A file's pictures by VIA's keys. DataError where they cannot be read."""
+    metadata = top.get("_via_img_metadata") if isinstance(top, dict) else None
+    try:
+        records = plain(metadata) if metadata is not None else plain(msgspec.json.encode(top))
+    except ValueError as error:
+        raise DataError(f"{file}: {error}") from None
+    return records if isinstance(records, dict) else {}
+
+
+def _candidates(found: Found) -> Counter[str]:
+    """The region attributes that could be classes (text, a choice, ticked boxes), with how many regions fill each in."""
+    filled: Counter[str] = Counter()
+    for file, top in contents(found, ProblemLog()):
+        for record in _records(file, top).values():
+            regions = record.get("regions") if isinstance(record, dict) else None
+            regions = list(regions.values()) if isinstance(regions, dict) else regions
+            for region in regions if isinstance(regions, list) else ():
+                attributes = region.get("region_attributes") if isinstance(region, dict) else None
+                _, others = fields.split_flags(attributes)
+                filled.update(name for name, value in others.items() if _chosen(value))
+    return filled
+
+
+def _class_attribute(found: Found, candidates: Counter[str]) -> str | None:
+    """The attribute that is the class; None where none could be. DataError where the one asked for is not there."""
+    if found.class_attribute is not None:
+        if found.class_attribute not in candidates:
+            there = ", ".join(map(repr, candidates)) or "none"
+            raise DataError(
+                f"{found.path}: no region has the attribute {found.class_attribute!r}; there are {there}"
+            )
+        return found.class_attribute
+    usual = [name for key in CLASS_KEYS for name in candidates if name.lower() == key]
+    return (usual or [name for name, _ in candidates.most_common(1)] or [None])[0]
+
+
+def _options(top: Any, attribute: str | None) -> dict[str, str]:
+    """What the options of a choice are called where the project numbers them."""
+    try:
+        known = plain(top["_via_attributes"])["region"][attribute]["options"]
+        return {
+            k: v for k, v in known.items() if k.isdecimal() and isinstance(v, str) and v.strip()
+        }
+    except (KeyError, TypeError, AttributeError, ValueError):
+        return {}
+
+
+def _chosen(value: Any) -> list[str]:
+    """What an attribute says: its text or number, or those of its boxes that are ticked."""
+    if isinstance(value, dict):
+        return [name for name, ticked in value.items() if fields.truth(ticked) and name.strip()]
+    if isinstance(value, int) and not isinstance(value, bool):
+        return [str(value)]
+    return [value.strip()] if isinstance(value, str) and value.strip() else []
+
+
+def _picture(
+    record: Any, where: str, attribute: str | None, options: dict[str, str], log: ProblemLog
+) -> Picture | None:
     name = record.get("filename") if isinstance(record, dict) else None
     if not isinstance(name, str) or not name.strip():
         log.add("bad-frame", where, "a record without a filename; left out")
@@ -57,7 +124,9 @@ def _picture(record: Any, where: str, log: ProblemLog) -> Picture | None:
         return picture
     for number, region in enumerate(regions):
         try:
-            picture.instances.append(_instance(region))
+            instance = _instance(region)
+            _name(instance, attribute, options, f"{where}, region #{number}", log)
+            picture.instances.append(instance)
         except (DataError, ValueError, TypeError, OverflowError) as error:
             log.add("bad-label", f"{where}, region #{number}", f"{error}; left out")
     return picture
@@ -68,14 +137,7 @@ def _instance(region: Any) -> Instance:
     if not isinstance(shape, dict):
         raise ValueError(f"{describe(region)} without shape_attributes")
     flags, others = fields.split_flags(region.get("region_attributes"))
-    words = [others[k] for k in CLASS_KEYS if isinstance(others.get(k), str)] or [
-        v for v in others.values() if isinstance(v, str)
-    ]
-    out = Instance(
-        fields.word(words[0]) if words and words[0].strip() else "object",
-        attributes=others,
-        **flags,
-    )
+    out = Instance("object", attributes=others, **flags)
     kind = shape.get("name")
     if kind in ("polygon", "polyline"):
         xs, ys = shape.get("all_points_x"), shape.get("all_points_y")
@@ -98,3 +160,21 @@ def _instance(region: Any) -> Instance:
     else:
         raise ValueError(f"a {str(kind)[:20]} encloses nothing")
     return out
+
+
+def _name(
+    instance: Instance, attribute: str | None, options: dict[str, str], where: str, log: ProblemLog
+) -> None:
+    """Give an instance its class; several ticked boxes, and none among others that have one, are counted."""
+    names = [attribute]
+    if attribute is not None and attribute.lower() in CLASS_KEYS:
+        # Where nobody chose, regions of one file may keep their class under different usual names.
+        names += [name for name in instance.attributes if name.lower() in CLASS_KEYS]
+    words = next((w for w in (_chosen(instance.attributes.get(name)) for name in names) if w), [])
+    if words:
+        instance.category = options.get(words[0], words[0])
+    elif instance.attributes:
+        log.add("no-class", where, f"its attribute {attribute!r} says nothing; called 'object'")
+    if len(words) > 1:
+        message = f"{', '.join(words)} are all ticked; an object has one class, the first is taken"
+        log.add("several-classes", where, message)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bdd_inst import formats
@@ -13,6 +15,8 @@ from bdd_inst.base.vocabulary import BDD100K, BDD100K_DET
 from bdd_inst.cli import check, convert, evaluate, make_masks
 from bdd_inst.datasets.coco_person import load_coco
 from bdd_inst.evaluation import files
+from bdd_inst.images.png_bytes import encode_mask
+from bdd_inst.masks import rle
 
 CASES = Path(__file__).resolve().parents[1] / "fixtures" / "cases"
 
@@ -228,3 +232,86 @@ def test_words_of_other_files_stay_as_they_are(tmp_path):
     formats.write(formats.read(tmp_path / "gt.json"), tmp_path / "out.json", to="coco")
     assert json.loads((tmp_path / "out.json").read_text())["categories"][0]["name"] == "Person"
     assert files.read_truth(tmp_path / "gt.json").class_names == ["Person"]
+
+
+def objects(path: str | Path, **options) -> list:
+    return [i for p in formats.read(CASES / path, **options).pictures for i in p.instances]
+
+
+def test_ticked_boxes_of_via_are_classes():
+    assert [i.category for i in objects("47_via/checkbox.json")] == ["Specularity", "Instrument"]
+
+
+def via(path: Path, regions: list[dict], **more) -> Path:
+    shape = {"name": "rect", "x": 5, "y": 5, "width": 20, "height": 20}
+    records = [{"shape_attributes": shape, "region_attributes": r} for r in regions]
+    metadata = {"a.jpg1": {"filename": "a.jpg", "size": 1, "regions": records}}
+    path.write_text(json.dumps({"_via_img_metadata": metadata} | more))
+    return path
+
+
+def test_of_several_attributes_of_via_one_is_chosen_and_the_others_are_said(tmp_path, capsys):
+    path = via(tmp_path / "via.json", [{"colour": "red", "kind": "car"}, {"kind": "bus"}])
+    labels = formats.read(path).load()
+    assert [i.category for i in labels.pictures[0].instances] == ["car", "bus"]
+    assert "'colour' could be it too" in labels.notes[0]
+    out = tmp_path / "out.json"
+    arguments = ["--input", str(path), "--images", str(CASES / "47_via"), "--to", "coco"]
+    arguments += ["--output", str(out), "--class-attribute"]
+    assert convert.main([*arguments, "colour"]) == 0
+    names = [c["name"] for c in json.loads(out.read_text())["categories"]]
+    assert names == ["object", "red"]
+    assert convert.main([*arguments, "shape"]) == 1
+    assert "there are 'colour', 'kind'" in capsys.readouterr().err
+
+
+def test_numbered_options_of_a_via_choice_have_their_names(tmp_path):
+    choice = {"type": "dropdown", "options": {"1": "car", "2": "bus"}}
+    attributes = {"region": {"what": choice}, "file": {}}
+    path = via(tmp_path / "via.json", [{"what": "2"}, {"what": "1"}], _via_attributes=attributes)
+    assert [i.category for i in objects(path)] == ["bus", "car"]
+
+
+def test_a_list_of_classes_is_not_taken_for_labels():
+    with pytest.raises(DataError, match="no label format that we know"):
+        formats.read(CASES / "51_classes/classes/classes.json")
+
+
+def test_classes_of_two_splits_have_one_order_and_may_be_absent(tmp_path):
+    for split, names in (("train", ["bird", "cat", "dog"]), ("val", ["cat", "dog"])):
+        source = ["--input", str(CASES / "82_labelme_split" / split), "--to", "coco"]
+        out = tmp_path / f"{split}.json"
+        assert convert.main([*source, "--output", str(out)]) == 0
+        assert [c["name"] for c in json.loads(out.read_text())["categories"]] == names
+        listed = [*source, "--categories", "dog,bird,cat", "--output", str(out)]
+        assert convert.main(listed) == 0
+        tree = json.loads(out.read_text())
+        assert {c["name"]: c["id"] for c in tree["categories"]} == {"dog": 1, "bird": 2, "cat": 3}
+
+
+def labelme(path: Path, *shapes: dict) -> Path:
+    content = {"version": "5.4.1", "flags": {}, "shapes": list(shapes), "imagePath": "a.jpg"}
+    path.write_text(json.dumps(content | {"imageHeight": 48, "imageWidth": 64}))
+    return path
+
+
+def test_labelmes_words_for_no_class_are_no_objects(tmp_path):
+    square = {"points": [[5, 5], [25, 5], [25, 25], [5, 25]], "shape_type": "polygon"}
+    words = ("__ignore__", "_background_", "car")
+    path = labelme(tmp_path / "a.json", *({"label": word} | square for word in words))
+    labels = formats.read(path).load()
+    assert [i.category for i in labels.pictures[0].instances] == ["car"]
+    assert labels.problems.counts == {"category-left-out": 2}
+
+
+def test_a_mask_over_the_edge_is_cut_there(tmp_path):
+    png = base64.b64encode(encode_mask(np.ones((10, 10), bool))).decode()
+    shape = {"label": "car", "shape_type": "mask", "points": [[60, -4], [69, 5]], "mask": png}
+    labels = formats.read(labelme(tmp_path / "a.json", shape)).load()
+    assert rle.to_bbox(labels.pictures[0].instances[0].rle) == (60, 0, 64, 6)
+    assert labels.problems.counts == {"outside-picture": 1}
+
+
+def test_a_rotated_box_is_its_quadrilateral():
+    ship = next(i for i in objects("13_xany/a.json") if i.category == "ship")
+    assert ship.paths[0].vertices.tolist() == [[30, 10], [40, 5], [45, 15], [35, 20]]
