@@ -27,9 +27,8 @@ MADE_BY = {
 }
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Every option of the command."""
-    parser = make_parser("convert", __doc__)
+def add_source(parser: argparse.ArgumentParser) -> None:
+    """The options that say what is read, and how."""
     parser.add_argument(
         "--input",
         required=True,
@@ -56,6 +55,12 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="the attribute of VIA's regions that is their class, where there are several",
     )
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Every option of the command."""
+    parser = make_parser("convert", __doc__)
+    add_source(parser)
     parser.add_argument("--to", required=True, choices=(*TARGETS, "overlay"))
     parser.add_argument(
         "--output",
