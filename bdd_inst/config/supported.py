@@ -78,7 +78,6 @@ REFUSED: dict[str, str] = {
     "MODEL.ANCHOR_GENERATOR.ANGLES": "rotated boxes are not built",
     "MODEL.ROI_BOX_HEAD.USE_FED_LOSS": "the federated loss of LVIS is not built",
     "MODEL.ROI_BOX_HEAD.FED_LOSS_*": "the federated loss of LVIS is not built",
-    "TEST.AUG.*": "test-time augmentation is not built",
     "TEST.PRECISE_BN.*": "BN statistics are not recomputed after training",
     "TEST.KEYPOINT_OKS_SIGMAS": "keypoints are not built",
     "TEST.EXPECTED_RESULTS": "results are not compared with expected ones; metrics.json holds them",
@@ -87,7 +86,8 @@ REFUSED: dict[str, str] = {
 # By meta-architecture: keys of heads that it does not have, refused as above.
 REFUSED_IN: dict[str, dict[str, str]] = {
     "GeneralizedRCNN": {
-        "MODEL.SEM_SEG_HEAD.*": "MODEL.META_ARCHITECTURE GeneralizedRCNN has no pixel-wise head"
+        "MODEL.SEM_SEG_HEAD.*": "MODEL.META_ARCHITECTURE GeneralizedRCNN has no pixel-wise head",
+        "TEST.AUG.*": "test-time augmentation is built for SemanticSegmentor only",
     },
 }
 
@@ -129,8 +129,9 @@ DETECTRON2_BUILDS = (
 )
 
 
-# Keys of our own that Detectron2 does not know.
+# Keys that only the builtin engine acts on.
 BUILTIN_ONLY = (
+    "TEST.AUG.*",
     "MODEL.ANCHOR_GENERATOR.ROUND",
     "MODEL.SEM_SEG_HEAD.NAME",
     "MODEL.SEM_SEG_HEAD.ENCODER*",

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from bdd_inst.base.errors import ConfigError, DataError
+from bdd_inst.config.loading import load_cfg
+from bdd_inst.config.supported import check_supported
 from bdd_inst.engines import build_model
 from bdd_inst.modeling.freeze import set_trainable
 from tests.modeling import small
@@ -15,6 +19,7 @@ SEMANTIC = {
     "MODEL.SEM_SEG_HEAD.NUM_CLASSES": 3,
     "MODEL.SEM_SEG_HEAD.CONVS_DIM": 32,
 }
+ZOO = Path(__file__).resolve().parents[1] / "fixtures" / "zoo_configs"
 SIZES = [(70, 90), (96, 64)]
 
 
@@ -126,3 +131,38 @@ def test_half_precision_is_close():
     half = model(**{"MODEL.PRECISION": "bf16"}).eval()(given)[0]["sem_seg"]
     assert half.dtype == torch.float32
     assert (half - exact).abs().max() < 0.1 * exact.abs().max()
+
+
+def test_detectron2s_semantic_config_is_supported():
+    cfg = load_cfg(ZOO / "misc" / "semantic_R_50_FPN_1x.yaml")
+    check_supported(cfg)
+    assert cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES == 54
+
+
+AUG = {"TEST.AUG.ENABLED": True, "TEST.AUG.MIN_SIZES": [], "TEST.AUG.FLIP": True}
+
+
+@pytest.mark.parametrize("classes", [1, 3])
+def test_views_are_the_mean_probability_of_the_picture_and_its_mirror_image(classes):
+    keys = {"MODEL.SEM_SEG_HEAD.NUM_CLASSES": classes}
+    plain, seen_twice = model(**keys).eval(), model(**keys, **AUG).eval()
+    given = batch(2)
+    mirrored = [entry | {"image": entry["image"].flip(-1)} for entry in given]
+    share = torch.sigmoid if classes == 1 else lambda x: x.softmax(0)
+    pairs = zip(plain(given), plain(mirrored), seen_twice(given), strict=True)
+    for one, other, got in pairs:
+        want = (share(one["sem_seg"]) + share(other["sem_seg"].flip(-1))) / 2
+        assert got["sem_seg"].shape == one["sem_seg"].shape
+        torch.testing.assert_close(share(got["sem_seg"]), want, rtol=1e-3, atol=1e-4)
+
+
+def test_views_of_other_sizes_come_back_on_the_pictures_own():
+    sizes = {"TEST.AUG.MIN_SIZES": [48, 96], "TEST.AUG.MAX_SIZE": 128}
+    outputs = model(**(AUG | sizes)).eval()(batch())
+    assert [tuple(o["sem_seg"].shape) for o in outputs] == [(3, 140, 83), (3, 192, 57)]
+    assert model(**(AUG | sizes)).train()(batch())["loss_sem_seg"] > 0
+
+
+def test_a_detector_refuses_views():
+    with pytest.raises(ConfigError, match=r"TEST\.AUG\.ENABLED True .* SemanticSegmentor only"):
+        build_model(small.config(keys={"TEST.AUG.ENABLED": True}))
