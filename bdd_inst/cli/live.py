@@ -133,7 +133,7 @@ def open_sink(options: argparse.Namespace, source, settings, meter, stop):
     """Where the frames go, and the source as that place wants it: shown at its own speed, or written as fast as it goes."""
     from bdd_inst.base.output_paths import refuse_overlap
     from bdd_inst.images import video
-    from bdd_inst.inference.sources import PICTURES
+    from bdd_inst.images.opening import SUFFIXES
     from bdd_inst.live import page, sinks
     from bdd_inst.live.sources import paced
 
@@ -158,7 +158,7 @@ def open_sink(options: argparse.Namespace, source, settings, meter, stop):
         if not source.moving:
             raise DataError(f"{output}: pictures become pictures; name a folder")
         return sinks.VideoFile(output, source), source
-    if suffix in PICTURES or alpha or not source.moving:
+    if suffix in SUFFIXES or alpha or not source.moving:
         return sinks.Pictures(output, source, alpha), source
     return sinks.VideoFile(output / f"{source.stem}.mp4", source), source
 

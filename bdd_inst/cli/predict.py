@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from bdd_inst.base.errors import DataError
 from bdd_inst.base.output_paths import refuse_overlap
 from bdd_inst.cli import common as cli
 
+CONFIG_KEY = re.compile(r"[A-Z][A-Z0-9_]*(\.[A-Z0-9_]+)+")
+
 
 def build_parser() -> argparse.ArgumentParser:
     """Every option of the command."""
@@ -31,9 +34,10 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--input",
         type=cli.path,
+        nargs="+",
         required=True,
         metavar="PATH",
-        help="a picture, a folder (with subfolders) or a video",
+        help="pictures, folders (with subfolders), videos, or patterns such as 'day*/*.jpg'",
     )
     parser.add_argument(
         "--output",
@@ -104,6 +108,12 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = build_parser()
     options = parser.parse_intermixed_args(arguments)
+    # --input takes several values: config keys that follow it are none of them.
+    keys = (n for n, text in enumerate(options.input) if CONFIG_KEY.fullmatch(text))
+    first = next((n for n in keys if n and not os.path.exists(options.input[n])), None)
+    if first is not None:
+        options.overrides = options.input[first:] + options.overrides
+        options.input = options.input[:first]
     if not (options.config or options.weights):
         parser.error("name the model: --weights model_final.pth, or --config C MODEL.WEIGHTS W")
     return options
@@ -117,8 +127,8 @@ def run(options: argparse.Namespace) -> int:
     from bdd_inst.inference.sources import open_source
 
     cfg = cli.config_of(options)
-    source = open_source(options.input)
-    refuse_overlap(options.output, options.input)
+    source = open_source(*options.input)
+    refuse_overlap(options.output, *options.input)
     Path(options.output).mkdir(parents=True, exist_ok=True)
     predictor = Predictor(cfg)
     if is_pixelwise(cfg):
@@ -128,9 +138,7 @@ def run(options: argparse.Namespace) -> int:
     else:
         find_objects(options, source, predictor)
     if not options.no_overlays:
-        print(
-            f"drawn: {video_path(options) if source.reader else Path(options.output, 'overlays')}"
-        )
+        print(f"drawn: {drawn_place(options, source)}")
     cli.show_problems(source.problems, "not read:")
     return 0
 
@@ -173,7 +181,7 @@ def some(pictures: int, options: argparse.Namespace, source) -> int:
     """The number of pictures; DataError where there is none."""
     if not pictures:
         cli.show_problems(source.problems, "not read:")
-        raise DataError(f"{options.input}: nothing in it could be read")
+        raise DataError(f"{', '.join(options.input)}: nothing in it could be read")
     return pictures
 
 
@@ -187,10 +195,8 @@ def predict_all(options: argparse.Namespace, source, predictor, draw, record=Non
     Returns:
         the number of frames.
     """
-    from contextlib import ExitStack
-
     from bdd_inst.base.pipeline import batched, ordered_map, prefetch
-    from bdd_inst.images.video import VideoWriter
+    from bdd_inst.images.video import VideoWriters
     from bdd_inst.report.album import picture_paths, save_picture
 
     places = picture_paths(Path(options.output, "overlays"))
@@ -206,25 +212,30 @@ def predict_all(options: argparse.Namespace, source, predictor, draw, record=Non
     def drawn_and_saved(item):
         frame, output, place = item
         image = draw(frame, output)
-        return image if image is None or source.reader else save_picture(place, image)
+        if image is not None and frame.video is not None:
+            return frame.video.name, frame.rate, image
+        if image is not None:
+            save_picture(place, image)
+        return None
 
     number = 0
-    with ExitStack() as stack:
-        movie = None
-        if source.reader and not options.no_overlays:
-            movie = stack.enter_context(VideoWriter(video_path(options), source.reader.rate))
+    with VideoWriters(Path(options.output, "overlays")) as movies:
         for drawn in cli.progress(
             ordered_map(drawn_and_saved, found(), options.workers), source.number, "pictures"
         ):
             number += 1
-            if movie:
-                movie.add(drawn)
+            if drawn is not None:
+                movies.add(*drawn)
     return number
 
 
-def video_path(options: argparse.Namespace) -> Path:
-    """Where the drawn video goes."""
-    return Path(options.output, "overlays", f"{Path(options.input).stem}.mp4")
+def drawn_place(options: argparse.Namespace, source) -> Path:
+    """What to open: the drawn video where the input was one, else the folder."""
+    from bdd_inst.images.video import drawn_videos
+
+    folder = Path(options.output, "overlays")
+    alone = len(source.entries) == 1 and source.videos
+    return drawn_videos(folder)(source.entries[0].name) if alone else folder
 
 
 def main(arguments: list[str] | None = None) -> int:

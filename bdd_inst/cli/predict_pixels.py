@@ -46,7 +46,7 @@ class PixelWriter:
             kind: OutputPaths(Path(options.output, kind))
             for kind in ("labels", "probabilities", "cutouts")
         }
-        self.files = png_names(path.relative_to(source.root).as_posix() for path in source.paths)
+        self.files = png_names(source.pictures)
 
     def draw(self, frame: Frame, output: dict) -> np.ndarray | None:
         """Write the frame's label map and what else is asked for; H,W,3 uint8 BGR drawn, None with --no-overlays."""

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from bdd_inst.base.errors import DataError
+from bdd_inst.base.output_paths import OutputPaths
 
 os.environ.setdefault(
     "OPENCV_FFMPEG_LOGLEVEL", "-8"
@@ -113,6 +114,35 @@ class VideoWriter:
         else:
             with contextlib.suppress(OSError):
                 os.unlink(self.temporary)
+
+
+def drawn_videos(folder: str | os.PathLike) -> OutputPaths:
+    """Where drawn videos go, by the names of their sources."""
+    return OutputPaths(folder, ".mp4")
+
+
+class VideoWriters:
+    """Frames of several videos, one after the other, each into its own mp4 below ``folder``; one file is open at a time."""
+
+    def __init__(self, folder: str | os.PathLike):
+        self.places = drawn_videos(folder)
+        self.name: str | None = None
+        self.writer: VideoWriter | None = None
+
+    def __enter__(self) -> VideoWriters:
+        return self
+
+    def add(self, name: str, rate: float, frame: np.ndarray) -> None:
+        """One frame H,W,3 uint8 BGR of the video called ``name``; another name ends the one before."""
+        if name != self.name:
+            self.__exit__(None)
+            self.writer, self.name = VideoWriter(self.places(name), rate).__enter__(), name
+        self.writer.add(frame)
+
+    def __exit__(self, kind: type | None, *more: object) -> None:
+        writer, self.writer = self.writer, None
+        if writer is not None:
+            writer.__exit__(kind, *more)
 
 
 @contextlib.contextmanager

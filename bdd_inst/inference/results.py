@@ -65,7 +65,8 @@ def picture_ids(cfg: CfgNode, source: Source) -> dict[str, int | str]:
     Only data sets below the data root are looked at, and only if the pictures lie there too; nothing is rendered or fetched for it.
     """
     root = catalog.data_root().resolve()
-    if source.reader is not None or not source.root.resolve().is_relative_to(root):
+    names = {name: path.resolve() for name, path in source.pictures.items()}
+    if source.videos or not all(path.is_relative_to(root) for path in names.values()):
         return {}
     found = {}
     for name in cfg.DATASETS.TEST:
@@ -77,7 +78,6 @@ def picture_ids(cfg: CfgNode, source: Source) -> dict[str, int | str]:
                         for r in catalog.DatasetCatalog.get(name)
                     }
                 )
-    names = {path.relative_to(source.root).as_posix(): path.resolve() for path in source.paths}
     return {name: found[path] for name, path in names.items() if path in found}
 
 

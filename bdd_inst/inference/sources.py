@@ -1,8 +1,10 @@
-"""What to predict on: a picture, a folder of pictures or a video, as one stream of named frames."""
+"""What to predict on: pictures, folders, videos and patterns, as one stream of named frames."""
 
 from __future__ import annotations
 
+import glob
 import os
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,94 +13,175 @@ import numpy as np
 
 from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.images import video
+from bdd_inst.images.finder import list_pictures
+from bdd_inst.images.opening import SUFFIXES, printable
 from bdd_inst.images.read import read_bgr
 
-PICTURES = frozenset(
-    {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".jp2", ".gif"}
-)
+
+@dataclass(slots=True, frozen=True)
+class Entry:
+    """One file to predict on: where it lies, what it is called in results, whether it is a video."""
+
+    path: Path
+    name: str
+    is_video: bool = False
 
 
 @dataclass(slots=True)
 class Frame:
-    """One picture H,W,3 uint8 BGR. ``name`` is its path below the input folder, with ``/``; ``number`` counts from 1.
+    """One picture H,W,3 uint8 BGR. ``name`` is its path below the input folder, with ``/``; ``number`` counts from 1 over all inputs.
 
-    Frames of a video are named as BDD100K names tracking frames: ``clip-0000001.jpg`` is the first.
+    Frames of a video are named as BDD100K names tracking frames: ``clip-0000001.jpg`` is the first. They say of which ``video`` they
+    are and its ``rate`` in frames a second.
     """
 
     name: str
     number: int
     image: np.ndarray
+    video: Entry | None = None
+    rate: float = 0.0
 
 
 @dataclass
 class Source:
-    """Pictures (``paths`` below ``root``) or a video (``reader``); ``problems`` counts what could not be read."""
+    """Pictures and videos in order; ``problems`` counts what could not be read, which never ends the stream."""
 
-    root: Path
-    paths: list[Path] = field(default_factory=list)
-    reader: video.VideoReader | None = None
+    entries: list[Entry]
     problems: ProblemLog = field(default_factory=ProblemLog)
+
+    def __post_init__(self) -> None:
+        stems = Counter(_stem(entry) for entry in self.entries if entry.is_video)
+        self._twins = {stem for stem, times in stems.items() if times > 1}
+        # A single video is opened now: what cannot be decoded should be said before a model is loaded.
+        alone = len(self.entries) == 1 and self.entries[0].is_video
+        self._reader = video.VideoReader(self.entries[0].path) if alone else None
 
     @property
     def number(self) -> int | None:
         """How many frames there are, None where a video does not say."""
-        return len(self.paths) if self.reader is None else self.reader.number or None
+        if self._reader is not None:
+            return self._reader.number or None
+        return None if self.videos else len(self.entries)
+
+    @property
+    def reader(self) -> video.VideoReader | None:
+        """Of a single video, until its frames have been asked for: how long and how fast it is."""
+        return self._reader
+
+    @property
+    def pictures(self) -> dict[str, Path]:
+        """The files of the pictures by their names."""
+        return {entry.name: entry.path for entry in self.entries if not entry.is_video}
+
+    @property
+    def videos(self) -> list[Entry]:
+        """The videos."""
+        return [entry for entry in self.entries if entry.is_video]
 
     def __iter__(self) -> Iterator[Frame]:
-        return self._pictures() if self.reader is None else self._frames()
-
-    def _pictures(self) -> Iterator[Frame]:
-        for number, path in enumerate(self.paths, 1):
-            name = path.relative_to(self.root).as_posix()
-            try:
-                image = read_bgr(path)
-            except DataError as error:
-                self.problems.add("unreadable-picture", name, str(error).removeprefix(f"{path}: "))
+        number = 0
+        for entry in self.entries:
+            if not entry.is_video:
+                # A picture that cannot be read keeps its number: the others' do not depend on it.
+                number += 1
+                for frame in self._picture(entry):
+                    frame.number = number
+                    yield frame
                 continue
-            yield Frame(name, number, image)
+            for frame in self._frames(entry):
+                number += 1
+                frame.number = number
+                yield frame
 
-    def _frames(self) -> Iterator[Frame]:
-        stem, number = self.reader.path.stem, 0
-        for number, image in enumerate(self.reader, 1):
-            yield Frame(f"{stem}-{number:07d}.jpg", number, image)
-        missing = self.reader.number - number
-        if missing > max(2, 0.02 * self.reader.number):  # headers round; this is more than rounding
+    def _picture(self, entry: Entry) -> Iterator[Frame]:
+        try:
+            image = read_bgr(entry.path)
+        except DataError as error:
+            self._unreadable("unreadable-picture", entry, error)
+        else:
+            yield Frame(entry.name, 0, image)
+
+    def _frames(self, entry: Entry) -> Iterator[Frame]:
+        try:
+            reader, self._reader = self._reader or video.VideoReader(entry.path), None
+        except DataError as error:
+            self._unreadable("unreadable-video", entry, error)
+            return
+        stem = entry.name if _stem(entry) in self._twins else _stem(entry)
+        number = 0
+        for number, image in enumerate(reader, 1):
+            yield Frame(f"{stem}-{number:07d}.jpg", 0, image, entry, reader.rate)
+        missing = reader.number - number
+        if missing > max(2, 0.02 * reader.number):  # headers round; this is more than rounding
             self.problems.add(
                 "video-breaks-off",
-                self.reader.path.name,
-                f"{missing} of {self.reader.number} frames could not be decoded",
+                entry.name,
+                f"{missing} of {reader.number} frames could not be decoded",
             )
 
+    def _unreadable(self, code: str, entry: Entry, error: DataError) -> None:
+        name = printable(entry.path)
+        self.problems.add(code, printable(entry.name), str(error).removeprefix(f"{name}: "))
 
-def open_source(path: str | os.PathLike) -> Source:
-    """Look at what ``path`` is. Folders are searched with their subfolders, in the order of names.
+
+def open_source(*inputs: str | os.PathLike) -> Source:
+    """Look at what the inputs are: files, folders (searched with their subfolders, in the order of names), patterns like ``day*/*.jpg``.
+
+    With one input names are relative to its folder, with several to the folder that they have in common; a file comes once.
 
     Raises:
         DataError: nothing there, or nothing that is a picture or a video.
     """
-    path = Path(path)
-    if path.is_dir():
-        found = find_pictures(path)
-        if not found:
-            raise DataError(
-                f"{path}: no pictures in this folder or below ({', '.join(sorted(PICTURES))})"
-            )
-        return Source(path, found)
-    if not path.is_file():
-        raise DataError(f"{path}: no such file or folder")
-    if path.suffix.lower() in video.SUFFIXES:
-        return Source(path.parent, reader=video.VideoReader(path))
-    return Source(path.parent, [path])
+    found: dict[Path, bool] = {}
+    roots = []
+    for given in inputs:
+        for path in _expanded(given):
+            roots.append(path if path.is_dir() else path.parent)
+            for file in find_files(path) if path.is_dir() else [path]:
+                found.setdefault(file, file.suffix.lower() in video.SUFFIXES)
+    root = roots[0]
+    if len(roots) > 1:
+        try:
+            root = Path(os.path.commonpath([os.path.abspath(r) for r in roots]))
+        except ValueError:  # on several drives
+            root = Path(os.sep)
+    entries = []
+    for path, is_video in found.items():
+        name = os.path.relpath(path, root).replace(os.sep, "/")
+        entries.append(Entry(path, name, is_video))
+    return Source(entries)
 
 
-def find_pictures(folder: str | os.PathLike) -> list[Path]:
-    """Every picture file below ``folder`` by its suffix, sorted; hidden files and folders are left out."""
-    found = []
-    for here, folders, names in os.walk(folder):
-        folders[:] = sorted(f for f in folders if not f.startswith("."))
-        found += [
-            Path(here, n)
-            for n in names
-            if Path(n).suffix.lower() in PICTURES and not n.startswith(".")
-        ]
-    return sorted(found)
+def _expanded(given: str | os.PathLike) -> list[Path]:
+    """The files and folders that one input names."""
+    path = Path(given)
+    try:
+        if path.is_dir() or path.is_file():
+            return [path]
+    except (OSError, ValueError):  # a name that no file can have
+        pass
+    text = os.fspath(given)
+    matched = sorted(map(Path, glob.glob(text, recursive=True))) if glob.has_magic(text) else []
+    if not matched:
+        what = "nothing matches this pattern" if glob.has_magic(text) else "no such file or folder"
+        raise DataError(f"{printable(given)}: {what}")
+    return matched
+
+
+def find_files(folder: str | os.PathLike) -> list[Path]:
+    """Every picture and video below ``folder`` by its suffix, sorted; hidden files and folders are left out.
+
+    Raises:
+        DataError: there is none.
+    """
+    suffixes = (*SUFFIXES, *sorted(video.SUFFIXES))
+    found = sorted(map(Path, list_pictures(folder, suffixes).values()))
+    if not found:
+        raise DataError(
+            f"{printable(folder)}: no pictures or videos in this folder or below ({', '.join(suffixes)})"
+        )
+    return found
+
+
+def _stem(entry: Entry) -> str:
+    return entry.name.rpartition(".")[0] or entry.name

@@ -17,8 +17,9 @@ import numpy as np
 
 from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.base.output_paths import OutputPaths
+from bdd_inst.images.opening import SUFFIXES
 from bdd_inst.images.video import VideoWriter
-from bdd_inst.inference.sources import PICTURES, Frame
+from bdd_inst.inference.sources import Frame
 from bdd_inst.live.sources import Source
 from bdd_inst.report.album import picture_paths, save_picture
 
@@ -106,7 +107,7 @@ class Pictures:
         """``path``: a file that ends in .png or .jpg, for an input of one picture; otherwise a folder."""
         self.path, self.source, self.alpha = Path(path), source, alpha
         self.problems, self.number = ProblemLog(), 0
-        self.single = self.path.suffix.lower() in PICTURES and not self.path.is_dir()
+        self.single = self.path.suffix.lower() in SUFFIXES and not self.path.is_dir()
         self.places = OutputPaths(path, ".png") if alpha else picture_paths(path)
         if self.single and source.number != 1:
             raise DataError(f"{path}: the input is more than one picture; name a folder")

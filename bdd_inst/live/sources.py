@@ -91,7 +91,7 @@ def open_source(
     if path.suffix.lower() == ".gif" and path.is_file():
         reader = video.VideoReader(path)
         if reader.number > 1:
-            return _of_video(files.Source(path.parent, reader=reader), text)
+            return _of_video(files.Source([files.Entry(path, path.name, True)]), text)
     found = files.open_source(path)
     if found.reader is not None:
         return _of_video(found, text)
@@ -103,14 +103,8 @@ def open_source(
 
 
 def _of_video(found: files.Source, text: str) -> Source:
-    fresh = [found.reader]  # opened to look at it; a second pass opens the file again
-
-    def frames() -> Iterator[Frame]:
-        reader = fresh.pop() if fresh else video.VideoReader(text)
-        return iter(files.Source(found.root, reader=reader, problems=found.problems))
-
     return Source(
-        text, Path(text).stem, frames, rate=found.reader.rate, number=found.number,
+        text, Path(text).stem, found.__iter__, rate=found.reader.rate, number=found.number,
         file=Path(text), problems=found.problems,
     )  # fmt: skip
 
