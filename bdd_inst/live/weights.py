@@ -9,7 +9,7 @@ from bdd_inst.base.errors import DataError
 from bdd_inst.config.loading import load_cfg
 from bdd_inst.inference.predictor import load_model
 from bdd_inst.live.segmenter import ModelSegmenter, from_cfg
-from bdd_inst.weights.trained import read_identity, trained_cfg
+from bdd_inst.weights.trained import trained_cfg
 
 CONFIG = "people_unet.yaml"  # of the person model, in configs/
 ON_CPU = ("MODEL.DEVICE", "cpu")
@@ -27,20 +27,22 @@ def load_segmenter(weights: str | os.PathLike | None, config: str | None = None)
 
     Args:
         weights: of a pixel-wise model; None takes the config's, or the package's.
-        config: of the model, a YAML file or the name of one; None takes the one that the weights carry, else CONFIG.
+        config: of the model, a YAML file or the name of one; None takes the one that the weights carry.
 
     Raises:
         DataError: there are no weights, they do not fit, or the model gives no mask of pixels.
     """
-    found = packaged_weights() if weights is None and config is None else weights
-    if found is None and config is None:
-        raise DataError(
-            f"no weights: train a person model (bdd-inst train --config {CONFIG}) "
-            "and name it, --weights output/model_final.pth"
-        )
-    if config is None and read_identity(found) is not None:
-        cfg = trained_cfg(found, ON_CPU)
+    if config is not None:
+        named = [] if weights is None else ["MODEL.WEIGHTS", os.fspath(weights)]
+        cfg = load_cfg(config, [*named, *ON_CPU])
+    elif weights is not None:
+        cfg = trained_cfg(weights, ON_CPU)
     else:
-        named = [] if found is None else ["MODEL.WEIGHTS", os.fspath(found)]
-        cfg = load_cfg(config or CONFIG, [*named, *ON_CPU])
+        found = packaged_weights()
+        if found is None:
+            raise DataError(
+                f"no weights: train a person model (bdd-inst train --config {CONFIG}) "
+                "and name it, --weights output/model_final.pth"
+            )
+        cfg = load_cfg(CONFIG, ["MODEL.WEIGHTS", os.fspath(found), *ON_CPU])
     return from_cfg(cfg, load_model(cfg))
