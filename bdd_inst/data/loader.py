@@ -15,6 +15,7 @@ from bdd_inst.data.ground_truth import usable
 from bdd_inst.data.mapper import DatasetMapper, Mapper
 from bdd_inst.data.samplers import batches, build_sampler, inference_shard
 from bdd_inst.data.sem_seg import BACKGROUND, class_names, is_pixelwise
+from bdd_inst.data.user_mapper import as_mapper
 from bdd_inst.data.validation import checked_dicts
 from bdd_inst.datasets.catalog import DatasetCatalog, MetadataCatalog
 from bdd_inst.datasets.dict_array import DictArray
@@ -26,7 +27,7 @@ class TrainDataset(Dataset):
     """Sample ``(place, index)``: dict ``index``, mapped with the randomness of ``place`` in the stream."""
 
     def __init__(self, dicts: Sequence[dict], mapper: Mapper, seed: int):
-        self.dicts, self.mapper, self.seed = dicts, mapper, seed
+        self.dicts, self.mapper, self.seed = dicts, as_mapper(mapper), seed
 
     def __getitem__(self, key: tuple[int, int]) -> dict:
         place, index = key
@@ -47,7 +48,7 @@ class TestDataset(Dataset):
     __test__ = False  # not a test case, whatever its name looks like to pytest
 
     def __init__(self, dicts: Sequence[dict], mapper: Mapper):
-        self.dicts, self.mapper = dicts, mapper
+        self.dicts, self.mapper = dicts, as_mapper(mapper)
 
     def __getitem__(self, index: int) -> dict:
         return self.mapper(self.dicts[index], None)

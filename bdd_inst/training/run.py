@@ -18,6 +18,7 @@ from bdd_inst.base.errors import ConfigError, DataError
 from bdd_inst.base.files import atomic_write
 from bdd_inst.base.program import option_words, start_words
 from bdd_inst.config.loading import leaves
+from bdd_inst.data.mapper import Mapper
 from bdd_inst.datasets.catalog import MetadataCatalog
 from bdd_inst.datasets.own import prepare
 from bdd_inst.engines import build_model
@@ -25,6 +26,7 @@ from bdd_inst.report.plots import training_curves
 from bdd_inst.training import provenance
 from bdd_inst.training.checkpoints import CheckpointFolder
 from bdd_inst.training.console import log_to, mute_others
+from bdd_inst.training.hooks.base import Hook
 from bdd_inst.training.hooks.ema import MovingAverage
 from bdd_inst.training.hooks.metric_log import MetricLog, check_loggers
 from bdd_inst.training.hooks.progress_bar import ProgressBar
@@ -65,6 +67,8 @@ def train(
     resume: bool = False,
     eval_only: bool = False,
     layout: Layout | None = None,
+    mapper: Mapper | None = None,
+    hooks: Sequence[Hook] = (),
 ) -> Outcome:
     """Run every stage of ``cfg`` and evaluate, or with ``eval_only`` evaluate MODEL.WEIGHTS.
 
@@ -74,6 +78,8 @@ def train(
         resume: go on from the folder's last checkpoint where there is one.
         eval_only: no training.
         layout: processes; each of them calls this.
+        mapper: makes the training samples in place of ours: ``mapper(dataset_dict)`` as Detectron2's.
+        hooks: called beside our own, before each checkpoint is written.
 
     Raises:
         DataError: data or weights that are missing, a folder in use, a run that has diverged, ... in one readable line.
@@ -93,7 +99,7 @@ def train(
     folder, resume = on_first(
         lambda: run_folder(output, cfg.OUTPUT_DIR, resume=resume, training=not eval_only)
     )
-    data = TrainingData(stages)
+    data = TrainingData(stages, mapper)
     scorer = Scorer(cfg)
     if stages:
         check_best_metric(cfg, scorer.figure_names())
@@ -103,7 +109,7 @@ def train(
         last = CheckpointFolder(folder, cfg.SOLVER.KEEP_CHECKPOINTS).load_last() if resume else None
         on_first(lambda: mark_folder(folder))
         run = build_run(cfg, folder, fabric, data, last)
-        run.stop = stop
+        run.stop, run.hooks = stop, list(hooks)
         return conduct(run, cfg, folder, scorer, data, resume)
 
 
@@ -210,7 +216,7 @@ def conduct(
     evaluation = Evaluation(scorer.score, metrics, cfg, average)
     run.hooks = [
         hook
-        for hook in (average, metrics, evaluation, ProgressBar(metrics), Checkpointer())
+        for hook in (average, metrics, evaluation, ProgressBar(metrics), *run.hooks, Checkpointer())
         if hook is not None
     ]
     facts = provenance.describe_run(

@@ -10,7 +10,7 @@ import numpy as np
 from bdd_inst.base import distributed
 from bdd_inst.base.errors import ConfigError, ProblemLog
 from bdd_inst.data.loader import build_train_loader, load_datasets
-from bdd_inst.data.mapper import DatasetMapper
+from bdd_inst.data.mapper import DatasetMapper, Mapper
 from bdd_inst.datasets.catalog import MetadataCatalog
 from bdd_inst.training.stages import Stage
 
@@ -32,7 +32,9 @@ def key_of(stage: Stage) -> tuple:
 class TrainingData:
     """Dataset dicts by list of data sets. Each stage may name its own, and read them in its own way."""
 
-    def __init__(self, stages: list[Stage]) -> None:
+    def __init__(self, stages: list[Stage], mapper: Mapper | None = None) -> None:
+        """``mapper``: a user's, in place of :class:`DatasetMapper` for training."""
+        self.mapper = mapper
         self.dicts: dict[tuple, list[dict]] = {}
         for stage in stages:
             key = key_of(stage)
@@ -59,7 +61,12 @@ class TrainingData:
         """The endless batches of a stage from number ``start`` on."""
         rank, world_size = distributed.world()
         return build_train_loader(
-            stage.cfg, self.of(stage), rank=rank, world_size=world_size, start_iteration=start
+            stage.cfg,
+            self.of(stage),
+            rank=rank,
+            world_size=world_size,
+            start_iteration=start,
+            mapper=self.mapper,
         )
 
     def heaviest(self, stage: Stage, number: int = 4) -> list[dict]:
