@@ -1,0 +1,83 @@
+"""The examples run as they stand."""
+
+from __future__ import annotations
+
+import json
+import runpy
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from bdd_inst.config.loading import load_cfg
+from bdd_inst.engines import build_model
+from bdd_inst.weights.checkpoint import save_weights
+from bdd_inst.weights.trained import identity_of
+
+TINY = [
+    "MODEL.FPN.OUT_CHANNELS",
+    "16",
+    "MODEL.RESNETS.RES2_OUT_CHANNELS",
+    "16",
+    "MODEL.RESNETS.STEM_OUT_CHANNELS",
+    "8",
+    "MODEL.ROI_BOX_HEAD.FC_DIM",
+    "16",
+    "MODEL.ROI_MASK_HEAD.CONV_DIM",
+    "16",
+    "MODEL.ROI_MASK_HEAD.NUM_CONV",
+    "1",
+    "INPUT.MIN_SIZE_TRAIN",
+    "(64, 64)",
+    "INPUT.MAX_SIZE_TRAIN",
+    "96",
+    "INPUT.MIN_SIZE_TEST",
+    "64",
+    "INPUT.MAX_SIZE_TEST",
+    "96",
+]
+
+
+@pytest.fixture
+def run(project_root, monkeypatch, capsys):
+    """Calls an example as a person would; what it printed."""
+
+    def call(name, *words):
+        file = str(project_root / "examples" / name)
+        monkeypatch.setattr(sys, "argv", [file, *map(str, words)])
+        runpy.run_path(file, run_name="__main__")
+        return capsys.readouterr().out
+
+    return call
+
+
+@pytest.fixture
+def picture(tmp_path):
+    path = tmp_path / "images" / "a.png"
+    path.parent.mkdir()
+    cv2.imwrite(str(path), np.random.default_rng(0).integers(0, 256, (64, 80, 3), dtype=np.uint8))
+    return path
+
+
+def test_predict(run, picture, tmp_path):
+    cfg = load_cfg("demo.yaml", TINY)
+    names = [f"kind{i}" for i in range(8)]
+    weights = tmp_path / "w.pth"
+    save_weights(build_model(cfg), weights, identity_of(cfg, {"thing_classes": names}).entry())
+    assert f"{picture}: " in run("predict.py", weights, picture)
+
+
+def test_own_data(run, picture, tmp_path):
+    outline = [5.0, 10, 45, 10, 45, 50, 5, 50]
+    label = {"id": 1, "image_id": 1, "category_id": 3, "iscrowd": 0, "area": 1600.0}
+    label |= {"bbox": [5.0, 10, 40, 40], "segmentation": [outline]}
+    content = {"images": [{"id": 1, "file_name": "a.png", "width": 80, "height": 64}]}
+    content |= {"annotations": [label], "categories": [{"id": 3, "name": "hat"}]}
+    (tmp_path / "labels.json").write_text(json.dumps(content))
+    short = "STAGES [{'NAME':'all','TRAIN':'all','FREEZE_AT':0,'MAX_ITER':2}] SOLVER.IMS_PER_BATCH 1 DATALOADER.NUM_WORKERS 0"
+    words = [*TINY, *short.split(), "LOGGERS", "['csv']"]
+    said = run("own_data.py", tmp_path / "labels.json", picture.parent, tmp_path / "out", *words)
+    assert "highest loss" in said
+    assert (tmp_path / "out" / "model_final.pth").is_file()
+    assert "hat" in (tmp_path / "out" / "config.yaml").read_text()
