@@ -44,6 +44,23 @@ BDD100K_ONLY = {
     *BDD100K_IGNORED,
 }
 
+# BDD100K's panoptic classes by number from 1 (``pan_seg.toml``): 1 to 30 stuff, 31 to 40 things.
+BDD100K_PAN_SEG = (
+    "dynamic", "ego vehicle", "ground", "static", "parking", "rail track", "road", "sidewalk", "bridge", "building", "fence",
+    "garage", "guard rail", "tunnel", "wall", "banner", "billboard", "lane divider", "parking sign", "pole", "polegroup",
+    "street light", "traffic cone", "traffic device", "traffic light", "traffic sign", "traffic sign frame", "terrain",
+    "vegetation", "sky", "person", "rider", "bicycle", "bus", "car", "caravan", "motorcycle", "trailer", "train", "truck",
+)  # fmt: skip
+
+# Cityscapes' classes by label id from 0 (``labels.py``); those from 24 on are things, numbered in ``instanceIds``.
+CITYSCAPES = (
+    "unlabeled", "ego vehicle", "rectification border", "out of roi", "static", "dynamic", "ground", "road", "sidewalk",
+    "parking", "rail track", "building", "wall", "fence", "guard rail", "bridge", "tunnel", "pole", "polegroup",
+    "traffic light", "traffic sign", "vegetation", "terrain", "sky", "person", "rider", "car", "truck", "bus", "caravan",
+    "trailer", "train", "motorcycle", "bicycle",
+)  # fmt: skip
+CITYSCAPES_THINGS = CITYSCAPES[24:]
+
 # COCO's 80 classes by category id (instances_*2017.json); its numbers have gaps.
 COCO_INSTANCES = {
     1: "person", 2: "bicycle", 3: "car", 4: "motorcycle", 5: "airplane", 6: "bus", 7: "train", 8: "truck", 9: "boat",

@@ -28,7 +28,11 @@ from bdd_inst.masks import rle as coding
 
 # Written beside PNGs that we make; hidden, so that it is taken for no label file.
 NOTE_FILE = ".conversion.json"
-ENDINGS = {"person": classes.FASHION_PERSON, "clothes": classes.FASHION_CLOTHES}
+ENDINGS = {
+    "person": classes.FASHION_PERSON,
+    "clothes": classes.FASHION_CLOTHES,
+    "labelIds": classes.CITYSCAPES[1:],
+}
 # From half of 255 on a pixel of a smoothed mask belongs to the object.
 HALF = 128
 AHEAD = 32
@@ -37,10 +41,11 @@ AHEAD = 32
 def read(found: Found) -> LabelSet:
     """The label set of PNG masks, or of one."""
     note = _note(found.path)
-    if found.kind == "bitmask":
-        names, ids = _numbered(note, classes.BDD100K_DET)
+    if found.kind in ("bitmask", "pan-seg"):
+        known = classes.BDD100K_PAN_SEG if found.kind == "pan-seg" else classes.BDD100K_DET
+        names, ids = _numbered(note, known)
         numbers, scores = dict(zip(ids, names, strict=True)), _scores(found, note)
-        return _label_set(
+        return png_label_set(
             found, lambda file, log: _bitmask(file, numbers, scores, log), names, note, (), ids
         )
     if found.kind == "label-map":
@@ -49,7 +54,7 @@ def read(found: Found) -> LabelSet:
         numbers = dict(zip(ids, names, strict=True))
         notes = ("value 0 is background, 255 is void",)
         ids = ids if names else None
-        return _label_set(
+        return png_label_set(
             found,
             lambda file, log: _label_map(file, numbers, ending, log),
             names or None,
@@ -60,10 +65,10 @@ def read(found: Found) -> LabelSet:
     # Of several classes the pixels no longer tell which.
     name = note["categories"][0] if len(note.get("categories") or ()) == 1 else "foreground"
     notes = (f"values from {HALF} on are the object, called {name!r}",)
-    return _label_set(found, lambda file, log: _binary(file, name), (name,), note, notes)
+    return png_label_set(found, lambda file, log: _binary(file, name), (name,), note, notes)
 
 
-def _label_set(
+def png_label_set(
     found: Found,
     parse: Callable[[Path, ProblemLog], Picture],
     names: tuple[str, ...] | None,
@@ -71,6 +76,7 @@ def _label_set(
     notes: tuple[str, ...],
     ids: tuple[int, ...] | None = None,
 ) -> LabelSet:
+    """The label set of PNGs, each read by ``parse``; ``nested`` folders are parts of the pictures' names."""
     nested = bool(note) or len({file.stem for file in found.files}) < len(found.files)
 
     def generate(log: ProblemLog) -> Iterator[Picture]:
@@ -167,7 +173,8 @@ def _ending(found: Found) -> str:
     return ""
 
 
-def _picture(file: Path, height: int, width: int, ending: str = "") -> Picture:
+def picture_of(file: Path, height: int, width: int, ending: str = "") -> Picture:
+    """The picture that a PNG of labels belongs to: of its stem, less an ending that names classes; a frame knows its video."""
     stem = file.stem.removesuffix(f"_{ending}") if ending else file.stem
     picture = Picture(f"{stem}.jpg", width, height)
     # Tracking: frames lie in a folder of their video's name and are numbered from 1.
@@ -177,13 +184,14 @@ def _picture(file: Path, height: int, width: int, ending: str = "") -> Picture:
     return picture
 
 
-def _instance(name: str, rle: dict, **fields) -> Instance:
+def instance_of(name: str, rle: dict, **fields) -> Instance:
+    """An instance of a mask, its box tight."""
     return Instance(name, coding.to_bbox(rle), rle=rle, **fields)
 
 
 def _bitmask(file: Path, names: dict[int, str], scores: Scores | None, log: ProblemLog) -> Picture:
     (height, width), found = bitmask.read_bitmask(file)
-    picture = _picture(file, height, width)
+    picture = picture_of(file, height, width)
     shared = bitmask.shared_numbers(found)
     if shared:
         log.add(
@@ -205,14 +213,14 @@ def _bitmask(file: Path, names: dict[int, str], scores: Scores | None, log: Prob
             flag: getattr(item, flag) for flag in ("truncated", "occluded", "crowd", "ignored")
         }
         picture.instances.append(
-            _instance(name, item.rle, id=item.number, score=own.get(str(item.number)), **flags)
+            instance_of(name, item.rle, id=item.number, score=own.get(str(item.number)), **flags)
         )
     return picture
 
 
 def _label_map(file: Path, numbers: dict[int, str], ending: str, log: ProblemLog) -> Picture:
     values = label_map.read_label_map(file)
-    picture = _picture(file, *values.shape, ending)
+    picture = picture_of(file, *values.shape, ending)
     for value, rle in label_map.class_instances(values):
         if numbers and value not in numbers:
             log.add(
@@ -221,7 +229,7 @@ def _label_map(file: Path, numbers: dict[int, str], ending: str, log: ProblemLog
                 f"value {value} is none of {', '.join(map(str, numbers))}; left out",
             )
             continue
-        picture.instances.append(_instance(numbers.get(value, str(value)), rle, id=value))
+        picture.instances.append(instance_of(numbers.get(value, str(value)), rle, id=value))
     return picture
 
 
@@ -231,7 +239,7 @@ def _binary(file: Path, name: str) -> Picture:
         values = values[..., 0]
     highest = np.iinfo(values.dtype).max if values.max(initial=0) > 1 else 1
     mask = values >= (HALF if highest == 255 else (highest + 1) // 2)
-    picture = _picture(file, *mask.shape)
+    picture = picture_of(file, *mask.shape)
     if mask.any():
-        picture.instances.append(_instance(name, coding.encode(mask), id=1))
+        picture.instances.append(instance_of(name, coding.encode(mask), id=1))
     return picture

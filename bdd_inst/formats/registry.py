@@ -28,7 +28,14 @@ READERS = {
     "supervisely": "supervisely",
     "labelme": "labelme",
     "via": "via",
+    "cityscapes": "cityscapes",
+    "cityscapes-instances": "cityscapes",
+    "panoptic": "panoptic",
+    "sam": "sam",
+    "deepfashion2": "deepfashion2",
+    "yolo": "yolo",
     "bitmask": "png_folders",
+    "pan-seg": "png_folders",
     "label-map": "png_folders",
     "binary-masks": "png_folders",
 }
@@ -92,6 +99,7 @@ WRITERS = {
     "rle": ("write_scalabel", "RleTarget"),
     "scalabel": ("write_scalabel", "ScalabelTarget"),
     "dicts": ("write_dicts", "DictsTarget"),
+    "yolo": ("write_yolo", "YoloTarget"),
     "label-map": ("write_png", "LabelMapTarget"),
     "binary-masks": ("write_png", "BinaryTarget"),
 }

@@ -21,6 +21,8 @@ JSON_ENDINGS = (".json", ".json.gz")
 BESIDE = {"meta.json", "key_id_map.json", "obj_class_to_machine_color.json"}
 # Sub-folders of a BDD100K task that hold the same labels in different forms.
 SAME_LABELS = {"polygons", "rles", "bitmasks", "colormaps"}
+# Texts that stand beside YOLO's labels.
+YOLO_BESIDE = {"classes.txt", "train.txt", "val.txt", "test.txt", "README.txt"}
 # What a Scalabel frame may have beside its name.
 FRAME_KEYS = {"labels", "url", "videoName", "frameIndex", "timestamp", "size", "attributes"}
 # How many of a folder's files, and of a list's items, are looked at.
@@ -49,6 +51,9 @@ def sniff(path: str | os.PathLike, kind: str | None = None) -> Found:
     With ``kind`` given it is taken at its word. DataError says what was seen where it is nothing that we know.
     """
     path = Path(path)
+    texts = _yolo_files(path) if kind in (None, "yolo") else []
+    if texts:
+        return Found("yolo", path, texts)
     if path.is_dir():
         return _folder(path, _files_below(path, kind), kind)
     if not path.exists() and any(c in path.name for c in "*?["):
@@ -68,9 +73,38 @@ def sniff(path: str | os.PathLike, kind: str | None = None) -> Found:
 
 
 KNOWN = (
-    "BDD100K/Scalabel, COCO, COCO results, Detectron2 dicts, Supervisely, LabelMe and VIA JSON, and folders of BDD100K bitmasks, "
-    "label maps or 0/255 masks"
+    "BDD100K/Scalabel, COCO (instances, panoptic, results), Detectron2 dicts, Supervisely, LabelMe, VIA, Cityscapes, DeepFashion2 and "
+    "SAM JSON, YOLO text, and folders of BDD100K bitmasks, instanceIds, label maps or 0/255 masks"
 )
+
+
+def _yolo_files(path: Path) -> list[Path]:
+    """The label files of a YOLO data set at ``path`` (its folder, its ``data.yaml``, its ``labels``, one file); none where it is none."""
+    from bdd_inst.formats.yolo import looks_like_yolo
+
+    if path.suffix.lower() in (".yaml", ".yml") and path.is_file():
+        below = path.parent
+    elif path.is_dir():
+        below = path
+    elif path.suffix.lower() == ".txt" and path.is_file():
+        return [path] if looks_like_yolo(_first_lines(path)) else []
+    else:
+        return []
+    if not (below / "data.yaml").is_file() and "labels" not in below.parts:
+        below = below / "labels"
+    texts = sorted(f for f in below.rglob("*.txt") if f.name not in YOLO_BESIDE)
+    if "labels" not in below.parts:
+        texts = [f for f in texts if "labels" in f.relative_to(below).parts] or texts
+    sample = texts[:: max(1, len(texts) // FILES_LOOKED_AT)]
+    return texts if texts and all(looks_like_yolo(_first_lines(f)) for f in sample) else []
+
+
+def _first_lines(file: Path) -> list[str]:
+    try:
+        with open(file, encoding="utf-8") as stream:
+            return stream.read(1 << 16).splitlines()
+    except (OSError, UnicodeDecodeError):
+        return ["not text"]
 
 
 def _files_below(path: Path, kind: str | None = None) -> list[Path]:
@@ -102,7 +136,7 @@ def _folder(path: Path, files: list[Path], kind: str | None) -> Found:
         kind = _common_kind(path, files)
     if len(files) == 1:
         return Found(kind, path, files, top_level(files[0]))
-    if kind in ("coco", "coco-results", "dicts"):
+    if kind in ("coco", "coco-results", "dicts", "panoptic"):
         raise DataError(f"{path}: {len(files)} {kind} files; name one, e.g. {files[0]}")
     return Found(kind, path, files)
 
@@ -156,7 +190,14 @@ def _kind_of_object(top: dict[str, msgspec.Raw]) -> str | None:
     if "objects" in names and "size" in names:
         return "supervisely"
     if "images" in names and items(top["images"]) is not None:
-        return "coco"
+        some = list(_looks(items(top.get("annotations")) or []))[:1]
+        return "panoptic" if some and "segments_info" in some[0] else "coco"
+    if {"image", "annotations"} <= names and items(top["annotations"]) is not None:
+        return "sam"
+    if {"imgHeight", "imgWidth", "objects"} <= names:
+        return "cityscapes"
+    if {"source", "pair_id"} <= names:
+        return "deepfashion2"
     if "name" in names and "labels" in names:
         return "scalabel"
     regions = list(

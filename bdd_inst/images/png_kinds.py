@@ -17,7 +17,11 @@ from bdd_inst.masks.rle import MAX_PIXELS
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GRAY, RGB, PALETTE, GRAY_ALPHA, RGBA = 0, 2, 3, 4, 6
 COLORS = {GRAY: "gray", RGB: "RGB", PALETTE: "palette", GRAY_ALPHA: "gray with alpha", RGBA: "RGBA"}
-KINDS = ("bitmask", "label-map", "binary-masks")
+KINDS = ("bitmask", "pan-seg", "cityscapes-instances", "label-map", "binary-masks")
+# Folders whose PNGs number instances and leave their classes to the folder beside (PASCAL VOC, CIHP, LIP).
+NUMBERED_FOLDERS = {"segmentationobject", "instance_ids", "instances", "instance_masks"}
+# The highest class of BDD100K's detection; its panoptic bitmasks go on to 40.
+MAX_DETECTION_CLASS = 10
 # How many of a folder's PNGs are opened to tell their kind.
 PICTURES_LOOKED_AT = 6
 
@@ -62,7 +66,7 @@ def stored_values(picture: Image.Image, depth: int, color: int) -> np.ndarray:
 
 
 def kind_of(files: Sequence[Path], path: Path) -> str:
-    """``bitmask``, ``label-map`` or ``binary-masks`` for PNG files found at ``path``. DataError where they are none of these."""
+    """Which of :data:`KINDS` the PNG files found at ``path`` are. DataError where they are none of these."""
     if "colormaps" in {part.lower() for part in path.parts[-2:]}:
         raise DataError(
             f"{path}: colour maps number instances for the eye and do not say their class; read the bitmasks beside them"
@@ -75,9 +79,15 @@ def kind_of(files: Sequence[Path], path: Path) -> str:
             kinds.setdefault(_kind(file), file)
         except DataError as error:
             trouble = trouble or str(error)
+    if kinds.keys() <= {"label-map", "binary-masks"}:
+        refuse_instance_numbers(files[0], path)
     if set(kinds) == {"label-map", "binary-masks"} and trouble == "":
         # A label map that has nothing of its classes looks like an empty mask, and one of class 255 (ignore) alone like a full one.
         return "label-map"
+    if set(kinds) == {"bitmask", "pan-seg"}:
+        return "pan-seg"
+    if set(kinds) == {"cityscapes-instances", "label-map"}:
+        return "cityscapes-instances"
     if len(kinds) == 1:
         return next(iter(kinds))
     if kinds:
@@ -86,13 +96,23 @@ def kind_of(files: Sequence[Path], path: Path) -> str:
     raise DataError(f"{path}: no masks that we know: {trouble}")
 
 
+def refuse_instance_numbers(file: Path, path: Path) -> None:
+    """DataError where a PNG lies in a folder of those that number instances: as class numbers they would be nonsense."""
+    if NUMBERED_FOLDERS & {part.lower() for part in file.parts[-3:-1]}:
+        raise DataError(
+            f"{path}: the PNGs of {file.parent.name} number instances, whose classes are elsewhere (VOC: SegmentationClass); "
+            "give that folder, or --kind label-map to take the numbers for classes"
+        )
+
+
 def _kind(file: Path) -> str:
     """The kind of one PNG."""
     _, _, depth, color = header(file)
     values = pixels(file)
     if color == RGBA:
         if is_bitmask(values):
-            return "bitmask"
+            panoptic = values[..., 0].max(initial=0) > MAX_DETECTION_CLASS
+            return "pan-seg" if panoptic or "pan_seg" in file.parts else "bitmask"
         raise DataError(
             f"{file}: an RGBA PNG that is no BDD100K bitmask (class in R, flags in G, instance number in B and A)"
         )
@@ -104,6 +124,8 @@ def _kind(file: Path) -> str:
                 raise DataError(f"{file}: a colour picture, not a mask; give the folder of masks")
             values = values[..., 0]
         found = np.unique(values)
+        if file.stem.endswith("_instanceIds") or (depth == 16 and is_numbered_by_class(found)):
+            return "cityscapes-instances"
         if not len(np.setdiff1d(found, (0, 255))):
             return "binary-masks"
         if depth <= 8 and len(found) <= 64 and (found[found != 255] <= 64).all():
@@ -112,6 +134,16 @@ def _kind(file: Path) -> str:
             return "binary-masks"
     raise DataError(
         f"{file}: a {COLORS[color]} PNG with values from {values.min()} to {values.max()}, which is no mask that we know"
+    )
+
+
+def is_numbered_by_class(found: np.ndarray) -> bool:
+    """Whether these values of a PNG are Cityscapes' ``instanceIds``: classes up to 33, and class * 1000 + number for things."""
+    numbered = found[found >= 1000]
+    return bool(
+        len(numbered)
+        and (found[found < 1000] <= 33).all()
+        and ((numbered // 1000 >= 24) & (numbered // 1000 <= 33)).all()
     )
 
 

@@ -8,15 +8,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from bdd_inst import formats
 from bdd_inst.base.errors import DataError
-from bdd_inst.base.vocabulary import BDD100K, BDD100K_DET
+from bdd_inst.base.vocabulary import BDD100K, BDD100K_DET, BDD100K_PAN_SEG
 from bdd_inst.cli import check, convert, evaluate, make_masks
 from bdd_inst.datasets.coco_person import load_coco
 from bdd_inst.evaluation import files
+from bdd_inst.formats.write_yolo import joined, traced
 from bdd_inst.images.png_bytes import encode_mask
-from bdd_inst.masks import rle
+from bdd_inst.masks import rasterize, rle
+from bdd_inst.masks.paths import Path as Outline
 
 CASES = Path(__file__).resolve().parents[1] / "fixtures" / "cases"
 
@@ -315,3 +318,111 @@ def test_a_mask_over_the_edge_is_cut_there(tmp_path):
 def test_a_rotated_box_is_its_quadrilateral():
     ship = next(i for i in objects("13_xany/a.json") if i.category == "ship")
     assert ship.paths[0].vertices.tolist() == [[30, 10], [40, 5], [45, 15], [35, 20]]
+
+
+def things(path: str | Path, **options) -> list[tuple]:
+    return [(i.category, i.crowd, i.box) for i in objects(path, **options)]
+
+
+def test_cityscapes_polygons_and_instance_numbers_are_classes_and_instances():
+    outlined = things("36_cityscapes/gtFine")
+    assert outlined[0] == ("road", False, (0, 30, 63, 47))
+    assert outlined[1] == ("car", False, (5, 5, 25, 25))
+    assert outlined[2][:2] == ("person", True)  # persongroup
+    folder = CASES / "36_cityscapes/gtFine/aachen"
+    assert things(folder / "*_instanceIds.png") == [
+        ("road", False, (0, 30, 64, 48)),
+        ("person", True, (30, 5, 40, 15)),
+        ("car", False, (5, 5, 25, 25)),
+    ]
+    names = {p.name for p in formats.read(folder).pictures}
+    assert names == {"aachen_000000_000019_leftImg8bit.png"}
+
+
+def test_a_later_polygon_of_cityscapes_covers_an_earlier_one(tmp_path):
+    square = [[0, 0], [20, 0], [20, 20], [0, 20]]
+    shapes = [{"label": "road", "polygon": square}, {"label": "car", "polygon": square[:3]}]
+    tree = {"imgHeight": 48, "imgWidth": 64, "objects": shapes}
+    path = tmp_path / "x_1_2_gtFine_polygons.json"
+    path.write_text(json.dumps(tree))
+    road, car = objects(path)
+    assert not (rle.decode(road.rle) & rle.decode(car.rle)).any()
+    assert rle.area(road.rle) + rle.area(car.rle) == 400
+
+
+def test_panoptic_bitmasks_have_their_own_forty_classes(tmp_path):
+    folder = CASES / "37_panseg/bitmasks/val"
+    assert {name for name, *_ in things(folder)} == {"road", "building", "car", "person"}
+    formats.write(formats.read(folder), tmp_path / "out.json", to="coco")
+    tree = json.loads((tmp_path / "out.json").read_text())
+    assert {c["name"]: c["id"] for c in tree["categories"]}["truck"] == 40
+    assert files.read_truth(folder).class_names == list(BDD100K_PAN_SEG)
+
+
+def test_coco_panoptic_segments_are_instances():
+    assert things("73_panoptic/panoptic_val.json") == [
+        ("road", False, (0, 30, 64, 48)),
+        ("person", False, (5, 5, 25, 25)),
+    ]
+
+
+@pytest.mark.parametrize("path", ["74_yolo", "74_yolo/data.yaml", "74_yolo/labels/train"])
+def test_yolo_is_read_from_its_folder_its_yaml_or_its_labels(path):
+    cat, dog = objects(CASES / path)
+    assert (cat.category, dog.category) == ("cat", "dog")
+    assert np.allclose(cat.paths[0].vertices, [[6.4, 4.8], [25.6, 4.8], [25.6, 24], [6.4, 24]])
+    assert np.allclose(dog.box, [25.6, 19.2, 38.4, 28.8])
+
+
+def test_yolo_is_written_and_read_again(tmp_path):
+    source = formats.read(CASES / "05_stray/gt_four.json")
+    arguments = ["--input", str(CASES / "05_stray/gt_four.json"), "--to", "yolo"]
+    assert convert.main([*arguments, "--output", str(tmp_path / "out")]) == 0
+    assert "0: person" in (tmp_path / "out/data.yaml").read_text()
+    again = formats.read(tmp_path / "out", images=CASES / "05_stray/img")
+    before, after = (
+        [path.vertices for p in labels.pictures for i in p.instances for path in i.paths]
+        for labels in (source, again)
+    )
+    assert all(np.allclose(a, b, atol=1e-3) for a, b in zip(before, after, strict=True))
+
+
+def test_masks_become_outlines_of_the_same_pixels(tmp_path):
+    mask = np.zeros((48, 64), bool)
+    mask[5:25, 5:25] = mask[20:30, 20:40] = mask[40:44, 50:60] = True
+    whole = joined(traced(rle.encode(mask)))
+    drawn = rle.decode(rasterize.polygons_to_rle([Outline(whole)], 48, 64, "coco"))
+    assert (drawn != mask).sum() <= 4
+
+
+def test_deepfashion2_has_items_with_corner_boxes():
+    images = CASES / "34_df2/image"
+    assert things("34_df2/annos", images=images) == [
+        ("short sleeve top", False, (5, 5, 38, 25)),
+        ("trousers", False, (10, 30, 30, 45)),
+    ]
+    assert len(objects("34_df2/annos")[0].paths) == 2
+
+
+def test_sam_has_masks_without_classes_and_damaged_ones_keep_their_box(tmp_path):
+    labels = formats.read(CASES / "75_sam/sa_1.json").load()
+    assert [i.category for i in labels.pictures[0].instances] == ["object"]
+    assert labels.problems.counts == {"bad-rle": 1}
+    tree = json.loads((CASES / "75_sam/sa_1.json").read_text())
+    mask = np.zeros((48, 64), bool)
+    mask[5:25, 5:25] = True
+    tree["annotations"][0]["segmentation"] = rle.encode(mask)
+    (tmp_path / "sa_1.json").write_text(json.dumps(tree))
+    (found,) = objects(tmp_path)
+    assert rle.area(found.rle) == 400
+
+
+@pytest.mark.parametrize("folder", ["SegmentationObject", "Instance_ids"])
+def test_instance_numbers_are_not_taken_for_classes(folder, tmp_path):
+    (tmp_path / folder).mkdir()
+    values = np.zeros((48, 64), np.uint8)
+    values[5:25, 5:25], values[30:40, 30:40] = 1, 2
+    Image.fromarray(values, "P").save(tmp_path / folder / "a.png")
+    with pytest.raises(DataError, match="number instances"):
+        formats.read(tmp_path / folder)
+    assert formats.read(tmp_path / folder, kind="label-map").kind == "label-map"

@@ -1,0 +1,99 @@
+"""Cityscapes' gtFine: ``*_polygons.json``, one a picture, and ``*_instanceIds.png``, which number classes and instances in one value.
+
+In both a later object covers an earlier one, so masks are what is seen. ``cargroup`` and the like are crowds of their class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path as FilePath
+
+from bdd_inst.base.errors import DataError, ProblemLog
+from bdd_inst.base.vocabulary import CITYSCAPES, CITYSCAPES_THINGS
+from bdd_inst.formats import fields, label_map
+from bdd_inst.formats.json_files import items, plain
+from bdd_inst.formats.png_folders import instance_of, picture_of, png_label_set
+from bdd_inst.formats.reading import contents, label_set
+from bdd_inst.formats.records import Instance, LabelSet, Picture
+from bdd_inst.formats.sniff import Found
+from bdd_inst.masks import rasterize
+from bdd_inst.masks import rle as coding
+from bdd_inst.masks.label_runs import label_rles, resolve_overlaps
+from bdd_inst.masks.paths import Path
+
+PICTURE_END = "_leftImg8bit.png"
+# Parts of the picture that are no object of any class.
+NOTHING = {"unlabeled", "ego vehicle", "rectification border", "out of roi"}
+GROUPS = {f"{name}group": name for name in CITYSCAPES_THINGS}
+
+
+def read(found: Found) -> LabelSet:
+    """The label set of one file or a folder of them."""
+    if found.kind == "cityscapes-instances":
+        return png_label_set(found, _numbered, None, {}, ("instance numbers by class * 1000",))
+
+    def generate(log: ProblemLog) -> Iterator[Picture]:
+        for file, top in contents(found, log):
+            size = fields.side(plain(top["imgHeight"])), fields.side(plain(top["imgWidth"]))
+            stem = file.name.removesuffix(".gz").removesuffix(".json")
+            picture = Picture(picture_name(stem), size[1], size[0])
+            _outlined(picture, items(top.get("objects")) or [], file, log)
+            yield picture
+
+    return label_set(found, generate, "coco")
+
+
+def picture_name(stem: str) -> str:
+    """``aachen_000000_000019_gtFine_polygons`` -> ``aachen_000000_000019_leftImg8bit.png``."""
+    head, mark, _ = stem.partition("_gt")
+    return f"{head}{PICTURE_END}" if mark else f"{stem.removesuffix('_polygons')}.png"
+
+
+def _outlined(picture: Picture, raws: list, file: FilePath, log: ProblemLog) -> None:
+    """Give a picture its objects, each with the pixels that no later one covers."""
+    shapes: list[tuple[Instance, list[Path]]] = []
+    for number, raw in enumerate(raws):
+        try:
+            value = plain(raw)
+            if value.get("deleted"):
+                continue
+            word = fields.word(value.get("label"))
+            path = Path.checked(value.get("polygon") or [])
+            if len(path) < 3:
+                raise ValueError(f"a polygon of {len(path)} points")
+        except (DataError, ValueError, TypeError, AttributeError) as error:
+            log.add("bad-label", f"{file}: object #{number}", f"{error}; left out")
+            continue
+        crowd = word in GROUPS
+        shapes.append((Instance(GROUPS.get(word, word), crowd=crowd, id=number), [path]))
+    if not picture.height or not picture.width:
+        log.add("no-picture-size", str(file), "no imgHeight and imgWidth; left out")
+        return
+    drawn = rasterize.objects_to_rles([p for _, p in shapes], picture.height, picture.width, "coco")
+    seen = resolve_overlaps(list(drawn), list(range(len(shapes)))) if shapes else []
+    for (instance, _), rle in zip(shapes, seen, strict=True):
+        where = f"{file}: object #{instance.id}"
+        if instance.category in NOTHING:
+            log.add("category-left-out", where, f"{instance.category} is no object")
+        elif not coding.area(rle):
+            log.add("empty-object", where, "later objects cover all of it; left out")
+        else:
+            instance.rle, instance.box = rle, coding.to_bbox(rle)
+            picture.instances.append(instance)
+
+
+def _numbered(file: FilePath, log: ProblemLog) -> Picture:
+    """The objects of an ``instanceIds`` PNG: class * 1000 + number, or the class alone for stuff and crowds."""
+    values = label_map.read_label_map(file)
+    picture = picture_of(file, *values.shape)
+    picture.name, picture.video = picture_name(file.stem), None
+    for value, rle in zip(*label_rles(values), strict=True):
+        own = int(value) // 1000 if value >= 1000 else int(value)
+        name = CITYSCAPES[own] if own < len(CITYSCAPES) else None
+        if name is None or name in NOTHING:
+            code = "unknown-category" if name is None else "category-left-out"
+            log.add(code, str(file), f"value {value} is {name or 'no class'}; left out")
+            continue
+        crowd = bool(value < 1000 and name in CITYSCAPES_THINGS)
+        picture.instances.append(instance_of(name, rle, id=int(value), crowd=crowd))
+    return picture

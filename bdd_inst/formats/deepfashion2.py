@@ -1,0 +1,60 @@
+"""DeepFashion2 JSON, one file a picture: ``item1``, ``item2``, ... with polygons, corner boxes and a class each.
+
+The files do not say the picture's name or size: ``annos/000001.json`` belongs to ``image/000001.jpg``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path as FilePath
+from typing import Any
+
+from bdd_inst.base.errors import DataError, ProblemLog
+from bdd_inst.formats import fields
+from bdd_inst.formats.json_files import describe, plain
+from bdd_inst.formats.reading import contents, label_set
+from bdd_inst.formats.records import Instance, LabelSet, Picture
+from bdd_inst.formats.sniff import Found
+from bdd_inst.masks.paths import Path
+
+ITEM = re.compile(r"item(\d+)$")
+KEPT = ("scale", "viewpoint", "zoom_in", "occlusion", "style")
+
+
+def read(found: Found) -> LabelSet:
+    """The label set of one file or a folder of them."""
+
+    def generate(log: ProblemLog) -> Iterator[Picture]:
+        for file, top in contents(found, log):
+            yield _picture(top, file, log)
+
+    return label_set(found, generate, "coco")
+
+
+def _picture(top: dict, file: FilePath, log: ProblemLog) -> Picture:
+    picture = Picture(f"{file.name.removesuffix('.gz').removesuffix('.json')}.jpg")
+    for key in ("source", "pair_id"):
+        if key in top:
+            picture.attributes[key] = plain(top[key])
+    numbered = sorted((int(m[1]), key) for key in top if (m := ITEM.match(key)))
+    for number, key in numbered:
+        try:
+            picture.instances.append(_instance(plain(top[key]), number))
+        except (DataError, ValueError, TypeError) as error:
+            log.add("bad-label", f"{file}: {key}", f"{error}; left out")
+    return picture
+
+
+def _instance(item: Any, number: int) -> Instance:
+    if not isinstance(item, dict):
+        raise ValueError(f"{describe(item)} where an item should be")
+    out = Instance(fields.word(item.get("category_name")), id=number)
+    corners = item.get("bounding_box")
+    if isinstance(corners, list) and len(corners) == 4:
+        named = dict(zip(("x1", "y1", "x2", "y2"), corners, strict=True))
+        out.box = fields.corners_box(named, inclusive=False)
+    parts = [Path.from_coco(part) for part in item.get("segmentation") or ()]
+    out.paths = [path for path in parts if len(path) >= 3] or None
+    out.attributes = {key: item[key] for key in KEPT if key in item}
+    return out

@@ -1,0 +1,81 @@
+"""COCO panoptic JSON with its folder of PNGs, whose colours number the segments: ``id = R + 256 G + 65536 B``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from bdd_inst.base.errors import DataError, ProblemLog
+from bdd_inst.formats import coco_entries as entries
+from bdd_inst.formats import fields
+from bdd_inst.formats.json_files import items, plain, top_level
+from bdd_inst.formats.reading import label_set
+from bdd_inst.formats.records import Instance, LabelSet, Picture
+from bdd_inst.formats.sniff import Found
+from bdd_inst.images import png_kinds
+from bdd_inst.masks import rle as coding
+from bdd_inst.masks.label_runs import label_rles
+
+
+def read(found: Found) -> LabelSet:
+    """The label set of one file; its PNGs lie in the folder of its name, or beside it. Things and stuff are instances alike."""
+    file = found.files[0]
+    top = found.top if found.top is not None else top_level(file)
+    where = str(file)
+    names = entries.categories(items(top.get("categories")) or [], where)
+    folder = next(f for f in (file.with_suffix(""), file.parent) if f.is_dir())
+
+    def generate(log: ProblemLog) -> Iterator[Picture]:
+        pictures = {}
+        for number, raw in enumerate(items(top.get("images")) or []):
+            image = entries.image(raw, f"{where}: image #{number}", log)
+            if image is not None:
+                key = entries.key_of(image.id)
+                size = image.width, image.height
+                pictures[key] = Picture(image.file_name, *size, image_id=image.id, labelled=False)
+        for number, raw in enumerate(items(top.get("annotations")) or []):
+            try:
+                _fill(plain(raw), pictures, folder, names, log)
+            except (DataError, ValueError, TypeError, KeyError) as error:
+                log.add("bad-label", f"{where}: annotation #{number}", f"{error}; left out")
+        yield from pictures.values()
+
+    return label_set(
+        found,
+        generate,
+        "pixels",
+        categories=tuple(names.values()) or None,
+        category_ids=tuple(names) or None,
+    )
+
+
+def _fill(
+    value: Any, pictures: dict[Any, Picture], folder: Path, names: dict[int, str], log: ProblemLog
+) -> None:
+    """Give a picture the segments of its PNG."""
+    picture = pictures.get(entries.key_of(fields.identity(value["image_id"])))
+    if picture is None:
+        raise ValueError(f"image_id {value['image_id']!r} is no picture of this file")
+    file = folder / PurePosixPath(str(value["file_name"])).name
+    colors = png_kinds.pixels(file)
+    if colors.ndim != 3:
+        raise ValueError(f"{file} is no colour PNG")
+    numbers = colors[..., :3].astype(np.uint32) @ np.array([1, 256, 65536], np.uint32)
+    found = dict(zip(*(list(column) for column in label_rles(numbers)), strict=True))
+    found = {int(number): rle for number, rle in found.items()}
+    picture.labelled = True
+    for segment in value["segments_info"]:
+        own, category = segment.get("id"), names.get(segment.get("category_id"))
+        where = f"{file}: segment {own}"
+        if category is None:
+            log.add("unknown-category", where, f"category_id {segment.get('category_id')!r}")
+        elif own not in found:
+            log.add("empty-object", where, "no pixel of the PNG has its number; left out")
+        else:
+            rle = found[own]
+            crowd = fields.truth(segment.get("iscrowd"))
+            box = coding.to_bbox(rle)
+            picture.instances.append(Instance(category, box, rle=rle, crowd=crowd, id=own))

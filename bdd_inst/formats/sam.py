@@ -1,0 +1,67 @@
+"""Segment Anything's JSON (SA-1B, and the automatic mask generator's), one file a picture: masks without classes, all ``object``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from bdd_inst.base.errors import ProblemLog
+from bdd_inst.formats import fields, rle_text
+from bdd_inst.formats.json_files import items, plain
+from bdd_inst.formats.reading import contents, label_set
+from bdd_inst.formats.records import Instance, LabelSet, Picture
+from bdd_inst.formats.sniff import Found
+
+NAME = "object"
+KEPT = ("predicted_iou", "stability_score")
+
+
+def read(found: Found) -> LabelSet:
+    """The label set of one file or a folder of them."""
+
+    def generate(log: ProblemLog) -> Iterator[Picture]:
+        for file, top in contents(found, log):
+            picture = _picture(top, file, log)
+            if picture is not None:
+                yield picture
+
+    return label_set(found, generate, "pixels", categories=(NAME,))
+
+
+def _picture(top: Any, file: Path, log: ProblemLog) -> Picture | None:
+    try:
+        image = plain(top["image"])
+        name = fields.word(image["file_name"])
+    except (ValueError, KeyError, TypeError):
+        log.add("bad-frame", str(file), "no image with a file_name; left out")
+        return None
+    size = fields.side(image.get("height")), fields.side(image.get("width"))
+    own = fields.identity(image.get("image_id"))
+    picture = Picture(name, size[1], size[0], image_id=own)
+    for number, raw in enumerate(items(top.get("annotations")) or []):
+        where = f"{file}: annotation #{number}"
+        try:
+            value = plain(raw)
+            box = fields.sized_box(value["bbox"]) if value.get("bbox") is not None else None
+        except (ValueError, TypeError, AttributeError) as error:
+            log.add("bad-label", where, f"{error}; left out")
+            continue
+        attributes = {key: value[key] for key in KEPT if key in value}
+        out = Instance(NAME, box, id=fields.identity(value.get("id")), attributes=attributes)
+        try:
+            out.rle = _mask(value.get("segmentation"), size if all(size) else None)
+        except ValueError as error:
+            log.add("bad-rle", where, f"{error}; mask left out")
+        picture.instances.append(out)
+    return picture
+
+
+def _mask(value: Any, size: tuple[int, int] | None) -> dict:
+    """A segmentation as RLE; ValueError where it is damaged, or of another size than the picture's (height, width)."""
+    rle = rle_text.parse(value, size)
+    if size is not None and tuple(rle["size"]) != size:
+        raise ValueError(
+            f"RLE of {rle['size'][1]}x{rle['size'][0]}, the picture has {size[1]}x{size[0]}"
+        )
+    return rle

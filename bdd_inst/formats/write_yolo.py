@@ -1,0 +1,127 @@
+"""Writes YOLO segmentation text: ``labels/NAME.txt`` and ``data.yaml``; objects of several parts become one outline, joined by lines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import yaml
+
+from bdd_inst.base.errors import DataError
+from bdd_inst.base.files import atomic_write
+from bdd_inst.base.output_paths import output_name
+from bdd_inst.formats import draw
+from bdd_inst.formats.records import Instance, Picture
+from bdd_inst.formats.target import Parts, Target
+from bdd_inst.formats.write_png import full_name
+from bdd_inst.formats.yolo import as_number
+from bdd_inst.masks import rle as coding
+
+# A mask is traced at so many times its size: its outline then lies an eighth of a pixel inside its edge.
+FINER = 4
+
+
+@dataclass
+class YoloTarget(Target):
+    """One text file a picture below ``path/labels``; crowds are left out, for YOLO would train on them as objects."""
+
+    folder, suffix = True, ".txt"
+
+    def encode(self, picture: Picture) -> Any:
+        try:
+            height, width = self.size(picture)
+        except DataError as error:
+            self.skipped.add("no-picture-size", self.plan.kind, str(error))
+            return None
+        if not picture.labelled:
+            message = "labels are null or missing; no file is written, for an empty one says that nothing is there"
+            self.skipped.add("unlabelled-picture", picture.name, message)
+            return None
+        drawn = draw.masks(picture, height, width, self.plan.rule, self.skipped, prefer=self.prefer)
+        lines = []
+        for instance, rle in zip(picture.instances, drawn, strict=True):
+            line = self._line(instance, rle, picture, np.array([width, height]))
+            if line is not None:
+                lines.append(line)
+        file = self.path / self.file_of(picture)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(file) as stream:
+            stream.write("".join(f"{line}\n" for line in lines))
+        return [picture.name, str(file.relative_to(self.path))]
+
+    def _line(
+        self, instance: Instance, rle: dict | None, picture: Picture, sides: np.ndarray
+    ) -> str | None:
+        found = self.category(instance.category)
+        if found is None:
+            return None
+        where = draw.where(picture, instance)
+        if instance.crowd or instance.ignored or found[1]:
+            self.skipped.add("crowd-left-out", where, "YOLO has no crowds and no ignored regions")
+            return None
+        if instance.score is not None:
+            self.lost.add("scores", picture.name, "label files have none")
+        number = self.plan.categories.index(found[0])
+        parts = self._parts(instance, rle)
+        if parts:
+            if len(parts) > 1:
+                self.lost.add("joined-parts", where, f"{len(parts)} parts became one outline")
+            points = (joined(parts) / sides).reshape(-1)
+        else:
+            box = draw.box_of(instance, rle)
+            if box is None:
+                self.skipped.add("no-shape", where, "neither a box nor a mask; left out")
+                return None
+            x1, y1, x2, y2 = np.array(box) / np.tile(sides, 2)
+            points = ((x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1)
+        return " ".join([str(number), *map(as_number, points)])
+
+    def _parts(self, instance: Instance, rle: dict | None) -> list[np.ndarray]:
+        """The object's outlines, V,2 each: its own, or those of its mask."""
+        if instance.paths and not (self.prefer == "rle" and instance.rle is not None):
+            flat, curved, left_out = draw.polygons(instance)
+            if curved or left_out:
+                self.lost.add(
+                    "curves", instance.category, "curves became straight, open lines went"
+                )
+            return [np.array(part).reshape(-1, 2) for part in flat]
+        return [] if rle is None else traced(rle)
+
+    def files_of(self, part: Any) -> list[Path]:
+        return [self.path / part[1]]
+
+    def file_of(self, picture: Picture) -> Path:
+        """Where a picture's text goes, relative to the folder and inside it."""
+        return Path("labels", output_name(full_name(picture), ".txt"))
+
+    def finish(self, parts: Parts) -> None:
+        names = dict(enumerate(self.plan.categories))
+        with atomic_write(self.path / "data.yaml") as stream:
+            yaml.safe_dump(
+                {"train": "images", "val": "images", "names": names}, stream, allow_unicode=True
+            )
+
+
+def traced(rle: dict) -> list[np.ndarray]:
+    """The outer outlines of a mask, V,2 each in pixels; holes are filled."""
+    x1, y1, x2, y2 = (int(v) for v in coding.to_bbox(rle))
+    if x2 <= x1 or y2 <= y1:
+        return []
+    crop = coding.decode(rle)[y1:y2, x1:x2].astype(np.uint8)
+    finer = np.repeat(np.repeat(crop, FINER, axis=0), FINER, axis=1)
+    outlines, _ = cv2.findContours(finer, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    return [(o[:, 0] + 0.5) / FINER + (x1, y1) for o in outlines if len(o) >= 3]
+
+
+def joined(parts: list[np.ndarray]) -> np.ndarray:
+    """Outlines (V,2 each) as one, joined by lines there and back between their nearest points, which enclose nothing."""
+    whole = parts[0]
+    for part in parts[1:]:
+        apart = ((whole[:, None] - part[None]) ** 2).sum(axis=2)
+        here, there = np.unravel_index(apart.argmin(), apart.shape)
+        loop = np.concatenate([part[there:], part[: there + 1]])
+        whole = np.concatenate([whole[: here + 1], loop, whole[here:]])
+    return whole

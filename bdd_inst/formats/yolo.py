@@ -1,0 +1,158 @@
+"""YOLO segmentation text (Ultralytics): ``labels/NAME.txt`` beside ``images/NAME.jpg``, classes in ``data.yaml``.
+
+A line is ``class x1 y1 x2 y2 ...`` (one outline) or ``class cx cy w h`` (a box), all in parts of the picture's width and height; the
+format can therefore not be read without the pictures.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path as FilePath
+from typing import Any
+
+import numpy as np
+import yaml
+
+from bdd_inst.base.errors import DataError, ProblemLog
+from bdd_inst.formats.reading import label_set
+from bdd_inst.formats.records import Instance, LabelSet, Picture
+from bdd_inst.formats.sniff import Found
+from bdd_inst.images.finder import PictureFinder
+from bdd_inst.images.size import read_size
+from bdd_inst.masks.paths import Path
+
+LARGEST_YAML = 1 << 20
+
+
+def read(found: Found) -> LabelSet:
+    """The label set of a data set's folder, its ``data.yaml``, or a folder of label files.
+
+    Pictures are looked for in ``found.images``, else in the folder ``images`` that stands where ``labels`` stands in the path.
+    """
+    names = class_names(found.path)
+    finders: dict[FilePath, PictureFinder] = {}
+
+    def generate(log: ProblemLog) -> Iterator[Picture]:
+        seen = 0
+        for file in found.files:
+            folder = found.images or images_of(file.parent)
+            finder = finders.setdefault(folder, PictureFinder(folder))
+            picture = finder.find(f"{file.stem}.jpg")
+            if picture is None:
+                log.add("missing-picture", str(file), f"no picture of that name below {folder}")
+                continue
+            try:
+                width, height = read_size(picture)
+                lines = file.read_text(encoding="utf-8").splitlines()
+            except (DataError, OSError, UnicodeDecodeError) as error:
+                log.add("unreadable-file", str(file), str(error)[:200])
+                continue
+            seen += 1
+            yield _picture(picture.name, width, height, lines, names, str(file), log)
+        if not seen and log:
+            raise DataError(f"{found.path}: no label file could be read, e.g. {log.lines()[0]}")
+
+    numbers = tuple(range(1, len(names) + 1)) or None
+    return label_set(found, generate, "coco", categories=names or None, category_ids=numbers)
+
+
+def images_of(labels: FilePath) -> FilePath:
+    """Where the pictures of a folder of label files are: ``images`` for ``labels`` in its path, else the folder itself."""
+    parts = list(labels.parts)
+    for place in reversed(range(len(parts))):
+        if parts[place] == "labels":
+            folder = FilePath(*parts[:place], "images", *parts[place + 1 :])
+            return folder if folder.is_dir() else labels
+    return labels
+
+
+def class_names(path: FilePath) -> tuple[str, ...]:
+    """The classes in order, from the ``data.yaml`` at or above ``path``, else ``classes.txt``; empty where neither is there."""
+    folders = [path if path.is_dir() else path.parent]
+    folders += list(folders[0].parents)[:2]
+    given = [path] if path.suffix.lower() in (".yaml", ".yml") else []
+    for file in [*given, *(f / "data.yaml" for f in folders)]:
+        if file.is_file():
+            return _yaml_names(file)
+    for file in (f / "classes.txt" for f in folders):
+        if file.is_file():
+            text = file.read_text(encoding="utf-8", errors="replace")
+            return tuple(line.strip() for line in text.splitlines() if line.strip())
+    return ()
+
+
+def _yaml_names(file: FilePath) -> tuple[str, ...]:
+    """``names`` of a ``data.yaml``, a list or numbers with names. DataError where there is none."""
+    try:
+        if file.stat().st_size > LARGEST_YAML:
+            raise ValueError("too large")
+        text = file.read_text(encoding="utf-8")
+        # Aliases can grow without end, and no list of classes needs one.
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
+            raise ValueError("it has aliases")
+        names = yaml.safe_load(text)["names"]
+        if isinstance(names, dict):
+            names = [names[number] for number in range(len(names))]
+        return tuple(str(name).strip() for name in names)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, yaml.YAMLError) as error:
+        reason = str(error).splitlines()[0][:80] if str(error) else type(error).__name__
+        raise DataError(f"{file}: no list of classes 'names' in it ({reason})") from None
+
+
+def _picture(
+    name: str,
+    width: int,
+    height: int,
+    lines: list[str],
+    names: tuple[str, ...],
+    where: str,
+    log: ProblemLog,
+) -> Picture:
+    picture = Picture(name, width, height)
+    for number, line in enumerate(lines, 1):
+        words = line.split()
+        if not words:
+            continue
+        try:
+            instance = _instance(words, width, height)
+            own = int(float(words[0]))
+            if names and not 0 <= own < len(names):
+                raise ValueError(f"class {own}, there are 0 to {len(names) - 1}")
+            instance.category = names[own] if names else str(own)
+            instance.id = number
+            picture.instances.append(instance)
+        except (ValueError, OverflowError) as error:
+            log.add("bad-label", f"{where}: line {number}", f"{error}; left out")
+    return picture
+
+
+def _instance(words: list[str], width: int, height: int) -> Instance:
+    """A line as an object without its class. ValueError says what is wrong with it."""
+    numbers = [float(word) for word in words[1:]]
+    if not all(math.isfinite(v) and -1 <= v <= 2 for v in numbers):
+        raise ValueError("coordinates are parts of the picture's sides, 0 to 1")
+    if len(numbers) in (4, 5):
+        cx, cy, w, h = numbers[:4]
+        if w <= 0 or h <= 0:
+            raise ValueError("a box of no area")
+        left, top = (cx - w / 2) * width, (cy - h / 2) * height
+        score = numbers[4] if len(numbers) == 5 else None
+        return Instance("", (left, top, left + w * width, top + h * height), score=score)
+    if len(numbers) < 6 or len(numbers) % 2:
+        raise ValueError(f"{len(numbers)} numbers after the class: neither a box nor an outline")
+    return Instance("", paths=[Path(np.array(numbers).reshape(-1, 2) * (width, height))])
+
+
+def looks_like_yolo(lines: list[str]) -> bool:
+    """Whether the first lines of a text file are YOLO's."""
+    words = [line.split() for line in lines if line.strip()][:5]
+    try:
+        return all(row[0].isdecimal() and _instance(row, 1, 1) is not None for row in words)
+    except ValueError:
+        return False
+
+
+def as_number(value: Any) -> str:
+    """A coordinate as YOLO writes it."""
+    return f"{min(max(float(value), 0.0), 1.0):.6f}"
