@@ -90,6 +90,10 @@ def guarded(work: Callable[[], int]) -> int:
 
     Libraries' warnings speak to programmers and stay unsaid, unless Python was started with ``-W``.
     """
+    for stream in (sys.stdout, sys.stderr):
+        # A file's name may hold what the terminal's coding cannot say: it is printed as an escape.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     try:
         with warnings.catch_warnings():
             if not sys.warnoptions:

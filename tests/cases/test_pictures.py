@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -223,3 +224,23 @@ def test_own_pictures_are_never_overwritten(tmp_path, capsys):
             assert "folder" in capsys.readouterr().err
     assert {p: p.read_bytes() for p in images.iterdir()} == before
     assert convert.main(["--input", str(labels), "--to", "coco", "--output", str(labels)]) == 1
+
+
+@pytest.mark.parametrize("size", [(1, 3000), (3000, 1), (1, 1)])
+def test_a_strip_is_never_resized_to_nothing(size):
+    from bdd_inst.data.augment import shortest_edge
+
+    assert min(shortest_edge(size, 800, 1333)) >= 1
+
+
+def test_names_that_a_terminal_cannot_say_are_printed_as_escapes(tmp_path):
+    import subprocess
+    import sys
+
+    code = "import sys; from bdd_inst.cli.common import guarded; sys.exit(guarded(lambda: print('\\udcff é') or 0))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, rb"\udcff \xe9")
