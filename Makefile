@@ -4,6 +4,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+LOWEST := .venv-lowest
 # Small torch operations slow down badly when idle threads spin.
 export OMP_WAIT_POLICY := passive
 
@@ -26,9 +27,19 @@ test: lint
 test-all: lint
 	HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -n 2 tests
 
+# Over the ordinary environment, which lends torch and the test tools: only the versions in tests/lowest.txt are its own.
+$(LOWEST)/ready: $(VENV)/ready tests/lowest.txt
+	$(BIN)/python -m venv $(LOWEST)
+	$(BIN)/python -c 'import pathlib, sys, sysconfig; own = pathlib.Path(sysconfig.get_path("purelib")); (pathlib.Path("$(LOWEST)") / own.relative_to(sys.prefix) / "ordinary.pth").write_text(f"import site; site.addsitedir({str(own)!r})")'
+	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r tests/lowest.txt
+	touch $@
+
+test-lowest: $(LOWEST)/ready
+	$(LOWEST)/bin/python -m pytest -n 2 -m 'not slow' tests
+
 lint: $(VENV)/ready
 	$(BIN)/python -m ruff check bdd_inst tools tests
 	$(BIN)/python -m ruff format --check bdd_inst tools tests
 
 clean:
-	rm -rf $(VENV) output
+	rm -rf $(VENV) $(LOWEST) output

@@ -1,15 +1,17 @@
 """The COCO protocol: twelve figures and the precision array, equal to pycocotools', computed by hotcoco.
 
 Definitions: https://cocodataset.org/#detection-eval and pycocotools' ``cocoeval.py``, which is also the fallback where hotcoco is
-absent (``backend="pycocotools"``). Masks are scored by mask area: results that carry a box as well would make COCO tools take the
+absent or too old (``backend="pycocotools"``). Masks are scored by mask area: results that carry a box as well would make COCO tools take the
 box's area for the mask's, which moves APs, APm and APl by points.
 """
 
 from __future__ import annotations
 
 import contextlib
-import importlib.util
+import functools
+import importlib.metadata
 import io
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,6 +24,9 @@ from bdd_inst.evaluation.results import Results
 AREA_NAMES = ("all", "small", "medium", "large")
 MAX_DETECTIONS = (1, 10, 100)
 BATCH = 500  # pictures
+OLDEST_HOTCOCO = (1, 2)  # 1.1's StreamingEval takes other arguments, older ones have none
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -92,10 +97,13 @@ def evaluate(
     Args:
         iou_type: ``bbox`` or ``segm``; both sides need boxes or masks accordingly.
         max_detections: detections kept a picture and class; AP is taken at the last.
-        backend: ``auto`` (hotcoco where installed), ``hotcoco`` or ``pycocotools``.
+        backend: ``auto`` (hotcoco where :func:`without_hotcoco` has nothing against it), ``hotcoco`` or ``pycocotools``.
     """
     if backend == "auto":
-        backend = "hotcoco" if importlib.util.find_spec("hotcoco") else "pycocotools"
+        reason = without_hotcoco()
+        backend = "pycocotools" if reason else "hotcoco"
+        if reason:
+            say_slower(reason)
     run = {"hotcoco": run_hotcoco, "pycocotools": run_pycocotools}[backend]
     names = list(truth.class_names)
     limits = tuple(int(n) for n in max_detections)
@@ -104,6 +112,29 @@ def evaluate(
         return CocoScores(empty, empty[:, 0], empty, names, limits)
     precision, recall, scores = run(truth, results, iou_type, limits)
     return CocoScores(precision, recall, scores, names, limits)
+
+
+def without_hotcoco() -> str:
+    """Why hotcoco cannot be used here, with what to do about it; empty where it can."""
+    wanted = ".".join(map(str, OLDEST_HOTCOCO))
+    try:
+        import hotcoco
+
+        version = importlib.metadata.version("hotcoco")
+    except ImportError:
+        return f"hotcoco is not installed (pip install 'hotcoco>={wanted}')"
+    numbers = tuple(int(word) for word in version.split(".")[:2] if word.isdigit())
+    if numbers < OLDEST_HOTCOCO or not hasattr(hotcoco, "StreamingEval"):
+        return (
+            f"hotcoco {version} is not one that is known to work (pip install 'hotcoco>={wanted}')"
+        )
+    return ""
+
+
+@functools.cache
+def say_slower(reason: str) -> None:
+    """Say once that the slower reference scores."""
+    log.warning("%s: pycocotools scores instead, the same figures, several times slower", reason)
 
 
 def run_hotcoco(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bdd_inst.base.errors import DataError
-from bdd_inst.evaluation.coco import hotcoco_evaluator
+from bdd_inst.evaluation.coco import hotcoco_evaluator, without_hotcoco
 from bdd_inst.evaluation.ground_truth import GroundTruth
 from bdd_inst.evaluation.results import Results
 
@@ -46,8 +46,10 @@ def compare(
     """COCO's figures of both, headline figures with an interval, then AP by class.
 
     Raises:
-        DataError: one side has no boxes, or no masks, for ``kind``.
+        DataError: one side has no boxes, or no masks, for ``kind``; hotcoco, which draws, is absent or too old.
     """
+    if reason := without_hotcoco():
+        raise DataError(f"comparing two sets of predictions needs hotcoco: {reason}")
     import hotcoco
 
     for side in (first, second):

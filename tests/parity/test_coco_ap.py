@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import copy
 import io
+import sys
 
 import numpy as np
 import pytest
 
+from bdd_inst.base.errors import DataError
 from bdd_inst.evaluation import coco
+from bdd_inst.evaluation.compare import compare
 from bdd_inst.evaluation.results import Results
 from bdd_inst.masks import rle
 from tests.evaluation.cases import random_case
@@ -118,6 +121,34 @@ def test_the_fallback_is_the_reference(seed):
         )
         np.testing.assert_array_equal(fast.precision, slow.precision)
         assert fast.figures() == slow.figures()
+
+
+def hide_the_package(patch):
+    patch.setitem(sys.modules, "hotcoco", None)
+
+
+def hide_the_stream(patch):
+    patch.delattr("hotcoco.StreamingEval")
+
+
+def make_it_old(patch):
+    patch.setattr(coco.importlib.metadata, "version", lambda package: "1.1.0")
+
+
+@pytest.mark.parametrize("hide", [hide_the_package, hide_the_stream, make_it_old])
+def test_without_a_hotcoco_that_works_the_reference_scores_and_says_so_once(
+    hide, monkeypatch, caplog
+):
+    truth, results = random_case(0)
+    expected = coco.evaluate(truth, results, "segm").figures()
+    coco.say_slower.cache_clear()
+    hide(monkeypatch)
+    for _ in range(2):
+        assert coco.evaluate(truth, results, "segm").figures() == expected
+    assert len(caplog.records) == 1
+    assert "hotcoco>=1.2" in caplog.records[0].getMessage()
+    with pytest.raises(DataError, match="needs hotcoco: .*pip install"):
+        compare(truth, results, results, "segm")
 
 
 @pytest.mark.parametrize("limits", [(1, 10, 300), (5, 20, 50)])
