@@ -39,7 +39,9 @@ class SemanticSegmentor(PictureModel):
             ConfigError: one picture, for a head that norms means over whole pictures.
             DataError: a picture without ``sem_seg``, of another size, or with a label that is no class.
         """
-        if len(batch) == 1 and self.sem_seg_head.pools_globally:
+        norms = [m for m in self.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+        # Losses of a validation run on stored statistics, which one picture does not trouble.
+        if len(batch) == 1 and self.sem_seg_head.pools_globally and any(m.training for m in norms):
             raise ConfigError(
                 "SOLVER.IMS_PER_BATCH: this MODEL.SEM_SEG_HEAD.NAME norms means over whole pictures and needs at least 2 in each step"
             )
