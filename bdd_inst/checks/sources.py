@@ -7,13 +7,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from bdd_inst import formats
-from bdd_inst.base.errors import ProblemLog
+from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.checks.run import Split
+from bdd_inst.formats.label_map import class_instances, read_encoded
 from bdd_inst.formats.records import Instance, LabelSet, Picture
 from bdd_inst.masks.paths import Path as Outline
+from bdd_inst.masks.rle import to_bbox
 
 
 def split_of_dataset(name: str, dicts: Sequence[dict], metadata: Mapping[str, Any]) -> Split:
@@ -30,7 +33,7 @@ def split_of_dataset(name: str, dicts: Sequence[dict], metadata: Mapping[str, An
         "dicts",
         name,
         names or None,
-        [_picture(d, names) for d in dicts],
+        [_picture(d, names, metadata.get("stuff_classes") or (), problems) for d in dicts],
         problems,
         metadata.get("mask_rule", "coco"),
     )
@@ -38,15 +41,39 @@ def split_of_dataset(name: str, dicts: Sequence[dict], metadata: Mapping[str, An
     return Split(name, labels, images, whole_folder=False)
 
 
-def _picture(record: dict, names: Sequence[str]) -> Picture:
+def _picture(
+    record: dict, names: Sequence[str], stuff: Sequence[str], problems: ProblemLog
+) -> Picture:
+    instances = [_instance(a, names) for a in record.get("annotations", ())]
+    if "sem_seg_file_name" in record:
+        instances += _regions(record, stuff, problems)
     return Picture(
         record["file_name"],
         record.get("width"),
         record.get("height"),
         dict(record.get("attributes") or {}),
-        [_instance(a, names) for a in record.get("annotations", ())],
+        instances,
         image_id=record.get("image_id"),
     )
+
+
+def _regions(record: dict, stuff: Sequence[str], problems: ProblemLog) -> list[Instance]:
+    """What a label map holds, one region a class; background is none. A file that cannot be read is counted."""
+    path = record["sem_seg_file_name"]
+    try:
+        values = read_encoded(path, record.get("sem_seg_values"))
+    except DataError as error:
+        problems.add("broken-mask", path, str(error))
+        return []
+    if record.get("sem_seg_scaled"):
+        size = record["width"], record["height"]
+        values = cv2.resize(values, size, interpolation=cv2.INTER_NEAREST_EXACT)
+    out = []
+    for number, rle in class_instances(values, background=-1):
+        name = stuff[number] if number < len(stuff) else str(number)
+        if name != "background":
+            out.append(Instance(name, to_bbox(rle), rle=rle))
+    return out
 
 
 def _instance(annotation: dict, names: Sequence[str]) -> Instance:

@@ -399,3 +399,26 @@ def test_the_tool_exits_by_what_it_finds(tool, tmp_path):
     assert "duplicate-id" in done.stdout
     good = examples.write(tmp_path, "scalabel", [frame(labels=[label()])])
     assert tool("--input", good).returncode == 0
+
+
+def test_label_maps_are_checked_by_their_regions(tmp_path):
+    from PIL import Image
+
+    from bdd_inst.checks.sources import split_of_dataset
+
+    values = np.zeros((20, 30), np.uint8)
+    values[5:10, 5:20], values[0] = 1, 255
+    Image.fromarray(values).save(tmp_path / "a_map.png")
+    record = {
+        "file_name": "a.jpg",
+        "height": 20,
+        "width": 30,
+        "sem_seg_file_name": str(tmp_path / "a_map.png"),
+    }
+    lost = {**record, "file_name": "b.jpg", "sem_seg_file_name": str(tmp_path / "b_map.png")}
+    known = {"stuff_classes": ["background", "person"], "thing_classes": ["person"]}
+    labels = split_of_dataset("maps", [record, lost], known).labels
+    first, second = labels.pictures
+    assert [(i.category, tuple(i.box)) for i in first.instances] == [("person", (5, 5, 20, 10))]
+    assert not second.instances
+    assert labels.problems.counts["broken-mask"] == 1
