@@ -97,7 +97,9 @@ class DatasetMapper:
             other = another()
             pasted = self.transformed(read(other), other, rng)
             if self.pixelwise:
-                image, instances = copy_paste.paste_labels((image, instances), pasted)
+                image, instances = copy_paste.paste_labels(
+                    (image, instances), pasted, self.cfg.MODEL.SEM_SEG_HEAD.IGNORE_VALUE
+                )
             else:
                 image, instances = copy_paste.paste(
                     (image, instances), pasted, self.cfg.INPUT.COPY_PASTE.MAX_INSTANCES, rng
