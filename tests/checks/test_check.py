@@ -421,4 +421,4 @@ def test_label_maps_are_checked_by_their_regions(tmp_path):
     first, second = labels.pictures
     assert [(i.category, tuple(i.box)) for i in first.instances] == [("person", (5, 5, 20, 10))]
     assert not second.instances
-    assert labels.problems.counts["broken-mask"] == 1
+    assert labels.problems.counts["broken-file"] == 1
