@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
+import signal
 import sys
+import threading
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from bdd_inst.base.errors import ConfigError, DataError, ProblemLog
@@ -86,7 +90,7 @@ def import_words(options: argparse.Namespace) -> list[str]:
 
 
 def guarded(work: Callable[[], int]) -> int:
-    """Run a tool's work. Bad data and files that cannot be read or written: one line on stderr and 1; interrupted: 130.
+    """Run a tool's work. Bad data and files that cannot be read or written: one line on stderr and 1; interrupted: 130, by SIGTERM 143.
 
     Libraries' warnings speak to programmers and stay unsaid, unless Python was started with ``-W``.
     """
@@ -95,7 +99,7 @@ def guarded(work: Callable[[], int]) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), terminated():
             if not sys.warnoptions:
                 warnings.simplefilter("ignore")
             return work()
@@ -106,9 +110,36 @@ def guarded(work: Callable[[], int]) -> int:
         return 1
     except OSError as error:
         return _fail(said(error))
+    except Terminated:
+        print("terminated", file=sys.stderr)
+        return 143
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came: files are finished as after Ctrl-C."""
+
+
+@contextlib.contextmanager
+def terminated() -> Iterator[None]:
+    """While open, SIGTERM raises Terminated; outside the main thread, which alone may set handlers, nothing changes."""
+    owner = os.getpid()
+
+    def end(*_: object) -> None:
+        if os.getpid() != owner:  # a worker process that has inherited the handler
+            os._exit(143)
+        raise Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before if before is not None else signal.SIG_DFL)
 
 
 def said(error: OSError) -> str:

@@ -13,6 +13,7 @@ Writes metrics.json, report.html (open it in a browser), analysis.json, PR curve
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from pathlib import Path
 
@@ -182,10 +183,11 @@ def evaluate_model(options: argparse.Namespace) -> int:
         evaluator = build_evaluator(
             cfg, name, dicts, metadata, place, label_threshold=chosen, threshold_source=source
         )
-        for given, output in progress(
-            predict_outputs(model, build_test_loader(cfg, dicts)), len(dicts), "pictures"
-        ):
-            evaluator.process([given], [output])
+        with kept_when_interrupted(evaluator, place):
+            for given, output in progress(
+                predict_outputs(model, build_test_loader(cfg, dicts)), len(dicts), "pictures"
+            ):
+                evaluator.process([given], [output])
         metrics = evaluator.evaluate()
         if chosen is None and "label_map" in metrics:
             chosen, source = (
@@ -195,6 +197,18 @@ def evaluate_model(options: argparse.Namespace) -> int:
         evaluator.outcome.results.source = str(cfg.MODEL.WEIGHTS)
         leave(evaluator.outcome, place, options)
     return 0
+
+
+@contextlib.contextmanager
+def kept_when_interrupted(evaluator, folder: Path):
+    """Write the detections so far when Ctrl-C or SIGTERM ends the block; figures of a part would be read as those of the whole."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if getattr(evaluator, "parts", None):
+            file = evaluator.write_partial(folder)
+            print(f"{file} holds the {len(evaluator.parts)} pictures so far", file=sys.stderr)
+        raise
 
 
 def main(arguments: list[str] | None = None) -> int:

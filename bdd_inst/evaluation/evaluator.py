@@ -81,6 +81,12 @@ class Evaluator:
         parts = gather(self.parts)
         return from_first(lambda: self.score(parts))
 
+    def write_partial(self, folder: str | Path) -> Path:
+        """The predictions of this process so far, as COCO results under a name that no finished evaluation bears."""
+        path = Path(folder) / "coco_instances_results.partial.json"
+        write_results(self.truth, build_results(self.parts), path)
+        return path
+
     def score(self, parts: dict[int, tuple]) -> dict:
         """Figures of gathered predictions, and the files of ``output_dir``."""
         missing = len(self.truth.image_ids) - len(parts)

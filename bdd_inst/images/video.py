@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import tempfile
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ from bdd_inst.base.output_paths import OutputPaths
 os.environ.setdefault(
     "OPENCV_FFMPEG_LOGLEVEL", "-8"
 )  # the decoder's own complaints: what is wrong is said in our line
+
+log = logging.getLogger(__name__)
 
 SUFFIXES = frozenset(
     {
@@ -65,7 +68,10 @@ class VideoReader:
 
 
 class VideoWriter:
-    """Frames into an mp4; the file appears whole when the block ends without error, and not at all otherwise."""
+    """Frames into an mp4; the file appears whole when the block ends without error, and not at all otherwise.
+
+    An interruption (Ctrl-C, SIGTERM) leaves what there is as ``NAME.partial.mp4``, and says so.
+    """
 
     def __init__(self, path: str | os.PathLike, rate: float):
         self.path, self.rate = Path(path), rate
@@ -106,11 +112,15 @@ class VideoWriter:
     def __exit__(self, kind: type | None, *_: object) -> None:
         if self.writer is not None:
             self.writer.release()
-        if kind is None and self.writer is not None:
+        interrupted = kind is not None and issubclass(kind, KeyboardInterrupt)
+        if self.writer is not None and (kind is None or interrupted):
+            target = self.path.with_suffix(".partial.mp4") if interrupted else self.path
             umask = os.umask(0)
             os.umask(umask)
             os.chmod(self.temporary, 0o666 & ~umask)
-            os.replace(self.temporary, self.path)
+            os.replace(self.temporary, target)
+            if interrupted:
+                log.warning("%s holds the frames of before the interruption", target)
         else:
             with contextlib.suppress(OSError):
                 os.unlink(self.temporary)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,6 +18,8 @@ from bdd_inst.base.vocabulary import COCO_INSTANCES
 from bdd_inst.datasets import catalog
 from bdd_inst.inference.sources import Source
 from bdd_inst.structures import Instances
+
+log = logging.getLogger(__name__)
 
 
 class Categories:
@@ -115,16 +118,29 @@ class ResultsFile:
     def add(self, entries: list[dict]) -> None:
         """Append results."""
         for entry in entries:
-            self.stream.write(",\n" if self.number else "\n")
-            self.stream.write(json.dumps(entry, ensure_ascii=False, allow_nan=False))
+            text = json.dumps(entry, ensure_ascii=False, allow_nan=False)
+            # In one piece: an interruption comes between two calls, and the list must stay one.
+            self.stream.write((",\n" if self.number else "\n") + text)
             self.number += 1
 
 
 @contextlib.contextmanager
 def results_file(path: str | os.PathLike) -> Iterator[ResultsFile]:
-    """Open a results file; it appears whole at the end of the block, and not at all after an error."""
+    """Open a results file; it appears whole at the end of the block, and not at all after an error.
+
+    An interruption (Ctrl-C, SIGTERM) closes the list with what it has, says so and goes on its way.
+    """
+    interruption: KeyboardInterrupt | None = None
     with atomic_write(path) as stream:
         stream.write("[")
         results = ResultsFile(stream)
-        yield results
+        try:
+            yield results
+        except KeyboardInterrupt as error:
+            if not results.number:
+                raise
+            interruption = error
         stream.write("\n]\n" if results.number else "]\n")
+    if interruption is not None:
+        log.warning("%s holds the %d results of before the interruption", path, results.number)
+        raise interruption

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 
 import cv2
 import numpy as np
@@ -249,6 +250,43 @@ def test_a_video_streams_into_a_video(call, tmp_path):
     results = json.loads((tmp_path / "out/predictions.json").read_text())
     assert {r["file_name"] for r in results} <= {f"drive-{i:07d}.jpg" for i in range(1, 8)}
     assert sorted(p.name for p in (tmp_path / "out/overlays").iterdir()) == ["drive.mp4"]
+
+
+@pytest.mark.parametrize(("number", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_what_an_interruption_leaves_can_be_read(call, tmp_path, monkeypatch, caplog, number, code):
+    path = tmp_path / "drive.mp4"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 12.5, (128, 72))
+    for i in range(12):
+        writer.write(scene(seed=i))
+    writer.release()
+    predicted = Predictor.predict
+    left = iter(range(9))
+
+    def interrupted(self, images):
+        if next(left, None) is None:
+            os.kill(os.getpid(), getattr(signal, number))
+        return predicted(self, images)
+
+    monkeypatch.setattr(Predictor, "predict", interrupted)
+    before = signal.getsignal(signal.SIGTERM)
+    assert call(path, "--workers", "1", "--score-threshold", "0")[0] == code
+    assert signal.getsignal(signal.SIGTERM) is before
+    results = json.loads((tmp_path / "out/predictions.json").read_text())
+    assert {int(r["file_name"][6:13]) for r in results} == set(range(1, 10))
+    overlays = tmp_path / "out/overlays"
+    assert [p.name for p in overlays.iterdir()] == ["drive.partial.mp4"]
+    assert 0 < len(list(VideoReader(overlays / "drive.partial.mp4"))) <= 9
+    assert caplog.text.count("of before the interruption") == 2
+
+
+def test_an_interruption_before_the_first_result_leaves_none(call, tmp_path, monkeypatch):
+    def interrupted(self, images):
+        raise KeyboardInterrupt
+
+    save(tmp_path / "in/a.png", scene())
+    monkeypatch.setattr(Predictor, "predict", interrupted)
+    assert call(tmp_path / "in")[0] == 130
+    assert not list((tmp_path / "out").rglob("*.*"))
 
 
 def test_only_results_on_request(call, tmp_path):
