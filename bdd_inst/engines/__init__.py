@@ -7,6 +7,8 @@ import logging
 import torch
 from torch import nn
 
+from bdd_inst.base.errors import ConfigError
+
 __all__ = ["build_model"]
 
 logger = logging.getLogger(__name__)
@@ -31,8 +33,24 @@ def build_model(cfg) -> nn.Module:
 
 
 def pick_device(name: str) -> torch.device:
-    """MODEL.DEVICE, or the CPU (and a line in the log) where a GPU is asked for and there is none."""
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        logger.warning("MODEL.DEVICE is %s but no GPU is available: running on the CPU", name)
+    """MODEL.DEVICE (``cpu``, ``cuda``, ``cuda:N``, ``mps``), or the CPU (and a line in the log) where this machine has none of its kind.
+
+    Raises:
+        ConfigError: a word that is no device, or a GPU's number that is not there.
+    """
+    kind, _, number = str(name).partition(":")
+    there = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if kind not in there or (":" in str(name) and not number.isdigit()):
+        raise ConfigError(f"MODEL.DEVICE {name!r} is none of cuda, cuda:N, mps, cpu")
+    if not there[kind]:
+        logger.warning("MODEL.DEVICE is %s but there is none here: running on the CPU", name)
         return torch.device("cpu")
-    return torch.device(name)
+    if kind == "cuda" and number and int(number) >= torch.cuda.device_count():
+        raise ConfigError(
+            f"MODEL.DEVICE {name}: this machine has {torch.cuda.device_count()} GPUs, counted from 0"
+        )
+    return torch.device(kind if kind == "cpu" else name)

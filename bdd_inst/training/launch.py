@@ -22,6 +22,7 @@ from lightning.fabric.strategies import DDPStrategy
 
 from bdd_inst.base.errors import ConfigError
 from bdd_inst.base.program import option_words, restart_words
+from bdd_inst.engines import pick_device
 from bdd_inst.training.console import quiet_libraries
 from bdd_inst.training.seeds import make_deterministic
 from bdd_inst.training.signals import passing_on
@@ -192,20 +193,10 @@ def prepare_torch(cfg: CfgNode) -> None:
 
 def pick_accelerator(cfg: CfgNode) -> str:
     """``cuda``, ``mps`` or ``cpu``; the config is corrected, and the log says so, where its device is not there."""
-    wanted = cfg.MODEL.DEVICE.split(":")[0]
-    there = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "cpu": True,
-    }
-    if wanted not in there:
-        raise ConfigError(f"MODEL.DEVICE {cfg.MODEL.DEVICE!r} is none of {', '.join(there)}")
-    if not there[wanted]:
-        log.warning(
-            "MODEL.DEVICE is %s but there is none here: training on the CPU", cfg.MODEL.DEVICE
-        )
-        cfg.MODEL.DEVICE = wanted = "cpu"
-    return wanted
+    device = pick_device(cfg.MODEL.DEVICE)
+    if not cfg.MODEL.DEVICE.startswith(device.type):
+        cfg.MODEL.DEVICE = device.type
+    return device.type
 
 
 def pick_devices(cfg: CfgNode, accelerator: str, layout: Layout) -> int | list[int]:
@@ -227,6 +218,10 @@ def pick_precision(cfg: CfgNode, accelerator: str) -> str:
         raise ConfigError(f"SOLVER.AMP.PRECISION {amp.PRECISION!r} is none of auto, bf16, fp16")
     if amp.PRECISION == "fp16" and accelerator == "cpu":
         log.warning("SOLVER.AMP.PRECISION fp16 needs a GPU: bf16 is used on the CPU")
+    if accelerator == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        log.warning(
+            "SOLVER.AMP.ENABLED: this CPU has no bf16 arithmetic; steps take longer than without it"
+        )
     has_bf16 = accelerator != "cuda" or torch.cuda.is_bf16_supported(including_emulation=False)
     fp16 = accelerator != "cpu" and (amp.PRECISION == "fp16" or not has_bf16)
     return "16-mixed" if fp16 else "bf16-mixed"
