@@ -65,7 +65,7 @@ def test_exit_codes(convert, tmp_path):
     ok = ("--to", "coco", "--output", tmp_path / "o.json")
     assert convert("--input", path, *ok).returncode == 0
     assert convert("--input", path, *ok, "--strict").returncode == 1
-    assert convert("--input", path, "--to", "yolo", "--output", tmp_path / "o").returncode == 2
+    assert convert("--input", path, "--to", "voc", "--output", tmp_path / "o").returncode == 2
     assert convert("--input", path, "--to", "overlay", "--output", tmp_path / "o").returncode == 2
     for wrong in (tmp_path / "none.json", tmp_path):
         done = convert("--input", wrong if wrong != tmp_path else tmp_path / "empty", *ok)
