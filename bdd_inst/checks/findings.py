@@ -107,7 +107,6 @@ CODES: dict[str, tuple[str, str]] = {
         ERROR,
         "labels and picture are of different sizes: find the right picture",
     ),
-    "scaled-mask": (WARNING, "a mask of another size than its picture is scaled: export it anew"),
     "image-without-labels": (WARNING, "label it, or leave it out of the folder"),
     "empty-object": (WARNING, "remove the label: not one pixel of the picture is its"),
     "no-usable-object": (NOTE, "nothing of the wanted classes is on it"),
