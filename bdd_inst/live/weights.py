@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from bdd_inst.config.loading import load_cfg
 from bdd_inst.inference.predictor import load_model
 from bdd_inst.live.segmenter import ModelSegmenter, from_cfg
 from bdd_inst.weights.trained import trained_cfg
+
+log = logging.getLogger(__name__)
 
 CONFIG = "people_unet.yaml"  # of the person model, in configs/
 ON_CPU = ("MODEL.DEVICE", "cpu")
@@ -44,5 +47,11 @@ def load_segmenter(weights: str | os.PathLike | None, config: str | None = None)
                 f"no weights: train a person model (bdd-inst train --config {CONFIG}) "
                 "and name it, --weights output/model_final.pth"
             )
-        cfg = load_cfg(CONFIG, ["MODEL.WEIGHTS", os.fspath(found), *ON_CPU])
+        log.warning(
+            "the small person model of the package: it has seen street fashion only and cuts other "
+            "pictures less well (docs/person-model.md); for a better one name --weights W, trained "
+            "by bdd-inst train --config %s",
+            CONFIG,
+        )
+        cfg = trained_cfg(found, ON_CPU)
     return from_cfg(cfg, load_model(cfg))

@@ -47,6 +47,18 @@ def test_packaged_weights_are_found(monkeypatch, tmp_path):
     assert weights.packaged_weights() == tmp_path / "person.safetensors"
 
 
+def test_the_packages_own_model_is_small_loads_and_says_what_it_is(monkeypatch):
+    said = []
+    monkeypatch.setattr(weights.log, "warning", lambda text, *_: said.append(text))
+    assert weights.packaged_weights().stat().st_size <= 4 * 2**20
+    segmenter = weights.load_segmenter(None)
+    assert len(said) == 1
+    assert "person model of the package" in said[0]
+    alpha = segmenter(np.zeros((90, 160, 3), np.uint8))
+    assert alpha.dtype == np.float32
+    assert 0 <= alpha.min() <= alpha.max() <= 1
+
+
 def test_a_video_in_front_of_a_colour(clip, tmp_path, capsys):
     out = tmp_path / "out.mp4"
     assert live.main(["--input", str(clip), "--background", "#00ff00", "--output", str(out)]) == 0
