@@ -48,6 +48,7 @@ def test_packaged_weights_are_found(monkeypatch, tmp_path):
 
 
 def test_the_packages_own_model_is_small_loads_and_says_what_it_is(monkeypatch):
+    monkeypatch.undo()
     said = []
     monkeypatch.setattr(weights.log, "warning", lambda text, *_: said.append(text))
     assert weights.packaged_weights().stat().st_size <= 4 * 2**20
