@@ -170,6 +170,39 @@ def progress(items: Iterable, total: int | None, unit: str) -> Iterable:
     return tqdm(items, total=total, unit=f" {unit}", disable=None, dynamic_ncols=True)
 
 
+def add_raster(parser: argparse.ArgumentParser) -> None:
+    """``--raster``: the rule that draws outlines."""
+    parser.add_argument(
+        "--raster",
+        choices=("official", "coco"),
+        help="how outlines become masks (default: the source's own rule)",
+    )
+
+
+def add_processes(parser: argparse.ArgumentParser) -> None:
+    """``--workers`` of a tool that works in processes."""
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="processes (default: as many as cores)"
+    )
+
+
+def add_drawing(parser: argparse.ArgumentParser, workers: int) -> None:
+    """``--color-by``, and ``--workers`` of a tool that draws in threads, at most ``workers`` unless it is told."""
+    parser.add_argument(
+        "--color-by",
+        choices=("class", "instance"),
+        default="class",
+        help="one colour a class, or one an object",
+    )
+    parser.add_argument(
+        "--workers",
+        type=number(1, 64),
+        default=min(workers, os.cpu_count() or 1),
+        metavar="N",
+        help="threads that draw",
+    )
+
+
 def number(low: float, high: float, kind: type = int) -> Callable[[str], float]:
     """An argparse type: a number from ``low`` to ``high``, both allowed."""
 

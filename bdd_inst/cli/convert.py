@@ -17,7 +17,13 @@ import argparse
 import sys
 
 from bdd_inst import formats
-from bdd_inst.cli.common import guarded, make_parser, show_problems
+from bdd_inst.cli.common import (
+    add_processes,
+    add_raster,
+    guarded,
+    make_parser,
+    show_problems,
+)
 from bdd_inst.formats.registry import TARGETS
 
 MADE_BY = {
@@ -68,11 +74,7 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="PATH",
         help="file, or folder for bitmask, label-map, binary-masks and overlay",
     )
-    parser.add_argument(
-        "--raster",
-        choices=("official", "coco"),
-        help="how outlines become masks (default: the source's own rule)",
-    )
+    add_raster(parser)
     parser.add_argument(
         "--masks",
         choices=("auto", "polygons", "rle"),
@@ -88,9 +90,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--categories", metavar="A,B,...", help="only these, with ids from 1 in this order"
     )
-    parser.add_argument(
-        "--workers", type=int, metavar="N", help="processes (default: as many as cores)"
-    )
+    add_processes(parser)
     parser.add_argument(
         "--strict", action="store_true", help="exit 1 when anything had to be skipped"
     )

@@ -15,7 +15,13 @@ import argparse
 import sys
 
 from bdd_inst import formats
-from bdd_inst.cli.common import guarded, make_parser, show_problems
+from bdd_inst.cli.common import (
+    add_processes,
+    add_raster,
+    guarded,
+    make_parser,
+    show_problems,
+)
 from bdd_inst.formats.class_masks import CROWDS, write_class_masks
 
 
@@ -52,14 +58,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         default="class",
         help="what crowd regions become; void is 255 (default: class)",
     )
-    parser.add_argument(
-        "--raster",
-        choices=("official", "coco"),
-        help="how outlines become masks (default: the source's own rule)",
-    )
-    parser.add_argument(
-        "--workers", type=int, metavar="N", help="processes (default: as many as cores)"
-    )
+    add_raster(parser)
+    add_processes(parser)
     options = parser.parse_args(arguments)
     options.category = [
         name.strip() for names in options.category for name in names.split(",") if name.strip()

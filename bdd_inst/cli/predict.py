@@ -54,25 +54,13 @@ def build_parser() -> argparse.ArgumentParser:
         help="draw from this score on (0.5)",
     )
     parser.add_argument(
-        "--color-by",
-        choices=("class", "instance"),
-        default="class",
-        help="one colour a class, or one an object",
-    )
-    parser.add_argument(
         "--batch-size",
         type=cli.number(1, 1024),
         default=1,
         metavar="N",
         help="pictures in one forward pass (1)",
     )
-    parser.add_argument(
-        "--workers",
-        type=cli.number(1, 64),
-        default=min(4, os.cpu_count() or 1),
-        metavar="N",
-        help="threads that draw",
-    )
+    cli.add_drawing(parser, workers=4)
     parser.add_argument("--no-overlays", action="store_true", help="do not draw")
     add_pixel_options(parser)
     parser.add_argument(

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import os
 import random
 import sys
 from pathlib import Path
@@ -84,21 +83,9 @@ def add_drawing(parser: argparse.ArgumentParser) -> None:
         help="what counts as matched (0.5)",
     )
     parser.add_argument(
-        "--color-by",
-        choices=("class", "instance"),
-        default="class",
-        help="one colour a class, or one an object",
-    )
-    parser.add_argument(
         "--no-boxes", action="store_true", help="no boxes around objects that have masks"
     )
-    parser.add_argument(
-        "--workers",
-        type=cli.number(1, 64),
-        default=min(8, os.cpu_count() or 1),
-        metavar="N",
-        help="threads that draw",
-    )
+    cli.add_drawing(parser, workers=8)
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:

@@ -65,6 +65,20 @@ class Target:
         )
         return self.plan.size
 
+    def size_to_draw(self, picture: Picture, file: str) -> tuple[int, int] | None:
+        """Height and width of a picture whose masks are to be drawn into a file of its own, ``file`` in messages; None, counted, where
+        they are not known or nobody has labelled it."""
+        try:
+            size = self.size(picture)
+        except DataError as error:
+            self.skipped.add("no-picture-size", self.plan.kind, str(error))
+            return None
+        if not picture.labelled:
+            message = f"labels are null or missing; no {file} is written, for an empty one says that nothing is there"
+            self.skipped.add("unlabelled-picture", picture.name, message)
+            return None
+        return size
+
     def category(self, word: str) -> tuple[str, bool] | None:
         """The category that a source's word means, and whether it is an ignored one; None where it was not asked for (counted)."""
         found = self.plan.words.get(word)

@@ -42,15 +42,10 @@ class PngTarget(Target):
     folder, suffix = True, ".png"
 
     def encode(self, picture: Picture) -> Any:
-        try:
-            height, width = self.size(picture)
-        except DataError as error:
-            self.skipped.add("no-picture-size", self.plan.kind, str(error))
+        size = self.size_to_draw(picture, "PNG")
+        if size is None:
             return None
-        if not picture.labelled:
-            message = "labels are null or missing; no PNG is written, for an empty one says that nothing is there"
-            self.skipped.add("unlabelled-picture", picture.name, message)
-            return None
+        height, width = size
         chosen: list[tuple[Instance, dict, str, bool]] = []
         drawn = draw.masks(picture, height, width, self.plan.rule, self.skipped, prefer=self.prefer)
         for instance, rle in zip(picture.instances, drawn, strict=True):

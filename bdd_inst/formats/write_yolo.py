@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 import yaml
 
-from bdd_inst.base.errors import DataError
 from bdd_inst.base.files import atomic_write
 from bdd_inst.base.output_paths import output_name
 from bdd_inst.formats import draw
@@ -31,15 +30,10 @@ class YoloTarget(Target):
     folder, suffix = True, ".txt"
 
     def encode(self, picture: Picture) -> Any:
-        try:
-            height, width = self.size(picture)
-        except DataError as error:
-            self.skipped.add("no-picture-size", self.plan.kind, str(error))
+        size = self.size_to_draw(picture, "file")
+        if size is None:
             return None
-        if not picture.labelled:
-            message = "labels are null or missing; no file is written, for an empty one says that nothing is there"
-            self.skipped.add("unlabelled-picture", picture.name, message)
-            return None
+        height, width = size
         drawn = draw.masks(picture, height, width, self.plan.rule, self.skipped, prefer=self.prefer)
         lines = []
         for instance, rle in zip(picture.instances, drawn, strict=True):

@@ -8,6 +8,7 @@ from types import ModuleType
 from torch import nn
 
 from bdd_inst.base.errors import ConfigError
+from bdd_inst.modeling.backbones.timm_backbone import TIMM_ERRORS
 
 # Which argument of each architecture MODEL.SEM_SEG_HEAD.DECODER_CHANNELS sets.
 WIDTHS = {
@@ -18,16 +19,6 @@ WIDTHS = {
     "Segformer": "decoder_segmentation_channels",
 }
 UNET_WIDTHS = (256, 128, 64, 32, 16)
-# What these libraries raise for an encoder that cannot do what is asked of it; they document none.
-_ERRORS = (
-    RuntimeError,
-    AssertionError,
-    TypeError,
-    ValueError,
-    AttributeError,
-    KeyError,
-    NotImplementedError,
-)
 
 
 def import_smp() -> ModuleType:
@@ -69,7 +60,7 @@ def build_network(cfg) -> nn.Module:
         arguments[WIDTHS[options.NAME]] = widths[0]
     try:
         network = getattr(smp, options.NAME)(classes=options.NUM_CLASSES, **arguments)
-    except _ERRORS as error:
+    except TIMM_ERRORS as error:
         reason = " ".join(str(error).split())[:160]
         raise ConfigError(
             f"MODEL.SEM_SEG_HEAD.ENCODER {name} cannot serve {options.NAME} at ENCODER_DEPTH {depth}: {reason}"

@@ -15,12 +15,10 @@ from bdd_inst.base.errors import ConfigError
 from bdd_inst.config.loading import get_cfg
 
 STRIDES = {4: "res2", 8: "res3", 16: "res4", 32: "res5"}
-PROBE = (
-    96,
-    160,
-)  # a picture size that the backbone's strides divide and no window or position table was made for
-# What timm raises for a model that cannot do what is asked of it; it documents none.
-_TIMM_ERRORS = (
+# A picture size that the backbone's strides divide and no window or position table was made for.
+PROBE = (96, 160)
+# What timm, and a library built on it, raise for a model that cannot do what is asked of it; they document none.
+TIMM_ERRORS = (
     RuntimeError,
     AssertionError,
     TypeError,
@@ -143,7 +141,7 @@ def _create(timm: ModuleType, name: str) -> nn.Module:
         options |= {"strict_img_size": False, "always_partition": True}
     try:
         body = timm.create_model(name, **options)
-    except _TIMM_ERRORS as error:
+    except TIMM_ERRORS as error:
         raise _refusal(name, f"timm gives no features of its stages ({_one_line(error)})") from None
     _check_strides(body, name)
     if not hasattr(
@@ -153,7 +151,7 @@ def _create(timm: ModuleType, name: str) -> nn.Module:
             body = timm.create_model(
                 name, **options, feature_cfg={"feature_cls": "list", "flatten_sequential": True}
             )
-        except _TIMM_ERRORS:
+        except TIMM_ERRORS:
             raise _refusal(name, "its stages do not follow one another as modules") from None
         _check_strides(body, name)
     _check_sizes(body, name)
@@ -175,7 +173,7 @@ def _check_sizes(body: nn.Module, name: str) -> None:
     try:
         with torch.no_grad():
             body.eval()(torch.zeros(1, 3, *PROBE))
-    except _TIMM_ERRORS as error:
+    except TIMM_ERRORS as error:
         raise _refusal(
             name, f"it does not take pictures of every size ({_one_line(error)})"
         ) from None
