@@ -1,5 +1,6 @@
 """Weights into the real model and out again: what fits, what is said about the rest, and what is refused."""
 
+import functools
 import io
 import logging
 import os
@@ -359,8 +360,9 @@ def test_files_that_are_no_weights_get_one_line(tmp_path, name, content, says):
     assert "\n" not in str(caught.value)
 
 
+@functools.cache
 def small_files():
-    """One weight file of each container, as bytes."""
+    """One weight file of each container, as bytes. Made once: every draw must see the same ones, and pickle promises no such thing."""
     arrays = {
         "model": {"a": np.arange(6, dtype="f4").reshape(2, 3), "b": np.float32(3)},
         "__author__": "x",
