@@ -1,0 +1,68 @@
+"""docs/formats.md names every format and option that there is, and its examples are read as what it calls them."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from bdd_inst import formats
+from bdd_inst.cli.convert import build_parser
+from bdd_inst.formats.registry import READERS, WRITERS
+
+EXAMPLE = re.compile(r"^### [^\n]*`([\w-]+)`\n\n```(json|text)\n(.*?)^```", re.M | re.S)
+WITHOUT_EXAMPLE = {
+    "bitmask",
+    "pan-seg",
+    "label-map",
+    "binary-masks",
+    "cityscapes-instances",
+}  # PNGs
+
+
+def page(root) -> str:
+    return (root / "docs" / "formats.md").read_text(encoding="utf-8")
+
+
+def table(text: str, head: str) -> list[str]:
+    """The first column of the table whose first heading is ``head``, without backticks."""
+    rows = text.split(f"| {head} |", 1)[1].split("\n\n", 1)[0].splitlines()[2:]
+    return [re.match(r"\| `([^`]+)`", row)[1] for row in rows]
+
+
+def examples(root) -> dict[str, tuple[str, str]]:
+    return {kind: (form, text) for kind, form, text in EXAMPLE.findall(page(root))}
+
+
+def test_every_format_read_and_written_is_there(project_root):
+    assert sorted(table(page(project_root), "kind")) == sorted(READERS)
+    assert sorted(table(page(project_root), "`--to`")) == sorted([*WRITERS, "overlay"])
+
+
+def test_every_option_of_convert_is_there(project_root):
+    options = {
+        word
+        for action in build_parser()._actions
+        for word in action.option_strings
+        if word.startswith("--") and word != "--help"
+    }
+    assert set(table(page(project_root), "option of `convert`")) == options
+
+
+def test_every_kind_of_text_has_an_example(project_root):
+    assert set(examples(project_root)) == set(READERS) - WITHOUT_EXAMPLE
+
+
+@pytest.mark.parametrize("kind", sorted(set(READERS) - WITHOUT_EXAMPLE))
+def test_the_example_is_read_as_its_kind(kind, project_root, tmp_path):
+    form, text = examples(project_root)[kind]
+    file = tmp_path / ("labels/a.txt" if kind == "yolo" else "a.json")
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(text)
+    assert form == ("text" if kind == "yolo" else "json")
+    assert formats.detect(file) == kind
+    if kind in ("yolo", "panoptic"):
+        return  # which need pictures, and PNGs
+    labels = formats.read(file).load()
+    assert sum(len(picture.instances) for picture in labels.pictures)
+    assert not labels.problems, labels.problems.lines()
