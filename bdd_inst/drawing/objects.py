@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -10,8 +12,11 @@ import numpy as np
 from bdd_inst.base.errors import DataError
 from bdd_inst.drawing import text
 from bdd_inst.drawing.colors import IGNORED, VERDICTS, Color, class_colors, instance_color
+from bdd_inst.drawing.fonts import drawable
 from bdd_inst.drawing.regions import Region, to_regions
 from bdd_inst.structures import BoxMode
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -42,8 +47,13 @@ class Objects:
         )
 
     def name(self, index: int) -> str:
-        """A class's name, or its index where it has none."""
-        return self.names[index] if 0 <= index < len(self.names) else f"class {index}"
+        """A class's name, or its index where it has none or no font has its letters."""
+        if not 0 <= index < len(self.names):
+            return f"class {index}"
+        shown = drawable(text.clean(self.names[index]))
+        if shown is None:
+            say_undrawable(tuple(self.names))
+        return shown or f"class {index}"
 
     def label(self, i: int, with_score: bool = True) -> str:
         """``car 97%``; a class without a name shows its index."""
@@ -166,3 +176,16 @@ def names_and_colors(metadata: object) -> tuple[Sequence[str], Sequence | None]:
         else lambda key, default: getattr(metadata, key, default)
     )
     return get("thing_classes", ()) or (), get("thing_colors", None)
+
+
+@functools.lru_cache(64)
+def say_undrawable(names: tuple[str, ...]) -> None:
+    """Which classes are drawn by their numbers because no font has their letters; said once for each vocabulary."""
+    found = [f"{i} {n}" for i, n in enumerate(names) if drawable(text.clean(n)) is None]
+    more = f" and {len(found) - 8} more" if len(found) > 8 else ""
+    log.warning(
+        "no font of this machine has the letters of some classes; they are drawn by number: %s%s. "
+        "A font of the script, e.g. one of Noto's, mends it",
+        ", ".join(found[:8]),
+        more,
+    )

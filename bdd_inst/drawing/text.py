@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Sequence
 
-import matplotlib
 import numpy as np
-from PIL import ImageFont
 
 from bdd_inst.drawing.colors import INK, PAPER, Color, bgr, contrast
+from bdd_inst.drawing.fonts import FONT_FILE, drawable, face_of, font
 
-# matplotlib carries this font: the same letters on every machine, accents, Greek and Cyrillic included.
-FONT_FILE = os.path.join(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
 LONGEST = 48
-
-
-@functools.lru_cache(64)
-def font(size: int) -> ImageFont.FreeTypeFont:
-    """The font at ``size`` pixels."""
-    return ImageFont.truetype(FONT_FILE, size)
 
 
 def clean(text: str) -> str:
@@ -31,16 +21,15 @@ def clean(text: str) -> str:
 
 @functools.lru_cache(8192)
 def glyphs(text: str, size: int) -> np.ndarray:
-    """H,W uint8 coverage of ``text``; H depends on ``size`` alone, so that lines of text share a base line."""
-    face = font(size)
-    ascent, descent = face.getmetrics()
-    width = max(1, int(np.ceil(face.getlength(text))))
-    coverage = np.zeros((ascent + descent, width), np.uint8)
-    mask, (left, top) = face.getmask2(text, mode="L", anchor="ls")
-    part = np.asarray(mask, np.uint8).reshape(mask.size[1], mask.size[0])
-    y, x = max(0, ascent + top), max(0, left)
-    part = part[: coverage.shape[0] - y, : width - x]
-    coverage[y : y + part.shape[0], x : x + part.shape[1]] = part
+    """H,W uint8 coverage of ``text``; H depends on ``size`` alone, so that lines of text share a base line.
+
+    A letter that no font has is a question mark.
+    """
+    ascent, descent = font(FONT_FILE, size).getmetrics()
+    shown = drawable(text) or "".join(drawable(letter) or "?" for letter in text)
+    face = face_of(shown) or face_of("?")
+    coverage = np.zeros((ascent + descent, max(1, face.length(shown, size))), np.uint8)
+    face.draw(coverage, shown, size, ascent)
     return coverage
 
 

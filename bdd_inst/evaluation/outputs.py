@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from bdd_inst.base.files import atomic_write
+from bdd_inst.drawing.fonts import for_matplotlib
 from bdd_inst.evaluation.curves import MEAN, Curve, csv_rows
 from bdd_inst.evaluation.sem_seg import SemSegCounter
 
@@ -63,22 +64,26 @@ def write_sem_seg(counter: SemSegCounter, folder: str | Path) -> tuple[Path, Pat
 
 def draw_curves(curves: list[Curve], stream: object) -> None:
     """A panel for boxes and one for masks: precision over recall at IoU 0.5, each class and the mean, AP50 in the legend."""
+    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     kinds = list(dict.fromkeys(c.kind for c in curves)) or ["bbox"]
     figure = Figure(figsize=(6.4 * len(kinds), 5.2), layout="constrained")
-    for axes, kind in zip(figure.subplots(1, len(kinds), squeeze=False)[0], kinds, strict=True):
-        shown = [c for c in curves if c.kind == kind and abs(c.iou - 0.5) < 1e-6]
-        for curve in sorted(shown, key=lambda c: (c.name != MEAN, -c.average)):
-            style = (
-                {"color": "black", "linewidth": 2.4} if curve.name == MEAN else {"linewidth": 1.3}
-            )
-            axes.plot(
-                curve.recall, curve.precision, label=f"{curve.name}  {curve.average:.1f}", **style
-            )
-        title = f"{'masks' if kind == 'segm' else 'boxes'}, IoU 0.50"
-        axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02), title=title)
-        axes.grid(alpha=0.25)
-        if shown:
-            axes.legend(title="AP50", fontsize=8, loc="lower left")
-    figure.savefig(stream, format="png", dpi=130)
+    families, names = for_matplotlib(dict.fromkeys(c.name for c in curves))
+    with rc_context({"font.family": families}):
+        for axes, kind in zip(figure.subplots(1, len(kinds), squeeze=False)[0], kinds, strict=True):
+            shown = [c for c in curves if c.kind == kind and abs(c.iou - 0.5) < 1e-6]
+            for curve in sorted(shown, key=lambda c: (c.name != MEAN, -c.average)):
+                style = {"linewidth": 1.3}
+                if curve.name == MEAN:
+                    style = {"color": "black", "linewidth": 2.4}
+                label = f"{names[curve.name]}  {curve.average:.1f}"
+                axes.plot(curve.recall, curve.precision, label=label, **style)
+            title = f"{'masks' if kind == 'segm' else 'boxes'}, IoU 0.50"
+            axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02), title=title)
+            axes.grid(alpha=0.25)
+            if shown:
+                key = axes.legend(title="AP50", fontsize=8, loc="lower left")
+                for text in key.get_texts():
+                    text.set_parse_math(False)  # a $ in a class name is a $
+        figure.savefig(stream, format="png", dpi=130)
