@@ -1,14 +1,15 @@
 # `make demo` and `make test` do all the set-up they need, and so do the others.
 # test: style, then the suite without its long cases, minutes on two cores. test-all: every case, and many more generated ones.
-# test-lowest: the suite with the lowest versions that requirements.txt allows.
+# test-lowest: the suite with the lowest versions that requirements.txt allows. docs: the documentation as pages, site/index.html.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 LOWEST := .venv-lowest
+SOURCES := bdd_inst tools tests examples docs/hooks.py
 # Small torch operations slow down badly when idle threads spin.
 export OMP_WAIT_POLICY := passive
 
-.PHONY: demo test test-all test-lowest lint clean
+.PHONY: demo test test-all test-lowest lint docs clean
 
 $(VENV)/ready: requirements.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "bdd_inst needs Python 3.10 or newer; try: make PYTHON=python3.11 ...")'
@@ -38,8 +39,17 @@ test-lowest: $(LOWEST)/ready
 	$(LOWEST)/bin/python -m pytest -n 2 -m 'not slow' tests
 
 lint: $(VENV)/ready
-	$(BIN)/python -m ruff check bdd_inst tools tests
-	$(BIN)/python -m ruff format --check bdd_inst tools tests
+	$(BIN)/python -m ruff check $(SOURCES)
+	$(BIN)/python -m ruff format --check $(SOURCES)
+
+$(VENV)/docs: $(VENV)/ready pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+	touch $@
+
+# Strict: a link that leads nowhere and a name that is not there are errors. The variable silences the theme's own news.
+docs: $(VENV)/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	@echo 'site/index.html (with search: $(BIN)/python -m http.server -d site)'
 
 clean:
-	rm -rf $(VENV) $(LOWEST) output
+	rm -rf $(VENV) $(LOWEST) output site

@@ -25,9 +25,10 @@ Picture = np.ndarray | str | os.PathLike | Image.Image
 class Predictor:
     """Holds a model in evaluation mode and prepares pictures for it as the test path of the mapper does.
 
-    >>> predictor = Predictor("output/demo/model_final.pth")
-    >>> instances = predictor("street.jpg")["instances"]  # pred_boxes, scores, pred_classes, pred_masks
-    >>> [predictor.metadata["thing_classes"][i] for i in instances.pred_classes]
+    Examples:
+        >>> predictor = Predictor("output/demo/model_final.pth")
+        >>> instances = predictor("street.jpg")["instances"]  # pred_boxes, scores, pred_classes, pred_masks
+        >>> [predictor.metadata["thing_classes"][i] for i in instances.pred_classes]
 
     Attributes:
         cfg: the model's config.
