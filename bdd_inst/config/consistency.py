@@ -8,6 +8,7 @@ from bdd_inst.base.errors import ConfigError
 
 STAGES = ("res2", "res3", "res4", "res5")
 TIMM = "build_timm_fpn_backbone"
+PYRAMID_HEADS = ("StandardROIHeads", "CascadeROIHeads")
 
 
 def check_consistency(cfg: CfgNode) -> None:
@@ -191,11 +192,11 @@ def _check_heads(cfg: CfgNode) -> None:
         raise ConfigError(
             f"MODEL.ROI_HEADS.NUM_CLASSES must be at least 1, it is {heads.NUM_CLASSES}"
         )
-    if heads.NAME == "StandardROIHeads" and not box.NAME:
+    if heads.NAME in PYRAMID_HEADS and not box.NAME:
         raise ConfigError(
-            "MODEL.ROI_BOX_HEAD.NAME must be FastRCNNConvFCHead with MODEL.ROI_HEADS.NAME StandardROIHeads, it is ''"
+            f"MODEL.ROI_BOX_HEAD.NAME must be FastRCNNConvFCHead with MODEL.ROI_HEADS.NAME {heads.NAME}, it is ''"
         )
-    if heads.NAME == "StandardROIHeads" and not box.NUM_CONV + box.NUM_FC:
+    if heads.NAME in PYRAMID_HEADS and not box.NUM_CONV + box.NUM_FC:
         raise ConfigError(
             "MODEL.ROI_BOX_HEAD: NUM_CONV and NUM_FC are both 0; give the head at least one layer"
         )
@@ -204,3 +205,31 @@ def _check_heads(cfg: CfgNode) -> None:
         raise ConfigError(
             f"MODEL.ROI_HEADS.IN_FEATURES must be ['res4'] with MODEL.ROI_HEADS.NAME Res5ROIHeads, it is {given}"
         )
+    if heads.NAME == "CascadeROIHeads":
+        _check_cascade(cfg)
+
+
+def _check_cascade(cfg: CfgNode) -> None:
+    heads, box, cascade = (
+        cfg.MODEL[key] for key in ("ROI_HEADS", "ROI_BOX_HEAD", "ROI_BOX_CASCADE_HEAD")
+    )
+    ious, weights = list(cascade.IOUS), list(cascade.BBOX_REG_WEIGHTS)
+    for key, values, wanted in (
+        ("IOUS", ious, all(isinstance(iou, (int, float)) for iou in ious)),
+        ("BBOX_REG_WEIGHTS", weights, all(len(row) == 4 for row in weights)),
+    ):
+        if not values or not wanted or len(ious) != len(weights):
+            raise ConfigError(
+                f"MODEL.ROI_BOX_CASCADE_HEAD.{key} {values}: a cascade needs one overlap in IOUS and four numbers in "
+                "BBOX_REG_WEIGHTS for each of its stages"
+            )
+    where = "with MODEL.ROI_HEADS.NAME CascadeROIHeads"
+    needed = {
+        "ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG": (box.CLS_AGNOSTIC_BBOX_REG, True),
+        "ROI_BOX_HEAD.TRAIN_ON_PRED_BOXES": (box.TRAIN_ON_PRED_BOXES, False),
+        "ROI_HEADS.IOU_THRESHOLDS": (list(heads.IOU_THRESHOLDS), ious[:1]),
+        "ROI_HEADS.IOU_LABELS": (list(heads.IOU_LABELS), [0, 1]),
+    }
+    for key, (given, wanted) in needed.items():
+        if given != wanted:
+            raise ConfigError(f"MODEL.{key} must be {wanted} {where}, it is {given}")

@@ -36,7 +36,7 @@ VALUES: dict[str, tuple] = {
     "MODEL.PROPOSAL_GENERATOR.NAME": ("RPN",),
     "MODEL.RPN.HEAD_NAME": ("StandardRPNHead",),
     "MODEL.RPN.BBOX_REG_LOSS_TYPE": BOX_LOSSES,
-    "MODEL.ROI_HEADS.NAME": ("StandardROIHeads", "Res5ROIHeads"),
+    "MODEL.ROI_HEADS.NAME": ("StandardROIHeads", "CascadeROIHeads", "Res5ROIHeads"),
     "MODEL.ROI_BOX_HEAD.NAME": ("FastRCNNConvFCHead", ""),
     "MODEL.ROI_BOX_HEAD.NORM": NORMS,
     "MODEL.ROI_BOX_HEAD.POOLER_TYPE": POOLERS,
@@ -73,7 +73,6 @@ REFUSED: dict[str, str] = {
     "DATASETS.PRECOMPUTED_PROPOSAL_TOPK_*": "precomputed proposals are not read; the RPN makes them",
     "MODEL.RETINANET.*": "RetinaNet is not built",
     "MODEL.PANOPTIC_FPN.*": "panoptic models are not built",
-    "MODEL.ROI_BOX_CASCADE_HEAD.*": "cascade heads are not built",
     "MODEL.RESNETS.DEFORM_*": "deformable convolutions are not built",
     "MODEL.ANCHOR_GENERATOR.ANGLES": "rotated boxes are not built",
     "MODEL.ROI_BOX_HEAD.USE_FED_LOSS": "the federated loss of LVIS is not built",
@@ -107,6 +106,7 @@ _HONOURED_BY_SECTION = {
     "MODEL.ROI_BOX_HEAD.": "NUM_FC FC_DIM NUM_CONV CONV_DIM POOLER_RESOLUTION POOLER_SAMPLING_RATIO BBOX_REG_LOSS_WEIGHT BBOX_REG_WEIGHTS "
     "SMOOTH_L1_BETA CLS_AGNOSTIC_BBOX_REG TRAIN_ON_PRED_BOXES USE_SIGMOID_CE",
     "MODEL.ROI_MASK_HEAD.": "NUM_CONV CONV_DIM POOLER_RESOLUTION POOLER_SAMPLING_RATIO CLS_AGNOSTIC_MASK",
+    "MODEL.ROI_BOX_CASCADE_HEAD.": "BBOX_REG_WEIGHTS IOUS",
     "MODEL.SEM_SEG_HEAD.": "IN_FEATURES IGNORE_VALUE NUM_CLASSES CONVS_DIM COMMON_STRIDE LOSS_WEIGHT "
     "ENCODER DECODER_CHANNELS LOSSES.* CLASS_WEIGHTS LABEL_SMOOTHING",
     # Outside MODEL a key is there because a room reads it (a test looks for each); those nobody reads are in REFUSED.

@@ -11,6 +11,7 @@ from bdd_inst.config.supported import HONOURED, REFUSED, VALUES, check_supported
 
 ROOT = Path(__file__).resolve().parents[2]
 ZOO = ROOT / "tests" / "fixtures" / "zoo_configs" / "instance_segmentation"
+MISC = ZOO.parent / "misc"
 FPN = ZOO / "mask_rcnn_R_50_FPN_3x.yaml"
 SOURCE = "\n".join(
     p.read_text() for p in (ROOT / "bdd_inst").rglob("*.py") if p.name != "supported.py"
@@ -52,6 +53,11 @@ def test_the_tables_name_no_key_that_does_not_exist():
         assert any(key.startswith(stem) for key in KEYS), pattern
 
 
+@pytest.mark.parametrize("path", sorted(MISC.glob("*.yaml")), ids=lambda p: p.stem)
+def test_the_zoos_other_models_are_supported(path):
+    check_supported(load_cfg(path))
+
+
 @pytest.mark.parametrize("path", sorted(ZOO.glob("*.yaml")), ids=lambda p: p.stem)
 def test_every_mask_rcnn_of_detectron2s_zoo_is_supported(path):
     """The fixtures hold the values of the eleven COCO-InstanceSegmentation files of Detectron2's model zoo."""
@@ -72,7 +78,6 @@ def test_the_fixtures_are_the_whole_zoo():
         ("MODEL.LOAD_PROPOSALS", "True"),
         ("MODEL.META_ARCHITECTURE", "RetinaNet"),
         ("MODEL.META_ARCHITECTURE", "PanopticFPN"),
-        ("MODEL.ROI_HEADS.NAME", "CascadeROIHeads"),
         ("MODEL.RESNETS.DEFORM_ON_PER_STAGE", "[False,True,True,True]"),
         ("MODEL.ANCHOR_GENERATOR.NAME", "RotatedAnchorGenerator"),
         ("MODEL.PROPOSAL_GENERATOR.NAME", "RRPN"),
@@ -115,13 +120,10 @@ def test_the_nearest_value_is_named():
 
 
 def test_the_real_detectron2_builds_more():
-    cascade = (
-        "MODEL.ROI_HEADS.NAME",
-        "CascadeROIHeads",
-        "MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG",
-        "True",
-    )
-    check_supported(changed("MODEL.ENGINE", "detectron2", *cascade))
+    retina = ("MODEL.RPN.HEAD_NAME", "MyRPNHead")
+    with pytest.raises(ConfigError, match="HEAD_NAME"):
+        check_supported(changed(*retina))
+    check_supported(changed("MODEL.ENGINE", "detectron2", *retina))
     with pytest.raises(ConfigError, match="KEYPOINT_ON"):
         check_supported(changed("MODEL.ENGINE", "detectron2", "MODEL.KEYPOINT_ON", "True"))
 
@@ -153,6 +155,28 @@ def test_the_real_detectron2_builds_more():
 def test_keys_that_contradict_each_other(overrides, says):
     with pytest.raises(ConfigError, match=says):
         check_supported(changed(*overrides))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        (("MODEL.ROI_BOX_CASCADE_HEAD.IOUS", "[0.5,0.6]"), "for each of its stages"),
+        (("MODEL.ROI_BOX_CASCADE_HEAD.IOUS", "['a','b','c']"), "IOUS.*one overlap"),
+        (("MODEL.ROI_BOX_CASCADE_HEAD.BBOX_REG_WEIGHTS", "[[1,1],[1,1],[1,1]]"), "four numbers"),
+        (
+            ("MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG", "False"),
+            "CLS_AGNOSTIC_BBOX_REG must be True",
+        ),
+        (("MODEL.ROI_BOX_HEAD.TRAIN_ON_PRED_BOXES", "True"), "TRAIN_ON_PRED_BOXES must be False"),
+        (("MODEL.ROI_HEADS.IOU_THRESHOLDS", "[0.6]"), "IOU_THRESHOLDS must be .0.5."),
+        (("MODEL.ROI_BOX_HEAD.NUM_FC", "0"), "both 0"),
+    ],
+)
+def test_keys_that_contradict_a_cascade(overrides, says):
+    cfg = load_cfg(MISC / "cascade_mask_rcnn_R_50_FPN_3x.yaml")
+    merge_overrides(cfg, overrides)
+    with pytest.raises(ConfigError, match=says):
+        check_supported(cfg)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda p: p.stem)

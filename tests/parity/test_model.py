@@ -18,6 +18,7 @@ from bdd_inst.structures import BitMasks, Boxes, Instances, PolygonMasks, pairwi
 
 FOLDER = Path(__file__).resolve().parents[1] / "fixtures" / "parity"
 VARIANTS = ("r50_fpn", "x101_fpn", "gn_conv_heads")
+CASCADE = "cascade_r50_fpn"  # whose files hold no masks before postprocessing
 BOX, SCORE, PIXELS, LOSS = 0.01, 2e-4, 14, 1e-5
 # Processors sum in different orders. A pixel of a mask target on a polygon's edge can tip, which moves loss_mask by up to 5.7e-5.
 TIPPED = {"loss_mask": 2e-4}
@@ -30,7 +31,9 @@ PRECISIONS = {"losses.json": torch.float32, "losses64.json": torch.float64}
 def config(variant: str, settings: dict | None = None):
     cfg = load_cfg("Base-MaskRCNN-FPN.yaml")
     file = FOLDER / variant / "config.yaml"
-    merge_tree(cfg, read_tree(file), str(file))
+    tree = read_tree(file)
+    tree.pop("_ZOO_", None)
+    merge_tree(cfg, tree, str(file))
     cfg.MODEL.DEVICE = "cpu"
     cfg.merge_from_list([item for pair in (settings or {}).items() for item in pair])
     return cfg
@@ -78,7 +81,7 @@ def paired(instances: Instances, boxes: np.ndarray, classes: np.ndarray) -> torc
 
 
 @pytest.mark.parametrize("index", [0, 1])
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", [*VARIANTS, CASCADE])
 class TestDetections:
     def test_resized_picture_is_equal(self, variant, index):
         image = mapped(variant, index)["image"]
@@ -88,6 +91,8 @@ class TestDetections:
 
     def test_before_postprocessing(self, variant, index):
         want = expected(variant, index)
+        if variant == CASCADE:
+            pytest.skip("its file holds what came after postprocessing only")
         image = torch.from_numpy(want["resized"]).permute(2, 0, 1)
         got = detector(variant).inference([{"image": image}], do_postprocess=False)[0]
         rows = paired(got, want["resized_boxes"], want["classes"])
@@ -133,8 +138,13 @@ def training_batch(variant: str, kind: str) -> list[dict]:
 
 
 @pytest.mark.parametrize("file", PRECISIONS)
-@pytest.mark.parametrize("kind", ["polygon", "bitmask"])
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize(
+    ("variant", "kind"),
+    [
+        *((variant, kind) for variant in VARIANTS for kind in ("polygon", "bitmask")),
+        (CASCADE, "polygon"),
+    ],
+)
 def test_losses_and_gradients(variant, kind, file):
     reference = json.loads((FOLDER / variant / file).read_text())
     model = build(variant, config(variant, reference["settings"])).train().to(PRECISIONS[file])

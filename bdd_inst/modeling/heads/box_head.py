@@ -60,9 +60,12 @@ class ConvFCHead(nn.Module):
 
 
 class BoxPredictor(nn.Module):
-    """``cls_score`` (K classes and the background, last) and ``bbox_pred`` (4 a class, or 4 in all)."""
+    """``cls_score`` (K classes and the background, last) and ``bbox_pred`` (4 a class, or 4 in all).
 
-    def __init__(self, cfg, inputs: int):
+    ``weights`` are those of the box deltas, MODEL.ROI_BOX_HEAD.BBOX_REG_WEIGHTS where none are given.
+    """
+
+    def __init__(self, cfg, inputs: int, weights: Sequence[float] | None = None):
         super().__init__()
         options, heads = cfg.MODEL.ROI_BOX_HEAD, cfg.MODEL.ROI_HEADS
         self.classes, self.agnostic = heads.NUM_CLASSES, options.CLS_AGNOSTIC_BBOX_REG
@@ -72,7 +75,7 @@ class BoxPredictor(nn.Module):
         nn.init.normal_(self.bbox_pred.weight, std=0.001)
         nn.init.zeros_(self.cls_score.bias)
         nn.init.zeros_(self.bbox_pred.bias)
-        self.transform = BoxTransform(options.BBOX_REG_WEIGHTS)
+        self.transform = BoxTransform(options.BBOX_REG_WEIGHTS if weights is None else weights)
         self.loss_kind, self.beta, self.box_weight = (
             options.BBOX_REG_LOSS_TYPE,
             options.SMOOTH_L1_BETA,
@@ -131,6 +134,10 @@ class BoxPredictor(nn.Module):
         rows = torch.arange(len(boxes), device=boxes.device)
         return boxes[rows, classes.clamp(0, boxes.shape[1] - 1)]
 
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """R,K+1 logits to what each class is worth; with USE_SIGMOID_CE the last column means nothing."""
+        return logits.sigmoid() if self.sigmoid else logits.softmax(dim=1)
+
     def detect(
         self,
         logits: Tensor,
@@ -140,23 +147,47 @@ class BoxPredictor(nn.Module):
     ) -> list[Instances]:
         """Detections of each picture: ``pred_boxes``, ``scores``, ``pred_classes``, best first."""
         boxes = self.transform.decode(deltas, torch.cat(list(proposals)))
-        scores = logits.sigmoid() if self.sigmoid else logits.softmax(dim=1)
-        counts = [len(p) for p in proposals]
+        return self.choose(boxes, self.probabilities(logits), [len(p) for p in proposals], sizes)
+
+    def choose(
+        self,
+        boxes: Tensor,
+        scores: Tensor,
+        counts: Sequence[int],
+        sizes: Sequence[tuple[int, int]],
+    ) -> list[Instances]:
+        """As :meth:`detect`, of predictions that are boxes and probabilities; ``counts`` says how many each picture has."""
         return [
-            self._detect(b, s, size)
+            choose_detections(b, s, size, self.score_threshold, self.nms_threshold, self.most)
             for b, s, size in zip(boxes.split(counts), scores.split(counts), sizes, strict=True)
         ]
 
-    def _detect(self, boxes: Tensor, scores: Tensor, size: tuple[int, int]) -> Instances:
-        """One picture: threshold, clip, NMS by class, the best DETECTIONS_PER_IMAGE."""
-        finite = torch.isfinite(boxes).all(dim=1) & torch.isfinite(scores).all(dim=1)
-        scores = scores[:, :-1]
-        row, kind = ((scores > self.score_threshold) & finite[:, None]).nonzero(as_tuple=True)
-        picked = Boxes(boxes.unflatten(1, (-1, 4))[row, 0 if self.agnostic else kind])
-        picked.clip(size)
-        scores = scores[row, kind]
-        keep = batched_nms(picked.tensor, scores, kind, self.nms_threshold)
-        keep = keep[: self.most] if self.most >= 0 else keep
-        return Instances(
-            size, pred_boxes=picked[keep], scores=scores[keep], pred_classes=kind[keep]
-        )
+
+def choose_detections(
+    boxes: Tensor,
+    scores: Tensor,
+    size: tuple[int, int],
+    score_threshold: float,
+    nms_threshold: float,
+    most: int,
+) -> Instances:
+    """One picture's detections, best first: above the threshold, clipped, NMS by class.
+
+    Args:
+        boxes: R,4K, a box for every class, or R,4, one for all.
+        scores: R,K+1 probabilities; the last column is the background's.
+        most: how many are kept at most; below 0 all.
+
+    Returns:
+        ``pred_boxes``, ``scores``, ``pred_classes``.
+    """
+    finite = torch.isfinite(boxes).all(dim=1) & torch.isfinite(scores).all(dim=1)
+    scores = scores[:, :-1]
+    row, kind = ((scores > score_threshold) & finite[:, None]).nonzero(as_tuple=True)
+    boxes = boxes.unflatten(1, (-1, 4))
+    picked = Boxes(boxes[row, 0 if boxes.shape[1] == 1 else kind])
+    picked.clip(size)
+    scores = scores[row, kind]
+    keep = batched_nms(picked.tensor, scores, kind, nms_threshold)
+    keep = keep[:most] if most >= 0 else keep
+    return Instances(size, pred_boxes=picked[keep], scores=scores[keep], pred_classes=kind[keep])

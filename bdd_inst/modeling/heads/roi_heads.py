@@ -25,6 +25,9 @@ class Drawn:
     match: Tensor  # R int64, the object each belongs to; meaningful in foreground rows
     goals: Tensor  # R,4, that object's box
 
+    def __getitem__(self, rows: Tensor) -> Drawn:
+        return Drawn(self.boxes[rows], self.classes[rows], self.match[rows], self.goals[rows])
+
 
 class ROIHeads(nn.Module):
     """What every second stage shares: drawing proposals, and mask targets."""
@@ -48,18 +51,21 @@ class ROIHeads(nn.Module):
         if self.append_objects:
             # Early in training no proposal may touch an object; the objects themselves always do.
             proposals = torch.cat((proposals, objects))
-        match, label = self.matcher(pairwise_iou(Boxes(objects), Boxes(proposals)))
-        if len(objects):
-            classes = instances.gt_classes[match].to(torch.int64)
-            classes = torch.where(label == 0, self.classes, classes)
-            classes = torch.where(label == -1, -1, classes)
-        else:
-            classes = torch.full_like(match, self.classes)
-        positive, negative = (classes != -1) & (classes != self.classes), classes == self.classes
-        rows = torch.cat(sample(positive, negative, self.samples, self.fraction, generator))
-        match = match[rows]
-        goals = objects[match] if len(objects) else proposals[rows]
-        return Drawn(proposals[rows], classes[rows], match, goals)
+        whole = self.label(self.matcher, proposals, instances)
+        positive = (whole.classes != -1) & (whole.classes != self.classes)
+        negative = whole.classes == self.classes
+        return whole[torch.cat(sample(positive, negative, self.samples, self.fraction, generator))]
+
+    def label(self, matcher: Matcher, proposals: Tensor, instances: Instances) -> Drawn:
+        """All of one picture's proposals with their classes: background, -1 for ignored, else the matched object's."""
+        objects = instances.gt_boxes.tensor.to(proposals)
+        match, label = matcher(pairwise_iou(Boxes(objects), Boxes(proposals)))
+        if not len(objects):
+            return Drawn(proposals, torch.full_like(match, self.classes), match, proposals)
+        classes = instances.gt_classes[match].to(torch.int64)
+        classes = torch.where(label == 0, self.classes, classes)
+        classes = torch.where(label == -1, -1, classes)
+        return Drawn(proposals, classes, match, objects[match])
 
     def box_losses(
         self, logits: Tensor, deltas: Tensor, drawn: Sequence[Drawn]
@@ -78,11 +84,9 @@ class ROIHeads(nn.Module):
 
     def foreground(self, drawn: Sequence[Drawn]) -> list[Drawn]:
         """The foreground rows of each picture."""
-        out = []
-        for d in drawn:
-            rows = ((d.classes >= 0) & (d.classes < self.classes)).nonzero().flatten()
-            out.append(Drawn(d.boxes[rows], d.classes[rows], d.match[rows], d.goals[rows]))
-        return out
+        return [
+            d[((d.classes >= 0) & (d.classes < self.classes)).nonzero().flatten()] for d in drawn
+        ]
 
     def mask_loss(
         self, logits: Tensor, foreground: Sequence[Drawn], targets: Sequence[Instances]
@@ -107,14 +111,18 @@ class StandardROIHeads(ROIHeads):
             cfg.MODEL.ROI_BOX_HEAD, [strides[n] for n in self.in_features]
         )
         width = channels[self.in_features[0]]
-        self.box_head = ConvFCHead(cfg, width, self.box_pooler.size)
-        self.box_predictor = BoxPredictor(cfg, self.box_head.outputs)
+        self.build_boxes(cfg, width)
         self.mask_head = None
         if cfg.MODEL.MASK_ON:
             self.mask_pooler = build_pooler(
                 cfg.MODEL.ROI_MASK_HEAD, [strides[n] for n in self.in_features]
             )
             self.mask_head = MaskHead(cfg, width)
+
+    def build_boxes(self, cfg, width: int) -> None:
+        """``box_head`` and ``box_predictor`` on pooled features of ``width`` channels."""
+        self.box_head = ConvFCHead(cfg, width, self.box_pooler.size)
+        self.box_predictor = BoxPredictor(cfg, self.box_head.outputs)
 
     def forward(
         self,
@@ -128,16 +136,28 @@ class StandardROIHeads(ROIHeads):
         maps = [features[name] for name in self.in_features]
         if self.training:
             return [], self.losses(maps, proposals, targets, generators)
+        return self.add_masks(maps, self.detect(maps, proposals, sizes)), {}
+
+    def detect(
+        self,
+        maps: Sequence[Tensor],
+        proposals: Sequence[Tensor],
+        sizes: Sequence[tuple[int, int]],
+    ) -> list[Instances]:
+        """Detections without masks."""
         logits, deltas = self.box_predictor(self.box_head(self.box_pooler(maps, proposals)))
-        detections = self.box_predictor.detect(logits, deltas, proposals, sizes)
-        return self.add_masks(maps, detections), {}
+        return self.box_predictor.detect(logits, deltas, proposals, sizes)
+
+    def detection_losses(
+        self, maps: Sequence[Tensor], drawn: Sequence[Drawn], targets: Sequence[Instances]
+    ) -> dict[str, Tensor]:
+        """The losses of classes and boxes."""
+        features = self.box_pooler(maps, [d.boxes for d in drawn])
+        return self.box_losses(*self.box_predictor(self.box_head(features)), drawn)
 
     def losses(self, maps, proposals, targets, generators) -> dict[str, Tensor]:
         drawn = [self.draw(p, t, g) for p, t, g in zip(proposals, targets, generators, strict=True)]
-        logits, deltas = self.box_predictor(
-            self.box_head(self.box_pooler(maps, [d.boxes for d in drawn]))
-        )
-        losses = self.box_losses(logits, deltas, drawn)
+        losses = self.detection_losses(maps, drawn, targets)
         if self.mask_head is not None:
             chosen = self.foreground(drawn)
             masks = self.mask_head(self.mask_pooler(maps, [d.boxes for d in chosen]))
@@ -201,9 +221,6 @@ class Res5ROIHeads(ROIHeads):
                 self.shared(maps, [d.pred_boxes.tensor for d in detections]), detections
             )
         return detections
-
-
-ROI_HEADS = {"StandardROIHeads": StandardROIHeads, "Res5ROIHeads": Res5ROIHeads}
 
 
 def build_pooler(options, strides: Sequence[int]) -> ROIPooler:

@@ -10,7 +10,7 @@ from torch import Tensor
 from bdd_inst.base.errors import DataError
 from bdd_inst.modeling.backbones.fpn import build_backbone
 from bdd_inst.modeling.freeze import set_trainable
-from bdd_inst.modeling.heads.roi_heads import ROI_HEADS
+from bdd_inst.modeling.heads import ROI_HEADS
 from bdd_inst.modeling.heads.rpn import RPN
 from bdd_inst.modeling.layers.matching import picture_generators
 from bdd_inst.modeling.meta.base import PictureModel, output_size

@@ -1,0 +1,103 @@
+"""Cascade R-CNN (Cai and Vasconcelos 2018): box stages in a row, each on the boxes of the one before and by a stricter overlap."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from bdd_inst.modeling.heads.box_head import BoxPredictor, ConvFCHead
+from bdd_inst.modeling.heads.roi_heads import Drawn, StandardROIHeads
+from bdd_inst.modeling.layers.matching import Matcher
+from bdd_inst.structures import Boxes, Instances
+
+
+class CascadeROIHeads(StandardROIHeads):
+    """Detectron2's: ``box_head.<stage>`` and ``box_predictor.<stage>`` by MODEL.ROI_BOX_CASCADE_HEAD, boxes of no class, one mask head.
+
+    Each stage pools anew from the boxes that the one before moved. A detection's box is the last stage's, its score
+    the mean of all stages'. The mask head learns from the proposals drawn for the first stage.
+    """
+
+    def build_boxes(self, cfg, width: int) -> None:
+        """As :meth:`StandardROIHeads.build_boxes`, a head and a predictor a stage, and their matchers."""
+        options = cfg.MODEL.ROI_BOX_CASCADE_HEAD
+        heads = [ConvFCHead(cfg, width, self.box_pooler.size) for _ in options.IOUS]
+        predictors = [
+            BoxPredictor(cfg, head.outputs, weights)
+            for head, weights in zip(heads, options.BBOX_REG_WEIGHTS, strict=True)
+        ]
+        self.box_head, self.box_predictor = nn.ModuleList(heads), nn.ModuleList(predictors)
+        self.matchers = [Matcher([iou], [0, 1], keep_best=False) for iou in options.IOUS]
+        self.matcher = self.matchers[0]
+
+    def run_stage(
+        self, stage: int, maps: Sequence[Tensor], boxes: Sequence[Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """Logits R,K+1 and deltas R,4 of one stage for the boxes of a batch."""
+        features = self.box_pooler(maps, boxes)
+        if features.requires_grad:
+            # The stages' losses are added up: what lies below them would learn as many times as fast.
+            features.register_hook(lambda gradient: gradient / len(self.box_head))
+        return self.box_predictor[stage](self.box_head[stage](features))
+
+    def moved(
+        self,
+        stage: int,
+        deltas: Tensor,
+        boxes: Sequence[Tensor],
+        sizes: Sequence[tuple[int, int]],
+    ) -> list[Boxes]:
+        """The boxes that a stage predicts, clipped, without gradient: where the next stage looks."""
+        out = self.box_predictor[stage].transform.decode(deltas.detach(), torch.cat(list(boxes)))
+        parts = [Boxes(part) for part in out.split([len(b) for b in boxes])]
+        for part, size in zip(parts, sizes, strict=True):
+            part.clip(size)
+        return parts
+
+    def detect(
+        self,
+        maps: Sequence[Tensor],
+        proposals: Sequence[Tensor],
+        sizes: Sequence[tuple[int, int]],
+    ) -> list[Instances]:
+        """Detections without masks."""
+        boxes, scores = list(proposals), []
+        counts = [len(b) for b in boxes]
+        for stage, predictor in enumerate(self.box_predictor):
+            logits, deltas = self.run_stage(stage, maps, boxes)
+            scores.append(predictor.probabilities(logits))
+            if stage < len(self.box_predictor) - 1:
+                # Boxes without area stay: the scores of all stages belong to the same rows.
+                boxes = [b.tensor for b in self.moved(stage, deltas, boxes, sizes)]
+        last = predictor.transform.decode(deltas, torch.cat(boxes))
+        return predictor.choose(last, sum(scores) * (1.0 / len(scores)), counts, sizes)
+
+    def detection_losses(
+        self, maps: Sequence[Tensor], drawn: Sequence[Drawn], targets: Sequence[Instances]
+    ) -> dict[str, Tensor]:
+        """``loss_cls_stage<n>`` and ``loss_box_reg_stage<n>``. The first stage sees what was drawn, later ones all that came of it."""
+        losses: dict[str, Tensor] = {}
+        for stage, predictor in enumerate(self.box_predictor):
+            logits, deltas = self.run_stage(stage, maps, [d.boxes for d in drawn])
+            boxes, classes, goals = (
+                torch.cat([getattr(d, name) for d in drawn])
+                for name in ("boxes", "classes", "goals")
+            )
+            found = predictor.losses(logits, deltas, boxes, classes, goals)
+            losses |= {f"{name}_stage{stage}": value for name, value in found.items()}
+            if stage + 1 < len(self.box_predictor):
+                drawn = self.next_proposals(stage, deltas, drawn, targets)
+        return losses
+
+    def next_proposals(
+        self, stage: int, deltas: Tensor, drawn: Sequence[Drawn], targets: Sequence[Instances]
+    ) -> list[Drawn]:
+        """What a stage moved, those without area left out, labelled anew by the next stage's overlap."""
+        sizes = [t.image_size for t in targets]
+        moved = self.moved(stage, deltas, [d.boxes for d in drawn], sizes)
+        return [
+            self.label(self.matchers[stage + 1], boxes[boxes.nonempty()].tensor, instances)
+            for boxes, instances in zip(moved, targets, strict=True)
+        ]
