@@ -19,7 +19,7 @@ class CsvLog:
         self.columns: list[str] = []
         self.torn = False  # the last row may be half there
 
-    def go_on_from(self, iterations_done: int) -> None:
+    def resume_from(self, iterations_done: int) -> None:
         """Keep the rows of iterations below ``iterations_done`` (iterations count from 0), drop the rest and any torn last line."""
         rows = [row for row in self.rows() if row[KEY] < iterations_done]
         self.columns = sorted(

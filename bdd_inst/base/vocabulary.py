@@ -77,7 +77,7 @@ COCO_INSTANCES = {
 
 
 @dataclass(frozen=True)
-class Categories:
+class ClassVocabulary:
     """Class names in contract order and the other words for them.
 
     ``aliases``: spelling -> name. ``ignored``: category -> the class whose detections it excuses. ``known``: words that are expected in the
@@ -106,7 +106,7 @@ class Categories:
         return word in self.known or word.startswith(("area/", "lane/", "drivable", "lane"))
 
 
-BDD100K = Categories(BDD100K_DET, BDD100K_ALIASES, BDD100K_IGNORED)
+BDD100K = ClassVocabulary(BDD100K_DET, BDD100K_ALIASES, BDD100K_IGNORED)
 
 
 def bdd_word(word: str) -> tuple[str, bool] | None:

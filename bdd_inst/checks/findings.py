@@ -10,7 +10,7 @@ from bdd_inst.base.errors import ProblemLog
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
 
-# code -> (gravity, what to do). Errors make the check fail; warnings cost accuracy or honesty; notes are for knowing.
+# code -> (severity, what to do). Errors make the check fail; warnings cost accuracy or honesty; notes are for knowing.
 CODES: dict[str, tuple[str, str]] = {
     "unreadable-file": (ERROR, "fetch the label file again"),
     "other-kind": (WARNING, "keep label files of one kind in a folder"),
@@ -126,7 +126,7 @@ class Finding:
     message: str
 
     @property
-    def gravity(self) -> str:
+    def severity(self) -> str:
         return CODES.get(self.code, (ERROR, ""))[0]
 
 
@@ -154,21 +154,21 @@ class Findings:
                 self.add(code, file, instance, problem.message)
             self.counts[code] += number - len(examples)
 
-    def of(self, gravity: str) -> int:
-        """How many findings of that gravity there are."""
+    def of(self, severity: str) -> int:
+        """How many findings of that severity there are."""
         return sum(
             number
             for code, number in self.counts.items()
-            if CODES.get(code, (ERROR, ""))[0] == gravity
+            if CODES.get(code, (ERROR, ""))[0] == severity
         )
 
     def rows(self) -> list[tuple[str, str, int, Finding | None, str]]:
-        """A line for each code, gravest first, then most frequent: gravity, code, count, first case, what to do."""
+        """A line for each code, gravest first, then most frequent: severity, code, count, first case, what to do."""
         order = {ERROR: 0, WARNING: 1, NOTE: 2}
         out = []
         for code, number in self.counts.items():
-            gravity, advice = CODES.get(code, (ERROR, ""))
-            out.append((gravity, code, number, next(iter(self.kept.get(code, ())), None), advice))
+            severity, advice = CODES.get(code, (ERROR, ""))
+            out.append((severity, code, number, next(iter(self.kept.get(code, ())), None), advice))
         return sorted(out, key=lambda row: (order[row[0]], -row[2], row[1]))
 
     def __iter__(self) -> Iterator[Finding]:

@@ -12,10 +12,9 @@ from bdd_inst.checks.findings import Findings
 from bdd_inst.checks.outlines import first_crossing, on_a_line, signed_area
 from bdd_inst.checks.statistics import Statistics
 from bdd_inst.formats import draw
-from bdd_inst.formats.records import BDD_SIZE, Instance, LabelSet, Picture, size_of
+from bdd_inst.formats.records import BDD_SIZE, ImageLabels, Instance, LabelSet, size_of
 from bdd_inst.formats.words import BDD_KINDS
-from bdd_inst.masks import bezier
-from bdd_inst.masks import rle as coding
+from bdd_inst.masks import bezier, run_lengths
 
 # Shapes may end this far outside the picture before a word is said: half a pixel is how annotation tools round.
 EDGE = 1.0
@@ -34,7 +33,7 @@ class LabelChecker:
         self.words: Counter[str] = Counter()
         self.rule = labels.rule if labels.rule in ("official", "coco") else "coco"
 
-    def picture(self, picture: Picture) -> None:
+    def picture(self, picture: ImageLabels) -> None:
         """Check one picture's labels."""
         key = (picture.video, picture.name)
         if key in self.names:
@@ -61,7 +60,9 @@ class LabelChecker:
         self.findings.take(self.labels.problems)
         check_categories(self.labels, self.words, self.findings)
 
-    def _add(self, code: str, picture: Picture, instance: Instance | None, message: str) -> None:
+    def _add(
+        self, code: str, picture: ImageLabels, instance: Instance | None, message: str
+    ) -> None:
         name = (
             f"{picture.video}/{picture.name}"
             if picture.video and not picture.name.startswith(picture.video)
@@ -76,7 +77,7 @@ class LabelChecker:
         )
         self.findings.add(code, name, label, message)
 
-    def _masks(self, picture: Picture, size: tuple[int, int] | None) -> list[dict | None]:
+    def _masks(self, picture: ImageLabels, size: tuple[int, int] | None) -> list[dict | None]:
         if size is None:
             return [instance.rle for instance in picture.instances]
         log = ProblemLog()
@@ -97,7 +98,7 @@ class LabelChecker:
         return rles
 
     def _instances(
-        self, picture: Picture, rles: list[dict | None], size: tuple[int, int] | None
+        self, picture: ImageLabels, rles: list[dict | None], size: tuple[int, int] | None
     ) -> None:
         ids: Counter = Counter()
         seen: dict[tuple, Instance] = {}
@@ -124,7 +125,9 @@ class LabelChecker:
                 if number > 1:
                     self._add("duplicate-id", picture, None, f"{number} labels have the id {own!r}")
 
-    def _outlines(self, picture: Picture, instance: Instance, size: tuple[int, int] | None) -> None:
+    def _outlines(
+        self, picture: ImageLabels, instance: Instance, size: tuple[int, int] | None
+    ) -> None:
         closed = [path for path in instance.paths or () if path.closed]
         for number, points in enumerate(bezier.flatten_many(closed) if closed else ()):
             part = f"part {number}: " if len(closed) > 1 else ""
@@ -145,7 +148,7 @@ class LabelChecker:
 
     def _edges(
         self,
-        picture: Picture,
+        picture: ImageLabels,
         instance: Instance,
         points: np.ndarray,
         size: tuple[int, int],
@@ -165,9 +168,13 @@ class LabelChecker:
             )
 
     def _mask_and_box(
-        self, picture: Picture, instance: Instance, rle: dict | None, size: tuple[int, int] | None
+        self,
+        picture: ImageLabels,
+        instance: Instance,
+        rle: dict | None,
+        size: tuple[int, int] | None,
     ) -> None:
-        tight = coding.to_bbox(rle) if rle is not None else None
+        tight = run_lengths.to_bbox(rle) if rle is not None else None
         if tight is not None and tight[2] <= tight[0]:
             self._add("empty-mask", picture, instance, "its mask has no pixel in the picture")
             tight = None

@@ -13,11 +13,11 @@ from pathlib import Path
 
 from bdd_inst.base.errors import DataError
 from bdd_inst.checks.findings import ERROR, Findings
+from bdd_inst.checks.images import ImageState, examine, near_pairs
 from bdd_inst.checks.labels import LabelChecker
-from bdd_inst.checks.pictures import PictureState, examine, near_pairs
 from bdd_inst.checks.statistics import Statistics
-from bdd_inst.formats.records import LabelSet, Picture
-from bdd_inst.images.finder import PictureFinder
+from bdd_inst.formats.records import ImageLabels, LabelSet
+from bdd_inst.images.finder import ImageFinder
 from bdd_inst.images.size import read_size
 
 Progress = Callable[[Iterable, int | None, str], Iterable]
@@ -35,7 +35,7 @@ class Split:
     images: Path | None = None
     whole_folder: bool = True
     statistics: Statistics = field(default_factory=Statistics)
-    states: dict[str, PictureState] = field(default_factory=dict)
+    states: dict[str, ImageState] = field(default_factory=dict)
     videos: set[str] = field(default_factory=set)
 
 
@@ -79,9 +79,9 @@ def check(splits: list[Split], *, decode: bool = True, progress: Progress = _pla
 
 def _check_split(split: Split, findings: Findings, decode: bool, progress: Progress) -> None:
     checker = LabelChecker(split.labels, findings, split.statistics)
-    finder = PictureFinder(split.images) if split.images is not None else None
-    wanted: dict[Path, Picture] = {}
-    for picture in progress(split.labels.pictures, None, "label records"):
+    finder = ImageFinder(split.images) if split.images is not None else None
+    wanted: dict[Path, ImageLabels] = {}
+    for picture in progress(split.labels.images, None, "label records"):
         if finder is not None:
             _find(picture, finder, wanted, findings)
         checker.picture(picture)
@@ -104,7 +104,7 @@ def _check_split(split: Split, findings: Findings, decode: bool, progress: Progr
 
 
 def _find(
-    picture: Picture, finder: PictureFinder, wanted: dict[Path, Picture], findings: Findings
+    picture: ImageLabels, finder: ImageFinder, wanted: dict[Path, ImageLabels], findings: Findings
 ) -> None:
     """Look up a picture's file, and take its size where the labels do not say it."""
     try:
@@ -122,20 +122,20 @@ def _find(
         return
     # Only what the later comparison needs is kept: 70 000 pictures' outlines would fill the memory.
     wanted.setdefault(
-        path, Picture(picture.name, picture.width, picture.height, video=picture.video)
+        path, ImageLabels(picture.name, picture.width, picture.height, video=picture.video)
     )
     if picture.width is None or picture.height is None:
         with contextlib.suppress(DataError):  # said of the file itself below
             picture.width, picture.height = finder.size(picture)
 
 
-def _examined(paths: list[Path], decode: bool) -> Iterator[PictureState]:
+def _examined(paths: list[Path], decode: bool) -> Iterator[ImageState]:
     if not decode:
         for path in paths:
             try:
-                yield PictureState(str(path), *read_size(path))
+                yield ImageState(str(path), *read_size(path))
             except DataError as error:
-                yield PictureState(
+                yield ImageState(
                     str(path), fault="unreadable-picture", message=str(error).partition(": ")[2]
                 )
         return
@@ -144,7 +144,7 @@ def _examined(paths: list[Path], decode: bool) -> Iterator[PictureState]:
         yield from pool.map(examine, paths)
 
 
-def _judge(state: PictureState, picture: Picture, findings: Findings) -> None:
+def _judge(state: ImageState, picture: ImageLabels, findings: Findings) -> None:
     if state.fault:
         findings.add(state.fault, picture.name, None, state.message)
     if state.scaled:

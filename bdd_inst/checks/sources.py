@@ -14,9 +14,9 @@ from bdd_inst import formats
 from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.checks.run import Split
 from bdd_inst.formats.label_map import class_instances, read_encoded
-from bdd_inst.formats.records import Instance, LabelSet, Picture
-from bdd_inst.masks.paths import Path as Outline
-from bdd_inst.masks.rle import to_bbox
+from bdd_inst.formats.records import ImageLabels, Instance, LabelSet
+from bdd_inst.masks.outlines import Outline
+from bdd_inst.masks.run_lengths import to_bbox
 
 
 def split_of_dataset(name: str, dicts: Sequence[dict], metadata: Mapping[str, Any]) -> Split:
@@ -43,11 +43,11 @@ def split_of_dataset(name: str, dicts: Sequence[dict], metadata: Mapping[str, An
 
 def _picture(
     record: dict, names: Sequence[str], stuff: Sequence[str], problems: ProblemLog
-) -> Picture:
+) -> ImageLabels:
     instances = [_instance(a, names) for a in record.get("annotations", ())]
     if "sem_seg_file_name" in record:
         instances += _regions(record, stuff, problems)
-    return Picture(
+    return ImageLabels(
         record["file_name"],
         record.get("width"),
         record.get("height"),

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from bdd_inst.formats.records import Picture
-from bdd_inst.masks import rle as coding
+from bdd_inst.formats.records import ImageLabels
+from bdd_inst.masks import run_lengths
 
 # COCO's area ranges, in pixels: small below the first, large from the second on.
 SMALL, LARGE = 32**2, 96**2
@@ -46,7 +46,7 @@ class Statistics:
     names: set[str] = field(default_factory=set)
 
     def add(
-        self, picture: Picture, rles: Sequence[dict | None], size: tuple[int, int] | None
+        self, picture: ImageLabels, rles: Sequence[dict | None], size: tuple[int, int] | None
     ) -> None:
         """Count one picture. ``rles``: the masks of its instances, in order, where they have one."""
         self.pictures += 1
@@ -81,7 +81,7 @@ class Statistics:
     @staticmethod
     def _area(instance, rle: dict | None) -> float | None:
         if rle is not None:
-            return float(coding.area(rle))
+            return float(run_lengths.area(rle))
         if instance.box is not None:
             x1, y1, x2, y2 = instance.box
             return (x2 - x1) * (y2 - y1)

@@ -65,7 +65,7 @@ def finding_lines(findings: Findings, examples: int = 1) -> list[str]:
     rows = findings.rows()
     if rows:
         table = [
-            ("gravity", "code", "count", "what to do"),
+            ("severity", "code", "count", "what to do"),
             *((g, c, str(n), advice) for g, c, n, _, advice in rows),
         ]
         lines = aligned(table, left=(0, 1, 3))
@@ -77,8 +77,10 @@ def finding_lines(findings: Findings, examples: int = 1) -> list[str]:
                     f"    {' / '.join(part for part in (case.file, case.instance) if part)}: {case.message}"
                 )
         out.append("")
-    number = {gravity: findings.of(gravity) for gravity in (ERROR, WARNING, NOTE)}
-    out.append(", ".join(f"{n} {gravity}{'' if n == 1 else 's'}" for gravity, n in number.items()))
+    number = {severity: findings.of(severity) for severity in (ERROR, WARNING, NOTE)}
+    out.append(
+        ", ".join(f"{n} {severity}{'' if n == 1 else 's'}" for severity, n in number.items())
+    )
     return out
 
 
@@ -97,11 +99,11 @@ def write_csv(findings: Findings, path: Path) -> None:
     """Every finding that was kept, a row each, and the count of those that were not."""
     with atomic_write(path) as stream:
         writer = csv.writer(stream)
-        writer.writerow(("gravity", "code", "file", "instance", "message", "what to do"))
+        writer.writerow(("severity", "code", "file", "instance", "message", "what to do"))
         for finding in findings:
-            gravity, advice = CODES.get(finding.code, (ERROR, ""))
+            severity, advice = CODES.get(finding.code, (ERROR, ""))
             writer.writerow(
-                (gravity, finding.code, finding.file, finding.instance, finding.message, advice)
+                (severity, finding.code, finding.file, finding.instance, finding.message, advice)
             )
         for code, number in findings.counts.items():
             more = number - len(findings.kept.get(code, ()))

@@ -152,10 +152,10 @@ def collect(options: argparse.Namespace, problems):
     """Scenes, class words, how many scenes there are where that is known, and the logs of the files that are read on the way."""
     from bdd_inst import formats
     from bdd_inst.datasets import catalog
-    from bdd_inst.images.finder import PictureFinder
+    from bdd_inst.images.finder import ImageFinder
     from bdd_inst.report import scenes as sources
 
-    images = PictureFinder(options.images) if options.images else None
+    images = ImageFinder(options.images) if options.images else None
     found = formats.read(options.predictions) if options.predictions else None
     labels = (
         formats.read(options.ground_truth, images=options.images) if options.ground_truth else None

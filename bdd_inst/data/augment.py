@@ -17,7 +17,7 @@ PADDING = (
 
 
 @dataclass(slots=True)
-class Objects:
+class ObjectBoxes:
     """What a crop may want to know of the picture: boxes N,4 (x1, y1, x2, y2) and classes N."""
 
     boxes: np.ndarray
@@ -41,7 +41,7 @@ def test_chain(cfg: CfgNode, size: tuple[int, int]) -> Chain:
 
 
 def train_chain(
-    cfg: CfgNode, size: tuple[int, int], objects: Objects, rng: np.random.Generator
+    cfg: CfgNode, size: tuple[int, int], objects: ObjectBoxes, rng: np.random.Generator
 ) -> Chain:
     """The transforms of one training sample, in the order rotate, crop, resize (or jitter), flip."""
     spec, steps = cfg.INPUT, []
@@ -53,7 +53,7 @@ def train_chain(
         here = Chain(size, steps)
         steps.append(
             random_crop(
-                spec.CROP, here.out, Objects(here.boxes(objects.boxes), objects.classes), rng
+                spec.CROP, here.out, ObjectBoxes(here.boxes(objects.boxes), objects.classes), rng
             )
         )
     size_now = steps[-1].out if steps else tuple(size)
@@ -62,7 +62,7 @@ def train_chain(
     else:
         steps += resized(
             size_now,
-            draw_edge(spec.MIN_SIZE_TRAIN, spec.MIN_SIZE_TRAIN_SAMPLING, rng),
+            sample_edge(spec.MIN_SIZE_TRAIN, spec.MIN_SIZE_TRAIN_SAMPLING, rng),
             spec.MAX_SIZE_TRAIN,
         )
     if spec.RANDOM_FLIP != "none" and rng.random() < 0.5:
@@ -78,7 +78,7 @@ def resized(size: tuple[int, int], edge: float, longest: float) -> list[Transfor
     return [] if out == tuple(size) else [Resize(tuple(size), out)]
 
 
-def draw_edge(
+def sample_edge(
     sizes: int | list[int] | tuple[int, ...], style: str, rng: np.random.Generator
 ) -> int:
     """A shortest edge: one of the listed, or a whole number between the two given (both included).
@@ -97,7 +97,7 @@ def draw_edge(
 
 
 def random_crop(
-    spec: CfgNode, size: tuple[int, int], objects: Objects, rng: np.random.Generator
+    spec: CfgNode, size: tuple[int, int], objects: ObjectBoxes, rng: np.random.Generator
 ) -> Crop:
     """A window of random place; with probability INSTANCE_PROB it holds the middle of an object, of a class drawn evenly among those
     there."""

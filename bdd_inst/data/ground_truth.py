@@ -9,7 +9,7 @@ import torch
 
 from bdd_inst.base.errors import DataError
 from bdd_inst.data.transforms import OUTSIDE, Chain, chained
-from bdd_inst.masks import rle as run_lengths
+from bdd_inst.masks import run_lengths
 from bdd_inst.structures import Boxes, BoxMode, CroppedMasks, Instances, PolygonMasks
 
 SMALLEST_SIDE = 1e-5  # pixels; boxes below it count as empty, as in Detectron2

@@ -14,7 +14,7 @@ from bdd_inst.base.errors import ConfigError, DataError
 from bdd_inst.data import augment, color, copy_paste, ground_truth, sem_seg
 from bdd_inst.data.transforms import Chain
 from bdd_inst.datasets.catalog import MetadataCatalog
-from bdd_inst.images.read import read_picture, to_tensor
+from bdd_inst.images.read import read_image, to_tensor
 from bdd_inst.structures import Instances
 
 LABELS = (
@@ -116,7 +116,7 @@ class DatasetMapper:
     ) -> tuple[Image.Image, Instances | torch.Tensor | None]:
         """A picture and its objects (or its label map) after random transforms; None for a dict without any."""
         annotations = ground_truth.usable(dataset_dict.get("annotations", ()))
-        objects = augment.Objects(
+        objects = augment.ObjectBoxes(
             ground_truth.boxes_of(annotations), ground_truth.classes_of(annotations)
         )
         chain = augment.train_chain(self.cfg, (image.height, image.width), objects, rng)
@@ -148,7 +148,7 @@ def read(dataset_dict: dict) -> Image.Image:
     Raises:
         DataError: missing, broken, or of another size than the dict says.
     """
-    image = read_picture(dataset_dict["file_name"])
+    image = read_image(dataset_dict["file_name"])
     check_size(dataset_dict, image)
     return image
 

@@ -12,7 +12,7 @@ from fvcore.common.config import CfgNode
 from bdd_inst.base.errors import ConfigError, DataError
 from bdd_inst.data.transforms import Chain
 from bdd_inst.formats.label_map import read_encoded
-from bdd_inst.masks import rle as run_lengths
+from bdd_inst.masks import run_lengths
 from bdd_inst.masks.label_runs import paint
 
 ARCHITECTURE = "SemanticSegmentor"

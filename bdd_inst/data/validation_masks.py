@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from bdd_inst.base.errors import DataError, ProblemLog
-from bdd_inst.masks import rle as run_lengths
+from bdd_inst.masks import run_lengths
 
 Segmentation = list[list[float]] | dict
 

@@ -12,7 +12,7 @@ from bdd_inst.datasets.cache import cached
 from bdd_inst.datasets.dataset import DatasetRecords
 from bdd_inst.datasets.layout import MissingDataError
 from bdd_inst.datasets.to_dicts import Options, to_dicts
-from bdd_inst.images.finder import PictureFinder
+from bdd_inst.images.finder import ImageFinder
 
 FOLDER = "bdd100k"
 TASKS = {
@@ -79,9 +79,11 @@ def parse(labels: Path, image_root: Path, task: str, kind: str, raster: str) -> 
     problems = ProblemLog()
     label_set = formats.read(labels)
     known = frozenset(classes.BDD100K_DET) - frozenset(names)
-    categories = classes.Categories(names, classes.BDD100K_ALIASES, classes.BDD100K_IGNORED, known)
+    categories = classes.ClassVocabulary(
+        names, classes.BDD100K_ALIASES, classes.BDD100K_IGNORED, known
+    )
     options = Options(task == "ins_seg", raster, "rle" if kind == "rles" else "paths")
-    dicts = to_dicts(label_set.pictures, PictureFinder(image_root), categories, options, problems)
+    dicts = to_dicts(label_set.images, ImageFinder(image_root), categories, options, problems)
     problems.merge(label_set.problems)
     metadata = {
         "thing_classes": list(names),

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from bdd_inst import formats
 from bdd_inst.base.errors import DataError, ProblemLog
-from bdd_inst.base.vocabulary import Categories
+from bdd_inst.base.vocabulary import ClassVocabulary
 from bdd_inst.datasets.cache import cached
 from bdd_inst.datasets.dataset import DatasetRecords
 from bdd_inst.datasets.layout import MissingDataError
 from bdd_inst.datasets.to_dicts import Options, to_dicts
-from bdd_inst.images.finder import PictureFinder
+from bdd_inst.images.finder import ImageFinder
 
 FOLDER = "coco"
 
@@ -68,9 +68,9 @@ def parse(
     others = frozenset(name.lower() for name in names if name not in categories)
     options = Options(masks=True, rule="coco", prefer="paths", box="file")
     dicts = to_dicts(
-        label_set.pictures,
-        PictureFinder(images),
-        Categories(tuple(categories), known=others),
+        label_set.images,
+        ImageFinder(images),
+        ClassVocabulary(tuple(categories), known=others),
         options,
         problems,
     )

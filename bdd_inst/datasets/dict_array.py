@@ -18,7 +18,7 @@ from bdd_inst.structures import BoxMode
 MODES = {int(mode): mode for mode in BoxMode}
 NO_ID, INT_ID, TEXT_ID = 0, 1, 2
 NO_MASK, POLYGONS, RLE = 0, 1, 2
-PICTURE_COLUMNS = {"file_name", "height", "width", "image_id", "annotations"}
+IMAGE_COLUMNS = {"file_name", "height", "width", "image_id", "annotations"}
 OBJECT_COLUMNS = {"bbox", "bbox_mode", "category_id", "iscrowd", "segmentation", "attributes"}
 
 _encode, _decode = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder().decode
@@ -225,7 +225,7 @@ class _Columns:
         rows["width"].append(record["width"])
         self.identity("image_id", record.get("image_id"))
         rows["picture_extra"].append(
-            self.extras.add(_encode({k: v for k, v in record.items() if k not in PICTURE_COLUMNS}))
+            self.extras.add(_encode({k: v for k, v in record.items() if k not in IMAGE_COLUMNS}))
         )
         rows["labelled"].append("annotations" in record)
         for item in record.get("annotations", ()):
@@ -280,7 +280,7 @@ class _Columns:
         )
 
 
-PICTURE_TYPES = {
+IMAGE_TYPES = {
     "height": np.int32,
     "width": np.int32,
     "image_id": np.int64,
@@ -300,7 +300,7 @@ OBJECT_TYPES = {
     "object_extra": np.int32,
     "part_ends": np.int64,
 }
-TYPES = {**PICTURE_TYPES, **OBJECT_TYPES, "number_ends": np.int64}
+TYPES = {**IMAGE_TYPES, **OBJECT_TYPES, "number_ends": np.int64}
 
 
 def pack(dicts: Iterable[dict]) -> dict[str, np.ndarray]:

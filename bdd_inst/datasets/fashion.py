@@ -16,9 +16,9 @@ from bdd_inst.datasets.dataset import DatasetRecords
 from bdd_inst.datasets.layout import MissingDataError
 from bdd_inst.formats.label_map import read_label_map
 from bdd_inst.images import png_kinds
-from bdd_inst.images.finder import PictureFinder
+from bdd_inst.images.finder import ImageFinder
 from bdd_inst.images.size import read_size
-from bdd_inst.masks import rle as run_lengths
+from bdd_inst.masks import run_lengths
 from bdd_inst.structures import BoxMode
 
 FOLDER = "fashion"
@@ -67,8 +67,8 @@ def parse(root: str | os.PathLike, target: str, split: str, instances: str) -> D
     """Read every mask of the split and cut it into instances."""
     base, name = Path(root) / FOLDER, f"fashion_{target}_{split}"
     images, labels, problems = (
-        PictureFinder(base / "images"),
-        PictureFinder(base / "labels"),
+        ImageFinder(base / "images"),
+        ImageFinder(base / "labels"),
         ProblemLog(),
     )
     pictures = numbered(images, r"(\d+)\.\w+")
@@ -102,7 +102,7 @@ def parse(root: str | os.PathLike, target: str, split: str, instances: str) -> D
     return DatasetRecords(dicts, metadata, problems)
 
 
-def numbered(folder: PictureFinder, pattern: str) -> dict[int, str]:
+def numbered(folder: ImageFinder, pattern: str) -> dict[int, str]:
     """The files of a folder whose whole name fits ``pattern``, by their number."""
     found = {}
     for name in folder.names():

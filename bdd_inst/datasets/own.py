@@ -19,10 +19,10 @@ from bdd_inst.base.errors import ConfigError, DataError, ProblemLog
 from bdd_inst.datasets.cache import cached
 from bdd_inst.datasets.catalog import DatasetCatalog, MetadataCatalog
 from bdd_inst.datasets.dataset import DatasetRecords
-from bdd_inst.datasets.to_dicts import Categories, Options, to_dicts
+from bdd_inst.datasets.to_dicts import ClassVocabulary, Options, to_dicts
 from bdd_inst.formats.plan import make_plan
 from bdd_inst.formats.records import LabelSet
-from bdd_inst.images.finder import PictureFinder
+from bdd_inst.images.finder import ImageFinder
 
 log = logging.getLogger(__name__)
 
@@ -145,7 +145,7 @@ def load_labels(
 
     sources = [Path(path), *([Path(images)] if images else [])]
     if not all(source.exists() for source in sources):
-        return build()  # a pattern has no one file to watch
+        return build()  # a pattern has no one file whose changes could be noticed
     options = {"loader": "own", "classes": list(classes), "masks": masks, "raster": raster}
     return cached(sources, options, build)
 
@@ -170,17 +170,17 @@ def _parse(
     path: str, images: str | os.PathLike | None, classes: tuple[str, ...], masks: bool, raster: str
 ) -> DatasetRecords:
     labels = formats.read(path, images=images).load()
-    folder = Path(images) if images else near_pictures(path, labels)
+    folder = Path(images) if images else images_beside(path, labels)
     plan = make_plan(labels, "coco")
     rule = raster if labels.rule == "official" else "coco"
-    words = Categories(
+    words = ClassVocabulary(
         classes,
         {word: name for word, (name, ignored) in plan.words.items() if not ignored},
         {word: name for word, (name, ignored) in plan.words.items() if ignored and name in classes},
     )
     problems = ProblemLog()
     options = Options(masks, rule, box="mask" if rule == "official" else "file")
-    dicts = to_dicts(labels.pictures, PictureFinder(folder), words, options, problems)
+    dicts = to_dicts(labels.images, ImageFinder(folder), words, options, problems)
     problems.merge(labels.problems)
     ids = {i: classes.index(name) for name, i in plan.number.items() if name in classes}
     if len(ids) != len(classes):
@@ -196,7 +196,7 @@ def _parse(
     return DatasetRecords(dicts, metadata, problems)
 
 
-def near_pictures(path: str, labels: LabelSet) -> Path:
+def images_beside(path: str, labels: LabelSet) -> Path:
     """The folder beside the labels in which the first picture is found.
 
     Raises:
@@ -204,13 +204,13 @@ def near_pictures(path: str, labels: LabelSet) -> Path:
     """
     place = Path(path)
     base = place if place.is_dir() else place.parent
-    first = next(iter(labels.pictures), None)
+    first = next(iter(labels.images), None)
     if first is None:
         raise DataError(f"{path}: no picture in it that can be used")
     if os.path.isabs(first.name) and os.path.isfile(first.name):
         return Path(first.name).parent
     for folder in (base / name for name in NEAR):
-        if folder.is_dir() and PictureFinder(folder).find(first) is not None:
+        if folder.is_dir() and ImageFinder(folder).find(first) is not None:
             return folder.resolve()
     raise DataError(
         f"{path}: its picture {first.name} is not found beside it; name the folder of the pictures (--train-images, --val-images)"

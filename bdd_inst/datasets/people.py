@@ -8,18 +8,18 @@ from pathlib import Path
 
 from bdd_inst import formats
 from bdd_inst.base.errors import DataError, ProblemLog
-from bdd_inst.base.vocabulary import Categories
+from bdd_inst.base.vocabulary import ClassVocabulary
 from bdd_inst.datasets.dataset import DatasetRecords
 from bdd_inst.datasets.layout import MissingDataError
 from bdd_inst.datasets.semantic import BACKGROUND, known_of, load_pairs
 from bdd_inst.datasets.splits import SHARES, listed, split_names
 from bdd_inst.datasets.to_dicts import Options, to_dicts
-from bdd_inst.images.finder import PictureFinder
+from bdd_inst.images.finder import ImageFinder
 from bdd_inst.images.size import read_size
 
 FOLDER = "people"
 # Spellings met in exports; what is "neutral" there is a border that no one labelled.
-PERSON = Categories(
+PERSON = ClassVocabulary(
     ("person",),
     aliases=dict.fromkeys(("person_bmp", "person_poly", "human", "people", "pedestrian"), "person"),
     ignored={"neutral": "person"},
@@ -100,9 +100,9 @@ def load_labels(labels: str | os.PathLike, images: str | os.PathLike, kind: str)
     label_set = formats.read(labels, kind=kind)
     problems = ProblemLog()
     others = frozenset(name.lower() for name in label_set.categories or ())
-    categories = Categories(PERSON.names, PERSON.aliases, PERSON.ignored, others)
+    categories = ClassVocabulary(PERSON.names, PERSON.aliases, PERSON.ignored, others)
     options = Options(masks=True, rule="coco", prefer="rle")
-    dicts = to_dicts(label_set.pictures, PictureFinder(images), categories, options, problems)
+    dicts = to_dicts(label_set.images, ImageFinder(images), categories, options, problems)
     problems.merge(label_set.problems)
     return DatasetRecords(dicts, {"thing_classes": ["person"]}, problems)
 
@@ -110,7 +110,7 @@ def load_labels(labels: str | os.PathLike, images: str | os.PathLike, kind: str)
 def load_empty(folder: Path) -> DatasetRecords:
     """Pictures without a person: background alone."""
     problems, dicts = ProblemLog(), []
-    pictures = PictureFinder(folder)
+    pictures = ImageFinder(folder)
     for name in pictures.names():
         path = str(pictures.find(name))
         try:

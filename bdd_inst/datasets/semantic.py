@@ -13,7 +13,7 @@ from bdd_inst.datasets.dataset import DatasetRecords
 from bdd_inst.datasets.layout import MissingDataError
 from bdd_inst.datasets.splits import SHARES, split_names
 from bdd_inst.images import png_kinds
-from bdd_inst.images.finder import PictureFinder
+from bdd_inst.images.finder import ImageFinder
 from bdd_inst.images.size import read_size
 
 BACKGROUND = "background"
@@ -58,9 +58,9 @@ def load_pairs(
         raise DataError(f"{masks}: no mask has the name of a picture in {images}")
     if colors is not None:
         table = color_table(colors)
-        classes, meaning = list(table), {rgb: n for n, rgb in enumerate(table.values())}
+        classes, encoding = list(table), {rgb: n for n, rgb in enumerate(table.values())}
     else:
-        meaning = meaning_of([Path(mask_of[n]) for n in names], Path(masks))
+        encoding = encoding_of([Path(mask_of[n]) for n in names], Path(masks))
     if split is not None:
         names = split_names(
             names, split, listing=Path(listing) if listing else None, shares=shares, seed=seed
@@ -70,7 +70,7 @@ def load_pairs(
         record = pair(by_stem[name], mask_of[name], problems)
         if record is None:
             continue
-        record |= {"image_id": name, "sem_seg_values": meaning}
+        record |= {"image_id": name, "sem_seg_values": encoding}
         if name in band_of:
             record["sem_seg_ignore_file"] = band_of[name]
         dicts.append(record)
@@ -102,7 +102,7 @@ def matched(pictures: dict[str, str], masks: dict[str, str], problems: ProblemLo
 
 def by_name(place: str | os.PathLike) -> dict[str, str]:
     """Name below the folder without ending -> path; of masks without what says that they are masks."""
-    folder, out = PictureFinder(place), {}
+    folder, out = ImageFinder(place), {}
     for name in folder.names():
         stem = str(Path(name).with_suffix(""))
         # A label file may be called after the picture with its ending: 1.jpg.png.
@@ -113,7 +113,7 @@ def by_name(place: str | os.PathLike) -> dict[str, str]:
     return out
 
 
-def meaning_of(masks: Sequence[Path], folder: Path) -> str | None:
+def encoding_of(masks: Sequence[Path], folder: Path) -> str | None:
     """How the values of masks are to be read: ``binary``, or None for class numbers.
 
     Raises:
@@ -160,11 +160,11 @@ def pair(picture: str, mask: str, problems: ProblemLog) -> dict | None:
         return None
     record = {"file_name": picture, "height": height, "width": width, "sem_seg_file_name": mask}
     if (mask_width, mask_height) != (width, height):
-        said = f"the picture is {width}x{height}, its mask {mask_width}x{mask_height}"
+        sizes = f"the picture is {width}x{height}, its mask {mask_width}x{mask_height}"
         if abs(mask_width * height / (mask_height * width) - 1) > SAME_SHAPE:
-            problems.add("wrong-size-image", picture, f"{said}; left out")
+            problems.add("wrong-size-image", picture, f"{sizes}; left out")
             return None
-        problems.add("scaled-mask", picture, f"{said}; the mask is scaled to it")
+        problems.add("scaled-mask", picture, f"{sizes}; the mask is scaled to it")
         record["sem_seg_scaled"] = True
     return record
 

@@ -10,13 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from bdd_inst.base.errors import DataError, ProblemLog
-from bdd_inst.base.vocabulary import Categories
+from bdd_inst.base.vocabulary import ClassVocabulary
 from bdd_inst.datasets.dict_array import DictArray
-from bdd_inst.formats.records import Instance, Picture
-from bdd_inst.images.finder import PictureFinder
+from bdd_inst.formats.records import ImageLabels, Instance
+from bdd_inst.images.finder import ImageFinder
 from bdd_inst.images.size import read_size
-from bdd_inst.masks import bezier, rasterize
-from bdd_inst.masks import rle as run_lengths
+from bdd_inst.masks import bezier, rasterize, run_lengths
 from bdd_inst.structures import BoxMode
 
 CHUNK = 64  # pictures whose polygons are drawn in one go
@@ -38,9 +37,9 @@ class Options:
 
 
 def to_dicts(
-    pictures: Iterable[Picture],
-    images: PictureFinder,
-    categories: Categories,
+    pictures: Iterable[ImageLabels],
+    images: ImageFinder,
+    categories: ClassVocabulary,
     options: Options,
     problems: ProblemLog,
 ) -> DictArray:
@@ -55,9 +54,9 @@ def to_dicts(
 
 
 def records(
-    pictures: Iterable[Picture],
-    images: PictureFinder,
-    categories: Categories,
+    pictures: Iterable[ImageLabels],
+    images: ImageFinder,
+    categories: ClassVocabulary,
     options: Options,
     problems: ProblemLog,
 ) -> Iterator[dict]:
@@ -83,9 +82,9 @@ def records(
     report_unlabelled(images, seen, problems)
 
 
-def chunks(items: Iterable[Picture], size: int) -> Iterator[list[Picture]]:
+def chunks(items: Iterable[ImageLabels], size: int) -> Iterator[list[ImageLabels]]:
     """Lists of up to ``size`` items."""
-    chunk: list[Picture] = []
+    chunk: list[ImageLabels] = []
     for item in items:
         chunk.append(item)
         if len(chunk) == size:
@@ -96,7 +95,7 @@ def chunks(items: Iterable[Picture], size: int) -> Iterator[list[Picture]]:
 
 
 def start_record(
-    picture: Picture, images: PictureFinder, seen: set[str], problems: ProblemLog
+    picture: ImageLabels, images: ImageFinder, seen: set[str], problems: ProblemLog
 ) -> dict | None:
     """The dict of a picture without its annotations; None where the picture cannot be used."""
     try:
@@ -148,7 +147,7 @@ def start_record(
     return record
 
 
-def report_unlabelled(images: PictureFinder, seen: set[str], problems: ProblemLog) -> None:
+def report_unlabelled(images: ImageFinder, seen: set[str], problems: ProblemLog) -> None:
     """Count the pictures of the folder that no label speaks of."""
     spare = [str(path) for path in images.all() if str(path) not in seen]
     if spare:
@@ -161,7 +160,7 @@ def report_unlabelled(images: PictureFinder, seen: set[str], problems: ProblemLo
 
 
 @dataclass(slots=True)
-class Job:
+class Candidate:
     """An instance on its way to an annotation."""
 
     instance: Instance
@@ -172,11 +171,11 @@ class Job:
 
 def accept(
     instance: Instance,
-    picture: Picture,
-    categories: Categories,
+    picture: ImageLabels,
+    categories: ClassVocabulary,
     options: Options,
     problems: ProblemLog,
-) -> Job | None:
+) -> Candidate | None:
     """The instance with its class, or None, counted, where it has none or lacks what the task needs."""
     where = f"{picture.name}, instance {instance.id}"
     found = categories.resolve(instance.category)
@@ -194,7 +193,7 @@ def accept(
     if not options.masks and instance.box is None:
         problems.add("no-box", where, "a label without box2d")
         return None
-    return Job(instance, found[0], found[1] or instance.ignored, where)
+    return Candidate(instance, found[0], found[1] or instance.ignored, where)
 
 
 def closed_paths(instance: Instance) -> list:
@@ -202,10 +201,10 @@ def closed_paths(instance: Instance) -> list:
     return [path for path in instance.paths or () if path.closed and len(path) >= 3]
 
 
-def draw(ready: list[tuple[dict, list[Job]]], options: Options, problems: ProblemLog) -> None:
+def draw(ready: list[tuple[dict, list[Candidate]]], options: Options, problems: ProblemLog) -> None:
     """Fill in the annotations of a chunk of records; polygons of pictures of one size are drawn together."""
     if options.masks and options.rule == "official":
-        by_size: dict[tuple[int, int], list[Job]] = {}
+        by_size: dict[tuple[int, int], list[Candidate]] = {}
         for record, jobs in ready:
             outlined = [job for job in jobs if uses_paths(job.instance, options)]
             by_size.setdefault((record["height"], record["width"]), []).extend(outlined)
@@ -223,7 +222,7 @@ def uses_paths(instance: Instance, options: Options) -> bool:
     return bool(closed_paths(instance)) and (instance.rle is None or options.prefer == "paths")
 
 
-def draw_official(jobs: list[Job], height: int, width: int, problems: ProblemLog) -> None:
+def draw_official(jobs: list[Candidate], height: int, width: int, problems: ProblemLog) -> None:
     """Give each instance the run lengths of its outlines by BDD100K's rule; one that cannot be drawn loses its mask, counted."""
     try:
         rles = rasterize.objects_to_rles(
@@ -235,7 +234,7 @@ def draw_official(jobs: list[Job], height: int, width: int, problems: ProblemLog
         job.instance.rle, job.instance.paths = rle, None
 
 
-def try_draw(job: Job, height: int, width: int, problems: ProblemLog) -> dict | None:
+def try_draw(job: Candidate, height: int, width: int, problems: ProblemLog) -> dict | None:
     """One instance drawn alone, or None, counted."""
     try:
         return rasterize.polygons_to_rle(closed_paths(job.instance), height, width, "official")
@@ -244,7 +243,7 @@ def try_draw(job: Job, height: int, width: int, problems: ProblemLog) -> dict | 
         return None
 
 
-def annotate(job: Job, record: dict, options: Options, problems: ProblemLog) -> dict | None:
+def annotate(job: Candidate, record: dict, options: Options, problems: ProblemLog) -> dict | None:
     """The annotation of one instance, or None, counted, where it is empty."""
     instance, height, width = job.instance, record["height"], record["width"]
     segmentation, box = None, instance.box
@@ -299,7 +298,7 @@ def as_polygons(
 
 
 def as_rle(
-    rle: dict, job: Job, height: int, width: int, problems: ProblemLog
+    rle: dict, job: Candidate, height: int, width: int, problems: ProblemLog
 ) -> tuple[dict | None, tuple[float, float, float, float] | None]:
     """The run lengths with str counts, and their tight box; None, counted, where they do not fit the picture."""
     try:

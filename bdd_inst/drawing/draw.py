@@ -11,11 +11,11 @@ import numpy as np
 from bdd_inst.drawing import text
 from bdd_inst.drawing.colors import VERDICTS
 from bdd_inst.drawing.matching import judge
-from bdd_inst.drawing.objects import Objects, from_fields, from_record, gather
+from bdd_inst.drawing.objects import DrawnObjects, from_fields, from_record, gather
 from bdd_inst.drawing.paint import Style, paint
 
 __all__ = [
-    "Objects",
+    "DrawnObjects",
     "Style",
     "caption",
     "draw_instances",
@@ -73,7 +73,9 @@ def draw_instances(
     return draw_objects(image, objects, style)
 
 
-def draw_objects(image: np.ndarray, objects: Objects, style: Style | None = None) -> np.ndarray:
+def draw_objects(
+    image: np.ndarray, objects: DrawnObjects, style: Style | None = None
+) -> np.ndarray:
     """A copy of H,W,3 uint8 BGR with gathered objects drawn in."""
     return paint(image, objects, style or Style())
 
@@ -105,8 +107,8 @@ def from_instances(
 
 def side_by_side(
     image: np.ndarray,
-    labels: Objects,
-    predictions: Objects,
+    labels: DrawnObjects,
+    predictions: DrawnObjects,
     *,
     verdicts: bool = False,
     iou: float = 0.5,
@@ -163,7 +165,9 @@ def caption(image: np.ndarray, words: str) -> np.ndarray:
     return np.vstack([text.strip(image.shape[1], words, (), font_size(image)), image])
 
 
-def enlarge(image: np.ndarray, objects: Objects, factor: int = 0) -> tuple[np.ndarray, Objects]:
+def enlarge(
+    image: np.ndarray, objects: DrawnObjects, factor: int = 0
+) -> tuple[np.ndarray, DrawnObjects]:
     """Picture and objects grown together; ``factor`` 0: as a small picture needs for its names to be readable (at most 8)."""
     factor = factor or int(np.clip(round(READABLE / max(*image.shape[:2], 1)), 1, 8))
     if factor == 1:
@@ -183,13 +187,15 @@ def count(number: int) -> str:
     return f"{number} object" if number == 1 else f"{number} objects"
 
 
-def class_key(*sides: Objects) -> list[tuple[str, tuple[int, int, int]]]:
+def class_key(*sides: DrawnObjects) -> list[tuple[str, tuple[int, int, int]]]:
     """Name and colour of every class that occurs, in class order."""
     found = {c: side for side in sides for c in side.classes}
     return [(side.name(c), side.colors[c]) for c, side in sorted(found.items())]
 
 
-def verdict_key(labels: Objects, predictions: Objects) -> list[tuple[str, tuple[int, int, int]]]:
+def verdict_key(
+    labels: DrawnObjects, predictions: DrawnObjects
+) -> list[tuple[str, tuple[int, int, int]]]:
     """Each verdict with its number (matched, confused and ignored as seen from the predictions)."""
     numbers = Counter(predictions.verdicts) | Counter(
         {"missed": (labels.verdicts or []).count("missed")}

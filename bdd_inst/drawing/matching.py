@@ -7,11 +7,13 @@ from dataclasses import replace
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from bdd_inst.drawing.objects import Objects
-from bdd_inst.masks import rle
+from bdd_inst.drawing.objects import DrawnObjects
+from bdd_inst.masks import run_lengths
 
 
-def judge(labels: Objects, predictions: Objects, iou: float = 0.5) -> tuple[Objects, Objects]:
+def judge(
+    labels: DrawnObjects, predictions: DrawnObjects, iou: float = 0.5
+) -> tuple[DrawnObjects, DrawnObjects]:
     """Both sides with ``verdicts``.
 
     Predictions choose in order of score, each the free label of its class with the largest IoU of at least ``iou``; a crowd or
@@ -40,7 +42,7 @@ def judge(labels: Objects, predictions: Objects, iou: float = 0.5) -> tuple[Obje
     )
 
 
-def overlaps(labels: Objects, predictions: Objects) -> np.ndarray:
+def overlaps(labels: DrawnObjects, predictions: DrawnObjects) -> np.ndarray:
     """P,L IoU: of masks where every object on both sides has one, else of boxes; of crowds the share of the prediction."""
     crowd = [int(c) for c in labels.crowd or [False] * len(labels)]
     if not len(labels) or not len(predictions):
@@ -52,13 +54,13 @@ def overlaps(labels: Objects, predictions: Objects) -> np.ndarray:
     return coco_mask.iou(_xywh(predictions), _xywh(labels), crowd)
 
 
-def _rles(side: Objects, *sides: Objects) -> list[dict]:
+def _rles(side: DrawnObjects, *sides: DrawnObjects) -> list[dict]:
     """RLEs on a common canvas that holds every region."""
     boxes = np.array([r.box for s in sides for r in s.regions])
     width, height = boxes[:, 2:].max(0).astype(int).tolist()
-    return [rle.encode_crop(r.mask > 0, r.x, r.y, height, width) for r in side.regions]
+    return [run_lengths.encode_crop(r.mask > 0, r.x, r.y, height, width) for r in side.regions]
 
 
-def _xywh(side: Objects) -> np.ndarray:
+def _xywh(side: DrawnObjects) -> np.ndarray:
     boxes = np.nan_to_num(side.boxes)
     return np.ascontiguousarray(np.hstack([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]]))

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass
-class Objects:
+class DrawnObjects:
     """What is drawn on one picture: N boxes (N,4 x1,y1,x2,y2), regions, class indices, scores, and marks.
 
     ``crowd`` N bool: drawn grey (crowds and ignored objects). ``verdicts`` N keys of ``VERDICTS`` for ``color_by="verdict"``.
@@ -38,7 +38,7 @@ class Objects:
     def __len__(self) -> int:
         return len(self.boxes)
 
-    def enlarged(self, factor: int) -> Objects:
+    def enlarged(self, factor: int) -> DrawnObjects:
         """The same objects for the picture ``factor`` times as large."""
         return replace(
             self,
@@ -86,7 +86,7 @@ def gather(
     names=(),
     colors=None,
     crowd=None,
-) -> Objects:
+) -> DrawnObjects:
     """Arguments of :func:`draw_instances` for a picture of ``size`` (H, W), checked and in one form."""
     regions = None if masks is None else to_regions(masks, *size)
     rows = (
@@ -108,7 +108,7 @@ def gather(
     around = np.array([r.box if r else (np.nan,) * 4 for r in regions], np.float64).reshape(-1, 4)
     rows = around if rows is None else np.where(np.isnan(rows).all(1, keepdims=True), around, rows)
     indices = [0] * number if classes is None else [int(c) for c in array(classes)]
-    return Objects(
+    return DrawnObjects(
         rows,
         regions,
         indices,
@@ -124,7 +124,7 @@ def array(values: object) -> np.ndarray:
     return values.detach().cpu().numpy() if hasattr(values, "detach") else np.asarray(values)
 
 
-def from_record(record: dict, metadata: object = None) -> Objects:
+def from_record(record: dict, metadata: object = None) -> DrawnObjects:
     """The annotations of a Detectron2 standard dict (``height`` and ``width`` must be there)."""
     names, colors = names_and_colors(metadata)
     annotations = record.get("annotations") or []
@@ -149,7 +149,7 @@ def from_record(record: dict, metadata: object = None) -> Objects:
 
 def from_fields(
     instances: object, metadata: object = None, score_threshold: float = 0.0
-) -> Objects:
+) -> DrawnObjects:
     """Instances with ``pred_*`` and ``scores``, or with ``gt_*``; predictions below ``score_threshold`` are left out."""
     names, colors = names_and_colors(metadata)
     prefix = "pred_" if instances.has("pred_boxes") else "gt_"

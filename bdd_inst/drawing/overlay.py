@@ -12,12 +12,12 @@ from bdd_inst.base.files import atomic_write
 from bdd_inst.base.output_paths import output_name
 from bdd_inst.drawing.draw import draw_instances
 from bdd_inst.formats import draw
-from bdd_inst.formats.records import Picture
+from bdd_inst.formats.records import ImageLabels
 from bdd_inst.formats.target import Parts, Target
 from bdd_inst.formats.write_png import full_name
-from bdd_inst.images.finder import PictureFinder
+from bdd_inst.images.finder import ImageFinder
 from bdd_inst.images.read import read_bgr
-from bdd_inst.masks import rle as coding
+from bdd_inst.masks import run_lengths
 
 QUALITY = 90
 
@@ -30,10 +30,10 @@ class OverlayTarget(Target):
 
     images: str = ""
 
-    def encode(self, picture: Picture) -> str | None:
+    def encode(self, picture: ImageLabels) -> str | None:
         """Draw one picture; its file's name."""
         if not hasattr(self, "_finder"):
-            self._finder = PictureFinder(self.images)
+            self._finder = ImageFinder(self.images)
         try:
             source = self._finder.find(picture)
         except DataError as error:
@@ -65,10 +65,10 @@ class OverlayTarget(Target):
     def files_of(self, part: str) -> list[Path]:
         return [self.path / part]
 
-    def file_of(self, picture: Picture) -> Path:
+    def file_of(self, picture: ImageLabels) -> Path:
         return Path(output_name(full_name(picture), ".jpg"))
 
-    def _draw(self, picture: Picture, image):
+    def _draw(self, picture: ImageLabels, image):
         """The picture with every instance that has a box or a mask."""
         height, width = image.shape[:2]
         rows = []
@@ -77,7 +77,7 @@ class OverlayTarget(Target):
             found, box = self.category(instance.category), draw.box_of(instance, rle)
             if found is None or box is None:
                 continue
-            rle = rle or coding.empty(height, width)
+            rle = rle or run_lengths.empty(height, width)
             rows.append(
                 (
                     box,

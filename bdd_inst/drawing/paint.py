@@ -11,7 +11,7 @@ import numpy as np
 from bdd_inst.base.errors import DataError
 from bdd_inst.drawing import text
 from bdd_inst.drawing.colors import Color, bgr
-from bdd_inst.drawing.objects import Objects
+from bdd_inst.drawing.objects import DrawnObjects
 from bdd_inst.drawing.placement import place_labels
 from bdd_inst.drawing.regions import SHIFT, Region, fixed
 
@@ -44,7 +44,7 @@ class Style:
         )
 
 
-def paint(image: np.ndarray, objects: Objects, style: Style) -> np.ndarray:
+def paint(image: np.ndarray, objects: DrawnObjects, style: Style) -> np.ndarray:
     """Draw: fills from large to small, then outlines and boxes, then labels on top."""
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise DataError(
@@ -84,7 +84,9 @@ def fill(canvas: np.ndarray, region: Region, color: Color, opacity: float) -> No
     cv2.copyTo(mixed, region.mask, area)
 
 
-def draw_contours(canvas: np.ndarray, objects: Objects, i: int, style: Style, small: bool) -> None:
+def draw_contours(
+    canvas: np.ndarray, objects: DrawnObjects, i: int, style: Style, small: bool
+) -> None:
     """The mask's outline; thin where the object is small."""
     region = objects.regions[i] if style.show_masks else None
     if region is not None:
@@ -95,7 +97,7 @@ def draw_contours(canvas: np.ndarray, objects: Objects, i: int, style: Style, sm
         )
 
 
-def draw_box(canvas: np.ndarray, objects: Objects, i: int, style: Style, small: bool) -> None:
+def draw_box(canvas: np.ndarray, objects: DrawnObjects, i: int, style: Style, small: bool) -> None:
     """The box: thin where there is a mask too; beside a small object, not over it; in dashes where the verdict is bad."""
     masked = style.show_masks and objects.regions[i] is not None
     verdict = objects.verdicts[i] if objects.verdicts else ""
@@ -136,7 +138,7 @@ def dashed_box(canvas: np.ndarray, box: np.ndarray, color: Color, line: int) -> 
         )
 
 
-def write_labels(canvas: np.ndarray, objects: Objects, shown: list[int], style: Style) -> None:
+def write_labels(canvas: np.ndarray, objects: DrawnObjects, shown: list[int], style: Style) -> None:
     """Names and scores beside their objects; one that had to move away is tied to its object by a line."""
     height, width = canvas.shape[:2]
     tiles = [

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from bdd_inst.base.errors import DataError
-from bdd_inst.masks import rle
+from bdd_inst.masks import run_lengths
 
 SHIFT = 4  # OpenCV's fixed-point coordinates: 1/16 pixel
 FAR = 1 << 20  # coordinates beyond this would overflow the fixed point
@@ -113,7 +113,7 @@ def from_rle(mask: dict, height: int, width: int) -> Region | None:
         raise DataError(
             f"an RLE of size {mask.get('size')} (height, width) does not fit a picture of {width}x{height}"
         )
-    counts = rle.counts_of(mask)
+    counts = run_lengths.counts_of(mask)
     set_runs = np.flatnonzero(counts[1::2]) * 2 + 1
     if not len(set_runs):
         return None

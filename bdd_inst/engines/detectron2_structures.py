@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from detectron2 import structures as d2
 
-from bdd_inst.masks import rle
+from bdd_inst.masks import run_lengths
 from bdd_inst.structures import BitMasks, Boxes, CroppedMasks, Instances, PolygonMasks, RLEMasks
 
 
@@ -45,6 +45,6 @@ def from_detectron2(instances: d2.Instances, mask_format: str = "bitmask") -> In
         elif isinstance(value, torch.Tensor) and value.is_floating_point():
             value = value.float()  # scores come out in the arithmetic of autocast
         if name == "pred_masks" and mask_format == "rle":
-            value = RLEMasks(rle.encode_batch(value.cpu().numpy()), size)
+            value = RLEMasks(run_lengths.encode_batch(value.cpu().numpy()), size)
         out.set(name, value)
     return out

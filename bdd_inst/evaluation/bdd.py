@@ -16,8 +16,7 @@ from bdd_inst.evaluation.accumulate import RECALLS, accumulate
 from bdd_inst.evaluation.coco import CocoScores
 from bdd_inst.evaluation.ground_truth import GroundTruth, to_rle
 from bdd_inst.evaluation.results import Results, group
-from bdd_inst.masks import label_runs
-from bdd_inst.masks import rle as rle_tools
+from bdd_inst.masks import label_runs, run_lengths
 
 MENDED = (
     "overlapping predictions: the higher score keeps the pixel, among equals the later one (the official RLE evaluation drops every "
@@ -84,7 +83,7 @@ def without_overlaps(truth: GroundTruth, results: Results) -> tuple[Results, int
         changed += any(a["counts"] != b["counts"] for a, b in zip(before, after, strict=True))
         for n, mask in zip(found, after, strict=True):
             masks[n] = mask
-    kept = np.array([rle_tools.area(mask) > 0 for mask in masks], bool)
+    kept = np.array([run_lengths.area(mask) > 0 for mask in masks], bool)
     return replace(results, masks=masks).take(kept), changed
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from bdd_inst.evaluation.ground_truth import GroundTruth
 from bdd_inst.evaluation.matching import Pairs
 from bdd_inst.evaluation.results import Results
-from bdd_inst.masks import rle as rle_tools
+from bdd_inst.masks import run_lengths
 
 RATIO = 0.02
 
@@ -48,8 +48,8 @@ class Boundaries:
 
     def make(self, rle: dict) -> tuple[np.ndarray, int, int]:
         """Cut the mask's box out and find its boundary there; outside the box is outside the mask, so nothing is lost."""
-        x1, y1, x2, y2 = (int(v) for v in rle_tools.to_bbox(rle))
-        crop = np.ascontiguousarray(rle_tools.decode(rle)[y1:y2, x1:x2])
+        x1, y1, x2, y2 = (int(v) for v in run_lengths.to_bbox(rle))
+        crop = np.ascontiguousarray(run_lengths.decode(rle)[y1:y2, x1:x2])
         return boundary(crop, width_of(*rle["size"])) if crop.size else crop, x1, y1
 
 

@@ -28,13 +28,12 @@ def read_truth(path: str | Path, images: str | Path | None = None) -> GroundTrut
     labels = formats.read(path, kind="coco", images=images).load()
     named = zip(labels.category_ids or (), labels.categories or (), strict=True)
     classes = dict(sorted(named)) or {
-        int(word): word
-        for word in sorted({i.category for p in labels.pictures for i in p.instances})
+        int(word): word for word in sorted({i.category for p in labels.images for i in p.instances})
     }
     builder = GroundTruthBuilder(list(classes.values()), list(classes), str(path))
     builder.problems.merge(labels.problems)
     position = {name: k for k, name in enumerate(classes.values())}
-    pictures = [(key_of(picture.image_id), picture) for picture in labels.pictures]
+    pictures = [(key_of(picture.image_id), picture) for picture in labels.images]
     for own, picture in sorted(pictures, key=lambda pair: (isinstance(pair[0], str), pair[0])):
         height, width = size_of(picture) or (0, 0)
         builder.picture(own, picture.name, height, width, picture.attributes)

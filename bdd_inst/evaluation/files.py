@@ -167,7 +167,7 @@ def read_predictions(
             path, kind=kind
         ).load()  # converted predictions have their scores in the annotations
         if all(
-            instance.score is None for picture in labels.pictures for instance in picture.instances
+            instance.score is None for picture in labels.images for instance in picture.instances
         ):
             raise DataError(
                 f"{path}: this is COCO ground truth (images, annotations), not a list of results with scores"

@@ -18,7 +18,7 @@ from bdd_inst.evaluation.sem_seg import BACKGROUND, SemSegCounter
 from bdd_inst.formats.label_map import VOID, class_instances, read_label_map
 from bdd_inst.formats.sniff import sniff
 from bdd_inst.images.png_kinds import kind_of, pixels
-from bdd_inst.masks import rle as rle_tools
+from bdd_inst.masks import run_lengths
 from bdd_inst.masks.label_runs import paint
 
 # The fashion set's files are 0001_person.png and 0001_clothes.png: the picture's number, and what is labelled.
@@ -142,7 +142,7 @@ def truth_of_maps(maps: MapFolder, class_names: Sequence[str] | None = None) -> 
                     f"value {label} is none of {len(names)} classes; left out",
                 )
                 continue
-            x1, y1, x2, y2 = rle_tools.to_bbox(rle)
+            x1, y1, x2, y2 = run_lengths.to_bbox(rle)
             box = (x1, y1, x2 - x1, y2 - y1)
             builder.add(
                 label - 1, box=box, mask=rle, area=None, crowd=False, ignored=False, attributes={}

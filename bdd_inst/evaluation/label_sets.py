@@ -8,12 +8,17 @@ from bdd_inst.base import vocabulary as classes
 from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.evaluation.ground_truth import GroundTruth, GroundTruthBuilder
 from bdd_inst.evaluation.results import Results, ResultsBuilder
-from bdd_inst.formats.names import PictureNames
-from bdd_inst.formats.records import BDD_SIZE, Instance, LabelSet, Picture, size_of
+from bdd_inst.formats.names import ImageNames
+from bdd_inst.formats.records import BDD_SIZE, ImageLabels, Instance, LabelSet, size_of
 from bdd_inst.formats.score_files import Scores
-from bdd_inst.formats.words import BDD_KINDS, among, class_list, meanings, own_vocabulary
-from bdd_inst.masks import rasterize
-from bdd_inst.masks import rle as rle_tools
+from bdd_inst.formats.words import (
+    BDD_KINDS,
+    class_list,
+    match_class,
+    own_vocabulary,
+    resolve_classes,
+)
+from bdd_inst.masks import rasterize, run_lengths
 
 
 def truth_from_labels(labels: LabelSet) -> GroundTruth:
@@ -32,9 +37,9 @@ def truth_from_labels(labels: LabelSet) -> GroundTruth:
     builder = GroundTruthBuilder(names, list(ids), labels.source)
     builder.problems.merge(labels.problems)
     position = {name: k for k, name in enumerate(names)}
-    given = [picture.image_id for picture in labels.pictures]
+    given = [picture.image_id for picture in labels.images]
     numbered = None in given or len(set(given)) < len(given)
-    for number, picture in enumerate(labels.pictures, 1):
+    for number, picture in enumerate(labels.images, 1):
         size = size_of(picture) or (BDD_SIZE if labels.kind in BDD_KINDS else (0, 0))
         builder.picture(
             number if numbered else picture.image_id,
@@ -59,12 +64,12 @@ def truth_from_labels(labels: LabelSet) -> GroundTruth:
 def add_instance(
     builder: GroundTruthBuilder,
     instance: Instance,
-    picture: Picture,
+    picture: ImageLabels,
     position: dict[str, int],
     rule: str,
 ) -> None:
     """One labelled object; those of classes that are not scored are counted."""
-    name, ignored = among(instance.category, position) or (None, False)
+    name, ignored = match_class(instance.category, position) or (None, False)
     where = f"{builder.source}: {picture.name}"
     if name is None:
         builder.problems.add(
@@ -98,17 +103,17 @@ def add_instance(
 
 def class_names(labels: LabelSet) -> list[str]:
     """The classes that a label set is scored on: its own list, else BDD100K's eight or ten, else every name in it."""
-    present = {instance.category for picture in labels.pictures for instance in picture.instances}
+    present = {instance.category for picture in labels.images for instance in picture.instances}
     if labels.categories and (labels.kind not in BDD_KINDS or own_vocabulary(labels, present)):
         return list(labels.categories)
-    meant = {name for name, ignored in meanings(labels, present).values() if not ignored}
+    meant = {name for name, ignored in resolve_classes(labels, present).values() if not ignored}
     if labels.kind in BDD_KINDS and (not meant or meant & set(classes.BDD100K_DET)):
         listed = meant if labels.kind == "bitmask" else set(labels.categories or ()) | meant
         return list(class_list(listed))
     return list(labels.categories or sorted(present))
 
 
-def full_name(picture: Picture) -> str:
+def full_name(picture: ImageLabels) -> str:
     """The picture's name with its video's folder, where it has one."""
     return (
         f"{picture.video}/{picture.name}"
@@ -135,7 +140,7 @@ def mask_of(instance: Instance, height: int, width: int, rule: str) -> dict | No
 
 def mask_box(mask: dict | None) -> tuple[float, float, float, float] | None:
     """x1, y1, x2, y2 around a mask; None without one."""
-    return None if mask is None else rle_tools.to_bbox(mask)
+    return None if mask is None else run_lengths.to_bbox(mask)
 
 
 def results_from_labels(
@@ -151,9 +156,9 @@ def results_from_labels(
     """
     labels.load()
     reader = PredictionReader(labels, truth, scores)
-    names = PictureNames(truth.file_names)
+    names = ImageNames(truth.file_names)
     builder, seen = ResultsBuilder(), set()
-    for picture in labels.pictures:
+    for picture in labels.images:
         place = names.find(full_name(picture))
         if place is None:
             raise DataError(
@@ -216,12 +221,12 @@ class PredictionReader:
             message = "bitmasks carry no scores; every instance counts with score 1 (name a file of scores with --scores)"
             self.problems.add("no-scores", labels.source, message)
 
-    def row(self, instance: Instance, picture: Picture, place: int) -> tuple | None:
+    def row(self, instance: Instance, picture: ImageLabels, place: int) -> tuple | None:
         """class, score, box (x, y, w, h) and mask of one predicted object; None for one that is left out (and counted)."""
         where = f"{self.labels.source}: {picture.name}, a {instance.category}" + (
             f" (id {instance.id})" if instance.id is not None else ""
         )
-        name, _ = among(instance.category, self.position) or (None, False)
+        name, _ = match_class(instance.category, self.position) or (None, False)
         if name is None:
             raise DataError(
                 f"{where}: this class is not in the ground truth, which has {', '.join(self.truth.class_names)}"
@@ -242,7 +247,7 @@ class PredictionReader:
             mask,
         )
 
-    def score(self, instance: Instance, picture: Picture) -> float | None:
+    def score(self, instance: Instance, picture: ImageLabels) -> float | None:
         """The instance's score: from the file of scores, else its own, else 1 for bitmasks without either."""
         if self.scores is not None:
             return self.scores.of(full_name(picture)).get(str(instance.id))

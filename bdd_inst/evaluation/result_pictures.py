@@ -10,7 +10,7 @@ import numpy as np
 from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.evaluation.ground_truth import GroundTruth
 from bdd_inst.formats.coco_entries import Id, key_of
-from bdd_inst.formats.names import PictureNames
+from bdd_inst.formats.names import ImageNames
 
 
 def match_pictures(
@@ -33,7 +33,7 @@ def match_pictures(
         DataError: an entry of no picture, or whose id and file name are of two.
     """
     index = {key_of(image_id): i for i, image_id in enumerate(truth.image_ids)}
-    names = PictureNames(truth.file_names)
+    names = ImageNames(truth.file_names)
     known = {name: names.find(name) for name in set(file_names.values())}
     found = [index.get(image_id, -1) for image_id in image_ids]
     named = [known.get(file_names.get(n)) for n in range(len(image_ids))] if known else []
@@ -66,7 +66,7 @@ def match_pictures(
 
 
 def by_stem(
-    image_ids: list[Id], truth: GroundTruth, names: PictureNames, source: str, problems: ProblemLog
+    image_ids: list[Id], truth: GroundTruth, names: ImageNames, source: str, problems: ProblemLog
 ) -> list[int]:
     """Positions of the rows' pictures where some ids are file names: then all are, those that are all digits written as numbers.
 

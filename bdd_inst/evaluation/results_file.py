@@ -23,7 +23,7 @@ from bdd_inst.formats.coco_entries import Id, key_of
 from bdd_inst.formats.coco_segmentation import as_parts
 from bdd_inst.formats.json_files import decode, no_collection, place, plain
 from bdd_inst.masks import rasterize
-from bdd_inst.masks.paths import Path as Path2D
+from bdd_inst.masks.outlines import Outline
 
 
 class ResultRow(msgspec.Struct, gc=False):
@@ -250,7 +250,7 @@ def drawn(polygons: list, size: np.ndarray, where: str) -> dict:
     if not height or not width:
         raise DataError(f"{where}: its polygons need the picture's size; give --images")
     try:
-        paths = [Path2D.from_coco(part) for part in as_parts(polygons)]
+        paths = [Outline.from_coco(part) for part in as_parts(polygons)]
         return rasterize.polygons_to_rle(paths, height, width, rule="coco")
     except DataError as error:
         raise DataError(f"{where}: {error}") from None

@@ -1,7 +1,7 @@
 """One door for every label format: say what a file is, read it, write it.
 
 labels = formats.read("labels/ins_seg/polygons/ins_seg_val.json")
-for picture in labels.pictures: ...
+for picture in labels.images: ...
 formats.write(labels, "out.json", to="coco")
 """
 
@@ -10,12 +10,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from bdd_inst.formats.records import Instance, LabelSet, Picture
+from bdd_inst.formats.records import ImageLabels, Instance, LabelSet
 
 if TYPE_CHECKING:
     from bdd_inst.formats.conversion import Conversion
 
-__all__ = ["Instance", "LabelSet", "Picture", "detect", "read", "write"]
+__all__ = ["ImageLabels", "Instance", "LabelSet", "detect", "read", "write"]
 
 
 def detect(path: str | os.PathLike) -> str:

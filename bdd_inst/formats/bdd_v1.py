@@ -17,7 +17,7 @@ from bdd_inst.base.errors import ProblemLog
 from bdd_inst.formats import fields
 from bdd_inst.formats.json_files import describe, plain
 from bdd_inst.formats.reading import contents, label_set
-from bdd_inst.formats.records import LabelSet, Picture
+from bdd_inst.formats.records import ImageLabels, LabelSet
 from bdd_inst.formats.scalabel_careful import careful_label
 from bdd_inst.formats.sniff import Found
 
@@ -25,7 +25,7 @@ from bdd_inst.formats.sniff import Found
 def read(found: Found) -> LabelSet:
     """The label set of a v1 file, or of a folder of them (one a picture)."""
 
-    def generate(log: ProblemLog) -> Iterator[Picture]:
+    def generate(log: ProblemLog) -> Iterator[ImageLabels]:
         for file, top in contents(found, log):
             raws = top if isinstance(top, list) else [msgspec.Raw(msgspec.json.encode(top))]
             for raw in raws:
@@ -36,7 +36,7 @@ def read(found: Found) -> LabelSet:
     )
 
 
-def _record(raw: msgspec.Raw, where: str, log: ProblemLog) -> Iterator[Picture]:
+def _record(raw: msgspec.Raw, where: str, log: ProblemLog) -> Iterator[ImageLabels]:
     """The pictures of one record: one, or one for each frame of a video."""
     try:
         record = plain(raw)
@@ -54,15 +54,15 @@ def _record(raw: msgspec.Raw, where: str, log: ProblemLog) -> Iterator[Picture]:
         log.add("no-name", where, f"a record without a name; taken from the file: {name}")
     attributes = fields.split_flags(record.get("attributes"))[1]
     if not frames:
-        yield Picture(_file_name(name), attributes=attributes, labelled=False)
+        yield ImageLabels(_file_name(name), attributes=attributes, labelled=False)
     for number, frame in enumerate(frames):
         yield _frame(frame, name, attributes, number if len(frames) > 1 else None, where, log)
 
 
 def _frame(
     frame: Any, name: str, attributes: dict, number: int | None, where: str, log: ProblemLog
-) -> Picture:
-    picture = Picture(_file_name(name), attributes=dict(attributes), labelled=False)
+) -> ImageLabels:
+    picture = ImageLabels(_file_name(name), attributes=dict(attributes), labelled=False)
     if number is not None:
         index = frame.get("index") if isinstance(frame, dict) else None
         picture.video, picture.frame_index = name, index if isinstance(index, int) else number

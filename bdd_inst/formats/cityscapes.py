@@ -6,22 +6,21 @@ In both a later object covers an earlier one, so masks are what is seen. ``cargr
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path as FilePath
+from pathlib import Path
 
 from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.base.vocabulary import CITYSCAPES, CITYSCAPES_THINGS
 from bdd_inst.formats import fields, label_map
 from bdd_inst.formats.json_files import items, plain
-from bdd_inst.formats.png_folders import instance_of, picture_of, png_label_set
+from bdd_inst.formats.png_folders import image_labels, instance_of, png_label_set
 from bdd_inst.formats.reading import contents, label_set
-from bdd_inst.formats.records import Instance, LabelSet, Picture
+from bdd_inst.formats.records import ImageLabels, Instance, LabelSet
 from bdd_inst.formats.sniff import Found
-from bdd_inst.masks import rasterize
-from bdd_inst.masks import rle as coding
+from bdd_inst.masks import rasterize, run_lengths
 from bdd_inst.masks.label_runs import label_rles, resolve_overlaps
-from bdd_inst.masks.paths import Path
+from bdd_inst.masks.outlines import Outline
 
-PICTURE_END = "_leftImg8bit.png"
+IMAGE_END = "_leftImg8bit.png"
 # Parts of the picture that are no object of any class.
 NOTHING = {"unlabeled", "ego vehicle", "rectification border", "out of roi"}
 GROUPS = {f"{name}group": name for name in CITYSCAPES_THINGS}
@@ -32,11 +31,11 @@ def read(found: Found) -> LabelSet:
     if found.kind == "cityscapes-instances":
         return png_label_set(found, _numbered, None, {}, ("instance numbers by class * 1000",))
 
-    def generate(log: ProblemLog) -> Iterator[Picture]:
+    def generate(log: ProblemLog) -> Iterator[ImageLabels]:
         for file, top in contents(found, log):
             size = fields.side(plain(top["imgHeight"])), fields.side(plain(top["imgWidth"]))
             stem = file.name.removesuffix(".gz").removesuffix(".json")
-            picture = Picture(picture_name(stem), size[1], size[0])
+            picture = ImageLabels(picture_name(stem), size[1], size[0])
             _outlined(picture, items(top.get("objects")) or [], file, log)
             yield picture
 
@@ -46,19 +45,19 @@ def read(found: Found) -> LabelSet:
 def picture_name(stem: str) -> str:
     """``aachen_000000_000019_gtFine_polygons`` -> ``aachen_000000_000019_leftImg8bit.png``."""
     head, mark, _ = stem.partition("_gt")
-    return f"{head}{PICTURE_END}" if mark else f"{stem.removesuffix('_polygons')}.png"
+    return f"{head}{IMAGE_END}" if mark else f"{stem.removesuffix('_polygons')}.png"
 
 
-def _outlined(picture: Picture, raws: list, file: FilePath, log: ProblemLog) -> None:
+def _outlined(picture: ImageLabels, raws: list, file: Path, log: ProblemLog) -> None:
     """Give a picture its objects, each with the pixels that no later one covers."""
-    shapes: list[tuple[Instance, list[Path]]] = []
+    shapes: list[tuple[Instance, list[Outline]]] = []
     for number, raw in enumerate(raws):
         try:
             value = plain(raw)
             if value.get("deleted"):
                 continue
             word = fields.word(value.get("label"))
-            path = Path.checked(value.get("polygon") or [])
+            path = Outline.checked(value.get("polygon") or [])
             if len(path) < 3:
                 raise ValueError(f"a polygon of {len(path)} points")
         except (DataError, ValueError, TypeError, AttributeError) as error:
@@ -75,17 +74,17 @@ def _outlined(picture: Picture, raws: list, file: FilePath, log: ProblemLog) -> 
         where = f"{file}: object #{instance.id}"
         if instance.category in NOTHING:
             log.add("category-left-out", where, f"{instance.category} is no object")
-        elif not coding.area(rle):
+        elif not run_lengths.area(rle):
             log.add("empty-object", where, "later objects cover all of it; left out")
         else:
-            instance.rle, instance.box = rle, coding.to_bbox(rle)
+            instance.rle, instance.box = rle, run_lengths.to_bbox(rle)
             picture.instances.append(instance)
 
 
-def _numbered(file: FilePath, log: ProblemLog) -> Picture:
+def _numbered(file: Path, log: ProblemLog) -> ImageLabels:
     """The objects of an ``instanceIds`` PNG: class * 1000 + number, or the class alone for stuff and crowds."""
     values = label_map.read_label_map(file)
-    picture = picture_of(file, *values.shape)
+    picture = image_labels(file, *values.shape)
     picture.name, picture.video = picture_name(file.stem), None
     for value, rle in zip(*label_rles(values), strict=True):
         own = int(value) // 1000 if value >= 1000 else int(value)

@@ -15,10 +15,10 @@ from bdd_inst.base.errors import DataError
 from bdd_inst.formats import label_map
 from bdd_inst.formats.conversion import Conversion, convert, fingerprint_of
 from bdd_inst.formats.plan import make_plan
-from bdd_inst.formats.records import Instance, LabelSet, Picture
+from bdd_inst.formats.records import ImageLabels, Instance, LabelSet
 from bdd_inst.formats.registry import check_output, source_files
 from bdd_inst.formats.write_png import PngTarget
-from bdd_inst.masks import rle as coding
+from bdd_inst.masks import run_lengths
 
 # What becomes of crowds, regions of many objects: they are of the class, they are background, or they are marked as void.
 CROWDS = ("class", "background", "void")
@@ -52,13 +52,13 @@ class ClassMaskTarget(PngTarget):
             return label_map.VOID if self.crowds == "void" else 0
         return self.plan.number[name]
 
-    def _say_lost(self, picture: Picture, chosen: Chosen, values: np.ndarray) -> None:
+    def _say_lost(self, picture: ImageLabels, chosen: Chosen, values: np.ndarray) -> None:
         by_value: dict[int, list[dict]] = {}
         for instance, rle, name, _ in chosen:
             by_value.setdefault(self._value(instance, name), []).append(rle)
         by_value.pop(0, None)
         claimed = sum(
-            coding.area({**rles[0], "counts": coco_mask.merge(rles)["counts"]})
+            run_lengths.area({**rles[0], "counts": coco_mask.merge(rles)["counts"]})
             for rles in by_value.values()
         )
         shared = claimed - int(np.count_nonzero(values))
@@ -113,7 +113,7 @@ def write_class_masks(
 
 def _check_names(labels: LabelSet, target: ClassMaskTarget) -> None:
     """DataError where two pictures would be written to one file."""
-    times = Counter(target.file_of(picture) for picture in labels.pictures)
+    times = Counter(target.file_of(picture) for picture in labels.images)
     file, number = times.most_common(1)[0]
     if number > 1:
         why = "give them names that differ in more than the ending"

@@ -20,9 +20,9 @@ from bdd_inst.formats.coco_entries import Annotation, Id, Image, key_of
 from bdd_inst.formats.coco_segmentation import SegmentationReader
 from bdd_inst.formats.json_files import items, top_level
 from bdd_inst.formats.reading import label_set
-from bdd_inst.formats.records import Instance, LabelSet, Picture
+from bdd_inst.formats.records import ImageLabels, Instance, LabelSet
 from bdd_inst.formats.sniff import Found
-from bdd_inst.masks import rle as run_lengths
+from bdd_inst.masks import run_lengths
 
 
 def read(found: Found) -> LabelSet:
@@ -43,7 +43,7 @@ def read(found: Found) -> LabelSet:
             }
             names = entries.without_unused_doubles(every, used, where)
 
-    def generate(log: ProblemLog) -> Iterator[Picture]:
+    def generate(log: ProblemLog) -> Iterator[ImageLabels]:
         for own in every.keys() - names.keys():
             message = (
                 f"category {own} {every[own]!r} has no object and another one's name; left out"
@@ -71,8 +71,8 @@ def read(found: Found) -> LabelSet:
     )
 
 
-def _pictures(raws: list[msgspec.Raw], where: str, log: ProblemLog) -> dict[Id, Picture]:
-    pictures: dict[Id, Picture] = {}
+def _pictures(raws: list[msgspec.Raw], where: str, log: ProblemLog) -> dict[Id, ImageLabels]:
+    pictures: dict[Id, ImageLabels] = {}
     decoder = msgspec.json.Decoder(Image)
     for number, raw in enumerate(raws):
         try:
@@ -92,7 +92,7 @@ def _pictures(raws: list[msgspec.Raw], where: str, log: ProblemLog) -> dict[Id, 
         if (image.width and width is None) or (image.height and height is None):
             message = f"{image.width}x{image.height} is the size of no picture; taken for unknown"
             log.add("bad-image-size", f"{where}: image {image.id!r}", message)
-        pictures[key] = Picture(
+        pictures[key] = ImageLabels(
             image.file_name,
             width,
             height,
@@ -119,7 +119,7 @@ def read_annotations(raws: list[msgspec.Raw], where: str, log: ProblemLog) -> It
 
 
 def _grouped(
-    annotations: Iterable[Annotation], pictures: dict[Id, Picture], where: str, log: ProblemLog
+    annotations: Iterable[Annotation], pictures: dict[Id, ImageLabels], where: str, log: ProblemLog
 ) -> dict[Id, list[Annotation]]:
     """Annotations by picture, in the file's order; those of no picture, and ids that occur twice, are counted."""
     groups: dict[Id, list[Annotation]] = defaultdict(list)
@@ -151,7 +151,7 @@ class CocoInstances:
         self.segmentations = SegmentationReader(log)
 
     def instances(
-        self, annotations: Iterable[Annotation], picture: Picture, where: str
+        self, annotations: Iterable[Annotation], picture: ImageLabels, where: str
     ) -> list[Instance]:
         """Instances in order, those of unknown categories counted and left out."""
         out, raws = [], []

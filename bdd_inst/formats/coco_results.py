@@ -10,7 +10,7 @@ from bdd_inst.formats.coco import CocoInstances, read_annotations
 from bdd_inst.formats.coco_entries import Annotation, Id, key_of
 from bdd_inst.formats.json_files import top_level
 from bdd_inst.formats.reading import label_set
-from bdd_inst.formats.records import LabelSet, Picture
+from bdd_inst.formats.records import ImageLabels, LabelSet
 from bdd_inst.formats.sniff import Found, seen
 
 
@@ -25,7 +25,7 @@ def read(found: Found) -> LabelSet:
     if not isinstance(top, list):
         raise DataError(f"{where}: results are a list, this is {seen(top)}")
 
-    def generate(log: ProblemLog) -> Iterator[Picture]:
+    def generate(log: ProblemLog) -> Iterator[ImageLabels]:
         groups: dict[Id, list[Annotation]] = defaultdict(list)
         for annotation in read_annotations(top, where, log):
             groups[key_of(annotation.image_id)].append(annotation)
@@ -35,7 +35,7 @@ def read(found: Found) -> LabelSet:
                 (a.file_name for a in found_here if a.file_name),
                 str(found_here[0].image_id).strip() or "unnamed",
             )
-            picture = Picture(name, image_id=found_here[0].image_id)
+            picture = ImageLabels(name, image_id=found_here[0].image_id)
             picture.instances = reader.instances(found_here, picture, where)
             size = next((i.rle["size"] for i in picture.instances if i.rle), None)
             if size:

@@ -12,8 +12,8 @@ import numpy as np
 from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.formats import rle_text
 from bdd_inst.formats.json_files import plain
-from bdd_inst.formats.records import Instance, Picture
-from bdd_inst.masks.paths import MAX_COORDINATE, Path
+from bdd_inst.formats.records import ImageLabels, Instance
+from bdd_inst.masks.outlines import MAX_COORDINATE, Outline
 
 
 class _Rle(msgspec.Struct, gc=False):
@@ -34,7 +34,7 @@ class SegmentationReader:
         self,
         instances: Sequence[Instance],
         raws: Sequence[msgspec.Raw],
-        picture: Picture,
+        picture: ImageLabels,
         where: str,
     ) -> None:
         """Give each instance the paths or the RLE of its raw segmentation (empty bytes for none)."""
@@ -58,7 +58,7 @@ class SegmentationReader:
         self._take_rles(coded, picture, where)
 
     def _take_polygons(
-        self, polygons: list[tuple[Instance, list[list[float]]]], picture: Picture, where: str
+        self, polygons: list[tuple[Instance, list[list[float]]]], picture: ImageLabels, where: str
     ) -> None:
         """Well-shaped polygons of a picture, their vertices views into one array."""
         parts = [part for _, value in polygons for part in value]
@@ -72,10 +72,12 @@ class SegmentationReader:
             instance.paths = []
             for part in value:
                 stop = start + len(part) // 2
-                instance.paths.append(Path(flat[start:stop]))
+                instance.paths.append(Outline(flat[start:stop]))
                 start = stop
 
-    def _take_rles(self, coded: list[tuple[Instance, dict]], picture: Picture, where: str) -> None:
+    def _take_rles(
+        self, coded: list[tuple[Instance, dict]], picture: ImageLabels, where: str
+    ) -> None:
         covered = rle_text.totals([rle["counts"] for _, rle in coded]) if coded else ()
         for (instance, rle), total in zip(coded, covered, strict=True):
             height, width = rle["size"]
@@ -84,13 +86,15 @@ class SegmentationReader:
             else:
                 self._careful_rle(instance, rle, picture, where)
 
-    def _fits(self, rle: dict, picture: Picture) -> bool:
+    def _fits(self, rle: dict, picture: ImageLabels) -> bool:
         return not (picture.height and picture.width) or rle["size"] == [
             picture.height,
             picture.width,
         ]
 
-    def _careful(self, instance: Instance, raw: msgspec.Raw, picture: Picture, where: str) -> None:
+    def _careful(
+        self, instance: Instance, raw: msgspec.Raw, picture: ImageLabels, where: str
+    ) -> None:
         """A segmentation that does not follow the schema."""
         try:
             value = plain(raw)
@@ -107,12 +111,12 @@ class SegmentationReader:
             )
 
     def _careful_polygons(
-        self, instance: Instance, value: list[Any], picture: Picture, where: str
+        self, instance: Instance, value: list[Any], picture: ImageLabels, where: str
     ) -> None:
         paths = []
         for part in value:
             try:
-                path = Path.from_coco(part)
+                path = Outline.from_coco(part)
                 if len(path) < 3:
                     raise DataError(f"a polygon of {len(path)} points")
                 paths.append(path)
@@ -120,7 +124,9 @@ class SegmentationReader:
                 self._fault("bad-polygon", instance, picture, where, f"{error}; that part left out")
         instance.paths = paths or None
 
-    def _careful_rle(self, instance: Instance, value: dict, picture: Picture, where: str) -> None:
+    def _careful_rle(
+        self, instance: Instance, value: dict, picture: ImageLabels, where: str
+    ) -> None:
         try:
             known = (picture.height, picture.width) if picture.height and picture.width else None
             rle = rle_text.parse(value, known)
@@ -133,7 +139,7 @@ class SegmentationReader:
             self._fault("bad-rle", instance, picture, where, f"{error}; mask left out")
 
     def _fault(
-        self, code: str, instance: Instance, picture: Picture, where: str, message: str
+        self, code: str, instance: Instance, picture: ImageLabels, where: str, message: str
     ) -> None:
         self.log.add(code, f"{where} ({picture.name}): annotation {instance.id!r}", message)
 

@@ -21,7 +21,7 @@ import msgspec
 import bdd_inst
 from bdd_inst.base.errors import DataError, Problem, ProblemLog
 from bdd_inst.base.files import atomic_write
-from bdd_inst.formats.records import LabelSet, Picture
+from bdd_inst.formats.records import ImageLabels, LabelSet
 from bdd_inst.formats.target import Target
 
 CHUNK = 32
@@ -64,7 +64,7 @@ def convert(
     skipped, lost = ProblemLog(), ProblemLog()
     written = 0
     for number, size, outcome in _encoded(
-        _distinct(labels.pictures, target, skipped), target, parts, workers
+        _distinct(labels.images, target, skipped), target, parts, workers
     ):
         written += outcome["written"]
         _take(skipped, outcome["skipped"])
@@ -92,8 +92,8 @@ def convert(
 
 
 def _distinct(
-    pictures: Iterable[Picture], target: Target, skipped: ProblemLog
-) -> Iterator[Picture]:
+    pictures: Iterable[ImageLabels], target: Target, skipped: ProblemLog
+) -> Iterator[ImageLabels]:
     """The pictures without those whose own file another one has been given before: that would be written over in silence."""
     owners: dict[Path, str] = {}
     for picture in pictures:
@@ -111,7 +111,7 @@ def _distinct(
 
 
 def _encoded(
-    pictures: Iterable[Picture], target: Target, parts: PartStore, workers: int
+    pictures: Iterable[ImageLabels], target: Target, parts: PartStore, workers: int
 ) -> Iterator[tuple[int, int, dict]]:
     """Each chunk's number, size and outcome, its part stored; chunks of an earlier run come from the store."""
     if workers <= 1:
@@ -147,8 +147,8 @@ def _finished(
         yield number, size, parts.put(number, future.result())
 
 
-def _chunks(pictures: Iterable[Picture]) -> Iterator[tuple[int, list[Picture]]]:
-    chunk: list[Picture] = []
+def _chunks(pictures: Iterable[ImageLabels]) -> Iterator[tuple[int, list[ImageLabels]]]:
+    chunk: list[ImageLabels] = []
     number = 0
     for picture in pictures:
         chunk.append(picture)
@@ -159,7 +159,7 @@ def _chunks(pictures: Iterable[Picture]) -> Iterator[tuple[int, list[Picture]]]:
         yield number, chunk
 
 
-def encode_chunk(target: Target, chunk: list[Picture]) -> dict:
+def encode_chunk(target: Target, chunk: list[ImageLabels]) -> dict:
     """The parts of a chunk of pictures with what was skipped and lost, ready to be stored."""
     target.skipped, target.lost = ProblemLog(), ProblemLog()
     items = [target.encode(picture) for picture in chunk]
@@ -180,7 +180,7 @@ def _take_target(target: Target) -> None:
     _target = target
 
 
-def _encode_in_worker(chunk: list[Picture]) -> bytes:
+def _encode_in_worker(chunk: list[ImageLabels]) -> bytes:
     # Encoded here and not in the parent, which has all the writing to do.
     return msgspec.json.encode(encode_chunk(_target, chunk))
 

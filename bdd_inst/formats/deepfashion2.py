@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path as FilePath
+from pathlib import Path
 from typing import Any
 
 from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.formats import fields
 from bdd_inst.formats.json_files import describe, plain
 from bdd_inst.formats.reading import contents, label_set
-from bdd_inst.formats.records import Instance, LabelSet, Picture
+from bdd_inst.formats.records import ImageLabels, Instance, LabelSet
 from bdd_inst.formats.sniff import Found
-from bdd_inst.masks.paths import Path
+from bdd_inst.masks.outlines import Outline
 
 ITEM = re.compile(r"item(\d+)$")
 KEPT = ("scale", "viewpoint", "zoom_in", "occlusion", "style")
@@ -25,15 +25,15 @@ KEPT = ("scale", "viewpoint", "zoom_in", "occlusion", "style")
 def read(found: Found) -> LabelSet:
     """The label set of one file or a folder of them."""
 
-    def generate(log: ProblemLog) -> Iterator[Picture]:
+    def generate(log: ProblemLog) -> Iterator[ImageLabels]:
         for file, top in contents(found, log):
             yield _picture(top, file, log)
 
     return label_set(found, generate, "coco")
 
 
-def _picture(top: dict, file: FilePath, log: ProblemLog) -> Picture:
-    picture = Picture(f"{file.name.removesuffix('.gz').removesuffix('.json')}.jpg")
+def _picture(top: dict, file: Path, log: ProblemLog) -> ImageLabels:
+    picture = ImageLabels(f"{file.name.removesuffix('.gz').removesuffix('.json')}.jpg")
     for key in ("source", "pair_id"):
         if key in top:
             picture.attributes[key] = plain(top[key])
@@ -54,7 +54,7 @@ def _instance(item: Any, number: int) -> Instance:
     if isinstance(corners, list) and len(corners) == 4:
         named = dict(zip(("x1", "y1", "x2", "y2"), corners, strict=True))
         out.box = fields.corners_box(named, inclusive=False)
-    parts = [Path.from_coco(part) for part in item.get("segmentation") or ()]
+    parts = [Outline.from_coco(part) for part in item.get("segmentation") or ()]
     out.paths = [path for path in parts if len(path) >= 3] or None
     out.attributes = {key: item[key] for key in KEPT if key in item}
     return out

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path as FilePath
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -13,13 +13,13 @@ from bdd_inst.formats import fields
 from bdd_inst.formats.coco_segmentation import SegmentationReader
 from bdd_inst.formats.json_files import describe, plain
 from bdd_inst.formats.reading import contents, label_set
-from bdd_inst.formats.records import Instance, LabelSet, Picture
+from bdd_inst.formats.records import ImageLabels, Instance, LabelSet
 from bdd_inst.formats.sniff import Found
 
 XYXY_ABS, XYWH_ABS = 0, 1
 
 
-def meta_path(path: FilePath) -> FilePath:
+def meta_path(path: Path) -> Path:
     """Where the class names of a file of dicts stand."""
     return path.with_name(path.name.removesuffix(".gz").removesuffix(".json") + ".meta.json")
 
@@ -28,7 +28,7 @@ def read(found: Found) -> LabelSet:
     """The label set of one file of dicts. Without class names a category is called by its number."""
     names, ids, rule = _meta(meta_path(found.files[0]))
 
-    def generate(log: ProblemLog) -> Iterator[Picture]:
+    def generate(log: ProblemLog) -> Iterator[ImageLabels]:
         for file, top in contents(found, log):
             if not isinstance(top, list):
                 raise DataError(f"{file}: dataset dicts are a list")
@@ -40,7 +40,7 @@ def read(found: Found) -> LabelSet:
     return label_set(found, generate, rule, categories=names, category_ids=ids)
 
 
-def _meta(path: FilePath) -> tuple[tuple[str, ...] | None, tuple[int, ...] | None, str]:
+def _meta(path: Path) -> tuple[tuple[str, ...] | None, tuple[int, ...] | None, str]:
     """Class names, the ids that the data set has for them (else their places) and mask rule of a meta file; None, None and ``coco`` where
     there is none."""
     if not path.is_file():
@@ -63,7 +63,7 @@ def _meta(path: FilePath) -> tuple[tuple[str, ...] | None, tuple[int, ...] | Non
 
 def _picture(
     raw: msgspec.Raw, names: tuple[str, ...] | None, where: str, log: ProblemLog
-) -> Picture | None:
+) -> ImageLabels | None:
     try:
         value = plain(raw)
     except ValueError as error:
@@ -76,7 +76,7 @@ def _picture(
     ):
         log.add("bad-frame", where, f"{describe(value)} without a file_name; left out")
         return None
-    picture = Picture(
+    picture = ImageLabels(
         value["file_name"],
         fields.side(value.get("width")),
         fields.side(value.get("height")),

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bdd_inst.base.errors import DataError, ProblemLog
-from bdd_inst.formats.records import Box, Instance, Picture
-from bdd_inst.masks import bezier, rasterize
-from bdd_inst.masks import rle as coding
+from bdd_inst.formats.records import Box, ImageLabels, Instance
+from bdd_inst.masks import bezier, rasterize, run_lengths
 
 
 def masks(
-    picture: Picture, height: int, width: int, rule: str, log: ProblemLog, *, prefer: str = "paths"
+    picture: ImageLabels,
+    height: int,
+    width: int,
+    rule: str,
+    log: ProblemLog,
+    *,
+    prefer: str = "paths",
 ) -> list[dict | None]:
     """One RLE for each instance, None where it has no shape or one that cannot be drawn (counted).
 
@@ -67,13 +72,13 @@ def box_of(instance: Instance, rle: dict | None) -> Box | None:
     if instance.box is not None:
         return instance.box
     if rle is not None:
-        box = coding.to_bbox(rle)
+        box = run_lengths.to_bbox(rle)
         if box[2] > box[0] and box[3] > box[1]:
             return box
     return None
 
 
-def where(picture: Picture, instance: Instance) -> str:
+def where(picture: ImageLabels, instance: Instance) -> str:
     """How messages call an instance."""
     return f"{picture.name}: label {instance.id!r}"
 

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from bdd_inst.formats.records import Box
-from bdd_inst.masks.paths import MAX_COORDINATE
+from bdd_inst.masks.outlines import MAX_COORDINATE
 
 FLAGS = ("occluded", "truncated", "crowd", "ignored")
 NAMES = (

@@ -14,25 +14,25 @@ from pathlib import Path
 from bdd_inst.base import vocabulary as classes
 from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.formats import bitmask
-from bdd_inst.formats.records import Instance, LabelSet, LazyPictures, Picture
-from bdd_inst.images.finder import PictureFinder
+from bdd_inst.formats.records import ImageLabels, Instance, LabelSet, LazyImages
+from bdd_inst.images.finder import ImageFinder
 
 
-def with_masks(labels: LabelSet, folder: str | os.PathLike) -> LazyPictures:
+def with_masks(labels: LabelSet, folder: str | os.PathLike) -> LazyImages:
     """The pictures of ``labels`` with the masks of a bitmask folder. DataError where there is no such folder."""
-    finder = PictureFinder(folder)
-    pictures = labels.pictures
+    finder = ImageFinder(folder)
+    pictures = labels.images
 
-    def generate(log: ProblemLog) -> Iterator[Picture]:
+    def generate(log: ProblemLog) -> Iterator[ImageLabels]:
         for picture in pictures:
             if picture.labelled:
                 _join(picture, finder, log)
             yield picture
 
-    return LazyPictures(generate, labels.problems)
+    return LazyImages(generate, labels.problems)
 
 
-def _join(picture: Picture, finder: PictureFinder, log: ProblemLog) -> None:
+def _join(picture: ImageLabels, finder: ImageFinder, log: ProblemLog) -> None:
     try:
         path = finder.find(str(Path(picture.name).with_suffix(".png")))
         if path is None:

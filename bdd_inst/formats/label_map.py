@@ -15,8 +15,8 @@ from PIL import Image
 from bdd_inst.base.errors import DataError
 from bdd_inst.base.files import atomic_write
 from bdd_inst.images import png_kinds
-from bdd_inst.images.opening import open_picture
-from bdd_inst.masks import rle as rle_masks
+from bdd_inst.images.opening import open_image
+from bdd_inst.masks import run_lengths
 from bdd_inst.masks.label_runs import label_rles, paint
 
 VOID = 255
@@ -37,19 +37,19 @@ def read_label_map(path: str | os.PathLike) -> np.ndarray:
     return values
 
 
-def read_encoded(path: str | os.PathLike, meaning: str | Mapping | None = None) -> np.ndarray:
+def read_encoded(path: str | os.PathLike, encoding: str | Mapping | None = None) -> np.ndarray:
     """A label map file of any coding -> H,W class numbers, uint8 (uint16 for 16 bits).
 
     Args:
-        meaning: None, the stored values are the class numbers; ``binary``, black is 0 and white 1 (half-way at 128, as lossy or
+        encoding: None, the stored values are the class numbers; ``binary``, black is 0 and white 1 (half-way at 128, as lossy or
             smoothed masks need); a mapping of colours ``(r, g, b)`` to class numbers, every other colour becoming 255.
 
     Raises:
         DataError: broken, or a colour picture where class numbers or black and white belong.
     """
-    if meaning is None:
+    if encoding is None:
         return read_label_map(path)
-    if meaning == "binary":
+    if encoding == "binary":
         values = read_gray(path)
         return (values > 127).astype(np.uint8)
     values = png_kinds.pixels(path)
@@ -60,7 +60,7 @@ def read_encoded(path: str | os.PathLike, meaning: str | Mapping | None = None) 
         raise DataError(f"{path}: a colour table goes with colour PNGs, this one is gray")
     packed = (values[..., :3].astype(np.uint32) * (65536, 256, 1)).sum(axis=2, dtype=np.uint32)
     out = np.full(packed.shape, VOID, np.uint8)
-    for (r, g, b), number in meaning.items():
+    for (r, g, b), number in encoding.items():
         out[packed == r * 65536 + g * 256 + b] = number
     return out
 
@@ -79,7 +79,7 @@ def read_gray(path: str | os.PathLike) -> np.ndarray:
 
 def _opened_as(path: str | os.PathLike, mode: str | None) -> Image.Image:
     """The picture, whole, converted where a mode is given. DataError where it cannot be read."""
-    with open_picture(path) as picture:
+    with open_image(path) as picture:
         picture.load()
         return picture.convert(mode) if mode else picture.copy()
 
@@ -103,18 +103,18 @@ def class_instances(
 
 def components(rle: dict) -> list[dict]:
     """The connected components (8-neighbours) of a mask, one RLE each, by their top row, then by their left column."""
-    x1, y1, x2, y2 = (int(v) for v in rle_masks.to_bbox(rle))
+    x1, y1, x2, y2 = (int(v) for v in run_lengths.to_bbox(rle))
     height, width = rle["size"]
     if x2 <= x1:
         return []
-    crop = np.ascontiguousarray(rle_masks.decode(rle)[y1:y2, x1:x2])
+    crop = np.ascontiguousarray(run_lengths.decode(rle)[y1:y2, x1:x2])
     count, numbers = cv2.connectedComponents(crop.view(np.uint8), connectivity=8, ltype=cv2.CV_32S)
     if count == 2:
         return [rle]
     whole = np.zeros((height, width), dtype=np.int32)
     whole[y1:y2, x1:x2] = numbers
     _, rles = label_rles(whole)
-    return sorted(rles, key=lambda part: rle_masks.to_bbox(part)[1::-1])
+    return sorted(rles, key=lambda part: run_lengths.to_bbox(part)[1::-1])
 
 
 def to_label_map(

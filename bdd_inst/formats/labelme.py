@@ -9,7 +9,7 @@ import base64
 import binascii
 import math
 from collections.abc import Iterator
-from pathlib import Path as FilePath
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -19,11 +19,11 @@ from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.formats import fields
 from bdd_inst.formats.json_files import describe, items, plain
 from bdd_inst.formats.reading import contents, label_set
-from bdd_inst.formats.records import Instance, LabelSet, Picture
+from bdd_inst.formats.records import ImageLabels, Instance, LabelSet
 from bdd_inst.formats.sniff import Found
 from bdd_inst.images.png_bytes import decode_mask
-from bdd_inst.masks import rle as coding
-from bdd_inst.masks.paths import Path
+from bdd_inst.masks import run_lengths
+from bdd_inst.masks.outlines import Outline
 
 # As many corners as LabelMe itself draws a circle with is not laid down; these leave less than a hundredth of a pixel at radius 100.
 CIRCLE_CORNERS = 64
@@ -36,7 +36,7 @@ OUTLINES = ("polygon", "rectangle", "oriented_rectangle", "rotation", "quadrilat
 def read(found: Found) -> LabelSet:
     """The label set of one file or a folder of them. ``imageData`` (the picture itself) is not looked at."""
 
-    def generate(log: ProblemLog) -> Iterator[Picture]:
+    def generate(log: ProblemLog) -> Iterator[ImageLabels]:
         for file, top in contents(found, log):
             picture = _picture(top, file, log)
             if picture is not None:
@@ -52,7 +52,7 @@ def _field(top: dict[str, msgspec.Raw], key: str) -> Any:
         return None
 
 
-def _picture(top: Any, file: FilePath, log: ProblemLog) -> Picture | None:
+def _picture(top: Any, file: Path, log: ProblemLog) -> ImageLabels | None:
     shapes = items(top.get("shapes")) if isinstance(top, dict) else None
     if shapes is None:
         log.add("bad-frame", str(file), "no list of shapes; left out")
@@ -64,7 +64,7 @@ def _picture(top: Any, file: FilePath, log: ProblemLog) -> Picture | None:
         if isinstance(path, str) and path.strip()
         else f"{file.stem}.jpg"
     )
-    picture = Picture(
+    picture = ImageLabels(
         name, fields.side(_field(top, "imageWidth")), fields.side(_field(top, "imageHeight"))
     )
     flags = _field(top, "flags")
@@ -86,7 +86,7 @@ def _picture(top: Any, file: FilePath, log: ProblemLog) -> Picture | None:
 
 def _add(
     shape: Any,
-    picture: Picture,
+    picture: ImageLabels,
     groups: dict[tuple[str, Any], Instance],
     where: str,
     log: ProblemLog,
@@ -99,7 +99,7 @@ def _add(
     flags, others = fields.split_flags(shape.get("flags"))
     new = Instance(category, attributes=others, id=group, **flags)
     kind = shape.get("shape_type") or "polygon"
-    points = Path.checked(
+    points = Outline.checked(
         shape.get("points") if isinstance(shape.get("points"), list) else []
     ).vertices
     if kind == "mask":
@@ -110,11 +110,11 @@ def _add(
             raise ValueError("a rectangle of no area")
         new.box = (x1, y1, x2, y2)
     elif kind == "circle" and len(points) == 2:
-        new.paths = [Path(_circle(points))]
+        new.paths = [Outline(_circle(points))]
     elif kind in OUTLINES:
         if len(points) < 3:
             raise ValueError(f"a polygon of {len(points)} points")
-        new.paths = [Path(points)]
+        new.paths = [Outline(points)]
     else:
         raise ValueError(f"a {str(kind)[:20]} encloses nothing")
     before = groups.get((category, group)) if group is not None else None
@@ -129,7 +129,7 @@ def _joined(before: Instance, new: Instance) -> bool:
     if before.paths and new.paths:
         before.paths += new.paths
     elif before.rle is not None and new.rle is not None:
-        before.rle = coding.union([before.rle, new.rle])
+        before.rle = run_lengths.union([before.rle, new.rle])
     elif before.box is None and new.box is not None:
         before.box = new.box
     elif new.box is None and before.box is not None and not before.has_mask:
@@ -146,7 +146,7 @@ def _circle(points: np.ndarray) -> np.ndarray:
     return center + radius * np.stack([np.cos(turn), np.sin(turn)], axis=1)
 
 
-def _mask(data: Any, points: np.ndarray, picture: Picture, where: str, log: ProblemLog) -> dict:
+def _mask(data: Any, points: np.ndarray, picture: ImageLabels, where: str, log: ProblemLog) -> dict:
     """The RLE of a ``mask`` shape: a base64 PNG whose first pixel is the first of its two corner points; cut at the picture's edge."""
     if not isinstance(data, str) or len(points) != 2 or not picture.width or not picture.height:
         raise ValueError("a mask without data, corner points or picture size")
@@ -163,4 +163,4 @@ def _mask(data: Any, points: np.ndarray, picture: Picture, where: str, log: Prob
         if not inside.size:
             raise ValueError(f"a mask {sizes[0]} lies outside its picture of {sizes[1]}")
         log.add("outside-picture", where, f"a mask {sizes[0]} is cut at the edge of {sizes[1]}")
-    return coding.encode_crop(inside, x + left, y + top, picture.height, picture.width)
+    return run_lengths.encode_crop(inside, x + left, y + top, picture.height, picture.width)

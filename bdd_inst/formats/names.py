@@ -13,7 +13,7 @@ def bare(name: str) -> str:
     return str(path.parent / path.stem)
 
 
-class PictureNames:
+class ImageNames:
     """Finds pictures of one file by the names that other files use: with or without folder, with or without ending."""
 
     SHORTER = (str, bare, lambda n: PurePosixPath(n).name, lambda n: PurePosixPath(n).stem)

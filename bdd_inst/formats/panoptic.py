@@ -13,10 +13,10 @@ from bdd_inst.formats import coco_entries as entries
 from bdd_inst.formats import fields
 from bdd_inst.formats.json_files import items, plain, top_level
 from bdd_inst.formats.reading import label_set
-from bdd_inst.formats.records import Instance, LabelSet, Picture
+from bdd_inst.formats.records import ImageLabels, Instance, LabelSet
 from bdd_inst.formats.sniff import Found
 from bdd_inst.images import png_kinds
-from bdd_inst.masks import rle as coding
+from bdd_inst.masks import run_lengths
 from bdd_inst.masks.label_runs import label_rles
 
 
@@ -28,14 +28,16 @@ def read(found: Found) -> LabelSet:
     names = entries.categories(items(top.get("categories")) or [], where)
     folder = next(f for f in (file.with_suffix(""), file.parent) if f.is_dir())
 
-    def generate(log: ProblemLog) -> Iterator[Picture]:
+    def generate(log: ProblemLog) -> Iterator[ImageLabels]:
         pictures = {}
         for number, raw in enumerate(items(top.get("images")) or []):
             image = entries.image(raw, f"{where}: image #{number}", log)
             if image is not None:
                 key = entries.key_of(image.id)
                 size = image.width, image.height
-                pictures[key] = Picture(image.file_name, *size, image_id=image.id, labelled=False)
+                pictures[key] = ImageLabels(
+                    image.file_name, *size, image_id=image.id, labelled=False
+                )
         for number, raw in enumerate(items(top.get("annotations")) or []):
             try:
                 _fill(plain(raw), pictures, folder, names, log)
@@ -53,7 +55,11 @@ def read(found: Found) -> LabelSet:
 
 
 def _fill(
-    value: Any, pictures: dict[Any, Picture], folder: Path, names: dict[int, str], log: ProblemLog
+    value: Any,
+    pictures: dict[Any, ImageLabels],
+    folder: Path,
+    names: dict[int, str],
+    log: ProblemLog,
 ) -> None:
     """Give a picture the segments of its PNG."""
     picture = pictures.get(entries.key_of(fields.identity(value["image_id"])))
@@ -77,5 +83,5 @@ def _fill(
         else:
             rle = found[own]
             crowd = fields.truth(segment.get("iscrowd"))
-            box = coding.to_bbox(rle)
+            box = run_lengths.to_bbox(rle)
             picture.instances.append(Instance(category, box, rle=rle, crowd=crowd, id=own))

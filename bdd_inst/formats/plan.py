@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from bdd_inst.base import vocabulary as classes
 from bdd_inst.base.errors import DataError
 from bdd_inst.formats.records import BDD_SIZE, LabelSet, size_of
-from bdd_inst.formats.words import BDD_KINDS, class_list, meanings, own_vocabulary
+from bdd_inst.formats.words import BDD_KINDS, class_list, own_vocabulary, resolve_classes
 
 
 @dataclass(slots=True)
@@ -52,7 +52,7 @@ def make_plan(labels: LabelSet, rule: str, wanted: Sequence[str] | None = None) 
     sizes: set = set()
     pictures = instances = outlined = 0
     numbers = image_numbers = True
-    for picture in labels.pictures:
+    for picture in labels.images:
         pictures += 1
         numbers_ok = isinstance(picture.image_id, int) and picture.image_id not in image_ids
         image_numbers = image_numbers and numbers_ok
@@ -89,12 +89,14 @@ def vocabulary(
     labels: LabelSet, words: list[str], wanted: Sequence[str] | None
 ) -> tuple[tuple[str, ...], tuple[int, ...], dict[str, tuple[str, bool]]]:
     """Category names, their ids, and for each word of the source the category it means (with whether it is ignored)."""
-    meaning = meanings(labels, words)
-    present = sorted({name for name, _ in meaning.values()})
+    resolved = resolve_classes(labels, words)
+    present = sorted({name for name, _ in resolved.values()})
     if wanted:
         # Asked for by the source's own word (person), an object is what it is called there.
-        meaning |= {word: (word, False) for word in words if word in wanted and word not in present}
-        present = sorted({name for name, _ in meaning.values()})
+        resolved |= {
+            word: (word, False) for word in words if word in wanted and word not in present
+        }
+        present = sorted({name for name, _ in resolved.values()})
         missing = [
             name for name in wanted if name not in present and name not in (labels.categories or ())
         ]
@@ -107,11 +109,11 @@ def vocabulary(
         return (
             tuple(wanted),
             tuple(range(1, len(wanted) + 1)),
-            {w: m for w, m in meaning.items() if m[0] in wanted},
+            {w: m for w, m in resolved.items() if m[0] in wanted},
         )
     if labels.categories is not None and all(name in labels.categories for name in present):
         ids = labels.category_ids or tuple(range(1, len(labels.categories) + 1))
-        return labels.categories, ids, meaning
+        return labels.categories, ids, resolved
     if (
         labels.kind in BDD_KINDS
         and any(name in classes.BDD100K_DET for name in present)
@@ -119,4 +121,4 @@ def vocabulary(
     ):
         known = class_list(present)
         present = [*known, *(name for name in present if name not in known)]
-    return tuple(present), tuple(range(1, len(present) + 1)), meaning
+    return tuple(present), tuple(range(1, len(present) + 1)), resolved

@@ -20,11 +20,11 @@ from bdd_inst.base import vocabulary as classes
 from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.formats import bitmask, label_map
 from bdd_inst.formats.reading import label_set
-from bdd_inst.formats.records import Instance, LabelSet, Picture
+from bdd_inst.formats.records import ImageLabels, Instance, LabelSet
 from bdd_inst.formats.score_files import Scores
 from bdd_inst.formats.sniff import Found
 from bdd_inst.images import png_kinds
-from bdd_inst.masks import rle as coding
+from bdd_inst.masks import run_lengths
 
 # Written beside PNGs that we make; hidden, so that it is taken for no label file.
 NOTE_FILE = ".conversion.json"
@@ -70,7 +70,7 @@ def read(found: Found) -> LabelSet:
 
 def png_label_set(
     found: Found,
-    parse: Callable[[Path, ProblemLog], Picture],
+    parse: Callable[[Path, ProblemLog], ImageLabels],
     names: tuple[str, ...] | None,
     note: dict,
     notes: tuple[str, ...],
@@ -79,7 +79,7 @@ def png_label_set(
     """The label set of PNGs, each read by ``parse``; ``nested`` folders are parts of the pictures' names."""
     nested = bool(note) or len({file.stem for file in found.files}) < len(found.files)
 
-    def generate(log: ProblemLog) -> Iterator[Picture]:
+    def generate(log: ProblemLog) -> Iterator[ImageLabels]:
         read = 0
         for file, picture in _in_threads(found.files, lambda file: _parsed(file, parse, log)):
             if isinstance(picture, DataError):
@@ -107,8 +107,8 @@ def png_label_set(
 
 
 def _parsed(
-    file: Path, parse: Callable[[Path, ProblemLog], Picture], log: ProblemLog
-) -> Picture | DataError:
+    file: Path, parse: Callable[[Path, ProblemLog], ImageLabels], log: ProblemLog
+) -> ImageLabels | DataError:
     try:
         return parse(file, log)
     except DataError as error:
@@ -116,8 +116,8 @@ def _parsed(
 
 
 def _in_threads(
-    files: list[Path], work: Callable[[Path], Picture | DataError]
-) -> Iterator[tuple[Path, Picture | DataError]]:
+    files: list[Path], work: Callable[[Path], ImageLabels | DataError]
+) -> Iterator[tuple[Path, ImageLabels | DataError]]:
     """``work`` on every file, a few ahead of the reader; decoding PNGs leaves Python's lock alone."""
     if len(files) < 4:
         for file in files:
@@ -173,10 +173,10 @@ def _ending(found: Found) -> str:
     return ""
 
 
-def picture_of(file: Path, height: int, width: int, ending: str = "") -> Picture:
+def image_labels(file: Path, height: int, width: int, ending: str = "") -> ImageLabels:
     """The picture that a PNG of labels belongs to: of its stem, less an ending that names classes; a frame knows its video."""
     stem = file.stem.removesuffix(f"_{ending}") if ending else file.stem
-    picture = Picture(f"{stem}.jpg", width, height)
+    picture = ImageLabels(f"{stem}.jpg", width, height)
     # Tracking: frames lie in a folder of their video's name and are numbered from 1.
     frame = re.fullmatch(re.escape(file.parent.name) + r"-(\d+)", stem)
     if frame:
@@ -186,12 +186,14 @@ def picture_of(file: Path, height: int, width: int, ending: str = "") -> Picture
 
 def instance_of(name: str, rle: dict, **fields) -> Instance:
     """An instance of a mask, its box tight."""
-    return Instance(name, coding.to_bbox(rle), rle=rle, **fields)
+    return Instance(name, run_lengths.to_bbox(rle), rle=rle, **fields)
 
 
-def _bitmask(file: Path, names: dict[int, str], scores: Scores | None, log: ProblemLog) -> Picture:
+def _bitmask(
+    file: Path, names: dict[int, str], scores: Scores | None, log: ProblemLog
+) -> ImageLabels:
     (height, width), found = bitmask.read_bitmask(file)
-    picture = picture_of(file, height, width)
+    picture = image_labels(file, height, width)
     shared = bitmask.shared_numbers(found)
     if shared:
         log.add(
@@ -218,9 +220,9 @@ def _bitmask(file: Path, names: dict[int, str], scores: Scores | None, log: Prob
     return picture
 
 
-def _label_map(file: Path, numbers: dict[int, str], ending: str, log: ProblemLog) -> Picture:
+def _label_map(file: Path, numbers: dict[int, str], ending: str, log: ProblemLog) -> ImageLabels:
     values = label_map.read_label_map(file)
-    picture = picture_of(file, *values.shape, ending)
+    picture = image_labels(file, *values.shape, ending)
     for value, rle in label_map.class_instances(values):
         if numbers and value not in numbers:
             log.add(
@@ -233,13 +235,13 @@ def _label_map(file: Path, numbers: dict[int, str], ending: str, log: ProblemLog
     return picture
 
 
-def _binary(file: Path, name: str) -> Picture:
+def _binary(file: Path, name: str) -> ImageLabels:
     values = png_kinds.pixels(file)
     if values.ndim == 3:
         values = values[..., 0]
     highest = np.iinfo(values.dtype).max if values.max(initial=0) > 1 else 1
     mask = values >= (HALF if highest == 255 else (highest + 1) // 2)
-    picture = picture_of(file, *mask.shape)
+    picture = image_labels(file, *mask.shape)
     if mask.any():
-        picture.instances.append(instance_of(name, coding.encode(mask), id=1))
+        picture.instances.append(instance_of(name, run_lengths.encode(mask), id=1))
     return picture

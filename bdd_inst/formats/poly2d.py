@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from bdd_inst.base.errors import DataError
-from bdd_inst.masks.paths import Path
+from bdd_inst.masks.outlines import Outline
 
 # A filled outline needs three vertices, a line two.
 FEWEST_CLOSED, FEWEST_OPEN = 3, 2
 
 
-def parse_poly2d(value: Any) -> tuple[list[Path], list[str]]:
+def parse_poly2d(value: Any) -> tuple[list[Outline], list[str]]:
     """Paths of a ``poly2d`` or ``seg2d`` as plain objects, and one sentence for each part that had to be left out.
 
     Understood: a list of ``{"vertices", "types", "closed"}``; one such object; one path of ``[x, y, letter]`` rows (before August 2018);
@@ -43,7 +43,7 @@ def _is_row(row: Any) -> bool:
     )
 
 
-def _part(part: Any) -> Path:
+def _part(part: Any) -> Outline:
     if isinstance(part, dict):
         vertices, types, closed = part.get("vertices"), part.get("types"), part.get("closed", True)
         if not isinstance(vertices, list):
@@ -51,13 +51,15 @@ def _part(part: Any) -> Path:
         if not all(_is_row(v) for v in vertices):
             raise ValueError("a polygon with a vertex that is not two numbers")
         if any(len(v) == 3 for v in vertices):
-            path = Path.from_v1(vertices, closed is not False)
+            path = Outline.from_v1(vertices, closed is not False)
         else:
-            path = Path.checked(vertices, letters(types, len(vertices)), closed is not False)
+            path = Outline.checked(vertices, letters(types, len(vertices)), closed is not False)
     elif isinstance(part, list):
         if not all(_is_row(v) for v in part):
             raise ValueError("a polygon with a vertex that is not [x, y, letter]")
-        path = Path.from_v1([[x, y, str(rest[0]).upper() if rest else "L"] for x, y, *rest in part])
+        path = Outline.from_v1(
+            [[x, y, str(rest[0]).upper() if rest else "L"] for x, y, *rest in part]
+        )
     else:
         raise ValueError("a polygon that is neither an object nor a list")
     check_length(path)
@@ -76,7 +78,7 @@ def letters(types: Any, number: int) -> str:
     return text.upper()
 
 
-def check_length(path: Path) -> None:
+def check_length(path: Outline) -> None:
     """ValueError for an outline of too few vertices to be one."""
     if len(path) < (FEWEST_CLOSED if path.closed else FEWEST_OPEN):
         raise ValueError(f"a polygon of {len(path)} points")

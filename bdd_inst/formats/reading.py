@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.formats.json_files import Top, top_level
-from bdd_inst.formats.records import LabelSet, LazyPictures, Picture
+from bdd_inst.formats.records import ImageLabels, LabelSet, LazyImages
 from bdd_inst.formats.sniff import Found, kind_of_json, seen
 
 
@@ -38,7 +38,7 @@ def contents(found: Found, log: ProblemLog) -> Iterator[tuple[Path, Top]]:
 
 def label_set(
     found: Found,
-    generate: Callable[[ProblemLog], Iterator[Picture]],
+    generate: Callable[[ProblemLog], Iterator[ImageLabels]],
     rule: str,
     *,
     categories: tuple[str, ...] | None = None,
@@ -51,7 +51,7 @@ def label_set(
         found.kind,
         str(found.path),
         categories,
-        LazyPictures(generate, problems),
+        LazyImages(generate, problems),
         problems,
         rule,
         category_ids,

@@ -1,7 +1,7 @@
 """What every reader gives and every writer takes: label sets of pictures of instances, whatever file they came from.
 
 Boxes are ``x1, y1, x2, y2`` in pixels, continuous and exclusive (a one-pixel object at the origin is ``0, 0, 1, 1``); readers of
-formats with other conventions convert and say so. Polygons are :class:`bdd_inst.masks.paths.Path` in the file's own coordinates,
+formats with other conventions convert and say so. Polygons are :class:`bdd_inst.masks.outlines.Outline` in the file's own coordinates,
 curves and all; masks are COCO compressed RLE with ``str`` counts.
 """
 
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bdd_inst.base.errors import ProblemLog
-from bdd_inst.masks.paths import Path
+from bdd_inst.masks.outlines import Outline
 
 Box = tuple[float, float, float, float]
 
@@ -32,7 +32,7 @@ class Instance:
 
     category: str
     box: Box | None = None
-    paths: list[Path] | None = None
+    paths: list[Outline] | None = None
     rle: dict | None = None
     crowd: bool = False
     ignored: bool = False
@@ -51,7 +51,7 @@ class Instance:
 
 
 @dataclass(slots=True)
-class Picture:
+class ImageLabels:
     """One picture and its labels.
 
     ``name`` is the picture's file name as in the label file (``url`` is never used for it); ``width`` and ``height`` are None where
@@ -74,7 +74,7 @@ class Picture:
 BDD_SIZE = (720, 1280)
 
 
-def size_of(picture: Picture) -> tuple[int, int] | None:
+def size_of(picture: ImageLabels) -> tuple[int, int] | None:
     """Height and width of a picture from itself, else from a mask of its; None where neither says."""
     if picture.height and picture.width:
         return picture.height, picture.width
@@ -85,7 +85,7 @@ def size_of(picture: Picture) -> tuple[int, int] | None:
 class LabelSet:
     """What one file or folder holds.
 
-    ``pictures`` may be iterated any number of times; readers of large files parse as they go, so ``problems`` is complete after the
+    ``images`` may be iterated any number of times; readers of large files parse as they go, so ``problems`` is complete after the
     first whole iteration (call :meth:`load` to have it all at once). ``categories`` is the file's own list in its own order, where it
     has one, and ``category_ids`` the ids that go with it. ``rule`` names the rule that made its masks, or that should make them from
     its polygons: ``official`` (BDD100K: snap, then every touched pixel), ``coco`` (pycocotools' fill), or ``pixels`` (the file holds
@@ -95,7 +95,7 @@ class LabelSet:
     kind: str
     source: str
     categories: tuple[str, ...] | None
-    pictures: Iterable[Picture]
+    images: Iterable[ImageLabels]
     problems: ProblemLog
     rule: str
     category_ids: tuple[int, ...] | None = None
@@ -103,9 +103,9 @@ class LabelSet:
 
     def load(self) -> LabelSet:
         """Parse everything now and keep it as a list; returns itself."""
-        if not isinstance(self.pictures, list):
+        if not isinstance(self.images, list):
             with gc_paused():
-                self.pictures = list(self.pictures)
+                self.images = list(self.images)
         return self
 
 
@@ -121,17 +121,17 @@ def gc_paused() -> Iterator[None]:
             gc.enable()
 
 
-class LazyPictures:
+class LazyImages:
     """An iterable that starts a fresh generator each time; problems are logged only on the first whole pass, so none counts twice."""
 
     def __init__(
-        self, generate: Callable[[ProblemLog], Iterator[Picture]], problems: ProblemLog
+        self, generate: Callable[[ProblemLog], Iterator[ImageLabels]], problems: ProblemLog
     ) -> None:
         self._generate = generate
         self._problems = problems
         self._logged = False
 
-    def __iter__(self) -> Iterator[Picture]:
+    def __iter__(self) -> Iterator[ImageLabels]:
         log = ProblemLog(keep=self._problems.keep)
         yield from self._generate(log)
         if not self._logged:

@@ -13,10 +13,10 @@ from bdd_inst.formats.conversion import Conversion, Progress, convert, fingerpri
 from bdd_inst.formats.join_masks import with_masks
 from bdd_inst.formats.plan import make_plan
 from bdd_inst.formats.png_folders import NOTE_FILE
-from bdd_inst.formats.records import LabelSet, LazyPictures, Picture
+from bdd_inst.formats.records import ImageLabels, LabelSet, LazyImages
 from bdd_inst.formats.sniff import sniff
 from bdd_inst.formats.target import Target
-from bdd_inst.images.finder import PictureFinder
+from bdd_inst.images.finder import ImageFinder
 
 # kind -> the module whose ``read(found)`` reads it; modules are imported when they are needed.
 READERS = {
@@ -64,10 +64,10 @@ def read(
         )
     labels = _module(READERS[found.kind]).read(found)
     if bitmasks is not None:
-        labels.pictures = with_masks(labels, bitmasks)
+        labels.images = with_masks(labels, bitmasks)
         labels.notes += (f"masks from the bitmasks in {bitmasks}",)
     if images is not None:
-        labels.pictures = with_sizes(labels, images)
+        labels.images = with_sizes(labels, images)
     return labels
 
 
@@ -75,12 +75,12 @@ def _module(name: str):
     return importlib.import_module(f"bdd_inst.formats.{name}")
 
 
-def with_sizes(labels: LabelSet, images: str | os.PathLike) -> LazyPictures:
+def with_sizes(labels: LabelSet, images: str | os.PathLike) -> LazyImages:
     """The pictures of a label set with the sizes that it lacks read from the picture files; those that cannot be are counted."""
-    finder = PictureFinder(images)
-    pictures = labels.pictures
+    finder = ImageFinder(images)
+    pictures = labels.images
 
-    def generate(log: ProblemLog) -> Iterator[Picture]:
+    def generate(log: ProblemLog) -> Iterator[ImageLabels]:
         for picture in pictures:
             if picture.width is None or picture.height is None:
                 try:
@@ -89,7 +89,7 @@ def with_sizes(labels: LabelSet, images: str | os.PathLike) -> LazyPictures:
                     log.add("no-picture-size", labels.source, str(error))
             yield picture
 
-    return LazyPictures(generate, labels.problems)
+    return LazyImages(generate, labels.problems)
 
 
 # target -> the module and class that writes it.

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from bdd_inst.base.errors import DataError
-from bdd_inst.masks import rle as coding
-from bdd_inst.masks.rle import MAX_PIXELS
+from bdd_inst.masks import run_lengths
+from bdd_inst.masks.run_lengths import MAX_PIXELS
 
 
 def check_size(size: Any) -> tuple[int, int]:
@@ -110,7 +110,7 @@ def normalise(rle: Any, size: tuple[int, int] | None = None) -> dict:
             "RLE without counts" if counts is None else "RLE counts are neither text nor a list"
         )
     try:
-        return coding.normalize({"size": [height, width], "counts": counts})
+        return run_lengths.normalize({"size": [height, width], "counts": counts})
     except (DataError, OverflowError, TypeError, ValueError) as error:
         raise ValueError(str(error)) from None
 

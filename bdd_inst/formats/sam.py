@@ -10,7 +10,7 @@ from bdd_inst.base.errors import ProblemLog
 from bdd_inst.formats import fields, rle_text
 from bdd_inst.formats.json_files import items, plain
 from bdd_inst.formats.reading import contents, label_set
-from bdd_inst.formats.records import Instance, LabelSet, Picture
+from bdd_inst.formats.records import ImageLabels, Instance, LabelSet
 from bdd_inst.formats.sniff import Found
 
 NAME = "object"
@@ -20,7 +20,7 @@ KEPT = ("predicted_iou", "stability_score")
 def read(found: Found) -> LabelSet:
     """The label set of one file or a folder of them."""
 
-    def generate(log: ProblemLog) -> Iterator[Picture]:
+    def generate(log: ProblemLog) -> Iterator[ImageLabels]:
         for file, top in contents(found, log):
             picture = _picture(top, file, log)
             if picture is not None:
@@ -29,7 +29,7 @@ def read(found: Found) -> LabelSet:
     return label_set(found, generate, "pixels", categories=(NAME,))
 
 
-def _picture(top: Any, file: Path, log: ProblemLog) -> Picture | None:
+def _picture(top: Any, file: Path, log: ProblemLog) -> ImageLabels | None:
     try:
         image = plain(top["image"])
         name = fields.word(image["file_name"])
@@ -38,7 +38,7 @@ def _picture(top: Any, file: Path, log: ProblemLog) -> Picture | None:
         return None
     size = fields.side(image.get("height")), fields.side(image.get("width"))
     own = fields.identity(image.get("image_id"))
-    picture = Picture(name, size[1], size[0], image_id=own)
+    picture = ImageLabels(name, size[1], size[0], image_id=own)
     for number, raw in enumerate(items(top.get("annotations")) or []):
         where = f"{file}: annotation #{number}"
         try:

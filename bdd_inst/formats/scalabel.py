@@ -21,10 +21,10 @@ from bdd_inst.formats import fields, rle_text
 from bdd_inst.formats.json_files import Top, items, plain, top_level
 from bdd_inst.formats.poly2d import FEWEST_CLOSED, FEWEST_OPEN
 from bdd_inst.formats.reading import contents, label_set
-from bdd_inst.formats.records import Instance, LabelSet, Picture
+from bdd_inst.formats.records import ImageLabels, Instance, LabelSet
 from bdd_inst.formats.scalabel_careful import careful_frame
 from bdd_inst.formats.sniff import Found
-from bdd_inst.masks.paths import MAX_COORDINATE, Path
+from bdd_inst.masks.outlines import MAX_COORDINATE, Outline
 
 WORDS_OF_2018 = {"bike", "motor", "drivable area", "lane"}
 
@@ -98,7 +98,7 @@ def read(found: Found) -> LabelSet:
     top = found.top if found.top is not None else top_level(found.files[0])
     of_2018 = is_of_2018(frames_of(top))
 
-    def generate(log: ProblemLog) -> Iterator[Picture]:
+    def generate(log: ProblemLog) -> Iterator[ImageLabels]:
         for file, content in contents(found, log):
             raws = frames_of(content)
             config = content.get("config") if isinstance(content, dict) else None
@@ -180,7 +180,7 @@ def read_frames(
     *,
     inclusive: bool,
     size: _Size | None = None,
-) -> Iterator[Picture]:
+) -> Iterator[ImageLabels]:
     """Pictures of raw frames in order. ``inclusive``: boxes name their last pixel. ``size``: the file's own default picture size."""
     default = (size.height, size.width) if size else (None, None)
     for number, raw in enumerate(raws):
@@ -209,7 +209,7 @@ def is_of_2018(raws: list[msgspec.Raw]) -> bool:
     return False
 
 
-def _quick(frame: _Frame, inclusive: bool, size: _Size | None) -> Picture:
+def _quick(frame: _Frame, inclusive: bool, size: _Size | None) -> ImageLabels:
     """A frame that follows the schema; _OddFrameError for anything that needs a word said about it."""
     labels = frame.labels or []
     outlines = _outlines(labels)
@@ -221,7 +221,7 @@ def _quick(frame: _Frame, inclusive: bool, size: _Size | None) -> Picture:
     size = frame.size or size
     if size is not None and not (0 < size.width <= 1 << 20 and 0 < size.height <= 1 << 20):
         raise _OddFrameError
-    return Picture(
+    return ImageLabels(
         name=frame.name,
         width=size.width if size else None,
         height=size.height if size else None,
@@ -236,7 +236,7 @@ def _quick(frame: _Frame, inclusive: bool, size: _Size | None) -> Picture:
     )
 
 
-def _instance(label: _Label, paths: list[Path] | None, inclusive: bool) -> Instance:
+def _instance(label: _Label, paths: list[Outline] | None, inclusive: bool) -> Instance:
     flags, others = fields.split_flags(label.attributes)
     if label.index is not None:
         others["index"] = label.index
@@ -278,7 +278,7 @@ def _complete(coded: list[_Rle]) -> bool:
     ]
 
 
-def _outlines(labels: list[_Label]) -> list[list[Path] | None]:
+def _outlines(labels: list[_Label]) -> list[list[Outline] | None]:
     """The paths of all labels of a frame, their vertices views into one array. _OddFrameError where one is not as it should be."""
     parts = [part for label in labels if label.poly2d for part in label.poly2d]
     flat = np.fromiter(
@@ -299,7 +299,9 @@ def _outlines(labels: list[_Label]) -> list[list[Path] | None]:
                 ):
                     raise _OddFrameError
                 paths.append(
-                    Path(flat[start : start + number], types if "C" in types else "", part.closed)
+                    Outline(
+                        flat[start : start + number], types if "C" in types else "", part.closed
+                    )
                 )
                 start += number
         out.append(paths)

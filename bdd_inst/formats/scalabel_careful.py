@@ -10,7 +10,7 @@ from bdd_inst.base.errors import ProblemLog
 from bdd_inst.formats import fields, rle_text
 from bdd_inst.formats.json_files import describe, plain
 from bdd_inst.formats.poly2d import parse_poly2d
-from bdd_inst.formats.records import Instance, Picture
+from bdd_inst.formats.records import ImageLabels, Instance
 
 # BDD100K's pictures, height and width; used to read an RLE that comes without its size, and only where its runs add up to exactly this.
 USUAL_SIZE = (720, 1280)
@@ -20,7 +20,7 @@ Size = tuple[int | None, int | None]
 
 def careful_frame(
     raw: msgspec.Raw, where: str, log: ProblemLog, *, inclusive: bool, size: Size = (None, None)
-) -> Picture | None:
+) -> ImageLabels | None:
     """One frame; None where nothing of it can be used.
 
     ``inclusive``: boxes name their last pixel. ``size``: height and width of pictures that do not say theirs.
@@ -43,7 +43,7 @@ def careful_frame(
         return None
     where = f"{where} ({frame['name']})"
     own = frame.get("size") if isinstance(frame.get("size"), dict) else {}
-    picture = Picture(
+    picture = ImageLabels(
         name=frame["name"],
         width=fields.side(own.get("width")) or size[1],
         height=fields.side(own.get("height")) or size[0],

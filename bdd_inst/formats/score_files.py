@@ -8,7 +8,7 @@ import msgspec
 
 from bdd_inst.base.errors import DataError
 from bdd_inst.formats.json_files import decode
-from bdd_inst.formats.names import PictureNames
+from bdd_inst.formats.names import ImageNames
 from bdd_inst.images import png_kinds
 
 
@@ -79,7 +79,7 @@ class Scores:
                 if str(identity) in table:
                     raise DataError(f"{path}: {frame.name}: instance {identity} has two scores")
                 table[str(identity)] = label.score
-        self._names, self._tables = PictureNames(list(tables)), list(tables.values())
+        self._names, self._tables = ImageNames(list(tables)), list(tables.values())
 
     def of(self, name: str) -> dict[str, float]:
         """Instance id as text -> score, for a picture by its name with or without folder and ending; empty where it has none."""

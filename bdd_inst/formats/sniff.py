@@ -219,12 +219,12 @@ def _kind_of_list(top: list[msgspec.Raw]) -> str | None:
             return "bdd-v1"
         if "category" in names and "labels" not in names:
             return None  # the flat detections of 2018 (name, category, bbox, score): as frames they would all be empty
-        if "name" in names and (names & FRAME_KEYS or is_picture_name(item["name"])):
+        if "name" in names and (names & FRAME_KEYS or is_image_name(item["name"])):
             return "scalabel"
     return None
 
 
-def is_picture_name(name: Any) -> bool:
+def is_image_name(name: Any) -> bool:
     """Whether a frame could be called so; a list of classes has names too."""
     return isinstance(name, str) and (not name.strip() or name.lower().endswith(tuple(SUFFIXES)))
 

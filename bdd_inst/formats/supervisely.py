@@ -9,7 +9,7 @@ import base64
 import binascii
 import zlib
 from collections.abc import Iterator
-from pathlib import Path as FilePath
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -19,22 +19,22 @@ from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.formats import fields
 from bdd_inst.formats.json_files import describe, plain
 from bdd_inst.formats.reading import contents, label_set
-from bdd_inst.formats.records import Instance, LabelSet, Picture
+from bdd_inst.formats.records import ImageLabels, Instance, LabelSet
 from bdd_inst.formats.sniff import Found
 from bdd_inst.images import png_kinds
 from bdd_inst.images.png_bytes import decode_mask
-from bdd_inst.masks import rle as coding
-from bdd_inst.masks.paths import Path
+from bdd_inst.masks import run_lengths
+from bdd_inst.masks.outlines import Outline
 
 # A mask of 2^28 pixels does not pack worse than this; what unpacks to more is a bomb.
 LARGEST_PNG = 64 << 20
-PICTURE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
 
 def read(found: Found) -> LabelSet:
     """The label set of one annotation file or of a project's folder; classes come from ``meta.json`` where it stands there."""
 
-    def generate(log: ProblemLog) -> Iterator[Picture]:
+    def generate(log: ProblemLog) -> Iterator[ImageLabels]:
         for file, top in contents(found, log):
             picture = _picture(top, file, log)
             if picture is not None:
@@ -43,7 +43,7 @@ def read(found: Found) -> LabelSet:
     return label_set(found, generate, "coco", categories=_classes(found.path))
 
 
-def _classes(path: FilePath) -> tuple[str, ...] | None:
+def _classes(path: Path) -> tuple[str, ...] | None:
     """Class titles of the project's ``meta.json``, looked for in the folder and the two above."""
     folder = path if path.is_dir() else path.parent
     for place in (folder, *list(folder.resolve().parents)[:2]):
@@ -57,7 +57,7 @@ def _classes(path: FilePath) -> tuple[str, ...] | None:
     return None
 
 
-def _picture(top: Any, file: FilePath, log: ProblemLog) -> Picture | None:
+def _picture(top: Any, file: Path, log: ProblemLog) -> ImageLabels | None:
     try:
         value = {key: plain(raw) for key, raw in top.items()} if isinstance(top, dict) else None
     except ValueError as error:
@@ -74,13 +74,13 @@ def _picture(top: Any, file: FilePath, log: ProblemLog) -> Picture | None:
         not width
         or not height
         or not isinstance(objects, list)
-        or width * height > coding.MAX_PIXELS
+        or width * height > run_lengths.MAX_PIXELS
     ):
         log.add("bad-frame", str(file), "no picture size or no list of objects; left out")
         return None
     name = file.name.removesuffix(".gz").removesuffix(".json")
-    picture = Picture(
-        name if name.lower().endswith(PICTURE_ENDINGS) else f"{name}.jpg", width, height
+    picture = ImageLabels(
+        name if name.lower().endswith(IMAGE_ENDINGS) else f"{name}.jpg", width, height
     )
     tags = value.get("tags")
     for tag in tags if isinstance(tags, list) else ():
@@ -109,7 +109,7 @@ def _instance(item: Any, height: int, width: int, where: str, log: ProblemLog) -
         raise ValueError(
             f"an object of type {item.get('geometryType')!r} without bitmap or outline"
         )
-    outline = Path.checked(exterior)
+    outline = Outline.checked(exterior)
     if item.get("geometryType") == "rectangle" or len(outline) == 2:
         low, high = outline.vertices.min(0), outline.vertices.max(0)
         # A rectangle names its last pixel, as all of Supervisely's integer coordinates do.
@@ -122,7 +122,7 @@ def _instance(item: Any, height: int, width: int, where: str, log: ProblemLog) -
     holes = []
     for hole in points.get("interior") or []:
         try:
-            holes.append(Path.checked(hole))
+            holes.append(Outline.checked(hole))
             if len(holes[-1]) < 3:
                 raise DataError(f"a hole of {len(holes.pop())} points")
         except DataError as error:
@@ -134,10 +134,12 @@ def _instance(item: Any, height: int, width: int, where: str, log: ProblemLog) -
     return out
 
 
-def _with_holes(outline: Path, holes: list[Path], height: int, width: int) -> dict:
-    filled = coding.decode(coding.from_polygons_coco([outline.vertices], height, width))
-    empty = coding.decode(coding.from_polygons_coco([h.vertices for h in holes], height, width))
-    return coding.encode(filled & ~empty)
+def _with_holes(outline: Outline, holes: list[Outline], height: int, width: int) -> dict:
+    filled = run_lengths.decode(run_lengths.from_polygons_coco([outline.vertices], height, width))
+    empty = run_lengths.decode(
+        run_lengths.from_polygons_coco([h.vertices for h in holes], height, width)
+    )
+    return run_lengths.encode(filled & ~empty)
 
 
 def _bitmap(bitmap: dict, height: int, width: int, where: str, log: ProblemLog) -> dict:
@@ -159,7 +161,7 @@ def _bitmap(bitmap: dict, height: int, width: int, where: str, log: ProblemLog) 
             where,
             f"a bitmap of {w}x{h} at {x},{y} leaves its picture of {width}x{height}; cut off",
         )
-    return coding.encode_crop(mask[top:bottom, left:right], x + left, y + top, height, width)
+    return run_lengths.encode_crop(mask[top:bottom, left:right], x + left, y + top, height, width)
 
 
 def unpack(data: Any) -> bytes:

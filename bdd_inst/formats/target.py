@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.formats.plan import Plan
-from bdd_inst.formats.records import Picture, size_of
+from bdd_inst.formats.records import ImageLabels, size_of
 
 Parts = Callable[[], Iterator[Any]]
 
@@ -32,7 +32,7 @@ class Target:
     skipped: ProblemLog = field(default_factory=ProblemLog)
     lost: ProblemLog = field(default_factory=ProblemLog)
 
-    def encode(self, picture: Picture) -> Any:
+    def encode(self, picture: ImageLabels) -> Any:
         """One picture's part; None where the picture is left out (counted)."""
         raise NotImplementedError
 
@@ -44,11 +44,11 @@ class Target:
         """The files that ``encode`` wrote for a part: they must still be there for work done before to count as done."""
         return ()
 
-    def file_of(self, picture: Picture) -> Path | None:
+    def file_of(self, picture: ImageLabels) -> Path | None:
         """The file, relative to ``path``, that this picture alone gets; None for writers of one file for all."""
         return None
 
-    def size(self, picture: Picture) -> tuple[int, int]:
+    def size(self, picture: ImageLabels) -> tuple[int, int]:
         """Height and width of a picture: its own, or the data set's. DataError where neither is known."""
         size = size_of(picture)
         if size is not None:
@@ -65,7 +65,7 @@ class Target:
         )
         return self.plan.size
 
-    def size_to_draw(self, picture: Picture, file: str) -> tuple[int, int] | None:
+    def size_to_draw(self, picture: ImageLabels, file: str) -> tuple[int, int] | None:
         """Height and width of a picture whose masks are to be drawn into a file of its own, ``file`` in messages; None, counted, where
         they are not known or nobody has labelled it."""
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path as FilePath
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -14,9 +14,9 @@ from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.formats import fields
 from bdd_inst.formats.json_files import describe, plain
 from bdd_inst.formats.reading import contents, label_set
-from bdd_inst.formats.records import Instance, LabelSet, Picture
+from bdd_inst.formats.records import ImageLabels, Instance, LabelSet
 from bdd_inst.formats.sniff import Found
-from bdd_inst.masks.paths import Path
+from bdd_inst.masks.outlines import Outline
 
 # Attribute names under which annotators keep the class; VIA itself has no such notion.
 CLASS_KEYS = ("class", "category", "label", "name", "type", "object")
@@ -39,7 +39,7 @@ def read(found: Found) -> LabelSet:
             "choose with --class-attribute",
         )
 
-    def generate(log: ProblemLog) -> Iterator[Picture]:
+    def generate(log: ProblemLog) -> Iterator[ImageLabels]:
         for file, top in contents(found, log):
             options = _options(top, attribute)
             for key, record in _records(file, top).items():
@@ -50,7 +50,7 @@ def read(found: Found) -> LabelSet:
     return label_set(found, generate, "coco", notes=notes)
 
 
-def _records(file: FilePath, top: Any) -> dict[str, Any]:
+def _records(file: Path, top: Any) -> dict[str, Any]:
     """A file's pictures by VIA's keys. DataError where they cannot be read."""
     metadata = top.get("_via_img_metadata") if isinstance(top, dict) else None
     try:
@@ -109,13 +109,13 @@ def _chosen(value: Any) -> list[str]:
 
 def _picture(
     record: Any, where: str, attribute: str | None, options: dict[str, str], log: ProblemLog
-) -> Picture | None:
+) -> ImageLabels | None:
     name = record.get("filename") if isinstance(record, dict) else None
     if not isinstance(name, str) or not name.strip():
         log.add("bad-frame", where, "a record without a filename; left out")
         return None
     attributes = record.get("file_attributes")
-    picture = Picture(name, attributes=attributes if isinstance(attributes, dict) else {})
+    picture = ImageLabels(name, attributes=attributes if isinstance(attributes, dict) else {})
     regions = record.get("regions")
     if isinstance(regions, dict):
         regions = list(regions.values())
@@ -143,7 +143,7 @@ def _instance(region: Any) -> Instance:
         xs, ys = shape.get("all_points_x"), shape.get("all_points_y")
         if not isinstance(xs, list) or not isinstance(ys, list) or len(xs) != len(ys):
             raise ValueError("a polygon without x and y for each point")
-        out.paths = [Path.checked(list(zip(xs, ys, strict=True)), closed=kind == "polygon")]
+        out.paths = [Outline.checked(list(zip(xs, ys, strict=True)), closed=kind == "polygon")]
         if len(out.paths[0]) < 3:
             raise ValueError(f"a polygon of {len(out.paths[0])} points")
     elif kind == "rect":
@@ -156,7 +156,7 @@ def _instance(region: Any) -> Instance:
         theta = fields.number(shape.get("theta", 0), "theta")
         rotation = np.array([[np.cos(theta), np.sin(theta)], [-np.sin(theta), np.cos(theta)]])
         center = [fields.number(shape.get(k), k) for k in ("cx", "cy")]
-        out.paths = [Path(points @ rotation + center)]
+        out.paths = [Outline(points @ rotation + center)]
     else:
         raise ValueError(f"a {str(kind)[:20]} encloses nothing")
     return out

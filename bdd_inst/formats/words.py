@@ -18,10 +18,10 @@ from bdd_inst.base.vocabulary import (
 from bdd_inst.formats.records import LabelSet
 
 BDD_KINDS = ("scalabel", "bdd-v1", "bitmask")
-Meaning = tuple[str, bool]
+ResolvedClass = tuple[str, bool]
 
 
-def meanings(labels: LabelSet, words: Iterable[str]) -> dict[str, Meaning]:
+def resolve_classes(labels: LabelSet, words: Iterable[str]) -> dict[str, ResolvedClass]:
     """For each word of a label set the class it means, and whether it only excuses detections of that class."""
     words = list(words)
     if not speaks_bdd(labels, words):
@@ -59,7 +59,7 @@ def class_list(names: Iterable[str]) -> tuple[str, ...]:
     return BDD100K_DET if lights & set(names) else BDD100K_INS_SEG
 
 
-def among(word: str, names: Collection[str]) -> Meaning | None:
+def match_class(word: str, names: Collection[str]) -> ResolvedClass | None:
     """Which of the classes ``names`` a word from another file stands for, and whether it only excuses detections; None for none.
 
     The word itself goes first, then the class it is an alias of, then an alias of it (``pedestrian`` where the classes have ``person``).

@@ -15,16 +15,16 @@ import msgspec
 from bdd_inst.base.errors import DataError
 from bdd_inst.base.files import atomic_write
 from bdd_inst.formats import draw
-from bdd_inst.formats.records import Box, Instance, Picture
+from bdd_inst.formats.records import Box, ImageLabels, Instance
 from bdd_inst.formats.target import Parts, Target
-from bdd_inst.masks import rle as coding
+from bdd_inst.masks import run_lengths
 
 
 @dataclass
 class CocoTarget(Target):
     """``masks``: ``polygons``, ``rle``, or ``auto``: polygons where COCO's own fill is the rule, else RLE."""
 
-    def encode(self, picture: Picture) -> dict | None:
+    def encode(self, picture: ImageLabels) -> dict | None:
         try:
             height, width = self.size(picture)
         except DataError as error:
@@ -49,7 +49,9 @@ class CocoTarget(Target):
         ]
         return {"image": image, "annotations": [a for a in annotations if a is not None]}
 
-    def _annotation(self, instance: Instance, rle: dict | None, picture: Picture) -> dict | None:
+    def _annotation(
+        self, instance: Instance, rle: dict | None, picture: ImageLabels
+    ) -> dict | None:
         found = self.category(instance.category)
         if found is None:
             return None
@@ -75,7 +77,7 @@ class CocoTarget(Target):
         out["area"] = (
             instance.area
             if instance.area is not None
-            else coding.area(rle)
+            else run_lengths.area(rle)
             if rle
             else out["bbox"][2] * out["bbox"][3]
         )
@@ -93,7 +95,7 @@ class CocoTarget(Target):
         return out
 
     def _segmentation(
-        self, instance: Instance, rle: dict | None, picture: Picture
+        self, instance: Instance, rle: dict | None, picture: ImageLabels
     ) -> list | dict | None:
         if rle is None:
             return None

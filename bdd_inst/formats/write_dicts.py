@@ -10,10 +10,10 @@ import msgspec
 from bdd_inst.base.errors import DataError
 from bdd_inst.base.files import atomic_write
 from bdd_inst.formats.dicts import XYXY_ABS, meta_path
-from bdd_inst.formats.records import Picture
+from bdd_inst.formats.records import ImageLabels
 from bdd_inst.formats.target import Parts
 from bdd_inst.formats.write_coco import CocoTarget
-from bdd_inst.images.finder import PictureFinder
+from bdd_inst.images.finder import ImageFinder
 
 
 @dataclass
@@ -22,7 +22,7 @@ class DictsTarget(CocoTarget):
 
     images: str | None = None
 
-    def encode(self, picture: Picture) -> dict | None:
+    def encode(self, picture: ImageLabels) -> dict | None:
         part = super().encode(picture)
         if part is None:
             return None
@@ -42,11 +42,11 @@ class DictsTarget(CocoTarget):
             out["attributes"] = attributes
         return out
 
-    def _file_name(self, picture: Picture) -> str:
+    def _file_name(self, picture: ImageLabels) -> str:
         if self.images is None:
             return picture.name
         if not hasattr(self, "_finder"):
-            self._finder = PictureFinder(self.images)
+            self._finder = ImageFinder(self.images)
         try:
             found = self._finder.find(picture)
         except DataError as error:

@@ -21,14 +21,14 @@ from bdd_inst.base.files import atomic_write
 from bdd_inst.base.output_paths import output_name
 from bdd_inst.formats import bitmask, draw, label_map
 from bdd_inst.formats.png_folders import NOTE_FILE
-from bdd_inst.formats.records import Instance, Picture
+from bdd_inst.formats.records import ImageLabels, Instance
 from bdd_inst.formats.target import Parts, Target
 from bdd_inst.formats.words import BDD_KINDS
-from bdd_inst.masks import rle as coding
+from bdd_inst.masks import run_lengths
 from bdd_inst.masks.label_runs import drawing_order
 
 
-def full_name(picture: Picture) -> str:
+def full_name(picture: ImageLabels) -> str:
     """A picture's name, below its video's where the name itself has no folder."""
     if not picture.video or "/" in picture.name.replace("\\", "/"):
         return picture.name
@@ -41,7 +41,7 @@ class PngTarget(Target):
 
     folder, suffix = True, ".png"
 
-    def encode(self, picture: Picture) -> Any:
+    def encode(self, picture: ImageLabels) -> Any:
         size = self.size_to_draw(picture, "PNG")
         if size is None:
             return None
@@ -73,10 +73,13 @@ class PngTarget(Target):
         return [picture.name, str(file.relative_to(self.path)), self.scores(chosen)]
 
     def _say_lost(
-        self, picture: Picture, chosen: list[tuple[Instance, dict, str, bool]], values: np.ndarray
+        self,
+        picture: ImageLabels,
+        chosen: list[tuple[Instance, dict, str, bool]],
+        values: np.ndarray,
     ) -> None:
         """Count what a PNG of these values cannot say of the picture and its instances."""
-        covered = sum(coding.area(rle) for _, rle, _, _ in chosen) - int(
+        covered = sum(run_lengths.area(rle) for _, rle, _, _ in chosen) - int(
             np.count_nonzero(values if values.ndim == 2 else values[..., 0])
         )
         if covered:
@@ -93,7 +96,7 @@ class PngTarget(Target):
     def files_of(self, part: Any) -> list[Path]:
         return [self.path / part[1]]
 
-    def file_of(self, picture: Picture) -> Path:
+    def file_of(self, picture: ImageLabels) -> Path:
         """Where a picture's PNG goes, relative to the folder and inside it."""
         return Path(output_name(full_name(picture), ".png"))
 
@@ -207,7 +210,10 @@ class BitmaskTarget(PngTarget):
         return isinstance(note, dict) and note.get("scores") == file.name
 
     def _say_lost(
-        self, picture: Picture, chosen: list[tuple[Instance, dict, str, bool]], values: np.ndarray
+        self,
+        picture: ImageLabels,
+        chosen: list[tuple[Instance, dict, str, bool]],
+        values: np.ndarray,
     ) -> None:
         super()._say_lost(picture, chosen, values)
         hidden = len(chosen) - len(np.unique(bitmask.instance_numbers(values)[values[..., 0] > 0]))
@@ -253,7 +259,10 @@ class BinaryTarget(PngTarget):
         return 255
 
     def _say_lost(
-        self, picture: Picture, chosen: list[tuple[Instance, dict, str, bool]], values: np.ndarray
+        self,
+        picture: ImageLabels,
+        chosen: list[tuple[Instance, dict, str, bool]],
+        values: np.ndarray,
     ) -> None:
         super()._say_lost(picture, chosen, values)
         if len(chosen) > 1:

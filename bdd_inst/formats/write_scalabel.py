@@ -14,22 +14,22 @@ import msgspec
 from bdd_inst.base.errors import DataError
 from bdd_inst.base.files import atomic_write
 from bdd_inst.formats import draw
-from bdd_inst.formats.records import Box, Instance, Picture
+from bdd_inst.formats.records import Box, ImageLabels, Instance
 from bdd_inst.formats.target import Parts, Target
-from bdd_inst.masks.paths import Path
+from bdd_inst.masks.outlines import Outline
 
 
 @dataclass
 class ScalabelTarget(Target):
     """Keeps words, outlines and carried masks as they are."""
 
-    def encode(self, picture: Picture) -> dict:
+    def encode(self, picture: ImageLabels) -> dict:
         size = (picture.height, picture.width) if picture.width and picture.height else None
         labels = [self._label(i, p, picture) for p, i in enumerate(picture.instances)]
         return self.frame(picture, size, labels)
 
     def frame(
-        self, picture: Picture, size: tuple[int, int] | None, labels: list[dict | None]
+        self, picture: ImageLabels, size: tuple[int, int] | None, labels: list[dict | None]
     ) -> dict:
         """One frame; ``labels`` None entries are left out."""
         out: dict[str, Any] = {"name": picture.name}
@@ -48,7 +48,7 @@ class ScalabelTarget(Target):
         )
         return out
 
-    def label(self, instance: Instance, place: int, picture: Picture) -> dict | None:
+    def label(self, instance: Instance, place: int, picture: ImageLabels) -> dict | None:
         """What both forms say of an instance: everything but its shape."""
         if self.plan.words and instance.category not in self.plan.words:
             self.category(instance.category)
@@ -82,7 +82,7 @@ class ScalabelTarget(Target):
             )
         return out
 
-    def _label(self, instance: Instance, place: int, picture: Picture) -> dict | None:
+    def _label(self, instance: Instance, place: int, picture: ImageLabels) -> dict | None:
         out = self.label(instance, place, picture)
         if out is not None and instance.paths is not None:
             out["poly2d"] = [poly2d(path) for path in instance.paths]
@@ -111,7 +111,7 @@ class ScalabelTarget(Target):
 class RleTarget(ScalabelTarget):
     """Every shape as a mask, drawn by the plan's rule; outlines do not stay."""
 
-    def encode(self, picture: Picture) -> dict | None:
+    def encode(self, picture: ImageLabels) -> dict | None:
         try:
             height, width = self.size(picture)
         except DataError as error:
@@ -142,7 +142,7 @@ def box2d(box: Box) -> dict[str, float]:
     }
 
 
-def poly2d(path: Path) -> dict[str, Any]:
+def poly2d(path: Outline) -> dict[str, Any]:
     """One part of an outline."""
     return {
         "vertices": path.vertices.tolist(),

@@ -13,11 +13,11 @@ import yaml
 from bdd_inst.base.files import atomic_write
 from bdd_inst.base.output_paths import output_name
 from bdd_inst.formats import draw
-from bdd_inst.formats.records import Instance, Picture
+from bdd_inst.formats.records import ImageLabels, Instance
 from bdd_inst.formats.target import Parts, Target
 from bdd_inst.formats.write_png import full_name
 from bdd_inst.formats.yolo import as_number
-from bdd_inst.masks import rle as coding
+from bdd_inst.masks import run_lengths
 
 # A mask is traced at so many times its size: its outline then lies an eighth of a pixel inside its edge.
 FINER = 4
@@ -29,7 +29,7 @@ class YoloTarget(Target):
 
     folder, suffix = True, ".txt"
 
-    def encode(self, picture: Picture) -> Any:
+    def encode(self, picture: ImageLabels) -> Any:
         size = self.size_to_draw(picture, "file")
         if size is None:
             return None
@@ -47,7 +47,7 @@ class YoloTarget(Target):
         return [picture.name, str(file.relative_to(self.path))]
 
     def _line(
-        self, instance: Instance, rle: dict | None, picture: Picture, sides: np.ndarray
+        self, instance: Instance, rle: dict | None, picture: ImageLabels, sides: np.ndarray
     ) -> str | None:
         found = self.category(instance.category)
         if found is None:
@@ -87,7 +87,7 @@ class YoloTarget(Target):
     def files_of(self, part: Any) -> list[Path]:
         return [self.path / part[1]]
 
-    def file_of(self, picture: Picture) -> Path:
+    def file_of(self, picture: ImageLabels) -> Path:
         """Where a picture's text goes, relative to the folder and inside it."""
         return Path("labels", output_name(full_name(picture), ".txt"))
 
@@ -101,10 +101,10 @@ class YoloTarget(Target):
 
 def traced(rle: dict) -> list[np.ndarray]:
     """The outer outlines of a mask, V,2 each in pixels; holes are filled."""
-    x1, y1, x2, y2 = (int(v) for v in coding.to_bbox(rle))
+    x1, y1, x2, y2 = (int(v) for v in run_lengths.to_bbox(rle))
     if x2 <= x1 or y2 <= y1:
         return []
-    crop = coding.decode(rle)[y1:y2, x1:x2].astype(np.uint8)
+    crop = run_lengths.decode(rle)[y1:y2, x1:x2].astype(np.uint8)
     finer = np.repeat(np.repeat(crop, FINER, axis=0), FINER, axis=1)
     outlines, _ = cv2.findContours(finer, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     return [(o[:, 0] + 0.5) / FINER + (x1, y1) for o in outlines if len(o) >= 3]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from pathlib import Path as FilePath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,11 +16,11 @@ import yaml
 
 from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.formats.reading import label_set
-from bdd_inst.formats.records import Instance, LabelSet, Picture
+from bdd_inst.formats.records import ImageLabels, Instance, LabelSet
 from bdd_inst.formats.sniff import Found
-from bdd_inst.images.finder import PictureFinder
+from bdd_inst.images.finder import ImageFinder
 from bdd_inst.images.size import read_size
-from bdd_inst.masks.paths import Path
+from bdd_inst.masks.outlines import Outline
 
 LARGEST_YAML = 1 << 20
 
@@ -31,13 +31,13 @@ def read(found: Found) -> LabelSet:
     Pictures are looked for in ``found.images``, else in the folder ``images`` that stands where ``labels`` stands in the path.
     """
     names = class_names(found.path)
-    finders: dict[FilePath, PictureFinder] = {}
+    finders: dict[Path, ImageFinder] = {}
 
-    def generate(log: ProblemLog) -> Iterator[Picture]:
+    def generate(log: ProblemLog) -> Iterator[ImageLabels]:
         seen = 0
         for file in found.files:
             folder = found.images or images_of(file.parent)
-            finder = finders.setdefault(folder, PictureFinder(folder))
+            finder = finders.setdefault(folder, ImageFinder(folder))
             picture = finder.find(f"{file.stem}.jpg")
             if picture is None:
                 log.add("missing-picture", str(file), f"no picture of that name below {folder}")
@@ -57,17 +57,17 @@ def read(found: Found) -> LabelSet:
     return label_set(found, generate, "coco", categories=names or None, category_ids=numbers)
 
 
-def images_of(labels: FilePath) -> FilePath:
+def images_of(labels: Path) -> Path:
     """Where the pictures of a folder of label files are: ``images`` for ``labels`` in its path, else the folder itself."""
     parts = list(labels.parts)
     for place in reversed(range(len(parts))):
         if parts[place] == "labels":
-            folder = FilePath(*parts[:place], "images", *parts[place + 1 :])
+            folder = Path(*parts[:place], "images", *parts[place + 1 :])
             return folder if folder.is_dir() else labels
     return labels
 
 
-def class_names(path: FilePath) -> tuple[str, ...]:
+def class_names(path: Path) -> tuple[str, ...]:
     """The classes in order, from the ``data.yaml`` at or above ``path``, else ``classes.txt``; empty where neither is there."""
     folders = [path if path.is_dir() else path.parent]
     folders += list(folders[0].parents)[:2]
@@ -82,7 +82,7 @@ def class_names(path: FilePath) -> tuple[str, ...]:
     return ()
 
 
-def _yaml_names(file: FilePath) -> tuple[str, ...]:
+def _yaml_names(file: Path) -> tuple[str, ...]:
     """``names`` of a ``data.yaml``, a list or numbers with names. DataError where there is none."""
     try:
         if file.stat().st_size > LARGEST_YAML:
@@ -108,8 +108,8 @@ def _picture(
     names: tuple[str, ...],
     where: str,
     log: ProblemLog,
-) -> Picture:
-    picture = Picture(name, width, height)
+) -> ImageLabels:
+    picture = ImageLabels(name, width, height)
     for number, line in enumerate(lines, 1):
         words = line.split()
         if not words:
@@ -141,7 +141,7 @@ def _instance(words: list[str], width: int, height: int) -> Instance:
         return Instance("", (left, top, left + w * width, top + h * height), score=score)
     if len(numbers) < 6 or len(numbers) % 2:
         raise ValueError(f"{len(numbers)} numbers after the class: neither a box nor an outline")
-    return Instance("", paths=[Path(np.array(numbers).reshape(-1, 2) * (width, height))])
+    return Instance("", paths=[Outline(np.array(numbers).reshape(-1, 2) * (width, height))])
 
 
 def looks_like_yolo(lines: list[str]) -> bool:

@@ -14,7 +14,7 @@ from bdd_inst.images.opening import SUFFIXES, printable
 from bdd_inst.images.size import read_size
 
 
-class NamedPicture(Protocol):
+class NamedImage(Protocol):
     """Anything with a picture's name and, where it is a frame, its video's."""
 
     name: str
@@ -54,7 +54,7 @@ def _folded(base: str) -> str:
 WAYS: tuple[Callable[[str], str], ...] = (_plain, _composed, _decoded, _stem, _folded)
 
 
-class PictureFinder:
+class ImageFinder:
     """The picture files of a folder and its subfolders, listed once, by the names that label files use for them.
 
     A name is looked for as it stands and below its video's folder; then by its last part anywhere below, compared ever more loosely
@@ -74,7 +74,7 @@ class PictureFinder:
         self._files: dict[str, str] | None = None
         self._tables: dict[int, dict[str, list[str]]] = {}
 
-    def find(self, picture: NamedPicture | str, video: str | None = None) -> Path | None:
+    def find(self, picture: NamedImage | str, video: str | None = None) -> Path | None:
         """The file of a picture (or name), None where there is none.
 
         Raises:
@@ -102,7 +102,7 @@ class PictureFinder:
                 return Path(files[self._nearest(name, parents, found)])
         return None
 
-    def size(self, picture: NamedPicture | str) -> tuple[int, int]:
+    def size(self, picture: NamedImage | str) -> tuple[int, int]:
         """Width and height of a picture as it is shown.
 
         Raises:
@@ -128,7 +128,7 @@ class PictureFinder:
     def _listed(self) -> dict[str, str]:
         """Relative name -> path. Each folder once, also where links lead to it again; hidden ones are left out."""
         if self._files is None:
-            self._files = list_pictures(self.folder)
+            self._files = list_images(self.folder)
         return self._files
 
     def _table(self, number: int) -> dict[str, list[str]]:
@@ -154,9 +154,7 @@ class PictureFinder:
         return best[0]
 
 
-def list_pictures(
-    folder: str | os.PathLike, suffixes: tuple[str, ...] = SUFFIXES
-) -> dict[str, str]:
+def list_images(folder: str | os.PathLike, suffixes: tuple[str, ...] = SUFFIXES) -> dict[str, str]:
     """Relative name (with ``/``) -> path of every file of these suffixes below a folder, in the order of names.
 
     Links to folders are followed, but no folder is listed twice; hidden files and folders are left out.

@@ -73,7 +73,7 @@ def max_pixels() -> int:
 
 
 @contextlib.contextmanager
-def open_picture(
+def open_image(
     source: str | os.PathLike | IO[bytes],
     formats: tuple[str, ...] | None = None,
     name: str | os.PathLike | None = None,

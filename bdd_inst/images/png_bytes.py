@@ -7,14 +7,14 @@ import io
 import numpy as np
 from PIL import Image
 
-from bdd_inst.images.opening import open_picture
+from bdd_inst.images.opening import open_image
 from bdd_inst.images.png_kinds import parse_header
 
 
 def decode_mask(png: bytes, where: str) -> np.ndarray:
     """H,W bool of a PNG: its alpha where it has one, else every value that is not 0. DataError for what is no PNG."""
     parse_header(png, where)
-    with open_picture(io.BytesIO(png), formats=("PNG",), name=where) as picture:
+    with open_image(io.BytesIO(png), formats=("PNG",), name=where) as picture:
         values = np.asarray(picture)
     if values.ndim == 3:
         values = values[..., -1] if values.shape[2] in (2, 4) else values.any(axis=2)

@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image
 
 from bdd_inst.base.errors import DataError
-from bdd_inst.images.opening import open_picture, open_regular, printable
-from bdd_inst.masks.rle import MAX_PIXELS
+from bdd_inst.images.opening import open_image, open_regular, printable
+from bdd_inst.masks.run_lengths import MAX_PIXELS
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GRAY, RGB, PALETTE, GRAY_ALPHA, RGBA = 0, 2, 3, 4, 6
@@ -23,7 +23,7 @@ NUMBERED_FOLDERS = {"segmentationobject", "instance_ids", "instances", "instance
 # The highest class of BDD100K's detection; its panoptic bitmasks go on to 40.
 MAX_DETECTION_CLASS = 10
 # How many of a folder's PNGs are opened to tell their kind.
-PICTURES_LOOKED_AT = 6
+IMAGES_LOOKED_AT = 6
 
 
 def header(path: str | os.PathLike) -> tuple[int, int, int, int]:
@@ -48,7 +48,7 @@ def parse_header(data: bytes, where: str) -> tuple[int, int, int, int]:
 def pixels(path: str | os.PathLike) -> np.ndarray:
     """The stored values of a PNG: H,W for gray and palette (indices), H,W,C else. DataError where it is broken."""
     _, _, depth, color = header(path)
-    with open_picture(path, formats=("PNG",)) as picture:
+    with open_image(path, formats=("PNG",)) as picture:
         return stored_values(picture, depth, color)
 
 
@@ -71,7 +71,7 @@ def kind_of(files: Sequence[Path], path: Path) -> str:
         raise DataError(
             f"{path}: colour maps number instances for the eye and do not say their class; read the bitmasks beside them"
         )
-    step = max(1, len(files) // PICTURES_LOOKED_AT)
+    step = max(1, len(files) // IMAGES_LOOKED_AT)
     kinds: dict[str, Path] = {}
     trouble = ""
     for file in files[::step]:

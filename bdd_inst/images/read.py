@@ -14,7 +14,7 @@ import torch
 from PIL import Image, ImageCms
 
 from bdd_inst.base.errors import ConfigError
-from bdd_inst.images.opening import open_picture, open_regular, printable
+from bdd_inst.images.opening import open_image, open_regular, printable
 from bdd_inst.images.size import orientation
 
 # EXIF 2.32, table 6 (orientation): what turns the stored picture upright.
@@ -32,13 +32,13 @@ DEPTHS = (8, 10, 12, 14, 16)  # bits a channel that cameras and scanners write
 log = logging.getLogger(__name__)
 
 
-def read_picture(source: str | os.PathLike | IO[bytes]) -> Image.Image:
+def read_image(source: str | os.PathLike | IO[bytes]) -> Image.Image:
     """The picture, upright, in mode RGB; of an animated one the first frame.
 
     Raises:
         DataError: missing, truncated, or no picture.
     """
-    with open_picture(source) as image:
+    with open_image(source) as image:
         deep = any(";16" in str(tile[-1]) for tile in getattr(image, "tile", ()))
         image.load()
         turn = UPRIGHT.get(orientation(image))
@@ -50,8 +50,8 @@ def read_picture(source: str | os.PathLike | IO[bytes]) -> Image.Image:
 
 
 def read_bgr(source: str | os.PathLike | IO[bytes]) -> np.ndarray:
-    """:func:`read_picture` as a contiguous array H,W,3 uint8 in OpenCV's order, BGR."""
-    return np.ascontiguousarray(np.asarray(read_picture(source))[:, :, ::-1])
+    """:func:`read_image` as a contiguous array H,W,3 uint8 in OpenCV's order, BGR."""
+    return np.ascontiguousarray(np.asarray(read_image(source))[:, :, ::-1])
 
 
 def to_rgb(image: Image.Image, name: str | os.PathLike | IO[bytes] = "picture") -> Image.Image:

@@ -8,7 +8,7 @@ import struct
 
 from PIL import Image
 
-from bdd_inst.images.opening import open_picture, open_regular
+from bdd_inst.images.opening import open_image, open_regular
 
 EXIF_ORIENTATION = 274
 SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that swap width and height
@@ -27,7 +27,7 @@ def read_size(path: str | os.PathLike) -> tuple[int, int]:
     Raises:
         DataError: missing, truncated, or no picture.
     """
-    with open_regular(path) as stream, open_picture(stream, name=path) as image:
+    with open_regular(path) as stream, open_image(stream, name=path) as image:
         width, height = stored_size(image)
         # PIL decodes a whole PNG to look for an orientation.
         search = image.format != "PNG" or _has_metadata(path)

@@ -14,7 +14,7 @@ from torch import nn
 from bdd_inst.base.errors import ConfigError, DataError
 from bdd_inst.data.augment import test_chain
 from bdd_inst.engines import build_model
-from bdd_inst.images.read import read_picture, to_rgb, to_tensor
+from bdd_inst.images.read import read_image, to_rgb, to_tensor
 from bdd_inst.inference.run import to_cpu
 from bdd_inst.weights.trained import as_cfg, load_trained, read_identity
 
@@ -117,7 +117,7 @@ def as_pil(picture: Picture) -> Image.Image:
         DataError: no picture, or a file that is none.
     """
     if isinstance(picture, str | os.PathLike):
-        return read_picture(picture)
+        return read_image(picture)
     if isinstance(picture, Image.Image):
         return to_rgb(ImageOps.exif_transpose(picture))
     if not isinstance(picture, np.ndarray):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import nn
 
-from bdd_inst.masks import rle
+from bdd_inst.masks import run_lengths
 from bdd_inst.structures import Instances, RLEMasks
 
 
@@ -83,7 +83,7 @@ def encode_masks(masks: torch.Tensor, boxes: torch.Tensor, size: tuple[int, int]
     for mask, (x1, y1), (x2, y2) in zip(pixels, low.tolist(), high.tolist()):
         x1, y1, x2, y2 = max(x1, 0), max(y1, 0), min(x2, width), min(y2, height)
         if x1 < x2 and y1 < y2 and mask[y1:y2, x1:x2].sum() == mask.sum():
-            out.append(rle.encode_crop(mask[y1:y2, x1:x2], x1, y1, height, width))
+            out.append(run_lengths.encode_crop(mask[y1:y2, x1:x2], x1, y1, height, width))
         else:
-            out.append(rle.encode(mask))
+            out.append(run_lengths.encode(mask))
     return out

@@ -13,7 +13,7 @@ import numpy as np
 
 from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.images import video
-from bdd_inst.images.finder import list_pictures
+from bdd_inst.images.finder import list_images
 from bdd_inst.images.opening import SUFFIXES, printable
 from bdd_inst.images.read import read_bgr
 
@@ -175,7 +175,7 @@ def find_files(folder: str | os.PathLike) -> list[Path]:
         DataError: there is none.
     """
     suffixes = (*SUFFIXES, *sorted(video.SUFFIXES))
-    found = sorted(map(Path, list_pictures(folder, suffixes).values()))
+    found = sorted(map(Path, list_images(folder, suffixes).values()))
     if not found:
         raise DataError(
             f"{printable(folder)}: no pictures or videos in this folder or below ({', '.join(suffixes)})"

@@ -11,19 +11,19 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bdd_inst.masks.paths import Path
+from bdd_inst.masks.outlines import Outline
 
 _DISTANCE_TOLERANCE = 0.25  # square pixels: half a pixel, squared
 _COLLINEAR = 1e-30
 _MAX_LEVEL = 32
 
 
-def flatten(path: Path) -> np.ndarray:
+def flatten(path: Outline) -> np.ndarray:
     """The corners of ``path`` with each curve replaced by short lines: V,2 float64. A closed path does not repeat its first corner."""
     return flatten_many([path])[0]
 
 
-def flatten_many(paths: Sequence[Path]) -> list[np.ndarray]:
+def flatten_many(paths: Sequence[Outline]) -> list[np.ndarray]:
     """:func:`flatten` for many paths at once."""
     if not paths:
         return []
@@ -33,7 +33,7 @@ def flatten_many(paths: Sequence[Path]) -> list[np.ndarray]:
 
 
 def flatten_points(
-    points: np.ndarray, paths: Sequence[Path], corner: float | None = None
+    points: np.ndarray, paths: Sequence[Outline], corner: float | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Flatten ``paths`` with their vertices replaced by ``points`` (V,2 float64, end to end) -> corners and their number a path.
 
@@ -65,7 +65,7 @@ def flatten_points(
     return values[order], np.bincount(owner, minlength=len(paths))
 
 
-def _find_curves(paths: Sequence[Path], read_on: bool) -> np.ndarray:
+def _find_curves(paths: Sequence[Outline], read_on: bool) -> np.ndarray:
     """K,4 int64 indices (start, two controls, end) into all vertices end to end; one past the last where a vertex is missing."""
     curves: list[tuple[int, int, int, int]] = []
     first, missing = 0, sum(len(path.vertices) for path in paths)
@@ -100,10 +100,10 @@ def _subdivide(curves: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         flat, emits, point = _flatness(curves)
         out = flat & emits
         found.append((which[out], share[out], point[out]))
-        go_on = ~flat
-        if not go_on.any():
+        unfinished = ~flat
+        if not unfinished.any():
             break
-        curves, which, share = curves[go_on], which[go_on], share[go_on]
+        curves, which, share = curves[unfinished], which[unfinished], share[unfinished]
         size /= 2
         which = np.concatenate([which, which])
         share = np.concatenate([share, share + size])

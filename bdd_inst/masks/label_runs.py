@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bdd_inst.masks import rle as rle_masks
+from bdd_inst.masks import run_lengths
 from bdd_inst.masks.rle_codec import pack_edges
 
 
@@ -53,7 +53,7 @@ def paint(
     for rle, value in zip(rles, values, strict=True):
         if list(rle["size"]) != [height, width]:
             raise ValueError(f"a mask of {rle['size']} does not fit a picture of {[height, width]}")
-        edges = np.cumsum(rle_masks.counts_of(rle)).tolist()
+        edges = np.cumsum(run_lengths.counts_of(rle)).tolist()
         for start, end in zip(edges[0::2], edges[1::2]):
             flat[start:end] = value
     return np.ascontiguousarray(flat.reshape(width, height).T)
@@ -75,7 +75,7 @@ def resolve_overlaps(
     height, width = rles[0]["size"]
     order = drawing_order(scores, len(rles))
     numbers = paint([rles[i] for i in order], [i + 1 for i in order], height, width, np.uint32)
-    out = [rle_masks.empty(height, width) for _ in rles]
+    out = [run_lengths.empty(height, width) for _ in rles]
     for label, rle in zip(*label_rles(numbers)):
         out[int(label) - 1] = rle
     return out

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from bdd_inst.masks import rle as rle_masks
+from bdd_inst.masks import run_lengths
 from bdd_inst.masks.rle_codec import pack_edges
 
 # A grid value this near the threshold may round to either side (float32, values up to 1).
@@ -56,7 +56,7 @@ def paste_to_rles(
         x1, y1, x2, y2 = search.regions[index].tolist()
         if x2 > x1 and y2 > y1:
             crop = (_sample(probs[index], boxes[index], (x1, y1, x2, y2)) >= threshold).numpy()
-            rles[index] = rle_masks.encode_crop(crop, x1, y1, height, width)
+            rles[index] = run_lengths.encode_crop(crop, x1, y1, height, width)
     return rles
 
 
@@ -114,7 +114,7 @@ class _CrossingSearch:
         )
 
     def run(self) -> list[str]:
-        """The counts of every mask (of no meaning for the unsure ones)."""
+        """The counts of every mask (those of the unsure ones are undefined)."""
         x1, y1, x2, y2 = self.regions.T
         widths = np.where((x2 > x1) & (y2 > y1) & ~self.unsure, x2 - x1, 0)
         owner = np.repeat(np.arange(len(widths)), widths)

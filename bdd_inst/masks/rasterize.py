@@ -17,15 +17,15 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from bdd_inst.base.errors import DataError
-from bdd_inst.masks import rle as rle_masks
+from bdd_inst.masks import run_lengths
 from bdd_inst.masks.bezier import flatten_many, flatten_points
 from bdd_inst.masks.coverage import outline_cells, touched_places
-from bdd_inst.masks.paths import Path, as_path, check_vertices
+from bdd_inst.masks.outlines import Outline, as_outline, check_vertices
 from bdd_inst.masks.rle_codec import pack_edges
 from bdd_inst.masks.stroke import CENTRE, clip_line, stroke_outlines
 
 RULES = ("official", "coco")
-Part = Path | np.ndarray | Sequence
+Part = Outline | np.ndarray | Sequence
 
 _DOTS_AN_INCH = 100
 # Objects drawn in one go: enough to hide NumPy's overhead, few enough to stay in the cache.
@@ -38,7 +38,7 @@ def polygons_to_mask(
     parts: Sequence[Part], height: int, width: int, rule: str = "official"
 ) -> np.ndarray:
     """One object's parts -> H,W bool. A part is a Path, a V,2 array or COCO's flat list, in picture pixels."""
-    return rle_masks.decode(polygons_to_rle(parts, height, width, rule))
+    return run_lengths.decode(polygons_to_rle(parts, height, width, rule))
 
 
 def polygons_to_rle(parts: Sequence[Part], height: int, width: int, rule: str = "official") -> dict:
@@ -52,21 +52,21 @@ def objects_to_rles(
     """Many objects of pictures of one size -> one RLE each; much faster than one by one.
 
     Raises DataError as :func:`polygons_to_rle`; where objects come from files that may be broken, check their vertices first
-    (:func:`bdd_inst.masks.paths.check_vertices`).
+    (:func:`bdd_inst.masks.outlines.check_vertices`).
     """
     if rule not in RULES:
         raise ValueError(f"rule must be one of {', '.join(RULES)}, not {rule!r}")
-    if height < 0 or width < 0 or height * width > rle_masks.MAX_PIXELS:
+    if height < 0 or width < 0 or height * width > run_lengths.MAX_PIXELS:
         raise DataError(f"a picture of {width}x{height} is larger than any picture")
     draw = _draw_official if rule == "official" else _draw_coco
-    objects = [[as_path(part) for part in parts] for parts in objects]
+    objects = [[as_outline(part) for part in parts] for parts in objects]
     out: list[dict] = []
     for start in range(0, len(objects), _BATCH):
         out.extend(draw(objects[start : start + _BATCH], int(height), int(width)))
     return out
 
 
-def _draw_official(objects: list[list[Path]], height: int, width: int) -> list[dict]:
+def _draw_official(objects: list[list[Outline]], height: int, width: int) -> list[dict]:
     paths = [path for parts in objects for path in parts if len(path.vertices)]
     texts = _outlines_to_counts(paths, height, width)
     out, place = [], 0
@@ -80,12 +80,12 @@ def _draw_official(objects: list[list[Path]], height: int, width: int) -> list[d
 
 def _unite(rles: list[dict], height: int, width: int) -> dict:
     if not rles:
-        return rle_masks.empty(height, width)
+        return run_lengths.empty(height, width)
     merged = coco_mask.merge(rles)
     return {"size": [height, width], "counts": merged["counts"].decode("ascii")}
 
 
-def _outlines_to_counts(paths: list[Path], height: int, width: int) -> list[str]:
+def _outlines_to_counts(paths: list[Outline], height: int, width: int) -> list[str]:
     """One RLE string a path, by the official rule."""
     if not paths:
         return []
@@ -133,7 +133,7 @@ def _groups(
 
 
 def _flat(
-    paths: list[Path], height: int, width: int, shift: float
+    paths: list[Outline], height: int, width: int, shift: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Vertices snapped to whole pixels plus ``shift``, then flattened: corners end to end, and their number a path."""
     if not paths:
@@ -164,7 +164,7 @@ def _on_canvas(points: np.ndarray, height: int, width: int) -> np.ndarray:
     return points * scale + offset
 
 
-def _line_edges(paths: list[Path], height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+def _line_edges(paths: list[Outline], height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     """The edges around the open paths' lines, and the path each belongs to."""
     lines, owner = [], []
     for index, path in enumerate(paths):
@@ -172,7 +172,7 @@ def _line_edges(paths: list[Path], height: int, width: int) -> tuple[np.ndarray,
             pieces = (
                 [path]
                 if path.curved
-                else [Path(p, "", False) for p in clip_line(path.vertices, height, width)]
+                else [Outline(p, "", False) for p in clip_line(path.vertices, height, width)]
             )
             lines.extend(pieces)
             owner.extend([index] * len(pieces))
@@ -192,7 +192,7 @@ def _ring_edges(corners: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, n
     )
 
 
-def _draw_coco(objects: list[list[Path]], height: int, width: int) -> list[dict]:
+def _draw_coco(objects: list[list[Outline]], height: int, width: int) -> list[dict]:
     flat = flatten_many([path for parts in objects for path in parts])
     out, place = [], 0
     for parts in objects:
@@ -201,8 +201,8 @@ def _draw_coco(objects: list[list[Path]], height: int, width: int) -> list[dict]
         # COCO knows areas only: a line, or fewer than three corners, has none.
         areas = [points for points, path in zip(corners, parts) if path.closed and len(points) >= 3]
         out.append(
-            rle_masks.from_polygons_coco(areas, height, width)
+            run_lengths.from_polygons_coco(areas, height, width)
             if areas
-            else rle_masks.empty(height, width)
+            else run_lengths.empty(height, width)
         )
     return out

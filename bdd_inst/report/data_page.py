@@ -22,7 +22,7 @@ from bdd_inst.checks.statistics import FLAGS, LARGE, SIZES, SMALL, Statistics
 from bdd_inst.config.loading import load_cfg
 from bdd_inst.formats.plan import make_plan
 from bdd_inst.formats.write_dicts import DictsTarget
-from bdd_inst.images.finder import PictureFinder
+from bdd_inst.images.finder import ImageFinder
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ def write_page(result: CheckResult, folder: Path, *, config: str, samples: int =
     html = template.render(
         title=", ".join(split.name for split in result.splits),
         failed=result.failed,
-        number={gravity: result.findings.of(gravity) for gravity in (ERROR, WARNING, NOTE)},
+        number={severity: result.findings.of(severity) for severity in (ERROR, WARNING, NOTE)},
         problems=_problems(result),
         splits=[_split(split) for split in result.splits],
         samples=looked_at,
@@ -67,11 +67,11 @@ def write_page(result: CheckResult, folder: Path, *, config: str, samples: int =
 
 def _problems(result: CheckResult) -> list[dict[str, Any]]:
     out = []
-    for gravity, code, count, _, advice in result.findings.rows():
+    for severity, code, count, _, advice in result.findings.rows():
         cases = result.findings.kept.get(code, [])
         out.append(
             {
-                "gravity": gravity,
+                "severity": severity,
                 "code": code,
                 "count": count,
                 "advice": advice,
@@ -201,11 +201,11 @@ def _inspector(config: str, names: Sequence[str]):
 
 def _records(split: Split, number: int) -> tuple[list[dict], tuple[str, ...]]:
     """Dataset dicts of a few pictures, from the one with most objects down to one with few, and the class names."""
-    finder = PictureFinder(split.images)
+    finder = ImageFinder(split.images)
     usable = {name for name, state in split.states.items() if not state.fault}
     counts = [
         (len(p.instances), place)
-        for place, p in enumerate(split.labels.pictures)
+        for place, p in enumerate(split.labels.images)
         if p.instances and p.name in usable
     ]
     counts.sort(reverse=True)
@@ -219,7 +219,7 @@ def _records(split: Split, number: int) -> tuple[list[dict], tuple[str, ...]]:
     )
     target = DictsTarget(plan, Path("unused"), images=str(split.images))
     records = []
-    for place, picture in enumerate(split.labels.pictures):
+    for place, picture in enumerate(split.labels.images):
         if place in chosen:
             picture.width, picture.height = finder.size(picture)
             record = target.encode(picture)

@@ -17,7 +17,7 @@ from bdd_inst.evaluation.matching import Pairs
 from bdd_inst.evaluation.results import Results, group
 from bdd_inst.evaluation.worst import Picture
 from bdd_inst.images.read import read_bgr
-from bdd_inst.masks import rle as rle_tools
+from bdd_inst.masks import run_lengths
 
 WIDTH = 800  # pixels of a picture's longer side
 QUALITY = 72
@@ -104,7 +104,7 @@ def entry(
         box = (
             results.boxes[n]
             if results.boxes is not None
-            else np.array(xywh(rle_tools.to_bbox(mask)))
+            else np.array(xywh(run_lengths.to_bbox(mask)))
         )
         item = outline(box, mask, scale) | {
             "k": int(results.category[n]),
@@ -176,10 +176,10 @@ def outline(box: np.ndarray, mask: dict | None, scale: float) -> dict:
 
 def svg_path(mask: dict, scale: float) -> str:
     """The outlines of a mask (holes too) as an SVG path, simplified to less than a shown pixel."""
-    x1, y1, x2, y2 = (int(v) for v in rle_tools.to_bbox(mask))
+    x1, y1, x2, y2 = (int(v) for v in run_lengths.to_bbox(mask))
     if x2 <= x1 or y2 <= y1:
         return ""
-    crop = np.ascontiguousarray(rle_tools.decode(mask)[y1:y2, x1:x2]).astype(np.uint8)
+    crop = np.ascontiguousarray(run_lengths.decode(mask)[y1:y2, x1:x2]).astype(np.uint8)
     contours, _ = cv2.findContours(crop, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     parts = []
     for contour in contours:

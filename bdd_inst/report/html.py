@@ -16,7 +16,7 @@ from bdd_inst.base.errors import DataError
 from bdd_inst.base.files import atomic_write
 from bdd_inst.evaluation.compare import Difference
 from bdd_inst.evaluation.protocols import Outcome
-from bdd_inst.images.finder import PictureFinder
+from bdd_inst.images.finder import ImageFinder
 from bdd_inst.report import report_data
 from bdd_inst.report.gallery import build_gallery
 
@@ -100,7 +100,7 @@ def subtitle(outcome: Outcome) -> str:
 def picture_finder(outcome: Outcome, images: str | Path | None):
     """``find(position)``: the picture's file, by its own path, else by its name below ``images``."""
     names = outcome.truth.file_names
-    folder = PictureFinder(Path(images)) if images is not None else None
+    folder = ImageFinder(Path(images)) if images is not None else None
 
     def find(position: int) -> Path | None:
         own = Path(names[position]) if names[position] else None

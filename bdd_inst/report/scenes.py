@@ -10,11 +10,11 @@ import numpy as np
 
 from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.drawing.colors import PALETTE, Color, class_color, class_colors, street_color
-from bdd_inst.drawing.objects import Objects, gather
-from bdd_inst.evaluation.label_sets import PictureNames, full_name
-from bdd_inst.formats.records import Instance, LabelSet, Picture
-from bdd_inst.formats.words import among
-from bdd_inst.images.finder import PictureFinder
+from bdd_inst.drawing.objects import DrawnObjects, gather
+from bdd_inst.evaluation.label_sets import ImageNames, full_name
+from bdd_inst.formats.records import ImageLabels, Instance, LabelSet
+from bdd_inst.formats.words import match_class
+from bdd_inst.images.finder import ImageFinder
 from bdd_inst.masks.bezier import flatten_many
 from bdd_inst.structures import BoxMode
 
@@ -49,7 +49,7 @@ class Vocabulary:
         number = instance.attributes.get("category_id")
         if number in self.ids and instance.category == str(number):
             return self.ids[number]
-        known, _ = among(instance.category, self.position) or (None, False)
+        known, _ = match_class(instance.category, self.position) or (None, False)
         return self.add(
             known or (f"class {number}" if instance.category == str(number) else instance.category)
         )
@@ -67,7 +67,7 @@ class Rows:
 
     def objects(
         self, size: tuple[int, int], vocabulary: Vocabulary, score_threshold: float = 0.0
-    ) -> Objects:
+    ) -> DrawnObjects:
         """For a picture of ``size`` (H, W); scored ones below the threshold are left out. DataError where a mask does not fit."""
         keep = [
             i for i, s in enumerate(self.scores or [1.0] * len(self.boxes)) if s >= score_threshold
@@ -101,10 +101,10 @@ class Scene:
 
 
 def from_label_set(
-    labels: LabelSet, images: PictureFinder, vocabulary: Vocabulary, problems: ProblemLog
+    labels: LabelSet, images: ImageFinder, vocabulary: Vocabulary, problems: ProblemLog
 ) -> Iterator[Scene]:
     """A scene a picture of a label file; pictures that cannot be found have no ``path``."""
-    for picture in labels.pictures:
+    for picture in labels.images:
         rows = instance_rows(picture, vocabulary) if picture.labelled else None
         yield Scene(full_name(picture), find(images, picture, problems), picture.image_id, rows)
 
@@ -138,10 +138,10 @@ def from_records(
 
 
 def from_predictions(
-    labels: LabelSet, images: PictureFinder, vocabulary: Vocabulary, problems: ProblemLog
+    labels: LabelSet, images: ImageFinder, vocabulary: Vocabulary, problems: ProblemLog
 ) -> Iterator[Scene]:
     """A scene a picture of a results file, where there are no labels to set beside it."""
-    for picture in labels.pictures:
+    for picture in labels.images:
         rows = instance_rows(picture, vocabulary, predicted=True)
         yield Scene(
             full_name(picture), find(images, picture, problems), picture.image_id, None, rows
@@ -153,10 +153,10 @@ def with_predictions(
 ) -> Iterator[Scene]:
     """The scenes with what a results file has for them, by name, else by picture id; what fits no scene is counted at the end."""
     found.load()
-    names = PictureNames([full_name(p) for p in found.pictures])
-    ids = {str(p.image_id): i for i, p in enumerate(found.pictures) if p.image_id is not None}
-    named = {i for i, p in enumerate(found.pictures) if full_name(p) != str(p.image_id)}
-    left = set(range(len(found.pictures)))
+    names = ImageNames([full_name(p) for p in found.images])
+    ids = {str(p.image_id): i for i, p in enumerate(found.images) if p.image_id is not None}
+    named = {i for i, p in enumerate(found.images) if full_name(p) != str(p.image_id)}
+    left = set(range(len(found.images)))
     for scene in scenes:
         place = names.find(scene.name)
         if place is None:
@@ -166,18 +166,18 @@ def with_predictions(
         scene.predictions = (
             Rows(scores=[])
             if place is None
-            else instance_rows(found.pictures[place], vocabulary, predicted=True)
+            else instance_rows(found.images[place], vocabulary, predicted=True)
         )
         yield scene
     for place in sorted(left):
         problems.add(
             "predictions-without-labels",
-            full_name(found.pictures[place]),
+            full_name(found.images[place]),
             "has predictions but is not among the labels",
         )
 
 
-def instance_rows(picture: Picture, vocabulary: Vocabulary, predicted: bool = False) -> Rows:
+def instance_rows(picture: ImageLabels, vocabulary: Vocabulary, predicted: bool = False) -> Rows:
     """The objects of a picture of any label file."""
     rows = Rows(scores=[] if predicted else None)
     for instance in picture.instances:
@@ -203,7 +203,7 @@ def outlines(instance: Instance) -> list[np.ndarray] | None:
     ]
 
 
-def find(images: PictureFinder, picture: Picture, problems: ProblemLog) -> Path | None:
+def find(images: ImageFinder, picture: ImageLabels, problems: ProblemLog) -> Path | None:
     """The picture's file; None where it is missing, or where several could be meant (counted)."""
     try:
         return images.find(picture)

@@ -63,7 +63,7 @@ def render(
         jobs = [(split, i) for split, count in counts.items() for i in range(count)]
         frames: dict[str, list[dict]] = {split: [] for split in counts}
         for split, i in progress(jobs) if progress else jobs:
-            frames[split].append(render_picture(scratch, split, i, size, seed))
+            frames[split].append(render_image(scratch, split, i, size, seed))
         for split, content in frames.items():
             path = scratch / "labels" / "ins_seg" / "polygons" / f"ins_seg_{split}.json"
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -76,7 +76,7 @@ def render(
     return target
 
 
-def render_picture(folder: Path, split: str, index: int, size: tuple[int, int], seed: int) -> dict:
+def render_image(folder: Path, split: str, index: int, size: tuple[int, int], seed: int) -> dict:
     """Paint and write picture ``index`` of a split; returns its Scalabel frame."""
     rng = np.random.default_rng([seed, sum(split.encode()), index])
     scene = compose(rng, *size)

@@ -15,7 +15,7 @@ from bdd_inst.base.errors import ConfigError
 from bdd_inst.config.loading import defaults
 from bdd_inst.data.sem_seg import is_pixelwise
 from bdd_inst.evaluation.build import build_evaluator
-from bdd_inst.masks import rle
+from bdd_inst.masks import run_lengths
 from bdd_inst.structures import Boxes, Instances, RLEMasks
 
 log = logging.getLogger(__name__)
@@ -52,7 +52,9 @@ def made_up(cfg: CfgNode, size: tuple[int, int]) -> dict:
         pred_classes=torch.tensor([0]),
     )
     if cfg.MODEL.MASK_ON:
-        one.pred_masks = RLEMasks([rle.encode_crop(np.ones((1, 1), bool), 0, 0, *size)], size)
+        one.pred_masks = RLEMasks(
+            [run_lengths.encode_crop(np.ones((1, 1), bool), 0, 0, *size)], size
+        )
     return {"instances": one}
 
 

@@ -12,7 +12,7 @@ from torch import nn
 
 from bdd_inst.base.errors import ConfigError
 from bdd_inst.config.loading import get_key
-from bdd_inst.data.augment import Objects, train_chain
+from bdd_inst.data.augment import ObjectBoxes, train_chain
 from bdd_inst.data.mapper import DatasetMapper
 from bdd_inst.data.samplers import build_sampler
 from bdd_inst.modeling.freeze import set_trainable
@@ -110,7 +110,7 @@ def rehearse(
             train_chain(
                 stage.cfg,
                 (first["height"], first["width"]),
-                Objects(np.zeros((0, 4)), np.zeros(0, int)),
+                ObjectBoxes(np.zeros((0, 4)), np.zeros(0, int)),
                 np.random.default_rng(0),
             )
         except ConfigError as error:

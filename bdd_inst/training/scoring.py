@@ -23,13 +23,13 @@ from bdd_inst.base.files import atomic_write
 from bdd_inst.data.loader import build_test_loader, load_datasets
 from bdd_inst.data.sem_seg import is_pixelwise, label_map_of
 from bdd_inst.datasets.own import folder_name
-from bdd_inst.drawing.draw import Objects, side_by_side
+from bdd_inst.drawing.draw import DrawnObjects, side_by_side
 from bdd_inst.drawing.objects import from_fields, from_record
 from bdd_inst.evaluation.build import build_evaluator
 from bdd_inst.evaluation.protocols import PROTOCOLS
 from bdd_inst.evaluation.tables import pixel_lines
 from bdd_inst.formats.label_map import overlay
-from bdd_inst.images.read import read_bgr, read_picture
+from bdd_inst.images.read import read_bgr, read_image
 from bdd_inst.inference.label_maps import labels_of
 from bdd_inst.inference.run import predict_outputs
 from bdd_inst.report.html import write_report
@@ -219,7 +219,7 @@ def draw(
         except DataError as error:
             log.warning("%s; not drawn", error)
             continue
-        labels: Objects = from_record(
+        labels: DrawnObjects = from_record(
             {**record, "height": image.shape[0], "width": image.shape[1]}, metadata
         )
         picture = side_by_side(
@@ -237,7 +237,7 @@ def draw_maps(
 ) -> None:
     """Picture, label map and predicted map (H,W class numbers) side by side, one PNG each, called by ``names``."""
     for record, predicted in drawn:
-        image = np.asarray(read_picture(record["file_name"]))
+        image = np.asarray(read_image(record["file_name"]))
         truth = label_map_of(record, ignore)
         parts = [image, *(overlay(image, values) for values in (truth, predicted))]
         picture = np.concatenate(parts, axis=1)[:, :, ::-1]

@@ -18,8 +18,8 @@ from bdd_inst.datasets.coco_person import load_coco
 from bdd_inst.evaluation import files
 from bdd_inst.formats.write_yolo import joined, traced
 from bdd_inst.images.png_bytes import encode_mask
-from bdd_inst.masks import rasterize, rle
-from bdd_inst.masks.paths import Path as Outline
+from bdd_inst.masks import rasterize, run_lengths
+from bdd_inst.masks.outlines import Outline
 
 CASES = Path(__file__).resolve().parents[1] / "fixtures" / "cases"
 
@@ -183,7 +183,7 @@ def test_ids_as_text_or_floats_are_numbers(truth, results):
 
 def test_a_picture_without_file_name_is_called_as_its_url_ends():
     labels = formats.read(CASES / "32_lvis/gt.json").load()
-    assert {p.name for p in labels.pictures} == {
+    assert {p.name for p in labels.images} == {
         "train2017/000000037777.jpg",
         "val2017/000000397133.jpg",
     }
@@ -238,7 +238,7 @@ def test_words_of_other_files_stay_as_they_are(tmp_path):
 
 
 def objects(path: str | Path, **options) -> list:
-    return [i for p in formats.read(CASES / path, **options).pictures for i in p.instances]
+    return [i for p in formats.read(CASES / path, **options).images for i in p.instances]
 
 
 def test_ticked_boxes_of_via_are_classes():
@@ -256,7 +256,7 @@ def via(path: Path, regions: list[dict], **more) -> Path:
 def test_of_several_attributes_of_via_one_is_chosen_and_the_others_are_said(tmp_path, capsys):
     path = via(tmp_path / "via.json", [{"colour": "red", "kind": "car"}, {"kind": "bus"}])
     labels = formats.read(path).load()
-    assert [i.category for i in labels.pictures[0].instances] == ["car", "bus"]
+    assert [i.category for i in labels.images[0].instances] == ["car", "bus"]
     assert "'colour' could be it too" in labels.notes[0]
     out = tmp_path / "out.json"
     arguments = ["--input", str(path), "--images", str(CASES / "47_via"), "--to", "coco"]
@@ -303,7 +303,7 @@ def test_labelmes_words_for_no_class_are_no_objects(tmp_path):
     words = ("__ignore__", "_background_", "car")
     path = labelme(tmp_path / "a.json", *({"label": word} | square for word in words))
     labels = formats.read(path).load()
-    assert [i.category for i in labels.pictures[0].instances] == ["car"]
+    assert [i.category for i in labels.images[0].instances] == ["car"]
     assert labels.problems.counts == {"category-left-out": 2}
 
 
@@ -311,7 +311,7 @@ def test_a_mask_over_the_edge_is_cut_there(tmp_path):
     png = base64.b64encode(encode_mask(np.ones((10, 10), bool))).decode()
     shape = {"label": "car", "shape_type": "mask", "points": [[60, -4], [69, 5]], "mask": png}
     labels = formats.read(labelme(tmp_path / "a.json", shape)).load()
-    assert rle.to_bbox(labels.pictures[0].instances[0].rle) == (60, 0, 64, 6)
+    assert run_lengths.to_bbox(labels.images[0].instances[0].rle) == (60, 0, 64, 6)
     assert labels.problems.counts == {"outside-picture": 1}
 
 
@@ -335,7 +335,7 @@ def test_cityscapes_polygons_and_instance_numbers_are_classes_and_instances():
         ("person", True, (30, 5, 40, 15)),
         ("car", False, (5, 5, 25, 25)),
     ]
-    names = {p.name for p in formats.read(folder).pictures}
+    names = {p.name for p in formats.read(folder).images}
     assert names == {"aachen_000000_000019_leftImg8bit.png"}
 
 
@@ -346,8 +346,8 @@ def test_a_later_polygon_of_cityscapes_covers_an_earlier_one(tmp_path):
     path = tmp_path / "x_1_2_gtFine_polygons.json"
     path.write_text(json.dumps(tree))
     road, car = objects(path)
-    assert not (rle.decode(road.rle) & rle.decode(car.rle)).any()
-    assert rle.area(road.rle) + rle.area(car.rle) == 400
+    assert not (run_lengths.decode(road.rle) & run_lengths.decode(car.rle)).any()
+    assert run_lengths.area(road.rle) + run_lengths.area(car.rle) == 400
 
 
 def test_panoptic_bitmasks_have_their_own_forty_classes(tmp_path):
@@ -381,7 +381,7 @@ def test_yolo_is_written_and_read_again(tmp_path):
     assert "0: person" in (tmp_path / "out/data.yaml").read_text()
     again = formats.read(tmp_path / "out", images=CASES / "05_stray/img")
     before, after = (
-        [path.vertices for p in labels.pictures for i in p.instances for path in i.paths]
+        [path.vertices for p in labels.images for i in p.instances for path in i.paths]
         for labels in (source, again)
     )
     assert all(np.allclose(a, b, atol=1e-3) for a, b in zip(before, after, strict=True))
@@ -390,8 +390,8 @@ def test_yolo_is_written_and_read_again(tmp_path):
 def test_masks_become_outlines_of_the_same_pixels(tmp_path):
     mask = np.zeros((48, 64), bool)
     mask[5:25, 5:25] = mask[20:30, 20:40] = mask[40:44, 50:60] = True
-    whole = joined(traced(rle.encode(mask)))
-    drawn = rle.decode(rasterize.polygons_to_rle([Outline(whole)], 48, 64, "coco"))
+    whole = joined(traced(run_lengths.encode(mask)))
+    drawn = run_lengths.decode(rasterize.polygons_to_rle([Outline(whole)], 48, 64, "coco"))
     assert (drawn != mask).sum() <= 4
 
 
@@ -406,15 +406,15 @@ def test_deepfashion2_has_items_with_corner_boxes():
 
 def test_sam_has_masks_without_classes_and_damaged_ones_keep_their_box(tmp_path):
     labels = formats.read(CASES / "75_sam/sa_1.json").load()
-    assert [i.category for i in labels.pictures[0].instances] == ["object"]
+    assert [i.category for i in labels.images[0].instances] == ["object"]
     assert labels.problems.counts == {"bad-rle": 1}
     tree = json.loads((CASES / "75_sam/sa_1.json").read_text())
     mask = np.zeros((48, 64), bool)
     mask[5:25, 5:25] = True
-    tree["annotations"][0]["segmentation"] = rle.encode(mask)
+    tree["annotations"][0]["segmentation"] = run_lengths.encode(mask)
     (tmp_path / "sa_1.json").write_text(json.dumps(tree))
     (found,) = objects(tmp_path)
-    assert rle.area(found.rle) == 400
+    assert run_lengths.area(found.rle) == 400
 
 
 @pytest.mark.parametrize("folder", ["SegmentationObject", "Instance_ids"])

@@ -67,7 +67,7 @@ def test_every_tool_finds_every_picture(tmp_path, case, images):
 
 
 def test_lvis_names_come_from_the_address():
-    names = {p.name for p in formats.read(CASES / "32_lvis" / "gt.json").pictures}
+    names = {p.name for p in formats.read(CASES / "32_lvis" / "gt.json").images}
     assert names == {"train2017/000000037777.jpg", "val2017/000000397133.jpg"}
 
 
@@ -80,7 +80,7 @@ def test_a_turned_photograph_is_as_shown_in_every_tool(tmp_path, labels):
     assert (record["width"], record["height"]) == (40, 80)
     assert read_as_training(record).size == (40, 80)
     category = "person" if labels == "coco_shown.json" else "balloon"
-    names = {p.category for q in formats.read(path).pictures for p in q.instances}
+    names = {p.category for q in formats.read(path).images for p in q.instances}
     arguments = ["--input", path, "--images", images, "--category", *names, "--output"]
     assert make_masks.main([str(a) for a in (*arguments, tmp_path / "masks")]) == 0
     mask = np.asarray(Image.open(tmp_path / "masks" / "photo.png"))

@@ -15,7 +15,7 @@ from PIL import Image
 
 from bdd_inst import formats
 from bdd_inst.base.errors import DataError, ProblemLog
-from bdd_inst.checks import outlines, pictures
+from bdd_inst.checks import images, outlines
 from bdd_inst.checks.findings import CODES
 from bdd_inst.checks.run import Split, check
 from bdd_inst.checks.sources import split_of_dataset
@@ -267,7 +267,7 @@ def test_table_and_csv_hold_every_finding(tmp_path):
         ],
     )
     lines = finding_lines(result.findings)
-    assert lines[0].split()[:3] == ["gravity", "code", "count"]
+    assert lines[0].split()[:3] == ["severity", "code", "count"]
     assert lines[-1].endswith("notes")
     write_csv(result.findings, tmp_path / "out" / "problems.csv")
     rows = list(csv.DictReader((tmp_path / "out" / "problems.csv").open()))
@@ -275,7 +275,7 @@ def test_table_and_csv_hold_every_finding(tmp_path):
     assert {row["code"] for row in rows} == set(result.findings.counts)
 
 
-def test_every_code_that_the_project_counts_has_a_gravity_and_advice(project_root):
+def test_every_code_that_the_project_counts_has_a_severity_and_advice(project_root):
     import re
 
     found = set()
@@ -338,9 +338,9 @@ def test_near_pairs_finds_all_that_differ_in_few_bits(values, data):
         (a, b)
         for a, x in first.items()
         for b, y in second.items()
-        if (x ^ y).bit_count() <= pictures.NEAR_BITS and pictures.telling(x) and pictures.telling(y)
+        if (x ^ y).bit_count() <= images.NEAR_BITS and images.telling(x) and images.telling(y)
     }
-    assert {(a, b) for a, b, _ in pictures.near_pairs(first, second)} == wanted
+    assert {(a, b) for a, b, _ in images.near_pairs(first, second)} == wanted
 
 
 @pytest.fixture
@@ -418,7 +418,7 @@ def test_label_maps_are_checked_by_their_regions(tmp_path):
     lost = {**record, "file_name": "b.jpg", "sem_seg_file_name": str(tmp_path / "b_map.png")}
     known = {"stuff_classes": ["background", "person"], "thing_classes": ["person"]}
     labels = split_of_dataset("maps", [record, lost], known).labels
-    first, second = labels.pictures
+    first, second = labels.images
     assert [(i.category, tuple(i.box)) for i in first.instances] == [("person", (5, 5, 20, 10))]
     assert not second.instances
     assert labels.problems.counts["broken-file"] == 1

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from bdd_inst.cli import evaluate
-from bdd_inst.masks import rle
+from bdd_inst.masks import run_lengths
 
 
 @pytest.fixture
@@ -21,7 +21,12 @@ def pair(tmp_path):
     mask = np.zeros((20, 30), bool)
     mask[2:12, 3:13] = True
     rows = [
-        {"category_id": 1, "bbox": [3, 2, 10, 10], "segmentation": rle.encode(mask), "image_id": i}
+        {
+            "category_id": 1,
+            "bbox": [3, 2, 10, 10],
+            "segmentation": run_lengths.encode(mask),
+            "image_id": i,
+        }
         for i in (1, 2)
     ]
     truth = {

@@ -10,7 +10,7 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from bdd_inst.cli import make_masks
-from bdd_inst.masks import rle
+from bdd_inst.masks import run_lengths
 
 HEIGHT, WIDTH = 40, 50
 
@@ -50,7 +50,7 @@ def masks_of(folder) -> dict[str, np.ndarray]:
 def crowd(x: int, y: int, side: int) -> dict:
     mask = np.zeros((HEIGHT, WIDTH), bool)
     mask[y : y + side, x : x + side] = True
-    return rle.encode(mask)
+    return run_lengths.encode(mask)
 
 
 def run(*arguments) -> int:

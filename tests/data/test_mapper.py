@@ -10,7 +10,7 @@ from PIL import Image
 from bdd_inst.base.errors import ConfigError, DataError
 from bdd_inst.config.loading import get_cfg
 from bdd_inst.data.mapper import DatasetMapper
-from bdd_inst.masks import rle
+from bdd_inst.masks import run_lengths
 from bdd_inst.structures import BoxMode, CroppedMasks, PolygonMasks
 
 HEIGHT, WIDTH = 90, 140
@@ -24,7 +24,7 @@ def annotation(box, category=0, **more):
         "bbox": [float(v) for v in box],
         "bbox_mode": BoxMode.XYXY_ABS,
         "category_id": category,
-        "segmentation": rle.encode(mask),
+        "segmentation": run_lengths.encode(mask),
         **more,
     }
 
@@ -206,7 +206,7 @@ def test_bad_pictures_are_one_line_with_their_name(cfg, record, tmp_path, traini
 
 
 def test_a_mask_of_another_size_is_named(cfg, record):
-    record["annotations"][0]["segmentation"] = rle.encode(np.ones((10, 10), bool))
+    record["annotations"][0]["segmentation"] = run_lengths.encode(np.ones((10, 10), bool))
     with pytest.raises(DataError, match=r"street\.png.*10x10"):
         DatasetMapper(cfg, True)(record, np.random.default_rng(0))
 

@@ -13,7 +13,7 @@ from bdd_inst.config.loading import get_cfg
 from bdd_inst.data.mapper import DatasetMapper
 from bdd_inst.data.sem_seg import label_map_of, layers
 from bdd_inst.data.transforms import Chain, Crop, Flip, Resize, Rotate
-from bdd_inst.masks import rle
+from bdd_inst.masks import run_lengths
 from bdd_inst.structures import BoxMode
 
 COLORS = np.array([[0, 0, 0], [250, 10, 10], [10, 250, 10]], np.uint8)  # of the values 0, 1, 2
@@ -23,10 +23,10 @@ def thing(rows: slice, columns: slice, category: int, size=(40, 60), **more) -> 
     """An annotation of a rectangle."""
     mask = np.zeros(size, bool)
     mask[rows, columns] = True
-    box = list(rle.to_bbox(rle.encode(mask)))
+    box = list(run_lengths.to_bbox(run_lengths.encode(mask)))
     return {
         "bbox": box, "bbox_mode": BoxMode.XYXY_ABS, "category_id": category, "iscrowd": 0,
-        "segmentation": rle.encode(mask), **more,
+        "segmentation": run_lengths.encode(mask), **more,
     }  # fmt: skip
 
 
@@ -68,7 +68,9 @@ def test_crowds_are_ignored_below_every_object():
 def test_polygons_are_filled_as_coco_does():
     polygon = [5.0, 5.0, 25.0, 5.0, 25.0, 20.0, 5.0, 20.0]
     out = of({**thing(*SMALL, 0), "segmentation": [polygon]})
-    assert np.array_equal(out == 1, rle.decode(rle.from_polygons_coco([polygon], 40, 60)))
+    assert np.array_equal(
+        out == 1, run_lengths.decode(run_lengths.from_polygons_coco([polygon], 40, 60))
+    )
 
 
 def write(path, values, mode=None, palette=None):

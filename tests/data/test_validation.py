@@ -13,7 +13,7 @@ from bdd_inst.data.loader import build_train_loader, load_datasets
 from bdd_inst.data.transforms import Chain
 from bdd_inst.datasets.catalog import DatasetCatalog, MetadataCatalog
 from bdd_inst.datasets.dict_array import DictArray
-from bdd_inst.masks import rle
+from bdd_inst.masks import run_lengths
 from bdd_inst.structures import BoxMode
 from bdd_inst.structures.polygon_masks import PolygonMasks
 
@@ -88,7 +88,7 @@ def load(cfg):
         (picture(thing(bbox=[1, 2, 3])), "bbox is a list of 3"),
         (picture(thing(iscrowd="0")), "iscrowd is '0'"),
         (picture(thing(segmentation=np.ones((9, 20), bool))), "a mask of 9x20, but .* 10x20"),
-        (picture(thing(segmentation=rle.encode(np.ones((9, 20), bool)))), "an RLE is for a picture of 20x9"),
+        (picture(thing(segmentation=run_lengths.encode(np.ones((9, 20), bool)))), "an RLE is for a picture of 20x9"),
         (picture(thing(segmentation={"counts": "x"})), "needs a size"),
         (picture(thing(segmentation="polygon")), "segmentation is a str"),
         (picture(annotations={}), "annotations is of type dict"),
@@ -133,16 +133,19 @@ def test_ids_are_one_each(load):
         lambda mask: mask.astype(np.uint8) * 255,
         lambda mask: mask.astype(np.int64).tolist(),
         lambda mask: torch.from_numpy(mask),
-        lambda mask: rle.encode(mask),
-        lambda mask: {"size": [10, 20], "counts": rle.encode(mask)["counts"].encode()},
-        lambda mask: {"size": [10, 20], "counts": rle.counts_of(rle.encode(mask)).tolist()},
+        lambda mask: run_lengths.encode(mask),
+        lambda mask: {"size": [10, 20], "counts": run_lengths.encode(mask)["counts"].encode()},
+        lambda mask: {
+            "size": [10, 20],
+            "counts": run_lengths.counts_of(run_lengths.encode(mask)).tolist(),
+        },
     ],
 )
 def test_masks_of_every_form_are_masks(load, form):
     mask = np.zeros((10, 20), bool)
     mask[2:8, 3:9] = True
     dicts, problems = load([picture(thing(segmentation=form(mask)))])
-    assert np.array_equal(rle.decode(dicts[0]["annotations"][0]["segmentation"]), mask)
+    assert np.array_equal(run_lengths.decode(dicts[0]["annotations"][0]["segmentation"]), mask)
     assert not problems
 
 
@@ -192,7 +195,9 @@ def test_boxes_alone_under_a_mask_head_say_the_key(load, arrays):
 
 
 def test_arrays_count_objects_without_masks_and_the_mapper_leaves_them_out(load):
-    odd = rle.encode(np.ones((10, 20), bool)) | {"counts": [0, 200]}  # lies among the other fields
+    odd = run_lengths.encode(np.ones((10, 20), bool)) | {
+        "counts": [0, 200]
+    }  # lies among the other fields
     given = [
         picture(thing(), thing(segmentation=...)),
         picture(thing(segmentation=odd), image_id=8),

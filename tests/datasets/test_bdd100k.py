@@ -13,7 +13,7 @@ from bdd_inst.base import vocabulary as classes
 from bdd_inst.base.errors import ConfigError, DataError
 from bdd_inst.datasets.bdd100k import load_bdd100k
 from bdd_inst.datasets.layout import MissingDataError
-from bdd_inst.masks import rasterize, rle
+from bdd_inst.masks import rasterize, run_lengths
 from bdd_inst.structures import BoxMode
 
 from .conftest import SQUARE, label, write_json, write_picture
@@ -69,7 +69,7 @@ def test_masks_follow_the_rule_that_was_asked_for(bdd_root):
     assert official["segmentation"] == rasterize.polygons_to_rle(
         [np.array(SQUARE)], 48, 64, "official"
     )
-    assert official["bbox"] == list(rle.to_bbox(official["segmentation"]))
+    assert official["bbox"] == list(run_lengths.to_bbox(official["segmentation"]))
     coco = load_bdd100k(bdd_root, raster="coco")
     item = by_name(coco)["c.jpg"]["annotations"][0]
     assert item["segmentation"] == [[v for point in SQUARE for v in point]]
@@ -170,5 +170,5 @@ def test_the_real_bitmask_loads(shared_dir, tmp_path):
     for item in picture["annotations"]:
         assert item["segmentation"]["size"] == [720, 1280]
         assert isinstance(item["segmentation"]["counts"], str)
-        assert rle.area(item["segmentation"]) > 0
+        assert run_lengths.area(item["segmentation"]) > 0
     json.dumps([dict(a, bbox_mode=int(a["bbox_mode"])) for a in picture["annotations"]])

@@ -9,7 +9,7 @@ from pycocotools.coco import COCO
 from bdd_inst.base.errors import DataError
 from bdd_inst.datasets.coco_person import load_coco, load_coco_2017
 from bdd_inst.datasets.layout import MissingDataError
-from bdd_inst.masks import rle
+from bdd_inst.masks import run_lengths
 from bdd_inst.structures.polygon_masks import fill_polygons
 
 from .conftest import write_json, write_picture
@@ -82,7 +82,7 @@ def test_one_category_with_crowds(source):
     (crowd,) = first["annotations"]
     assert crowd["iscrowd"] == 1
     assert isinstance(crowd["segmentation"]["counts"], str)
-    assert rle.area(crowd["segmentation"]) == 50
+    assert run_lengths.area(crowd["segmentation"]) == 50
     (person,) = second["annotations"]
     assert person["category_id"] == 0
     assert person["bbox"] == [5.5, 5.0, 25.5, 25.0]
@@ -126,7 +126,7 @@ def test_real_persons_are_those_of_pycocotools(shared_dir, capsys):
             pixels = (
                 fill_polygons([np.array(p) for p in mask], *size)
                 if isinstance(mask, list)
-                else rle.decode(mask)
+                else run_lengths.decode(mask)
             )
             assert ours["iscrowd"] == theirs["iscrowd"]
             assert np.array_equal(pixels, reference.annToMask(theirs).astype(bool))

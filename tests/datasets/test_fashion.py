@@ -8,7 +8,7 @@ from PIL import Image
 
 from bdd_inst.datasets.fashion import SPLITS, load_fashion
 from bdd_inst.datasets.layout import MissingDataError
-from bdd_inst.masks import rle
+from bdd_inst.masks import run_lengths
 
 from .conftest import write_picture
 
@@ -44,7 +44,7 @@ def test_one_instance_a_class_from_palette_indices(root):
     records = load_fashion(root, "clothes", "train")
     (picture,) = records.dicts
     assert [a["category_id"] for a in picture["annotations"]] == [0, 3]
-    assert [rle.area(a["segmentation"]) for a in picture["annotations"]] == [225, 206]
+    assert [run_lengths.area(a["segmentation"]) for a in picture["annotations"]] == [225, 206]
     assert picture["annotations"][0]["bbox"] == [5.0, 5.0, 20.0, 20.0]
     assert records.metadata["mask_rule"] == "pixels"
 
@@ -81,7 +81,7 @@ def test_the_real_set(shared_dir, tmp_path):
     assert all(len(d["annotations"]) == 1 for d in persons)
     share = np.mean(
         [
-            rle.area(d["annotations"][0]["segmentation"]) / (d["height"] * d["width"])
+            run_lengths.area(d["annotations"][0]["segmentation"]) / (d["height"] * d["width"])
             for d in persons
         ]
     )

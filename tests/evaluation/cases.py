@@ -6,7 +6,7 @@ import numpy as np
 
 from bdd_inst.evaluation.ground_truth import GroundTruth, GroundTruthBuilder
 from bdd_inst.evaluation.results import Results, ResultsBuilder
-from bdd_inst.masks import rle
+from bdd_inst.masks import run_lengths
 
 SIDE = 120
 # Squares whose areas lie on and beside COCO's limits 32^2 and 96^2.
@@ -82,4 +82,4 @@ def blob(box: list[float], rng: np.random.Generator) -> dict:
     mask[y : y + h, x : x + w] = True
     if rng.random() < 0.5 and w > 2 and h > 2:
         mask[y : y + h // 3, x : x + w // 3] = False
-    return rle.encode(mask)
+    return run_lengths.encode(mask)

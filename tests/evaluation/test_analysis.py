@@ -20,7 +20,7 @@ from bdd_inst.evaluation.matching import match, overlapping_pairs, precision
 from bdd_inst.evaluation.results import ResultsBuilder
 from bdd_inst.evaluation.slices import slices
 from bdd_inst.evaluation.worst import rank_pictures
-from bdd_inst.masks import rle
+from bdd_inst.masks import run_lengths
 from tests.evaluation.cases import random_case
 
 NAMES = ["car", "bus", "train"]
@@ -58,7 +58,7 @@ def mask_of(box):
     x, y, w, h = (int(v) for v in box)
     mask = np.zeros((100, 100), bool)
     mask[y : y + h, x : x + w] = True
-    return rle.encode(mask)
+    return run_lengths.encode(mask)
 
 
 def errors_of(truth, results, kind="bbox"):
@@ -233,7 +233,7 @@ def test_boundary_pairs_are_the_smaller_iou(seed):
             assert cut.iou[n] == pairs.iou[n]
             continue
         a, b = (
-            boundary.boundary(rle.decode(m), boundary.width_of(120, 120))
+            boundary.boundary(run_lengths.decode(m), boundary.width_of(120, 120))
             for m in (results.masks[d], truth.masks[g])
         )
         assert cut.iou[n] == pytest.approx(min(pairs.iou[n], (a & b).sum() / (a | b).sum()))

@@ -11,14 +11,14 @@ from bdd_inst.base.vocabulary import BDD100K_INS_SEG
 from bdd_inst.evaluation import bdd, coco
 from bdd_inst.evaluation.ground_truth import GroundTruthBuilder
 from bdd_inst.evaluation.results import ResultsBuilder
-from bdd_inst.masks import label_runs, rle
+from bdd_inst.masks import label_runs, run_lengths
 from tests.evaluation.cases import SIDE, random_case
 
 
 def rectangle(y1, y2, x1, x2, height=100, width=100):
     mask = np.zeros((height, width), bool)
     mask[y1:y2, x1:x2] = True
-    return rle.encode(mask)
+    return run_lengths.encode(mask)
 
 
 def make(objects, found, pictures=1, size=(100, 100)):
@@ -79,7 +79,7 @@ def test_the_official_test_case():
 def slow_precision(truth, results, official_crowds):
     """The protocol pixel by pixel and loop by loop, for areas ``all`` and up to 100 detections: T,R,K."""
     out = np.full((10, 101, len(truth.class_names)), -1.0)
-    masks = [rle.decode(m) for m in truth.masks]
+    masks = [run_lengths.decode(m) for m in truth.masks]
     for k in range(len(truth.class_names)):
         for t, threshold in enumerate(np.linspace(0.5, 0.95, 10)):
             rows, wanted = [], 0
@@ -92,7 +92,7 @@ def slow_precision(truth, results, official_crowds):
                 mine = sorted(np.flatnonzero(results.image == i), key=lambda n: -results.scores[n])
                 top = np.zeros((SIDE, SIDE), int)
                 for n in sorted(mine, key=lambda n: (results.scores[n], n)):
-                    top[rle.decode(results.masks[n])] = n + 1
+                    top[run_lengths.decode(results.masks[n])] = n + 1
                 objects = [
                     n
                     for n in np.flatnonzero((truth.image == i) & (truth.category == k))
@@ -153,7 +153,7 @@ def test_without_overlaps_or_crowds_it_is_cocos_protocol(seed):
         for n, mask in zip(
             own, label_runs.resolve_overlaps([truth.masks[n] for n in own]), strict=True
         ):
-            truth.masks[n], truth.area[n] = mask, rle.area(mask)
+            truth.masks[n], truth.area[n] = mask, run_lengths.area(mask)
     truth = truth.take(truth.area > 0)
     disjoint, _ = bdd.without_overlaps(truth, results)
     ours, theirs = bdd.evaluate(truth, disjoint), coco.evaluate(truth, disjoint, "segm")
@@ -168,7 +168,7 @@ def test_overlaps_cost_the_lower_score_its_pixels():
     truth, results = make(objects, found)
     resolved, changed = bdd.without_overlaps(truth, results)
     assert changed == 1
-    assert [rle.area(m) for m in resolved.masks] == [800, 1600]
+    assert [run_lengths.area(m) for m in resolved.masks] == [800, 1600]
     assert coco.evaluate(truth, replace(results), "segm").figures()["AP50"] == pytest.approx(50.0)
     assert bdd.evaluate(truth, results).figures()["AP50"] == pytest.approx(
         50.0

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bdd_inst.evaluation.label_map import LabelMapCounter, LabelMapScores, report
-from bdd_inst.masks import rle
+from bdd_inst.masks import run_lengths
 from bdd_inst.masks.flatten import to_label_map
 
 NAMES = ["skin", "hair", "dress"]
@@ -41,7 +41,7 @@ def slow_map(masks, classes, scores, threshold):
 @pytest.mark.parametrize("seed", range(5))
 def test_instances_combine_by_score(seed):
     _, masks, classes, scores = random_picture(np.random.default_rng(seed))
-    made = to_label_map([rle.encode(m) for m in masks], classes, scores, 24, 18, 0.4)
+    made = to_label_map([run_lengths.encode(m) for m in masks], classes, scores, 24, 18, 0.4)
     assert made.dtype == np.uint8
     np.testing.assert_array_equal(made, slow_map(masks, classes, scores, 0.4))
 
@@ -56,7 +56,7 @@ def test_one_painting_serves_every_threshold(seed):
     pictures = [random_picture(rng) for _ in range(3)]
     counter = LabelMapCounter(NAMES)
     for truth, masks, classes, scores in pictures:
-        counter.add(truth, [rle.encode(m) for m in masks], classes, scores)
+        counter.add(truth, [run_lengths.encode(m) for m in masks], classes, scores)
     for threshold in (0.0, 0.05, 0.3, 0.55, 0.95, 1.0):
         expected = sum(
             confusion_of_maps(t, slow_map(m, c, s, threshold), 3) for t, m, c, s in pictures
@@ -98,7 +98,7 @@ def test_a_class_that_is_nowhere_is_undefined_and_left_out():
 def test_a_threshold_from_elsewhere_is_kept_and_named():
     truth, masks, classes, scores = random_picture(np.random.default_rng(1))
     counter = LabelMapCounter(NAMES)
-    counter.add(truth, [rle.encode(m) for m in masks], classes, scores)
+    counter.add(truth, [run_lengths.encode(m) for m in masks], classes, scores)
     own, given = report(counter, None, ""), report(counter, 0.35, "fashion_person_val")
     assert own["threshold_chosen_on"] == "these pictures"
     assert (given["threshold"], given["threshold_chosen_on"]) == (0.35, "fashion_person_val")

@@ -11,13 +11,13 @@ from PIL import Image
 from bdd_inst import formats
 from bdd_inst.base.errors import DataError
 from bdd_inst.evaluation import files
-from bdd_inst.masks import rle
+from bdd_inst.masks import run_lengths
 
 
 def square(x, y, w, h, height=60, width=80):
     mask = np.zeros((height, width), bool)
     mask[y : y + h, x : x + w] = True
-    return rle.encode(mask)
+    return run_lengths.encode(mask)
 
 
 def label(category, x, y, w, h, score=None, **more):
@@ -136,7 +136,8 @@ def test_coco_results_on_scalabel_labels_by_number_or_name(tmp_path):
         (
             {
                 "labels": [
-                    label("car", 1, 1, 5, 5, 0.5) | {"rle": rle.encode(np.ones((5, 5), bool))}
+                    label("car", 1, 1, 5, 5, 0.5)
+                    | {"rle": run_lengths.encode(np.ones((5, 5), bool))}
                 ]
             },
             "5x5",

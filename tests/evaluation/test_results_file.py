@@ -9,11 +9,11 @@ import pytest
 
 from bdd_inst.base.errors import DataError
 from bdd_inst.evaluation import files
-from bdd_inst.masks import rle
+from bdd_inst.masks import run_lengths
 
 SQUARE = np.zeros((20, 30), bool)
 SQUARE[2:12, 3:13] = True
-MASK = rle.encode(SQUARE)
+MASK = run_lengths.encode(SQUARE)
 
 
 def truth_tree(**changes):
@@ -86,7 +86,7 @@ BAD = {
     "NaN score": (json.dumps([entry()]).replace("0.9", "NaN"), ["entry 1", "score"]),
     "huge score": (json.dumps([entry()]).replace("0.9", "1e999"), ["entry 1", "score"]),
     "wrong RLE size": (
-        [entry(segmentation=rle.encode(np.ones((30, 20), bool)))],
+        [entry(segmentation=run_lengths.encode(np.ones((30, 20), bool)))],
         ["entry 1", "30x20", "20x30"],
     ),
     "null counts": (
@@ -176,7 +176,7 @@ def test_what_other_tools_read_of_bad_ground_truth_is_scored_and_the_rest_told(e
 
 
 def test_a_mask_of_another_size_is_refused_where_masks_are_scored(evaluate):
-    truth = truth_tree(annotations=[ANNOTATION | {"segmentation": rle.encode(SQUARE.T)}])
+    truth = truth_tree(annotations=[ANNOTATION | {"segmentation": run_lengths.encode(SQUARE.T)}])
     with pytest.raises(DataError, match="RLE of 20x30, the picture has 30x20"):
         evaluate([entry()], truth)
     assert evaluate([entry(segmentation=...)], truth)["bbox"]["AP"] == pytest.approx(100)
@@ -255,7 +255,7 @@ def test_boxes_alone_and_masks_alone(evaluate):
 
 
 def test_uncompressed_counts_are_the_same_mask(evaluate):
-    counts = rle.counts_of(MASK).tolist()
+    counts = run_lengths.counts_of(MASK).tolist()
     assert evaluate([entry(segmentation={"size": [20, 30], "counts": counts})])["segm"][
         "AP"
     ] == pytest.approx(100)
@@ -283,7 +283,7 @@ def test_damaged_counts_never_pass_for_another_mask(evaluate, seed):
     if damaged == MASK["counts"]:
         return
     try:
-        good = rle.decode({"size": [20, 30], "counts": damaged})
+        good = run_lengths.decode({"size": [20, 30], "counts": damaged})
     except DataError:
         with pytest.raises(DataError, match="entry 1"):
             evaluate([entry(segmentation={"size": [20, 30], "counts": damaged})])

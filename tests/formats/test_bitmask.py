@@ -23,11 +23,11 @@ from bdd_inst.formats.bitmask import (
     to_bitmask,
     write_bitmask,
 )
-from bdd_inst.masks import rle
+from bdd_inst.masks import run_lengths
 
 
 def one(mask: np.ndarray, category: int = 3, **others) -> BitmaskInstance:
-    return BitmaskInstance(rle.encode(mask), category, **others)
+    return BitmaskInstance(run_lengths.encode(mask), category, **others)
 
 
 def stripes(count: int, height: int = 30, width: int = 40) -> list[BitmaskInstance]:
@@ -136,7 +136,7 @@ def test_real_bitmasks_against_one_comparison_an_instance(shared_dir):
         ).tolist()
         for instance in found:
             mask = numbers == instance.number
-            assert instance.rle == rle.encode(mask)
+            assert instance.rle == run_lengths.encode(mask)
             assert set(values[mask][:, 0]) == {instance.category}
             assert set(values[mask][:, 1]) == {instance.flags}
         assert np.array_equal(to_bitmask(found, *values.shape[:2]), values)

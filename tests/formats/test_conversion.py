@@ -14,10 +14,10 @@ from pycocotools.coco import COCO
 from bdd_inst import formats
 from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.formats import bitmask, conversion, draw
-from bdd_inst.formats.records import Instance, LabelSet, Picture
+from bdd_inst.formats.records import ImageLabels, Instance, LabelSet
 from bdd_inst.formats.registry import READERS, TARGETS
-from bdd_inst.masks import rle as coding
-from bdd_inst.masks.paths import Path
+from bdd_inst.masks import run_lengths
+from bdd_inst.masks.outlines import Outline
 from tests.formats import examples
 
 FOLDERS = ("bitmask", "label-map", "binary-masks", "yolo")
@@ -48,16 +48,16 @@ def test_any_kind_becomes_any_other_and_is_read_again(kind, to, tmp_path):
         Image.new("RGB", size).save(images / f"{text.stem}.jpg")
     again = formats.read(path, images=images if to == "yolo" else None).load()
     assert again.kind == ("scalabel" if to == "rle" else to)
-    assert len(again.pictures) == done.pictures > 0
+    assert len(again.images) == done.pictures > 0
     assert not list(tmp_path.glob(".*parts"))
     if to not in FOLDERS:
-        wanted = [len(p.instances) for p in labels.pictures]
-        assert [len(p.instances) for p in again.pictures] == wanted or done.skipped
+        wanted = [len(p.instances) for p in labels.images]
+        assert [len(p.instances) for p in again.images] == wanted or done.skipped
 
 
 def same(a: LabelSet, b: LabelSet, *, but: tuple[str, ...] = ()) -> None:
     """All fields of all instances of two label sets are equal, except those named."""
-    for one, two in zip(a.load().pictures, b.load().pictures, strict=True):
+    for one, two in zip(a.load().images, b.load().images, strict=True):
         for field in ("name", "width", "height", "attributes", "video", "frame_index", "labelled"):
             assert field in but or getattr(one, field) == getattr(two, field), field
         for first, second in zip(one.instances, two.instances, strict=True):
@@ -74,7 +74,7 @@ def test_scalabel_round_trip_is_exact(tmp_path):
     source = formats.read(examples.write(tmp_path, "scalabel"))
     formats.write(source, tmp_path / "again.json", to="scalabel")
     again = formats.read(tmp_path / "again.json").load()
-    for picture in source.load().pictures:
+    for picture in source.load().images:
         for instance in picture.instances:
             instance.id = str(
                 instance.id
@@ -123,7 +123,7 @@ def test_coco_is_what_pycocotools_reads(tmp_path, capsys):
     annotations = coco.loadAnns(coco.getAnnIds())
     assert [a["id"] for a in annotations] == [1, 2, 3]
     drawn = draw.masks(
-        formats.read(tmp_path / "scalabel.json").load().pictures[0], 60, 80, "coco", ProblemLog()
+        formats.read(tmp_path / "scalabel.json").load().images[0], 60, 80, "coco", ProblemLog()
     )
     for annotation, rle in zip(annotations[:2], drawn, strict=False):
         assert annotation["segmentation"]
@@ -186,7 +186,7 @@ def test_crowd_and_ignored_are_told_apart_after_coco(tmp_path):
     assert [
         a["iscrowd"] for a in json.loads((tmp_path / "out.json").read_text())["annotations"]
     ] == [0, 1, 1, 1]
-    again = formats.read(tmp_path / "out.json").load().pictures[0].instances
+    again = formats.read(tmp_path / "out.json").load().images[0].instances
     assert [(i.crowd, i.ignored, i.occluded) for i in again] == [
         (0, 0, 0),
         (1, 0, 0),
@@ -240,24 +240,24 @@ def test_what_is_lost_is_said(tmp_path):
 
 
 def test_scores_stay_in_dicts(tmp_path):
-    picture = Picture("a.jpg", 80, 60, instances=[Instance("car", (1, 1, 9, 9), score=0.25)])
+    picture = ImageLabels("a.jpg", 80, 60, instances=[Instance("car", (1, 1, 9, 9), score=0.25)])
     formats.write(
         LabelSet("coco", "memory", None, [picture], ProblemLog(), "pixels"),
         tmp_path / "d.json",
         to="dicts",
     )
     assert [
-        i.score for p in formats.read(tmp_path / "d.json").load().pictures for i in p.instances
+        i.score for p in formats.read(tmp_path / "d.json").load().images for i in p.instances
     ] == [0.25]
 
 
 def scored(tmp_path, *scores):
     masks = [examples.square(0, 0, 10, 10), examples.square(20, 20, 30, 30)]
     instances = [
-        Instance("car", rle=coding.encode(mask), score=score)
+        Instance("car", rle=run_lengths.encode(mask), score=score)
         for mask, score in zip(masks, scores, strict=True)
     ]
-    pictures = [Picture("a.jpg", 80, 60, instances=instances), Picture("b.jpg", 80, 60)]
+    pictures = [ImageLabels("a.jpg", 80, 60, instances=instances), ImageLabels("b.jpg", 80, 60)]
     return LabelSet("scalabel", "memory", None, pictures, ProblemLog(), "pixels")
 
 
@@ -272,7 +272,7 @@ def test_scores_of_bitmasks_go_beside_their_folder_and_come_back(tmp_path):
         ("b.jpg", []),
     ]  # numbers are given in the order of drawing
     back = formats.read(tmp_path / "out.json", bitmasks=tmp_path / "out").load()
-    assert [(i.score, coding.to_bbox(i.rle)) for i in back.pictures[0].instances] == [
+    assert [(i.score, run_lengths.to_bbox(i.rle)) for i in back.images[0].instances] == [
         (0.9, (0, 0, 10, 10)),
         (0.2, (20, 20, 30, 30)),
     ]
@@ -294,8 +294,8 @@ def test_scores_do_not_overwrite_another_file(tmp_path):
 
 @pytest.mark.parametrize("other", ["a.jpg", "a.png"])
 def test_pictures_that_would_overwrite_each_other_are_counted(other, tmp_path):
-    instances = [Instance("car", rle=coding.encode(examples.square(0, 0, 4, 4)))]
-    pictures = [Picture("a.jpg", 80, 60, instances=instances), Picture(other, 80, 60)]
+    instances = [Instance("car", rle=run_lengths.encode(examples.square(0, 0, 4, 4)))]
+    pictures = [ImageLabels("a.jpg", 80, 60, instances=instances), ImageLabels(other, 80, 60)]
     done = formats.write(
         LabelSet("coco", "memory", None, pictures, ProblemLog(), "pixels"),
         tmp_path / "out",
@@ -307,7 +307,7 @@ def test_pictures_that_would_overwrite_each_other_are_counted(other, tmp_path):
 
 def test_nothing_written_says_every_reason(tmp_path):
     labels = LabelSet(
-        "scalabel", "memory", None, [Picture("a.jpg", labelled=False)], ProblemLog(), "official"
+        "scalabel", "memory", None, [ImageLabels("a.jpg", labelled=False)], ProblemLog(), "official"
     )
     with pytest.raises(DataError, match="unlabelled-picture"):
         formats.write(labels, tmp_path / "out", to="bitmask")
@@ -316,25 +316,25 @@ def test_nothing_written_says_every_reason(tmp_path):
 def test_overlaps_go_to_the_higher_score(tmp_path):
     masks = [examples.square(0, 0, 10, 10), examples.square(5, 5, 15, 15)]
     instances = [
-        Instance("car", rle=coding.encode(m), score=s, id=i)
+        Instance("car", rle=run_lengths.encode(m), score=s, id=i)
         for i, (m, s) in enumerate(zip(masks, (0.9, 0.2), strict=True), 1)
     ]
     labels = LabelSet(
         "coco",
         "memory",
         None,
-        [Picture("a.jpg", 80, 60, instances=instances)],
+        [ImageLabels("a.jpg", 80, 60, instances=instances)],
         ProblemLog(),
         "pixels",
     )
     formats.write(labels, tmp_path / "out", to="bitmask")
     _, found = bitmask.read_bitmask(tmp_path / "out" / "a.png")
-    assert {i.number: coding.area(i.rle) for i in found} == {1: 100, 2: 75}
+    assert {i.number: run_lengths.area(i.rle) for i in found} == {1: 100, 2: 75}
 
 
 def test_more_than_255_instances_all_survive(tmp_path):
     instances = [
-        Instance("car", rle=coding.encode(examples.square(x, y, x + 2, y + 2)))
+        Instance("car", rle=run_lengths.encode(examples.square(x, y, x + 2, y + 2)))
         for y in range(0, 60, 3)
         for x in range(0, 80, 4)
     ]
@@ -342,7 +342,7 @@ def test_more_than_255_instances_all_survive(tmp_path):
         "scalabel",
         "memory",
         None,
-        [Picture("a.jpg", 80, 60, instances=instances)],
+        [ImageLabels("a.jpg", 80, 60, instances=instances)],
         ProblemLog(),
         "pixels",
     )
@@ -357,7 +357,7 @@ def test_unlabelled_pictures_get_no_png_and_stay_unlabelled_in_coco(tmp_path):
     assert done.skipped.counts["unlabelled-picture"] == 1
     assert sorted(p.name for p in (tmp_path / "out").rglob("*.png")) == ["a-1.png", "b-2.png"]
     formats.write(formats.read(path), tmp_path / "out.json", to="coco")
-    assert [p.labelled for p in formats.read(tmp_path / "out.json").load().pictures] == [
+    assert [p.labelled for p in formats.read(tmp_path / "out.json").load().images] == [
         True,
         False,
         True,
@@ -444,7 +444,7 @@ boxes = st.tuples(finite, finite, st.floats(0.01, 3000), st.floats(0.01, 3000)).
     lambda b: (b[0], b[1], b[0] + b[2], b[1] + b[3])
 )
 outlines = st.lists(st.tuples(finite, finite), min_size=3, max_size=8).map(
-    lambda v: Path(np.array(v), "", True)
+    lambda v: Outline(np.array(v), "", True)
 )
 
 
@@ -461,13 +461,13 @@ def test_boxes_and_outlines_come_back_to_the_last_bit(box, outline, to, tmp_path
         "coco",
         "memory",
         None,
-        [Picture("a.jpg", 80, 60, instances=[instance])],
+        [ImageLabels("a.jpg", 80, 60, instances=[instance])],
         ProblemLog(),
         "coco",
     )
     path = tmp_path_factory.mktemp("x") / "out.json"
     formats.write(labels, path, to=to)
-    (again,) = formats.read(path).load().pictures[0].instances
+    (again,) = formats.read(path).load().images[0].instances
     assert again.box == box
     assert again.paths == [outline]
 
@@ -501,8 +501,8 @@ def test_bitmasks_of_ours_are_read_back_with_classes_scores_and_folders(tmp_path
     (tmp_path / "in.json").write_text(json.dumps(two_classes()))
     formats.write(formats.read(tmp_path / "in.json"), tmp_path / "out", to="bitmask")
     again = formats.read(tmp_path / "out").load()
-    assert [p.name for p in again.pictures] == ["a/1.jpg", "b/1.jpg"]
-    assert [(i.category, i.score) for p in again.pictures for i in p.instances] == [
+    assert [p.name for p in again.images] == ["a/1.jpg", "b/1.jpg"]
+    assert [(i.category, i.score) for p in again.images for i in p.instances] == [
         ("pedestrian", 0.4),
         ("car", 0.9),
         ("car", 0.9),
@@ -512,7 +512,7 @@ def test_bitmasks_of_ours_are_read_back_with_classes_scores_and_folders(tmp_path
         formats.read(tmp_path / "in.json"), tmp_path / "cars", to="bitmask", categories=["car"]
     )
     assert {
-        i.category for p in formats.read(tmp_path / "cars").load().pictures for i in p.instances
+        i.category for p in formats.read(tmp_path / "cars").load().images for i in p.instances
     } == {"car"}
 
 
@@ -593,7 +593,7 @@ def test_ignored_regions_and_crowds_stay_what_they_are(tmp_path):
     (tmp_path / "in.json").write_text(json.dumps([frame]))
     for to in ("dicts", "coco"):
         formats.write(formats.read(tmp_path / "in.json"), tmp_path / f"{to}.json", to=to)
-        found = formats.read(tmp_path / f"{to}.json").load().pictures[0].instances
+        found = formats.read(tmp_path / f"{to}.json").load().images[0].instances
         assert [{"crowd": i.crowd, "ignored": i.ignored} for i in found] == flags
     assert formats.read(tmp_path / "dicts.json").category_ids == tuple(range(1, 9))
     content = json.loads((tmp_path / "coco.json").read_text())
@@ -601,7 +601,7 @@ def test_ignored_regions_and_crowds_stay_what_they_are(tmp_path):
         content["annotations"][0] | {"iscrowd": 1, "attributes": {"crowd": False}}
     ]
     (tmp_path / "cvat.json").write_text(json.dumps(content))
-    assert formats.read(tmp_path / "cvat.json").load().pictures[0].instances[0].crowd
+    assert formats.read(tmp_path / "cvat.json").load().images[0].instances[0].crowd
 
 
 def test_binary_masks_of_several_classes_are_of_none(tmp_path):
@@ -609,7 +609,7 @@ def test_binary_masks_of_several_classes_are_of_none(tmp_path):
     done = formats.write(formats.read(tmp_path / "in.json"), tmp_path / "out", to="binary-masks")
     assert done.lost.counts["classes"] == 1
     assert {
-        i.category for p in formats.read(tmp_path / "out").load().pictures for i in p.instances
+        i.category for p in formats.read(tmp_path / "out").load().images for i in p.instances
     } == {"foreground"}
 
 

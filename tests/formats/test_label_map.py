@@ -20,7 +20,7 @@ from bdd_inst.formats.label_map import (
     write_gray,
     write_label_map,
 )
-from bdd_inst.masks import rle
+from bdd_inst.masks import run_lengths
 
 MAPS = hnp.arrays(
     np.uint8,
@@ -131,7 +131,7 @@ def test_mutated_files_are_read_or_refused_in_one_line(mode, data, tmp_path_fact
 def test_one_instance_a_class(values):
     found = class_instances(values)
     assert [label for label, _ in found] == sorted(set(values.ravel().tolist()) - {0, 255})
-    assert all(coded == rle.encode(values == label) for label, coded in found)
+    assert all(coded == run_lengths.encode(values == label) for label, coded in found)
 
 
 def flood(mask: np.ndarray) -> list[set]:
@@ -152,8 +152,8 @@ def flood(mask: np.ndarray) -> list[set]:
 @given(hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=2, max_side=12)))
 def test_components_are_those_one_can_walk(mask):
     parts = [
-        {(int(y), int(x)) for y, x in np.argwhere(rle.decode(part))}
-        for part in components(rle.encode(mask))
+        {(int(y), int(x)) for y, x in np.argwhere(run_lengths.decode(part))}
+        for part in components(run_lengths.encode(mask))
     ]
     assert sorted(map(sorted, parts)) == sorted(map(sorted, flood(mask)))
     assert [min(y for y, _ in part) for part in parts] == sorted(
@@ -171,11 +171,11 @@ def test_components_of_every_class():
 def test_later_masks_cover_earlier_ones():
     whole, corner = np.ones((3, 3), bool), np.zeros((3, 3), bool)
     corner[0, 0] = True
-    values = to_label_map([rle.encode(whole), rle.encode(corner)], [4, 255], 3, 3)
+    values = to_label_map([run_lengths.encode(whole), run_lengths.encode(corner)], [4, 255], 3, 3)
     assert values.dtype == np.uint8
     assert values[0].tolist() == [255, 4, 4]
     with pytest.raises(DataError, match="300"):
-        to_label_map([rle.encode(whole)], [300], 3, 3)
+        to_label_map([run_lengths.encode(whole)], [300], 3, 3)
 
 
 def test_values_that_do_not_fit_are_refused(tmp_path):

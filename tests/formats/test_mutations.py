@@ -17,7 +17,7 @@ from hypothesis import settings
 from bdd_inst import formats
 from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.formats import draw
-from bdd_inst.formats.records import Instance, Picture
+from bdd_inst.formats.records import ImageLabels, Instance
 from tests.formats import examples
 
 FILES = max(150, settings().max_examples)
@@ -103,8 +103,8 @@ def consume(path) -> None:
         message, labels = str(error), None
     assert 0 < len(message) < 1500
     assert "\n" not in message
-    for picture in labels.pictures if labels else ():
-        assert isinstance(picture, Picture)
+    for picture in labels.images if labels else ():
+        assert isinstance(picture, ImageLabels)
         assert isinstance(picture.name, str)
         assert picture.name
         for instance in picture.instances:
@@ -205,7 +205,7 @@ def test_a_bomb_inside_supervisely_data_is_a_counted_skip(tmp_path):
         value["objects"].append(item)
     labels = formats.read(examples.write(tmp_path, "supervisely", value)).load()
     assert labels.problems.counts == {"bad-label": 2}
-    assert len(labels.pictures[0].instances) == 4
+    assert len(labels.images[0].instances) == 4
 
 
 @pytest.mark.parametrize(

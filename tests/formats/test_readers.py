@@ -12,7 +12,7 @@ from PIL import Image
 
 from bdd_inst import formats
 from bdd_inst.base.errors import DataError
-from bdd_inst.masks import rle as coding
+from bdd_inst.masks import run_lengths
 from tests.formats import examples
 
 
@@ -28,7 +28,7 @@ def test_every_kind_is_told_from_its_content(kind, tmp_path):
     assert formats.detect(other) == kind
     labels = formats.read(other).load()
     assert labels.kind == kind
-    assert labels.pictures
+    assert labels.images
     assert not labels.problems
 
 
@@ -36,7 +36,7 @@ def test_every_kind_is_told_from_its_content(kind, tmp_path):
 
 
 def test_scalabel_fields(tmp_path):
-    first, second, third = read(tmp_path, "scalabel").pictures
+    first, second, third = read(tmp_path, "scalabel").images
     assert first.name == "a-1.jpg"  # and not what the url says
     assert first.attributes == {"weather": "clear", "scene": "city street", "timeofday": "night"}
     car, person, bike = first.instances
@@ -56,7 +56,7 @@ def test_scalabel_fields(tmp_path):
     ]
     assert (person.id, person.category, person.occluded, person.crowd) == (8, "person", True, True)
     assert len(person.paths) == 2
-    assert coding.area(person.rle) == 30
+    assert run_lengths.area(person.rle) == 30
     assert (bike.score, bike.attributes, bike.box) == (0.5, {"index": 3}, None)
     assert (second.labelled, second.video, second.frame_index, second.width) == (
         False,
@@ -75,15 +75,15 @@ def test_scalabel_wrapper_single_frame_folder_gzip_and_mark(tmp_path):
     }
     wrapped = read(tmp_path, "scalabel", {"frames": frames, "groups": None, "config": config})
     assert wrapped.categories == ("person", "car")
-    assert [p.width for p in wrapped.pictures] == [80, 80, 80]
+    assert [p.width for p in wrapped.images] == [80, 80, 80]
     for number, frame in enumerate(frames):
         (tmp_path / "folder" / "sub").mkdir(parents=True, exist_ok=True)
         (tmp_path / "folder" / "sub" / f"{number}.json").write_text(json.dumps(frame))
     folder = formats.read(tmp_path / "folder").load()
-    assert [p.name for p in folder.pictures] == [f["name"] for f in frames]
+    assert [p.name for p in folder.images] == [f["name"] for f in frames]
     packed = tmp_path / "labels.json.gz"
     packed.write_bytes(gzip.compress(b"\xef\xbb\xbf" + json.dumps([frames, frames[:1]]).encode()))
-    assert len(formats.read(packed).load().pictures) == 4
+    assert len(formats.read(packed).load().images) == 4
 
 
 def test_scalabel_of_2018_keeps_its_boxes(tmp_path):
@@ -105,7 +105,7 @@ def test_scalabel_of_2018_keeps_its_boxes(tmp_path):
         "scalabel",
         [{"name": "a.jpg", "labels": [label, {"id": 2, "category": "area", "poly2d": rows}, lane]}],
     )
-    box, area, line = labels.pictures[0].instances
+    box, area, line = labels.images[0].instances
     assert box.box == (1, 2, 11, 12)
     assert area.paths[0].types == "LCCL"
     assert line.paths[0].closed is False
@@ -138,7 +138,7 @@ def test_every_spelling_of_poly2d(poly2d, parts, types, tmp_path):
         "poly2d": poly2d,
     }
     labels = read(tmp_path, "scalabel", [{"name": "a.jpg", "labels": [label]}])
-    paths = labels.pictures[0].instances[0].paths or []
+    paths = labels.images[0].instances[0].paths or []
     assert len(paths) == parts
     assert not labels.problems
     if parts:
@@ -211,7 +211,7 @@ def test_one_bad_thing_costs_that_thing_and_is_named(change, code, instances, tm
     assert "scalabel.json" in problem.where
     assert "a.jpg" in problem.where
     assert "77" in problem.where
-    assert [i.id for i in labels.pictures[0].instances] == ["77", "78"][1 - instances :]
+    assert [i.id for i in labels.images[0].instances] == ["77", "78"][1 - instances :]
 
 
 def test_rle_spellings_in_scalabel(tmp_path):
@@ -231,7 +231,7 @@ def test_rle_spellings_in_scalabel(tmp_path):
     }
     labels = read(tmp_path, "scalabel", [frame])
     assert not labels.problems
-    assert [i.rle for i in labels.pictures[0].instances] == [compressed] * len(spellings)
+    assert [i.rle for i in labels.images[0].instances] == [compressed] * len(spellings)
 
 
 def test_frames_that_are_none_are_counted(tmp_path):
@@ -241,9 +241,9 @@ def test_frames_that_are_none_are_counted(tmp_path):
         "scalabel",
         [good, None, 5, {"labels": []}, {"name": ""}, {"name": "b.jpg", "labels": "x"}, good],
     )
-    assert [p.name for p in labels.pictures] == ["a.jpg", "b.jpg", "a.jpg"]
+    assert [p.name for p in labels.images] == ["a.jpg", "b.jpg", "a.jpg"]
     assert labels.problems.counts == {"bad-frame": 4, "bad-labels": 1}
-    assert labels.pictures[1].labelled is False
+    assert labels.images[1].labelled is False
 
 
 def test_problems_are_counted_once_however_often_pictures_are_read(tmp_path):
@@ -251,7 +251,7 @@ def test_problems_are_counted_once_however_often_pictures_are_read(tmp_path):
         examples.write(tmp_path, "scalabel", [None, {"name": "a.jpg", "labels": []}])
     )
     for _ in range(3):
-        assert len(list(labels.pictures)) == 1
+        assert len(list(labels.images)) == 1
     assert labels.problems.counts == {"bad-frame": 1}
 
 
@@ -260,7 +260,7 @@ def test_problems_are_counted_once_however_often_pictures_are_read(tmp_path):
 
 def test_bdd_v1_fields(tmp_path):
     labels = read(tmp_path, "bdd-v1")
-    (picture,) = labels.pictures
+    (picture,) = labels.images
     assert picture.name == "0000f77c-6257be58.jpg"
     assert picture.attributes["weather"] == "rainy"
     car, area, bike = picture.instances
@@ -282,13 +282,13 @@ def test_bdd_v1_folder_of_files_without_names_and_videos(tmp_path):
     for name, value in (("a", record), ("b", nameless), ("c", video)):
         (tmp_path / f"{name}.json").write_text(json.dumps(value))
     labels = formats.read(tmp_path).load()
-    assert [p.name for p in labels.pictures] == [
+    assert [p.name for p in labels.images] == [
         "0000f77c-6257be58.jpg",
         "b.jpg",
         "v-0000001.jpg",
         "v-0000002.jpg",
     ]
-    assert [p.labelled for p in labels.pictures] == [True, True, True, False]
+    assert [p.labelled for p in labels.images] == [True, True, True, False]
     assert labels.problems.counts == {"no-name": 1}
 
 
@@ -302,7 +302,7 @@ def test_coco_fields(tmp_path):
         (18, 1),
         "coco",
     )
-    first, second = labels.pictures
+    first, second = labels.images
     assert (first.image_id, first.name, second.instances) == (42, "000042.jpg", [])
     dog, crowd, ignored = first.instances
     assert (dog.category, dog.box, dog.area, len(dog.paths)) == (
@@ -330,7 +330,7 @@ def test_coco_without_optional_fields(tmp_path):
     value["images"][1] = {"id": "7", "file_name": "x.jpg"}
     labels = read(tmp_path, "coco", value)
     assert not labels.problems
-    first, second = labels.pictures
+    first, second = labels.images
     assert (first.instances[0].category, first.instances[0].box, first.instances[0].area) == (
         "3",
         (1, 2, 4, 6),
@@ -338,7 +338,7 @@ def test_coco_without_optional_fields(tmp_path):
     )
     assert second.instances[0].paths[0].vertices.tolist() == [[1, 1], [5, 1], [5, 5]]
     del value["annotations"]
-    assert [p.labelled for p in read(tmp_path, "coco", value).pictures] == [False, False]
+    assert [p.labelled for p in read(tmp_path, "coco", value).images] == [False, False]
 
 
 @pytest.mark.parametrize(
@@ -375,12 +375,12 @@ def test_coco_whose_categories_share_an_id_is_refused(tmp_path):
 
 def test_results_are_grouped_by_picture(tmp_path):
     labels = read(tmp_path, "coco-results")
-    assert [(p.name, p.image_id) for p in labels.pictures] == [("42", 42), ("000007.jpg", 7)]
-    assert (labels.pictures[0].width, labels.pictures[0].instances[0].score) == (
+    assert [(p.name, p.image_id) for p in labels.images] == [("42", 42), ("000007.jpg", 7)]
+    assert (labels.images[0].width, labels.images[0].instances[0].score) == (
         examples.WIDTH,
         0.9,
     )
-    assert [p.instances[0].category for p in labels.pictures] == ["1", "dog"]
+    assert [p.instances[0].category for p in labels.images] == ["1", "dog"]
 
 
 # The others
@@ -393,15 +393,15 @@ def test_supervisely_bitmaps_polygons_and_holes(tmp_path):
     (tmp_path / "ds" / "ann").mkdir(parents=True)
     (tmp_path / "ds" / "ann" / "photo.png.json").write_text(json.dumps(examples.supervisely()))
     labels = formats.read(tmp_path).load()
-    (picture,) = labels.pictures
+    (picture,) = labels.images
     assert (labels.categories, picture.name, picture.width) == (
         ("person_bmp", "person_poly"),
         "photo.png",
         examples.WIDTH,
     )
     bitmap, holed, plain, rectangle = picture.instances
-    assert coding.to_bbox(bitmap.rle) == (3, 4, 8, 10)
-    mask = coding.decode(holed.rle)
+    assert run_lengths.to_bbox(bitmap.rle) == (3, 4, 8, 10)
+    mask = run_lengths.decode(holed.rle)
     assert mask[25, 25]
     assert not mask[35, 35]
     assert len(plain.paths[0]) == 3
@@ -413,13 +413,13 @@ def test_supervisely_bitmap_that_leaves_its_picture_is_cut(tmp_path):
     value["objects"] = value["objects"][:1]
     value["objects"][0]["bitmap"]["origin"] = [-2, 57]
     labels = read(tmp_path, "supervisely", value)
-    assert coding.to_bbox(labels.pictures[0].instances[0].rle) == (0, 57, 3, 60)
+    assert run_lengths.to_bbox(labels.images[0].instances[0].rle) == (0, 57, 3, 60)
     assert labels.problems.counts == {"outside-picture": 1}
 
 
 def test_labelme_groups_shapes_and_masks(tmp_path):
     labels = read(tmp_path, "labelme")
-    (picture,) = labels.pictures
+    (picture,) = labels.images
     assert (picture.name, picture.width, picture.height) == (
         "a.jpg",
         examples.WIDTH,
@@ -429,26 +429,26 @@ def test_labelme_groups_shapes_and_masks(tmp_path):
     assert (len(person.paths), person.category) == (2, "person")
     assert face.box == (30, 31, 40, 45)
     assert np.allclose(np.hypot(*(wheel.paths[0].vertices - (30, 30)).T), 10)
-    assert coding.to_bbox(hat.rle) == (3, 4, 8, 10)
+    assert run_lengths.to_bbox(hat.rle) == (3, 4, 8, 10)
 
 
 def test_via_shapes(tmp_path):
-    person, box, wheel = read(tmp_path, "via").pictures[0].instances
+    person, box, wheel = read(tmp_path, "via").images[0].instances
     assert (person.category, box.category, wheel.category) == ("person", "object", "wheel")
     assert box.box == (1, 2, 11, 22)
     assert len(wheel.paths[0]) > 16
     project = {"_via_img_metadata": examples.via(), "_via_settings": {}}
-    assert len(read(tmp_path, "via", project).pictures) == 1
+    assert len(read(tmp_path, "via", project).images) == 1
 
 
 def test_dicts_take_names_from_the_file_beside_them(tmp_path):
     path = examples.write(tmp_path, "dicts")
-    assert [i.category for i in formats.read(path).load().pictures[0].instances] == ["0", "1"]
+    assert [i.category for i in formats.read(path).load().images[0].instances] == ["0", "1"]
     (tmp_path / "dicts.meta.json").write_text(
         json.dumps({"thing_classes": ["car", "bus"], "mask_rule": "official"})
     )
     labels = formats.read(path).load()
-    car, bus = labels.pictures[0].instances
+    car, bus = labels.images[0].instances
     assert (car.category, bus.category, labels.rule) == ("car", "bus", "official")
     assert car.box == (1, 2, 11, 22.5)
     assert bus.box == (1, 2, 11, 22)
@@ -462,7 +462,7 @@ def test_bitmask_fields_and_tracking_folder(tmp_path):
     (tmp_path / "v").mkdir()
     (tmp_path / "v" / "v-0000003.png").write_bytes(examples.bitmask())
     labels = formats.read(tmp_path).load()
-    (picture,) = labels.pictures
+    (picture,) = labels.images
     assert (picture.name, picture.video, picture.frame_index) == ("v-0000003.jpg", "v", 2)
     car, person = picture.instances
     assert (car.category, car.id, car.truncated, car.box) == ("car", 1, True, (5, 5, 20, 20))
@@ -475,8 +475,8 @@ def test_label_maps_of_two_sets_in_one_folder_are_not_mixed(tmp_path):
     with pytest.raises(DataError, match="2 label sets"):
         formats.read(tmp_path)
     labels = formats.read(tmp_path / "*_clothes.png").load()
-    assert [p.name for p in labels.pictures] == ["0001.jpg", "0002.jpg"]
-    assert [(i.category, i.id) for i in labels.pictures[0].instances] == [("hair", 2), ("pants", 5)]
+    assert [p.name for p in labels.images] == ["0001.jpg", "0002.jpg"]
+    assert [(i.category, i.id) for i in labels.images[0].instances] == [("hair", 2), ("pants", 5)]
 
 
 def test_binary_masks_are_cut_at_half(tmp_path):
@@ -484,7 +484,7 @@ def test_binary_masks_are_cut_at_half(tmp_path):
     values[10:20, 10:20], values[20, 10:20], values[21, 10:20] = 255, 130, 120
     (tmp_path / "a.png").write_bytes(examples.png(values))
     labels = formats.read(tmp_path, kind="binary-masks").load()
-    assert labels.pictures[0].instances[0].box == (10, 10, 20, 21)
+    assert labels.images[0].instances[0].box == (10, 10, 20, 21)
 
 
 def test_a_broken_png_among_good_ones_is_counted(tmp_path):
@@ -492,7 +492,7 @@ def test_a_broken_png_among_good_ones_is_counted(tmp_path):
         (tmp_path / f"{name}.png").write_bytes(examples.bitmask())
     (tmp_path / "c.png").write_bytes(examples.bitmask()[:60])
     labels = formats.read(tmp_path).load()
-    assert [p.name for p in labels.pictures] == ["a.jpg", "b.jpg", "d.jpg", "e.jpg"]
+    assert [p.name for p in labels.images] == ["a.jpg", "b.jpg", "d.jpg", "e.jpg"]
     assert labels.problems.counts == {"unreadable-file": 1}
 
 
@@ -537,7 +537,7 @@ def test_same_labels_in_several_forms_are_not_read_twice(tmp_path):
         examples.write(tmp_path / form, "scalabel")
     with pytest.raises(DataError, match="several forms"):
         formats.read(tmp_path)
-    assert len(formats.read(tmp_path / "rles").load().pictures) == 3
+    assert len(formats.read(tmp_path / "rles").load().images) == 3
 
 
 def test_missing_path_and_unknown_kind(tmp_path):
@@ -552,7 +552,7 @@ def test_sizes_come_from_pictures_where_labels_lack_them(tmp_path):
     images.mkdir(parents=True)
     Image.new("RGB", (33, 22)).save(images / "a-1.jpg")
     labels = formats.read(examples.write(tmp_path, "scalabel"), images=tmp_path / "images").load()
-    assert [(p.width, p.height) for p in labels.pictures] == [(33, 22), (80, 60), (None, None)]
+    assert [(p.width, p.height) for p in labels.images] == [(33, 22), (80, 60), (None, None)]
     assert labels.problems.counts == {"no-picture-size": 1}
 
 
@@ -580,7 +580,7 @@ def test_json_takes_its_masks_from_bitmasks(by, tmp_path):
         tmp_path, "scalabel", [{"name": "a.jpg", "labels": labels}, {"name": "b.jpg", "labels": []}]
     )
     found = formats.read(path, bitmasks=tmp_path / "masks").load()
-    masks = {i.category: i.rle and coding.to_bbox(i.rle) for i in found.pictures[0].instances}
+    masks = {i.category: i.rle and run_lengths.to_bbox(i.rle) for i in found.images[0].instances}
     assert masks["car"] == (5, 5, 20, 20)
     assert masks["person"] == (30, 30, 50, 50)
     mismatch = {"mask-mismatch": 1} if by == "order" else {}
@@ -600,15 +600,15 @@ def test_real_files(shared_dir):
     }
     for name, (pictures, instances) in expected.items():
         labels = formats.read(samples / name).load()
-        assert (len(labels.pictures), sum(len(p.instances) for p in labels.pictures)) == (
+        assert (len(labels.images), sum(len(p.instances) for p in labels.images)) == (
             pictures,
             instances,
         )
         assert not labels.problems
     coco = formats.read(shared_dir / "data" / "coco_mini").load()
-    assert (len(coco.pictures), sum(len(p.instances) for p in coco.pictures)) == (215, 2035)
+    assert (len(coco.images), sum(len(p.instances) for p in coco.images)) == (215, 2035)
     assert not coco.problems
-    both = formats.read(samples / "seg_track_20_frames.json").load().pictures[0].instances
+    both = formats.read(samples / "seg_track_20_frames.json").load().images[0].instances
     assert all(i.paths and i.rle for i in both)
 
 
@@ -621,7 +621,7 @@ def test_lanes_before_august_2018_are_open_lines(tmp_path):
         "bdd-v1",
         {"name": "x", "attributes": {}, "frames": [{"timestamp": 1, "objects": objects}]},
     )
-    lane, area = labels.pictures[0].instances
+    lane, area = labels.images[0].instances
     assert [path.closed for path in (*lane.paths, *area.paths)] == [False, True]
     assert not labels.problems
 
@@ -638,14 +638,14 @@ def test_labelme_groups_of_masks_and_boxes(tmp_path):
         "flags": {},
     }
     content["shapes"] = [shape | {"group_id": 7} for shape in (masks[0], moved, frame)]
-    one = read(tmp_path, "labelme", content).pictures[0].instances
+    one = read(tmp_path, "labelme", content).images[0].instances
     assert len(one) == 1
     assert one[0].box == (1, 1, 30, 30)
     content["shapes"] = content["shapes"][:1]
-    alone = read(tmp_path, "labelme", content).pictures[0].instances[0]
-    expected = coding.decode(alone.rle)
-    expected[:, 2:] |= coding.decode(alone.rle)[:, :-2]
-    assert np.array_equal(coding.decode(one[0].rle), expected)
+    alone = read(tmp_path, "labelme", content).images[0].instances[0]
+    expected = run_lengths.decode(alone.rle)
+    expected[:, 2:] |= run_lengths.decode(alone.rle)[:, :-2]
+    assert np.array_equal(run_lengths.decode(one[0].rle), expected)
 
 
 def test_gzip_files_of_several_members(tmp_path):
@@ -653,4 +653,4 @@ def test_gzip_files_of_several_members(tmp_path):
     data = path.read_bytes()
     packed = tmp_path / "two.json.gz"
     packed.write_bytes(gzip.compress(data[:40]) + gzip.compress(data[40:]))
-    assert len(formats.read(packed).load().pictures) == len(formats.read(path).load().pictures)
+    assert len(formats.read(packed).load().images) == len(formats.read(path).load().images)

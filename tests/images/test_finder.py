@@ -6,7 +6,7 @@ import unicodedata
 import pytest
 
 from bdd_inst.base.errors import DataError
-from bdd_inst.images.finder import PictureFinder
+from bdd_inst.images.finder import ImageFinder
 
 
 def make(folder, *names):
@@ -14,7 +14,7 @@ def make(folder, *names):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"")
-    return PictureFinder(folder)
+    return ImageFinder(folder)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_no_folder_is_listed_twice(tmp_path):
     make(tmp_path, "b/a.jpg", ".hidden/c.jpg")
     os.symlink(tmp_path / "b", tmp_path / "a_link")
     os.symlink(tmp_path, tmp_path / "b" / "loop")
-    finder = PictureFinder(tmp_path)
+    finder = ImageFinder(tmp_path)
     assert finder.names() == ["b/a.jpg"]
     assert len(finder) == 1
     assert finder.find("a.jpg") == tmp_path / "b" / "a.jpg"
@@ -90,4 +90,4 @@ def test_no_folder_is_listed_twice(tmp_path):
 
 def test_a_folder_that_is_not_there(tmp_path):
     with pytest.raises(DataError, match="no such folder of pictures"):
-        PictureFinder(tmp_path / "none")
+        ImageFinder(tmp_path / "none")

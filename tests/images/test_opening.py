@@ -13,7 +13,7 @@ from PIL import Image
 from bdd_inst.base.errors import ConfigError, DataError
 from bdd_inst.images import opening, read
 from bdd_inst.images.png_kinds import pixels
-from bdd_inst.images.read import read_bgr, read_picture, scale
+from bdd_inst.images.read import read_bgr, read_image, scale
 from bdd_inst.images.size import read_size
 
 POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 40 30\n%%EndComments\n{} loop\n"
@@ -29,13 +29,13 @@ def test_postscript_never_reaches_another_program(tmp_path, name, monkeypatch):
     monkeypatch.setattr(
         "subprocess.check_call", lambda *a, **k: pytest.fail("a program was started")
     )
-    for reader in (read_picture, read_size, read_bgr):
+    for reader in (read_image, read_size, read_bgr):
         with pytest.raises(DataError, match=rf"{name}: not a picture in a known format"):
             reader(tmp_path / name)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
-@pytest.mark.parametrize("reader", [read_picture, read_size, pixels])
+@pytest.mark.parametrize("reader", [read_image, read_size, pixels])
 def test_pipes_and_devices_are_refused_at_once(tmp_path, reader):
     os.mkfifo(tmp_path / "pipe.png")
     for path in (tmp_path / "pipe.png", "/dev/zero"):
@@ -56,7 +56,7 @@ def test_whatever_a_decoder_raises_is_one_line(tmp_path, monkeypatch, error):
 
     monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", raising)
     with pytest.raises(DataError) as caught:
-        read_picture(tmp_path / "a.png")
+        read_image(tmp_path / "a.png")
     assert "a.png" in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -79,14 +79,14 @@ def test_the_limit_of_pixels_is_named_and_can_be_moved(tmp_path, monkeypatch):
     Image.fromarray(drawing()).save(tmp_path / "a.png")
     monkeypatch.setenv(opening.LIMIT_VARIABLE, "1000")
     with pytest.raises(DataError, match="40x30 pixels, more than the 1000"):
-        read_picture(tmp_path / "a.png")
+        read_image(tmp_path / "a.png")
     monkeypatch.setenv(opening.LIMIT_VARIABLE, "1200")
-    assert read_picture(tmp_path / "a.png").size == (40, 30)
+    assert read_image(tmp_path / "a.png").size == (40, 30)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 300)
-    assert read_picture(tmp_path / "a.png").size == (40, 30)
+    assert read_image(tmp_path / "a.png").size == (40, 30)
     monkeypatch.setenv(opening.LIMIT_VARIABLE, "many")
     with pytest.raises(ConfigError, match="give a number of pixels"):
-        read_picture(tmp_path / "a.png")
+        read_image(tmp_path / "a.png")
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP"])
@@ -97,7 +97,7 @@ def test_size_and_pixels_agree_on_what_is_upright(tmp_path, kind, turn):
     exif = Image.Exif()
     exif[274] = turn
     Image.fromarray(stored).save(tmp_path / "a", kind, exif=exif)
-    image = np.asarray(read_picture(tmp_path / "a"))
+    image = np.asarray(read_image(tmp_path / "a"))
     width, height = read_size(tmp_path / "a")
     assert image.shape[:2] == (height, width) == ((80, 40) if turn >= 5 else (40, 80))
     # EXIF 2.32, orientation: which corner of the shown picture the stored first corner is.
@@ -110,7 +110,7 @@ def test_a_file_that_breaks_off_is_found_by_size_and_by_reading(tmp_path):
     Image.fromarray(drawing(200, 100)).save(tmp_path / "a.jpg")
     data = (tmp_path / "a.jpg").read_bytes()
     (tmp_path / "a.jpg").write_bytes(data[: len(data) // 2])
-    for reader in (read_size, read_picture):
+    for reader in (read_size, read_image):
         with pytest.raises(DataError, match="a.jpg: a broken picture .*truncated"):
             reader(tmp_path / "a.jpg")
     (tmp_path / "b.jpg").write_bytes(data + b"\0" * 5000)  # what some cameras append
@@ -142,7 +142,7 @@ def test_scaling_is_said_once(tmp_path, caplog, monkeypatch):
     for name in ("a", "b"):
         Image.fromarray(np.full((4, 4), 4000, np.uint16)).save(tmp_path / f"{name}.png")
     with caplog.at_level(logging.WARNING):
-        read_picture(tmp_path / "a.png"), read_picture(tmp_path / "b.png")
+        read_image(tmp_path / "a.png"), read_image(tmp_path / "b.png")
     assert [r.getMessage() for r in caplog.records] == [
         f"{tmp_path}/a.png: 12-bit values, scaled to 0..255 (so are others like it)"
     ]
@@ -153,7 +153,7 @@ def test_twelve_bits_in_sixteen_of_a_colour_picture_are_no_night(tmp_path):
 
     picture = drawing()
     cv2.imwrite(str(tmp_path / "a.png"), picture[..., ::-1].astype(np.uint16) * 16)
-    assert np.abs(np.asarray(read_picture(tmp_path / "a.png")).astype(int) - picture).max() <= 1
+    assert np.abs(np.asarray(read_image(tmp_path / "a.png")).astype(int) - picture).max() <= 1
 
 
 def test_ordinary_pictures_are_as_pil_converts_them(tmp_path):
@@ -169,14 +169,14 @@ def test_ordinary_pictures_are_as_pil_converts_them(tmp_path):
     ):
         picture.convert(mode).save(tmp_path / name)
         expected = np.asarray(Image.open(tmp_path / name).convert("RGB"))
-        assert np.array_equal(read_picture(tmp_path / name), expected), name
+        assert np.array_equal(read_image(tmp_path / name), expected), name
         assert np.array_equal(read_bgr(tmp_path / name)[..., ::-1], expected)
 
 
 def test_streams_are_read_too():
     stream = io.BytesIO()
     Image.fromarray(drawing()).save(stream, "PNG")
-    assert np.array_equal(read_picture(stream), drawing())
+    assert np.array_equal(read_image(stream), drawing())
 
 
 @pytest.mark.parametrize("depth", [1, 2, 4, 8])

@@ -12,7 +12,7 @@ from bdd_inst.base.errors import ConfigError, DataError
 from bdd_inst.config.loading import get_cfg
 from bdd_inst.inference.predictor import Predictor, load_model
 from bdd_inst.inference.run import encode_masks, predict_dataset
-from bdd_inst.masks import rle
+from bdd_inst.masks import run_lengths
 from bdd_inst.structures import Boxes, Instances, RLEMasks
 
 
@@ -45,7 +45,7 @@ class Spotter(nn.Module):
         for mask, (x1, y1, x2, y2) in zip(masks, box.round().int().tolist(), strict=True):
             mask[y1:y2, x1:x2] = True
         kept = (
-            RLEMasks(rle.encode_batch(masks.numpy()), size)
+            RLEMasks(run_lengths.encode_batch(masks.numpy()), size)
             if getattr(self, "mask_format", "") == "rle"
             else masks
         )
@@ -216,4 +216,4 @@ def test_masks_that_leave_their_boxes_are_kept_whole():
     masks[1, :, ::2] = True
     boxes = torch.tensor([[10.0, 10, 20, 20], [5, 5, 10, 10], [-100, -100, -50, -50]])
     for code, mask in zip(encode_masks(masks, boxes, (50, 60)), masks, strict=True):
-        np.testing.assert_array_equal(rle.decode(code), mask.numpy())
+        np.testing.assert_array_equal(run_lengths.decode(code), mask.numpy())

@@ -44,7 +44,7 @@ def segmenter() -> RedIsPerson:
 
 
 @pytest.fixture
-def picture_of():
+def image_labels():
     return draw
 
 

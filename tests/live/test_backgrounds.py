@@ -25,15 +25,15 @@ def test_a_picture_covers_the_frame_in_its_own_proportions(photo):
     assert backgrounds.cover(wide, (1, 1)).shape == (1, 1, 3)
 
 
-def test_a_video_starts_again_at_its_end(clip, picture_of):
+def test_a_video_starts_again_at_its_end(clip, image_labels):
     background = backgrounds.open_background(str(clip))
     seen = [background(np.zeros((96, 128, 3), np.uint8), None) for _ in range(12)]
     assert (seen[0] == seen[10]).all()
     assert (seen[0] != seen[5]).any()
 
 
-def test_the_person_does_not_smear_into_the_blur(picture_of):
-    picture = picture_of(0, 240, 320)
+def test_the_person_does_not_smear_into_the_blur(image_labels):
+    picture = image_labels(0, 240, 320)
     person = picture[..., 2] > 100
     out = backgrounds.Blur(1.0)(picture, person.astype(np.float32))
     assert out.shape == picture.shape

@@ -53,12 +53,12 @@ def test_a_file_loses_no_frame(clip, segmenter):
     assert set(meter.stages) == {"capture", "model", "smooth", "draw", "sink"}
 
 
-def test_a_live_source_keeps_to_the_newest_frame(segmenter, picture_of):
+def test_a_live_source_keeps_to_the_newest_frame(segmenter, image_labels):
     taken = threading.Event()
 
     def frames():
         for number in range(1, 201):
-            yield Frame("x", number, picture_of())
+            yield Frame("x", number, image_labels())
             if number == 150:
                 taken.wait(5)
 
@@ -128,8 +128,8 @@ def test_an_interrupted_video_is_whole(tmp_path, clip, segmenter, monkeypatch):
     assert len(list(VideoReader(tmp_path / "out.mp4"))) == 5
 
 
-def test_frames_of_changing_size_pass(segmenter, picture_of, tmp_path):
-    images = [picture_of(0, 96, 128), picture_of(0, 60, 40), picture_of(0, 96, 128)]
+def test_frames_of_changing_size_pass(segmenter, image_labels, tmp_path):
+    images = [image_labels(0, 96, 128), image_labels(0, 60, 40), image_labels(0, 96, 128)]
 
     def frames():
         return (Frame(f"{i}", i, image) for i, image in enumerate(images, 1))
@@ -140,8 +140,8 @@ def test_frames_of_changing_size_pass(segmenter, picture_of, tmp_path):
     assert [f.shape for f in VideoReader(tmp_path / "out.mp4")] == [(96, 128, 3)] * 3
 
 
-def test_settings_change_what_is_drawn(picture_of):
-    picture = picture_of()
+def test_settings_change_what_is_drawn(image_labels):
+    picture = image_labels()
     alpha = (picture[..., 2] > 100).astype(np.float32)
     assert (render(picture, alpha, False, green())[0, 0] == (0, 255, 0)).all()
     assert render(picture, alpha, True, Settings(background=None)).shape == (96, 128, 4)

@@ -52,16 +52,16 @@ def test_what_the_model_sees_keeps_the_proportions(size, expected):
     assert network_size(*size) == expected
 
 
-def test_a_model_becomes_alpha(picture_of):
-    found = ModelSegmenter(Redness().train())(picture_of(0, 288, 512))
+def test_a_model_becomes_alpha(image_labels):
+    found = ModelSegmenter(Redness().train())(image_labels(0, 288, 512))
     assert found.dtype == np.float32
     assert found.shape == (192, 352)
     assert found[96, 118] > 0.98
     assert found[5, 5] < 0.02
 
 
-def test_channel_order_and_several_classes(picture_of):
-    picture = picture_of(0, 288, 512)
+def test_channel_order_and_several_classes(image_labels):
+    picture = image_labels(0, 288, 512)
     plain = ModelSegmenter(Redness())(picture)
     swapped = ModelSegmenter(Redness(), channels="RGB")(np.ascontiguousarray(picture[..., ::-1]))
     assert np.abs(plain - swapped).max() < 1e-6
@@ -71,7 +71,7 @@ def test_channel_order_and_several_classes(picture_of):
         ModelSegmenter(Redness(5))(picture)
 
 
-def test_the_fastest_exact_way_is_taken(picture_of, monkeypatch):
+def test_the_fastest_exact_way_is_taken(image_labels, monkeypatch):
     def wrong(model, size):
         return lambda image: 1 - runtimes.torch_runtime(model, size)(image)
 
@@ -90,7 +90,7 @@ def test_the_fastest_exact_way_is_taken(picture_of, monkeypatch):
     assert found["wrong"].startswith("differs by")
     assert found["absent"] == "not installed"
     assert "RuntimeError" in found["failing"]
-    assert segmenter(picture_of(0, 288, 512)).shape == (192, 352)
+    assert segmenter(image_labels(0, 288, 512)).shape == (192, 352)
 
 
 def test_a_model_without_its_padding_gives_the_same():

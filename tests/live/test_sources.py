@@ -97,10 +97,10 @@ def test_a_watched_file_starts_again_until_it_is_stopped(clip):
     assert sources.paced(source, stop).live
 
 
-def test_an_animated_picture_is_a_video(tmp_path, picture_of):
+def test_an_animated_picture_is_a_video(tmp_path, image_labels):
     from PIL import Image
 
-    pages = [Image.fromarray(picture_of(i)[..., ::-1]) for i in range(4)]
+    pages = [Image.fromarray(image_labels(i)[..., ::-1]) for i in range(4)]
     pages[0].save(tmp_path / "a.gif", save_all=True, append_images=pages[1:], duration=40)
     source = sources.open_source(str(tmp_path / "a.gif"))
     assert source.moving

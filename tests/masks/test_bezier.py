@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from bdd_inst.masks.bezier import flatten, flatten_many
-from bdd_inst.masks.paths import Path
+from bdd_inst.masks.outlines import Outline
 
 CONTROL = hnp.arrays(np.float64, (4, 2), elements=st.integers(-300, 300).map(float))
 
@@ -43,7 +43,7 @@ def forward_curves(draw) -> np.ndarray:
 
 @given(forward_curves())
 def test_lines_stay_near_the_curve(control):
-    corners = flatten(Path(control, "LCCL", closed=False))
+    corners = flatten(Outline(control, "LCCL", closed=False))
     dense = on_curve(control, np.linspace(0, 1, 2000))
     # The added points lie off the curve by less than the half pixel they may. Near a cusp the
     # rule measures from the chord's line beyond its ends, and promises nothing.
@@ -54,31 +54,31 @@ def test_lines_stay_near_the_curve(control):
 
 @given(CONTROL)
 def test_curves_keep_their_ends(control):
-    corners = flatten(Path(control, "LCCL", closed=False))
+    corners = flatten(Outline(control, "LCCL", closed=False))
     assert np.array_equal(corners[[0, -1]], control[[0, 3]])
 
 
 def test_corners_alone_stay_as_they_are():
     square = np.array([[0, 0], [9, 0], [9, 9], [0, 9.0]])
-    assert np.array_equal(flatten(Path(square)), square)
+    assert np.array_equal(flatten(Outline(square)), square)
 
 
 def test_the_end_point_may_bear_either_letter():
     points = np.array([[0, 0], [10, 40], [50, 40], [60, 0], [30, -20.0]])
-    assert np.array_equal(flatten(Path(points, "LCCLL")), flatten(Path(points, "LCCCL")))
+    assert np.array_equal(flatten(Outline(points, "LCCLL")), flatten(Outline(points, "LCCCL")))
 
 
 def test_a_closed_path_curves_back_to_its_start():
     points = np.array([[0, 0], [60, 0], [50, 40], [10, 40.0]])
-    looped = flatten(Path(points, "LLCC"))
-    spelled_out = flatten(Path(np.vstack([points, points[:1]]), "LLCCL", closed=False))
+    looped = flatten(Outline(points, "LLCC"))
+    spelled_out = flatten(Outline(np.vstack([points, points[:1]]), "LLCCL", closed=False))
     assert np.array_equal(looped, spelled_out[:-1])
 
 
 @pytest.mark.parametrize("closed", [True, False])
 def test_letters_that_run_out_draw_something_sane(closed):
     points = np.array([[0, 0], [60, 0], [50, 40.0]])
-    corners = flatten(Path(points, "LLC", closed))
+    corners = flatten(Outline(points, "LLC", closed))
     assert np.isfinite(corners).all()
     assert (corners.min(axis=0) >= 0).all()
     assert (corners.max(axis=0) <= [60, 40]).all()
@@ -92,6 +92,6 @@ SIX = st.tuples(
 
 @given(st.lists(SIX, max_size=6))
 def test_many_at_once_are_the_single_results(rows):
-    paths = [Path(points, types) for points, types in rows]
+    paths = [Outline(points, types) for points, types in rows]
     for together, path in zip(flatten_many(paths), paths, strict=True):
         assert np.array_equal(together, flatten(path))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from bdd_inst.masks import rle
+from bdd_inst.masks import run_lengths
 from bdd_inst.masks.label_runs import drawing_order, label_rles, paint, resolve_overlaps
 
 MAPS = hnp.arrays(
@@ -22,7 +22,7 @@ MAPS = hnp.arrays(
 def test_each_number_gets_its_mask(values, background):
     labels, rles = label_rles(values, background)
     assert labels.tolist() == sorted(set(values.ravel().tolist()) - {background})
-    assert rles == [rle.encode(values == label) for label in labels]
+    assert rles == [run_lengths.encode(values == label) for label in labels]
 
 
 @given(MAPS)
@@ -41,7 +41,7 @@ def test_a_map_without_pixels():
     st.none() | st.lists(st.sampled_from([0.1, 0.5, 0.9]), min_size=4, max_size=4),
 )
 def test_every_pixel_stays_with_the_best(masks, scores):
-    left = rle.decode_batch(resolve_overlaps(rle.encode_batch(masks), scores))
+    left = run_lengths.decode_batch(resolve_overlaps(run_lengths.encode_batch(masks), scores))
     for y, x in np.ndindex(6, 7):
         claims = [i for i in range(4) if masks[i, y, x]]
         winner = max(claims, key=lambda i: (scores[i] if scores else 0, i)) if claims else None
@@ -57,4 +57,4 @@ def test_order_of_drawing():
 
 def test_a_mask_of_another_size_is_refused():
     with pytest.raises(ValueError, match="does not fit"):
-        paint([rle.empty(3, 4)], [1], 4, 3)
+        paint([run_lengths.empty(3, 4)], [1], 4, 3)

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bdd_inst.masks import rle
+from bdd_inst.masks import run_lengths
 from bdd_inst.masks.paste import paste_masks, paste_to_rles
 
 HEIGHT, WIDTH = 60, 80
@@ -66,7 +66,7 @@ def test_both_ways_follow_the_rule(box, size, kind, threshold, seed):
     expected = obvious(mask, box, threshold)
     clear = np.abs(expected) > 1e-4
     assert np.array_equal(pasted[clear], (expected >= 0)[clear])
-    assert paste_to_rles(probs, at, (HEIGHT, WIDTH), threshold) == [rle.encode(pasted)]
+    assert paste_to_rles(probs, at, (HEIGHT, WIDTH), threshold) == [run_lengths.encode(pasted)]
 
 
 @pytest.mark.parametrize("level", [0.5, 0.0, 1.0])
@@ -76,7 +76,7 @@ def test_level_masks_are_the_same_both_ways(level):
         [[3.0, 4, 31, 32], [0, 0, 80, 60], [10.3, 5.7, 11.1, 50], [-20, -20, 100, 90]]
     )
     masks = paste_masks(probs, at, (HEIGHT, WIDTH))
-    assert paste_to_rles(probs, at, (HEIGHT, WIDTH)) == rle.encode_batch(masks.numpy())
+    assert paste_to_rles(probs, at, (HEIGHT, WIDTH)) == run_lengths.encode_batch(masks.numpy())
 
 
 def test_boxes_that_are_none_give_empty_masks():
@@ -92,7 +92,7 @@ def test_boxes_that_are_none_give_empty_masks():
     )
     masks = paste_masks(probs, at, (HEIGHT, WIDTH))
     assert not masks.any()
-    assert paste_to_rles(probs, at, (HEIGHT, WIDTH)) == [rle.empty(HEIGHT, WIDTH)] * 5
+    assert paste_to_rles(probs, at, (HEIGHT, WIDTH)) == [run_lengths.empty(HEIGHT, WIDTH)] * 5
 
 
 def test_no_masks():
@@ -104,4 +104,4 @@ def test_a_threshold_of_zero_is_the_same_both_ways(rng):
     probs = torch.from_numpy(rng.random((3, 28, 28), dtype=np.float32))
     at = torch.tensor([[3.0, 4, 31, 32], [0, 0, 80, 60], [10.3, 5.7, 11.1, 50]])
     masks = paste_masks(probs, at, (HEIGHT, WIDTH), 0.0)
-    assert paste_to_rles(probs, at, (HEIGHT, WIDTH), 0.0) == rle.encode_batch(masks.numpy())
+    assert paste_to_rles(probs, at, (HEIGHT, WIDTH), 0.0) == run_lengths.encode_batch(masks.numpy())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from bdd_inst.masks import rle
+from bdd_inst.masks import run_lengths
 from bdd_inst.masks.paste import paste_masks, paste_to_rles
 
 
@@ -19,6 +19,6 @@ def test_noise_gives_the_same_masks_both_ways(spread):
     wrong = [
         i
         for i, (mask, found) in enumerate(zip(masks.numpy(), rles))
-        if rle.encode(mask)["counts"] != found["counts"]
+        if run_lengths.encode(mask)["counts"] != found["counts"]
     ]
     assert wrong == []

@@ -12,8 +12,8 @@ from hypothesis.extra import numpy as hnp
 from pycocotools import mask as coco_mask
 
 from bdd_inst.base.errors import DataError
-from bdd_inst.masks import rle
-from bdd_inst.masks.paths import Path
+from bdd_inst.masks import run_lengths
+from bdd_inst.masks.outlines import Outline
 from bdd_inst.masks.rasterize import objects_to_rles, polygons_to_mask, polygons_to_rle
 
 POINTS = hnp.arrays(
@@ -69,7 +69,7 @@ def test_objects_without_area_are_empty(rule):
     nothing = objects_to_rles(
         [[], [np.empty((0, 2))], [box(50, 50, 60, 60)], [box(-9, -9, -1, -1)]], 20, 30, rule
     )
-    assert nothing == [rle.empty(20, 30)] * 4
+    assert nothing == [run_lengths.empty(20, 30)] * 4
 
 
 @given(POINTS)
@@ -125,7 +125,7 @@ def test_coco_rule_is_pycocotools(parts):
 
 
 def test_coco_rule_has_no_area_for_lines():
-    line = Path(np.array([[0, 0], [30, 30.0], [0, 9]]), "", closed=False)
+    line = Outline(np.array([[0, 0], [30, 30.0], [0, 9]]), "", closed=False)
     assert polygons_to_mask([line], 40, 40, "coco").sum() == 0
     assert 30 <= polygons_to_mask([line], 40, 40).sum() <= 200
 

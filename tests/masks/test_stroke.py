@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from bdd_inst.masks.paths import Path
+from bdd_inst.masks.outlines import Outline
 from bdd_inst.masks.rasterize import polygons_to_mask
 from bdd_inst.masks.stroke import clip_line, stroke_outlines
 
@@ -25,7 +25,7 @@ def test_a_straight_line_is_a_box_of_its_width():
 
 
 def test_a_line_is_painted_where_it_touches():
-    mask = polygons_to_mask([Path(np.array([[2.0, 5], [9, 5]]), "", closed=False)], 12, 12)
+    mask = polygons_to_mask([Outline(np.array([[2.0, 5], [9, 5]]), "", closed=False)], 12, 12)
     rows, columns = np.nonzero(mask)
     # Snapped to the middle of row 5 and a little wider than it, from the middle of one column to that of another.
     assert set(rows) == {4, 5, 6}
@@ -50,7 +50,7 @@ def test_lines_without_length_are_nothing(points):
     ring, lengths = stroke_outlines(points, np.array([len(points)]))
     assert len(ring) == 0
     assert lengths.tolist() == [0]
-    assert not polygons_to_mask([Path(points, "", closed=False)], 9, 9).any()
+    assert not polygons_to_mask([Outline(points, "", closed=False)], 9, 9).any()
 
 
 LINES = hnp.arrays(
@@ -68,7 +68,7 @@ def test_many_lines_are_the_single_results(lines):
 
 @given(LINES)
 def test_the_mask_follows_the_line(line):
-    mask = polygons_to_mask([Path(line, "", closed=False)], 64, 64)
+    mask = polygons_to_mask([Outline(line, "", closed=False)], 64, 64)
     rows, columns = np.nonzero(mask)
     centres = np.stack([columns + 0.5, rows + 0.5], axis=1)
     start, step = line[:-1] + 0.5, np.diff(line, axis=0)

@@ -14,7 +14,7 @@ from bdd_inst.base.errors import DataError
 from bdd_inst.evaluation import coco
 from bdd_inst.evaluation.compare import compare
 from bdd_inst.evaluation.results import Results
-from bdd_inst.masks import rle
+from bdd_inst.masks import run_lengths
 from tests.evaluation.cases import random_case
 
 # name -> (keyword arguments of random_case, number of seeds)
@@ -168,11 +168,11 @@ def test_mask_sizes_are_mask_areas_though_boxes_are_given():
     thin = np.eye(120, dtype=bool)
     thin[60:] = False
     truth = truth.take(np.zeros(1, int))
-    truth.masks, truth.area = [rle.encode(thin)], np.array([60.0])
+    truth.masks, truth.area = [run_lengths.encode(thin)], np.array([60.0])
     truth.boxes, truth.crowd = np.array([[0, 0, 60, 60.0]]), np.array([False])
     results = results.take(np.zeros(1, int))
     results.image, results.category = truth.image.copy(), truth.category.copy()
-    results.masks, results.boxes = [rle.encode(thin)], np.array([[0, 0, 60, 60.0]])
+    results.masks, results.boxes = [run_lengths.encode(thin)], np.array([[0, 0, 60, 60.0]])
     figures = coco.evaluate(truth, results, "segm").figures()
     assert figures["APs"] == pytest.approx(100)
     assert figures["APm"] is None

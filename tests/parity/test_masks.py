@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path as FilePath
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,18 +14,18 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from bdd_inst.formats.bitmask import BitmaskInstance, to_bitmask
-from bdd_inst.masks import rle
+from bdd_inst.masks import run_lengths
+from bdd_inst.masks.outlines import Outline
 from bdd_inst.masks.paste import paste_masks, paste_to_rles
-from bdd_inst.masks.paths import Path
 from bdd_inst.masks.rasterize import objects_to_rles, polygons_to_mask, polygons_to_rle
 
-DATA = FilePath(__file__).resolve().parents[1] / "fixtures"
+DATA = Path(__file__).resolve().parents[1] / "fixtures"
 OFFICIAL = json.loads((DATA / "official_masks.json").read_text())["shapes"]
 
 
-def paths_of(poly2d: list[dict]) -> list[Path]:
+def paths_of(poly2d: list[dict]) -> list[Outline]:
     return [
-        Path(np.array(part["vertices"], dtype=float), part["types"], part["closed"])
+        Outline(np.array(part["vertices"], dtype=float), part["types"], part["closed"])
         for part in poly2d
     ]
 
@@ -39,12 +39,12 @@ def test_outlines_are_drawn_as_the_official_tool_drew_them(kind):
         assert drawn["counts"] == shape["counts"], shape
 
 
-def draw_with_matplotlib(path: Path, height: int, width: int) -> np.ndarray:
+def draw_with_matplotlib(path: Outline, height: int, width: int) -> np.ndarray:
     """The official way to a mask, on the matplotlib installed here: H,W bool."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.patches import PathPatch
-    from matplotlib.path import Path as Outline
+    from matplotlib.path import Outline as Outline
 
     figure = Figure(figsize=(width / 100, height / 100), dpi=100, facecolor="black")
     canvas = FigureCanvasAgg(figure)
@@ -72,7 +72,7 @@ def draw_with_matplotlib(path: Path, height: int, width: int) -> np.ndarray:
 
 
 @st.composite
-def outlines(draw) -> tuple[Path, int, int]:
+def outlines(draw) -> tuple[Outline, int, int]:
     """An outline of any kind that fits or leaves a small picture, and the picture's height and width."""
     # For the last three the canvas has its vertices a rounding beside their place.
     height, width = draw(
@@ -91,7 +91,7 @@ def outlines(draw) -> tuple[Path, int, int]:
         if draw(st.booleans())
         else "L" * number
     )
-    return Path(vertices, letters, closed), height, width
+    return Outline(vertices, letters, closed), height, width
 
 
 @given(outlines())
@@ -144,5 +144,5 @@ def test_probabilities_are_pasted_as_detectron2_pastes_them(model, picture):
     assert len(expected) > 20
     assert [coded["counts"] for coded in paste_to_rles(probs, boxes, size)] == expected
     assert [
-        rle.encode(mask)["counts"] for mask in paste_masks(probs, boxes, size).numpy()
+        run_lengths.encode(mask)["counts"] for mask in paste_masks(probs, boxes, size).numpy()
     ] == expected

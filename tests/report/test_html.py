@@ -135,9 +135,9 @@ def test_outlines_enclose_the_mask():
     mask = np.zeros((60, 80), np.uint8)
     cv2.circle(mask, (40, 30), 20, 1, -1)
     cv2.circle(mask, (40, 30), 8, 0, -1)
-    from bdd_inst.masks import rle
+    from bdd_inst.masks import run_lengths
 
-    path = svg_path(rle.encode(mask.astype(bool)), 1.0)
+    path = svg_path(run_lengths.encode(mask.astype(bool)), 1.0)
     rings = [
         np.array([[float(v) for v in point.split()] for point in ring.split("L")])
         for ring in re.findall(r"M(.*?)Z", path)

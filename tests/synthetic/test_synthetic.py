@@ -12,7 +12,7 @@ from bdd_inst.base import vocabulary as classes
 from bdd_inst.base.errors import DataError
 from bdd_inst.datasets.bdd100k import load_bdd100k
 from bdd_inst.formats import detect
-from bdd_inst.masks import rasterize, rle
+from bdd_inst.masks import rasterize, run_lengths
 from bdd_inst.synthetic import FOLDER, render
 from bdd_inst.synthetic.labels import trace
 from bdd_inst.synthetic.paint import paint
@@ -110,7 +110,7 @@ def test_labels_cover_the_pixels_that_are_seen(rendered):
             box = one["box2d"]
             seen = visible[one["category"], box["x1"], box["y1"], box["x2"], box["y2"]]
             parts = load_paths(one)
-            drawn = rle.decode(rasterize.polygons_to_rle(parts, 180, 320, "official"))
+            drawn = run_lengths.decode(rasterize.polygons_to_rle(parts, 180, 320, "official"))
             grown = cv2.dilate(seen.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool)
             assert (drawn & ~grown).sum() <= 0.05 * seen.sum() + 4
             overlaps.append((drawn & seen).sum() / seen.sum())
@@ -119,9 +119,11 @@ def test_labels_cover_the_pixels_that_are_seen(rendered):
 
 
 def load_paths(one):
-    from bdd_inst.masks.paths import Path
+    from bdd_inst.masks.outlines import Outline
 
-    return [Path.checked(part["vertices"], part["types"], part["closed"]) for part in one["poly2d"]]
+    return [
+        Outline.checked(part["vertices"], part["types"], part["closed"]) for part in one["poly2d"]
+    ]
 
 
 def test_a_traced_mask_is_drawn_back_with_its_holes(rng):
@@ -130,7 +132,7 @@ def test_a_traced_mask_is_drawn_back_with_its_holes(rng):
     mask[10:50, 10:60] = True
     mask[20:40, 25:45] = False
     mask[5:8, 70:76] = True
-    drawn = rle.decode(
+    drawn = run_lengths.decode(
         rasterize.polygons_to_rle([p.astype(float) for p in trace(mask)], 60, 80, "official")
     )
     assert (drawn ^ mask).sum() <= 0.03 * mask.sum()

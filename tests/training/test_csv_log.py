@@ -26,7 +26,7 @@ def test_going_on_drops_later_rows_and_a_torn_line(tmp_path):
         stream.write("4,")
         stream.write("5.0,7.0,torn")
     again = CsvLog(path)
-    again.go_on_from(2)
+    again.resume_from(2)
     again.write(2, {"loss": 9.0})
     assert path.read_text() == "iteration,loss\n0,0.0\n1,1.0\n2,9.0\n"
 
@@ -36,7 +36,7 @@ def test_an_empty_file_is_a_start(tmp_path, content):
     path = tmp_path / "training.csv"
     path.write_text(content)
     log = CsvLog(path)
-    log.go_on_from(0)
+    log.resume_from(0)
     log.write(0, {"loss": 1.0})
     assert path.read_text().splitlines() == ["iteration,loss", "0,1.0"]
 

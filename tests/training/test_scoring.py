@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bdd_inst.evaluation.label_map import LabelMapCounter, report
-from bdd_inst.masks import rle
+from bdd_inst.masks import run_lengths
 from bdd_inst.training.scoring import picture_names, result_text
 from tests.formats import examples
 
@@ -23,7 +23,7 @@ def test_text_has_a_row_a_kind_and_no_label_map_where_there_is_none():
 def test_text_of_label_maps_has_iou_by_class():
     counter = LabelMapCounter(["skin", "hair"])
     truth = examples.square(0, 0, 10, 10).astype(int)
-    counter.add(truth, [rle.encode(examples.square(0, 0, 5, 10))], [0], [0.9])
+    counter.add(truth, [run_lengths.encode(examples.square(0, 0, 5, 10))], [0], [0.9])
     text = result_text(
         {"val": {"segm": FIGURES, "label_map": report(counter, 0.5, "test")}}, Path("run")
     )

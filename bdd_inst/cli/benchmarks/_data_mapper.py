@@ -16,7 +16,7 @@ import torch
 from bdd_inst.cli.benchmarks.common import importable, measure_all, print_table
 from bdd_inst.config.loading import get_cfg
 from bdd_inst.data.mapper import DatasetMapper
-from bdd_inst.masks import rle
+from bdd_inst.masks import run_lengths
 from bdd_inst.structures import BoxMode
 from bdd_inst.synthetic.labels import trace
 from bdd_inst.synthetic.paint import paint
@@ -80,11 +80,11 @@ def make_record(folder: Path, mask_format: str) -> dict:
     annotations = []
     for mask in (seen * OBJECTS)[:OBJECTS]:
         polygons = [points.astype(float).reshape(-1).tolist() for points in trace(mask)]
-        code = rle.encode(mask)
+        code = run_lengths.encode(mask)
         segmentation = code if mask_format == "bitmask" else polygons
         annotations.append(
             {
-                "bbox": list(rle.to_bbox(code)),
+                "bbox": list(run_lengths.to_bbox(code)),
                 "bbox_mode": BoxMode.XYXY_ABS,
                 "category_id": 2,
                 "iscrowd": 0,

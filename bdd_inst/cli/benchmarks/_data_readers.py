@@ -59,7 +59,7 @@ def read_streaming(path: str) -> tuple[float, int, int]:
 
     start = time.process_time()
     outlines = vertices = 0
-    for picture in formats.read(path).pictures:
+    for picture in formats.read(path).images:
         for instance in picture.instances:
             outlines += len(instance.paths)
             vertices += sum(len(p) for p in instance.paths)
@@ -71,7 +71,7 @@ def read_whole(path: str) -> tuple[float, int, int]:
     from bdd_inst import formats
 
     start = time.process_time()
-    pictures = formats.read(path).load().pictures
+    pictures = formats.read(path).load().images
     return time.process_time() - start, sum(len(i.paths) for p in pictures for i in p.instances), 0
 
 

@@ -10,7 +10,7 @@ import torch
 
 from bdd_inst.cli.benchmarks.common import importable, machine, measure_all, print_table
 from bdd_inst.drawing.draw import draw_instances
-from bdd_inst.masks import rle
+from bdd_inst.masks import run_lengths
 
 DESCRIPTION = "a 1280x720 picture with 100 predictions drawn on it: masks, outlines, boxes, names"
 HEIGHT, WIDTH, OBJECTS = 720, 1280, 100
@@ -21,7 +21,7 @@ def run(options: argparse.Namespace) -> None:
     """Print milliseconds a picture."""
     print(f"  {machine()}")
     picture, boxes, masks, scores, classes = scene(np.random.default_rng(0))
-    rles = rle.encode_batch(masks)
+    rles = run_lengths.encode_batch(masks)
 
     def ours() -> np.ndarray:
         return draw_instances(

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from bdd_inst.cli.benchmarks.common import importable, in_child, machine, print_table
-from bdd_inst.masks import rle
+from bdd_inst.masks import run_lengths
 
 DESCRIPTION = "500k predicted masks on 5000 pictures, files to figures; peers: pycocotools, faster-coco-eval, Detectron2's C++"
 HEIGHT, WIDTH = 720, 1280
@@ -33,7 +33,7 @@ def make_files(folder: Path, pictures: int) -> None:
         for n in range(FOUND):
             row = {"image_id": i, "category_id": int(classes[n])} | pool[shapes[n]]
             if n < number:
-                area = rle.area(row["segmentation"])
+                area = run_lengths.area(row["segmentation"])
                 annotations.append(row | {"id": len(annotations) + 1, "area": area, "iscrowd": 0})
             results.append(row | {"score": round(float(rng.random()), 5)})
     categories = [{"id": k + 1, "name": f"class {k + 1}"} for k in range(CLASSES)]
@@ -52,8 +52,8 @@ def blob(rng: np.random.Generator) -> dict:
     )
     mask = cv2.fillPoly(np.zeros((HEIGHT, WIDTH), np.uint8), [points.astype(np.int32)], 1)
     mask[tuple(np.minimum(center[::-1], (HEIGHT - 1, WIDTH - 1)))] = 1
-    code = rle.encode(mask)
-    x1, y1, x2, y2 = rle.to_bbox(code)
+    code = run_lengths.encode(mask)
+    x1, y1, x2, y2 = run_lengths.to_bbox(code)
     return {"bbox": [x1, y1, x2 - x1, y2 - y1], "segmentation": code}
 
 

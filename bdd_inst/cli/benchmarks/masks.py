@@ -11,9 +11,9 @@ from pycocotools import mask as coco_mask
 
 from bdd_inst.cli.benchmarks.common import importable, machine, measure_all, print_table
 from bdd_inst.formats.bitmask import BitmaskInstance, instance_numbers, instances_of, to_bitmask
-from bdd_inst.masks import rle
+from bdd_inst.masks import run_lengths
+from bdd_inst.masks.outlines import Outline
 from bdd_inst.masks.paste import paste_to_rles
-from bdd_inst.masks.paths import Path
 from bdd_inst.masks.rasterize import objects_to_rles
 
 DESCRIPTION = "mask probabilities to run lengths, outlines to masks by the official BDD100K rule, bitmasks to instances; 1280x720"
@@ -107,7 +107,7 @@ def drawing(generator: np.random.Generator, options: argparse.Namespace) -> None
     few = paths[: 10 if options.quick else 40]
     ours = objects_to_rles([[path] for path in few], HEIGHT, WIDTH)
     flat = [path.vertices.ravel().tolist() for path in paths]
-    same = sum(a == rle.encode(_draw_officially(path)) for a, path in zip(ours, few))
+    same = sum(a == run_lengths.encode(_draw_officially(path)) for a, path in zip(ours, few))
     functions: dict[str, Callable] = {
         "bdd_inst: official rule": lambda: objects_to_rles(
             [[path] for path in paths], HEIGHT, WIDTH
@@ -123,7 +123,7 @@ def drawing(generator: np.random.Generator, options: argparse.Namespace) -> None
     functions = {
         "bdd_inst: official rule": lambda: objects_to_rles([[path] for path in few], HEIGHT, WIDTH),
         "a matplotlib figure each, encoded": lambda: [
-            rle.encode(_draw_officially(path)) for path in few
+            run_lengths.encode(_draw_officially(path)) for path in few
         ],
     }
     remarks = {
@@ -139,7 +139,7 @@ def drawing(generator: np.random.Generator, options: argparse.Namespace) -> None
     )
 
 
-def _outline(generator: np.random.Generator) -> Path:
+def _outline(generator: np.random.Generator) -> Outline:
     number = int(generator.integers(8, 40))
     angle = np.sort(generator.random(number)) * 2 * np.pi
     radius = np.exp(generator.normal(np.log(60), 0.8)) * (0.6 + 0.4 * generator.random(number))
@@ -149,15 +149,15 @@ def _outline(generator: np.random.Generator) -> Path:
     for place in range(1, number - 3, 4):
         if generator.random() < 0.3:
             letters[place : place + 2] = "CC"
-    return Path(np.clip(vertices, 0, [WIDTH, HEIGHT]), "".join(letters))
+    return Outline(np.clip(vertices, 0, [WIDTH, HEIGHT]), "".join(letters))
 
 
-def _draw_officially(path: Path) -> np.ndarray:
+def _draw_officially(path: Outline) -> np.ndarray:
     """One outline on a canvas of the picture's size, as the official tool draws it: H,W bool."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.patches import PathPatch
-    from matplotlib.path import Path as Outline
+    from matplotlib.path import Outline as Outline
 
     canvas = FigureCanvasAgg(
         Figure(figsize=(WIDTH / 100, HEIGHT / 100), dpi=100, facecolor="black")
@@ -210,16 +210,16 @@ def bitmasks(generator: np.random.Generator, options: argparse.Namespace) -> Non
 
 def coding(generator: np.random.Generator, options: argparse.Namespace) -> None:
     """Encoding and decoding one whole mask."""
-    mask = rle.decode(objects_to_rles([[_outline(generator)]], HEIGHT, WIDTH)[0])
+    mask = run_lengths.decode(objects_to_rles([[_outline(generator)]], HEIGHT, WIDTH)[0])
     mask = np.ascontiguousarray(mask)
-    coded = rle.encode(mask)
+    coded = run_lengths.encode(mask)
     functions = {
-        "bdd_inst: encode": lambda: rle.encode(mask),
+        "bdd_inst: encode": lambda: run_lengths.encode(mask),
         "pycocotools: encode": lambda: coco_mask.encode(np.asfortranarray(mask)),
     }
     show("one mask of 1280x720 to COCO RLE", "ms", functions, {}, options.repeat * 5)
     functions = {
-        "bdd_inst: decode": lambda: rle.decode(coded),
+        "bdd_inst: decode": lambda: run_lengths.decode(coded),
         "pycocotools: decode": lambda: coco_mask.decode(coded),
     }
     show("and back", "ms", functions, {}, options.repeat * 5)

@@ -52,7 +52,7 @@ class MetricLog(Hook):
             return []
         for log_file in (self.csv, self.evaluations):
             if log_file:
-                log_file.go_on_from(iterations_done)
+                log_file.resume_from(iterations_done)
         return [make_logger(name, self.folder, iterations_done) for name in self.names]
 
     def before_stage(self, run: Run) -> None:
@@ -124,7 +124,7 @@ class MetricLog(Hook):
     def repeat_evaluation(self, iteration: int) -> None:
         """Drop the evaluation of an iteration that is about to be evaluated again."""
         if self.evaluations:
-            self.evaluations.go_on_from(iteration)
+            self.evaluations.resume_from(iteration)
 
     def close(self) -> None:
         """Let the loggers finish."""

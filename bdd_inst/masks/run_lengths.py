@@ -13,7 +13,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from bdd_inst.base.errors import DataError
-from bdd_inst.masks.paths import check_vertices
+from bdd_inst.masks.outlines import check_vertices
 from bdd_inst.masks.rle_codec import check_counts, pack_counts, unpack_batch
 
 # A mask of more is refused: a broken or hostile size would ask for gigabytes.

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 from pycocotools import mask as coco_mask
 
 from bdd_inst.base.errors import DataError
-from bdd_inst.masks import rle
+from bdd_inst.masks import run_lengths
 from bdd_inst.masks.rle_codec import pack_counts, pack_edges, unpack_batch, unpack_counts
 
 MASKS = hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=24))
@@ -23,10 +23,10 @@ def reference(mask: np.ndarray) -> dict:
 
 @given(MASKS)
 def test_encoding_is_pycocotools_byte_for_byte(mask):
-    coded = rle.encode(mask)
+    coded = run_lengths.encode(mask)
     assert coded == reference(mask)
-    assert np.array_equal(rle.decode(coded), mask)
-    assert rle.area(coded) == mask.sum()
+    assert np.array_equal(run_lengths.decode(coded), mask)
+    assert run_lengths.area(coded) == mask.sum()
 
 
 @given(MASKS)
@@ -37,24 +37,24 @@ def test_box_is_tight(mask):
         if len(rows)
         else (0, 0, 0, 0)
     )
-    assert rle.to_bbox(rle.encode(mask)) == expected
+    assert run_lengths.to_bbox(run_lengths.encode(mask)) == expected
 
 
 @given(MASKS, st.integers(0, 5), st.integers(0, 5), st.integers(0, 5), st.integers(0, 5))
 def test_a_crop_is_placed_where_it_belongs(mask, left, top, right, foot):
     whole = np.pad(mask, ((top, foot), (left, right)))
-    assert rle.encode_crop(mask, left, top, *whole.shape) == reference(whole)
+    assert run_lengths.encode_crop(mask, left, top, *whole.shape) == reference(whole)
 
 
 def test_a_crop_outside_the_picture_is_refused():
     with pytest.raises(ValueError, match="leaves the picture"):
-        rle.encode_crop(np.ones((3, 3), bool), 8, 0, 10, 10)
+        run_lengths.encode_crop(np.ones((3, 3), bool), 8, 0, 10, 10)
 
 
 @given(MASKS)
 def test_every_spelling_becomes_one(mask):
     expected = reference(mask)
-    runs = rle.counts_of(expected).tolist()
+    runs = run_lengths.counts_of(expected).tolist()
     for counts in (
         runs,
         tuple(runs),
@@ -62,16 +62,19 @@ def test_every_spelling_becomes_one(mask):
         expected["counts"],
         expected["counts"].encode(),
     ):
-        assert rle.normalize({"size": list(mask.shape), "counts": counts}, *mask.shape) == expected
+        assert (
+            run_lengths.normalize({"size": list(mask.shape), "counts": counts}, *mask.shape)
+            == expected
+        )
 
 
 @given(MASKS, st.data())
 def test_empty_runs_are_taken_out(mask, data):
-    runs = rle.counts_of(reference(mask)).tolist()
+    runs = run_lengths.counts_of(reference(mask)).tolist()
     place = data.draw(st.integers(0, len(runs) - 1))
     cut = data.draw(st.integers(0, runs[place]))
     padded = [*runs[:place], cut, 0, runs[place] - cut, *runs[place + 1 :], 0, 0]
-    assert rle.normalize({"size": list(mask.shape), "counts": padded}) == reference(mask)
+    assert run_lengths.normalize({"size": list(mask.shape), "counts": padded}) == reference(mask)
 
 
 @given(st.lists(st.lists(st.integers(0, 2**31), min_size=1, max_size=12), max_size=5))
@@ -101,19 +104,19 @@ def test_one_broken_string_among_several_is_refused(broken):
 @given(st.data(), st.integers(1, 9), st.integers(1, 9))
 def test_decoding_what_lies_in_the_tight_box(data, height, width):
     masks = data.draw(st.lists(hnp.arrays(bool, (height, width)), max_size=5))
-    coded = [rle.encode(mask) for mask in masks]
+    coded = [run_lengths.encode(mask) for mask in masks]
     for code in coded:
         if data.draw(st.booleans()):  # other tools leave empty runs in
-            counts = rle.counts_of(code).tolist()
+            counts = run_lengths.counts_of(code).tolist()
             place = data.draw(st.integers(1, len(counts)))
             code["counts"] = [*counts[:place], 0, 0, *counts[place:]]
-    for mask, code, (crop, x, y) in zip(masks, coded, rle.decode_tight(coded), strict=True):
+    for mask, code, (crop, x, y) in zip(masks, coded, run_lengths.decode_tight(coded), strict=True):
         whole = np.zeros((height, width), bool)
         whole[y : y + crop.shape[0], x : x + crop.shape[1]] = crop
         assert np.array_equal(whole, mask)
-        assert np.array_equal(rle.decode(code), mask)
+        assert np.array_equal(run_lengths.decode(code), mask)
         if mask.any():
-            assert rle.to_bbox(code) == (x, y, x + crop.shape[1], y + crop.shape[0])
+            assert run_lengths.to_bbox(code) == (x, y, x + crop.shape[1], y + crop.shape[0])
 
 
 @given(st.lists(st.lists(st.integers(0, 30), max_size=9), max_size=4))
@@ -156,7 +159,7 @@ def test_edges_at_one_place_cancel(several):
     ],
 )
 def test_counts_that_lie_are_refused(bad):
-    for use in (rle.normalize, rle.decode, rle.area, rle.to_bbox):
+    for use in (run_lengths.normalize, run_lengths.decode, run_lengths.area, run_lengths.to_bbox):
         with pytest.raises(DataError):
             use(bad)
 
@@ -164,24 +167,24 @@ def test_counts_that_lie_are_refused(bad):
 @given(st.text(alphabet=st.characters(min_codepoint=40, max_codepoint=120), max_size=30))
 def test_any_string_decodes_or_is_refused(text):
     try:
-        mask = rle.decode({"size": [6, 7], "counts": text})
+        mask = run_lengths.decode({"size": [6, 7], "counts": text})
     except DataError:
         return
     assert mask.shape == (6, 7)
 
 
 def test_size_must_be_the_pictures():
-    coded = rle.encode(np.ones((4, 5), bool))
+    coded = run_lengths.encode(np.ones((4, 5), bool))
     with pytest.raises(DataError, match="5x4, but the picture is 4x5"):
-        rle.normalize(coded, 5, 4)
+        run_lengths.normalize(coded, 5, 4)
 
 
 def test_batches_are_the_single_results(rng):
     masks = rng.random((5, 9, 11)) < 0.5
-    coded = rle.encode_batch(masks)
-    assert coded == [rle.encode(mask) for mask in masks]
-    assert np.array_equal(rle.decode_batch(coded), masks)
-    assert rle.decode_batch([]).shape == (0, 0, 0)
+    coded = run_lengths.encode_batch(masks)
+    assert coded == [run_lengths.encode(mask) for mask in masks]
+    assert np.array_equal(run_lengths.decode_batch(coded), masks)
+    assert run_lengths.decode_batch([]).shape == (0, 0, 0)
 
 
 CORNERS = st.floats(-10, 40, width=32)
@@ -196,7 +199,7 @@ def test_coco_fill_is_pycocotools(first, second):
         coco_mask.frPyObjects([first.ravel().tolist(), second.ravel().tolist()], 30, 35)
     )
     assert (
-        rle.from_polygons_coco([first, second.ravel()], 30, 35)["counts"]
+        run_lengths.from_polygons_coco([first, second.ravel()], 30, 35)["counts"]
         == merged["counts"].decode()
     )
 
@@ -207,4 +210,4 @@ def test_coco_fill_is_pycocotools(first, second):
 )
 def test_polygons_that_cannot_be_filled_are_refused(bad):
     with pytest.raises(DataError):
-        rle.from_polygons_coco(bad, 10, 10)
+        run_lengths.from_polygons_coco(bad, 10, 10)

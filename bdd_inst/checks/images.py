@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from bdd_inst.base.errors import DataError
-from bdd_inst.images.opening import open_picture, open_regular, printable, reason
+from bdd_inst.images.opening import open_image, open_regular, printable, reason
 from bdd_inst.images.read import to_rgb
 from bdd_inst.images.size import orientation, read_size
 
@@ -19,7 +19,7 @@ HASH_SIDE, NEAR_BITS = 8, 3
 
 
 @dataclass(slots=True, frozen=True)
-class PictureState:
+class ImageState:
     """What is known of a picture file: size as it is shown, digest of its bytes, hash of its look; ``fault`` is a code where it cannot be used."""
 
     path: str
@@ -33,22 +33,22 @@ class PictureState:
     message: str = ""
 
 
-def examine(path: str | Path) -> PictureState:
+def examine(path: str | Path) -> ImageState:
     """Read a picture file whole, decode it (JPEG at a fraction of its size, which still reads every byte) and say what is wrong with it."""
     path = str(path)
     try:
         with open_regular(path) as stream:
             data = stream.read()
     except (OSError, MemoryError, DataError) as error:
-        return PictureState(path, fault="unreadable-picture", message=_without(path, error))
+        return ImageState(path, fault="unreadable-picture", message=_without(path, error))
     digest = hashlib.blake2b(data, digest_size=16).hexdigest()
     if not data:
-        return PictureState(
+        return ImageState(
             path, fault="unreadable-picture", message="the file is empty", digest=digest
         )
     try:
         width, height = read_size(path)
-        with open_picture(path) as picture:
+        with open_image(path) as picture:
             turn, mode = orientation(picture), picture.mode
             picture.draft("L", (8 * (HASH_SIDE + 1), 8 * HASH_SIDE))
             picture.load()
@@ -57,9 +57,9 @@ def examine(path: str | Path) -> PictureState:
         text = _without(path, error)
         cut = "truncated" in text or "ended" in text or _cut_short(data)
         code = "truncated-picture" if cut else "unreadable-picture"
-        return PictureState(path, fault=code, message=text, digest=digest)
+        return ImageState(path, fault=code, message=text, digest=digest)
     scaled = mode if mode.startswith(("I", "F")) else ""
-    return PictureState(path, width, height, digest, look, turn != 1, scaled)
+    return ImageState(path, width, height, digest, look, turn != 1, scaled)
 
 
 def _without(path: str, error: BaseException) -> str:

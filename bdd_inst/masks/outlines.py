@@ -14,7 +14,7 @@ MAX_COORDINATE = 1e7
 
 
 @dataclass(slots=True, eq=False)
-class Path:
+class Outline:
     """One outline, as BDD100K's ``poly2d`` has it.
 
     ``vertices``: V,2 float64, each row x,y in pixels, continuous (pixel 0 covers 0 to 1).
@@ -33,7 +33,7 @@ class Path:
         return len(self.vertices)
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Path):
+        if not isinstance(other, Outline):
             return NotImplemented
         return (
             self.types == other.types
@@ -42,7 +42,7 @@ class Path:
         )
 
     @classmethod
-    def checked(cls, vertices: Sequence, types: str = "", closed: bool = True) -> Path:
+    def checked(cls, vertices: Sequence, types: str = "", closed: bool = True) -> Outline:
         """The same from untrusted values. Raises DataError for anything but finite pairs of numbers with one letter L or C each."""
         try:
             array = np.asarray(vertices, dtype=np.float64)
@@ -75,7 +75,7 @@ class Path:
         return float(low[0]), float(low[1]), float(high[0]), float(high[1])
 
     @classmethod
-    def from_v1(cls, points: Iterable[Sequence], closed: bool = True) -> Path:
+    def from_v1(cls, points: Iterable[Sequence], closed: bool = True) -> Outline:
         """From the 2018 spelling ``[[x, y, "L"], [x, y, "C"], ...]``; a missing letter is a corner."""
         vertices, types = [], []
         try:
@@ -87,7 +87,7 @@ class Path:
         return cls.checked(vertices, "".join(types), closed)
 
     @classmethod
-    def from_coco(cls, polygon: Sequence[float]) -> Path:
+    def from_coco(cls, polygon: Sequence[float]) -> Outline:
         """From COCO's flat ``[x1, y1, x2, y2, ...]``. Raises DataError unless it is a flat list of an even number of finite numbers."""
         try:
             flat = np.asarray(polygon, dtype=np.float64)
@@ -107,9 +107,9 @@ def check_vertices(vertices: np.ndarray) -> None:
         raise DataError(f"a polygon has the coordinate {bad}, which is in no picture")
 
 
-def as_path(part: Path | np.ndarray | Sequence) -> Path:
+def as_outline(part: Outline | np.ndarray | Sequence) -> Outline:
     """A Path from a Path, a V,2 array, or COCO's flat list of coordinates."""
-    if isinstance(part, Path):
+    if isinstance(part, Outline):
         return part
     array = np.asarray(part, dtype=np.float64)
-    return Path.from_coco(array) if array.ndim == 1 else Path(array)
+    return Outline.from_coco(array) if array.ndim == 1 else Outline(array)
