@@ -18,7 +18,7 @@ from bdd_inst import formats
 from bdd_inst.checks.run import CheckResult, Split, check
 from bdd_inst.checks.sources import split_of_dataset
 from bdd_inst.checks.table import finding_lines, statistics_lines, write_csv
-from bdd_inst.cli.common import guarded, make_parser, progress
+from bdd_inst.cli.common import add_import_option, guarded, import_own, make_parser, progress
 from bdd_inst.datasets.catalog import DatasetCatalog, MetadataCatalog
 
 
@@ -72,6 +72,7 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="N",
         help="cases shown for each problem (default 1)",
     )
+    add_import_option(parser)
     return parser
 
 
@@ -120,6 +121,7 @@ def show(result: CheckResult, examples: int) -> None:
 
 def work(options: argparse.Namespace) -> int:
     """Check, print the findings, and write the page where one is asked for; 1 where labels are wrong."""
+    import_own(options)
     result = check(splits_of(options), decode=not options.no_decode, progress=progress)
     show(result, options.examples)
     if options.output:

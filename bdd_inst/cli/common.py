@@ -80,13 +80,25 @@ def add_import_option(parser: argparse.ArgumentParser) -> None:
         action="append",
         dest="imports",
         metavar="MODULE",
-        help="a module of yours to import first: it registers data sets, backbones and the like; may be repeated",
+        help="a module of yours to import first: it registers data sets, formats, backbones and the like; may be repeated",
     )
 
 
 def import_words(options: argparse.Namespace) -> list[str]:
     """``--import`` as config words."""
     return ["DATASETS.IMPORTS", repr(list(options.imports))] if options.imports else []
+
+
+def import_own(options: argparse.Namespace) -> None:
+    """Import the modules that ``--import`` names.
+
+    Raises:
+        ConfigError: one that cannot be found or imported.
+    """
+    if options.imports:
+        from bdd_inst.datasets.own import import_modules
+
+        import_modules(options.imports)
 
 
 def guarded(work: Callable[[], int]) -> int:

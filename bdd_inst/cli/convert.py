@@ -18,13 +18,15 @@ import sys
 
 from bdd_inst import formats
 from bdd_inst.cli.common import (
+    add_import_option,
     add_processes,
     add_raster,
     guarded,
+    import_own,
     make_parser,
     show_problems,
 )
-from bdd_inst.formats.registry import TARGETS
+from bdd_inst.formats.registry import WRITERS
 
 MADE_BY = {
     "official": "masks by the official BDD100K rule",
@@ -67,7 +69,12 @@ def build_parser() -> argparse.ArgumentParser:
     """Every option of the command."""
     parser = make_parser("convert", __doc__)
     add_source(parser)
-    parser.add_argument("--to", required=True, choices=(*TARGETS, "overlay"))
+    parser.add_argument(
+        "--to",
+        required=True,
+        metavar="TARGET",
+        help=f"what to write: {', '.join(WRITERS)}, overlay, or a target of your --import",
+    )
     parser.add_argument(
         "--output",
         required=True,
@@ -91,6 +98,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--categories", metavar="A,B,...", help="only these, with ids from 1 in this order"
     )
     add_processes(parser)
+    add_import_option(parser)
     parser.add_argument(
         "--strict", action="store_true", help="exit 1 when anything had to be skipped"
     )
@@ -101,6 +109,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = build_parser()
     options = parser.parse_args(arguments)
+    if options.to not in (*WRITERS, "overlay") and not options.imports:
+        parser.error(f"--to {options.to}: no such target; there are {', '.join(WRITERS)}, overlay")
     if options.to == "overlay" and not options.images:
         parser.error("--to overlay needs --images, the folder of pictures to draw on")
     if options.workers is not None and options.workers < 1:
@@ -119,6 +129,7 @@ def work(options: argparse.Namespace) -> int:
     """Read, convert, say what was skipped; 1 with ``--strict`` where anything was."""
     from tqdm import tqdm
 
+    import_own(options)
     labels = formats.read(
         options.input,
         kind=options.kind,

@@ -22,6 +22,7 @@ from bdd_inst.cli.common import (
     add_model_options,
     config_of,
     guarded,
+    import_own,
     make_parser,
     progress,
     show_problems,
@@ -119,6 +120,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def evaluate_files(options: argparse.Namespace) -> int:
     """Files against files."""
+    import_own(options)
     if options.run and not Path(options.run).is_dir():
         raise DataError(f"{options.run}: no such run folder")
     chosen, source = read_threshold(options.label_threshold)

@@ -16,9 +16,11 @@ import sys
 
 from bdd_inst import formats
 from bdd_inst.cli.common import (
+    add_import_option,
     add_processes,
     add_raster,
     guarded,
+    import_own,
     make_parser,
     show_problems,
 )
@@ -60,6 +62,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     add_raster(parser)
     add_processes(parser)
+    add_import_option(parser)
     options = parser.parse_args(arguments)
     options.category = [
         name.strip() for names in options.category for name in names.split(",") if name.strip()
@@ -75,6 +78,7 @@ def work(options: argparse.Namespace) -> int:
     """Read labels, write their masks, say what was skipped; 1 with ``--strict`` where anything was."""
     from tqdm import tqdm
 
+    import_own(options)
     labels = formats.read(options.input, kind=options.kind, images=options.images)
     with tqdm(unit=" pictures", disable=None, dynamic_ncols=True) as bar:
         done = write_class_masks(

@@ -86,6 +86,7 @@ def add_drawing(parser: argparse.ArgumentParser) -> None:
         "--no-boxes", action="store_true", help="no boxes around objects that have masks"
     )
     cli.add_drawing(parser, workers=8)
+    cli.add_import_option(parser)
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -116,6 +117,7 @@ def run(options: argparse.Namespace) -> int:
     from bdd_inst.drawing.paint import Style
     from bdd_inst.report.album import Layout, fill_album, write_index
 
+    cli.import_own(options)
     problems = ProblemLog()
     refuse_overlap(options.output, options.images, options.ground_truth, options.predictions)
     scenes, vocabulary, number, logs = collect(options, problems)

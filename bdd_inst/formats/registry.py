@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from bdd_inst.base.errors import DataError, ProblemLog
@@ -14,12 +14,14 @@ from bdd_inst.formats.join_masks import with_masks
 from bdd_inst.formats.plan import make_plan
 from bdd_inst.formats.png_folders import NOTE_FILE
 from bdd_inst.formats.records import ImageLabels, LabelSet, LazyImages
-from bdd_inst.formats.sniff import sniff
+from bdd_inst.formats.sniff import FINDERS, Found, sniff
 from bdd_inst.formats.target import Target
 from bdd_inst.images.finder import ImageFinder
 
-# kind -> the module whose ``read(found)`` reads it; modules are imported when they are needed.
-READERS = {
+Reader = Callable[[Found], LabelSet]
+
+# kind -> the module whose ``read(found)`` reads it, imported when it is needed; or such a function.
+READERS: dict[str, str | Reader] = {
     "scalabel": "scalabel",
     "bdd-v1": "bdd_v1",
     "coco": "coco",
@@ -62,7 +64,8 @@ def read(
         raise DataError(
             f"{path}: {found.kind} files say what an object's class is; --class-attribute is for VIA's"
         )
-    labels = _module(READERS[found.kind]).read(found)
+    reader = READERS[found.kind]
+    labels = _module(reader).read(found) if isinstance(reader, str) else reader(found)
     if bitmasks is not None:
         labels.images = with_masks(labels, bitmasks)
         labels.notes += (f"masks from the bitmasks in {bitmasks}",)
@@ -92,8 +95,8 @@ def with_sizes(labels: LabelSet, images: str | os.PathLike) -> LazyImages:
     return LazyImages(generate, labels.problems)
 
 
-# target -> the module and class that writes it.
-WRITERS = {
+# target -> the module and class that writes it; or such a class.
+WRITERS: dict[str, tuple[str, str] | type[Target]] = {
     "coco": ("write_coco", "CocoTarget"),
     "bitmask": ("write_png", "BitmaskTarget"),
     "rle": ("write_scalabel", "RleTarget"),
@@ -103,7 +106,30 @@ WRITERS = {
     "label-map": ("write_png", "LabelMapTarget"),
     "binary-masks": ("write_png", "BinaryTarget"),
 }
-TARGETS = tuple(WRITERS)
+
+
+def register_format(
+    kind: str,
+    *,
+    read: Reader | None = None,
+    find: Callable[[Path], list[Path]] | None = None,
+    write: type[Target] | None = None,
+) -> None:
+    """Enter a label format of one's own; a kind that is there already is replaced.
+
+    Args:
+        kind: its name, as ``--kind`` and ``--to`` take it.
+        read: from a label source (``found.path``, ``found.files``) to its label set.
+        find: from a path to its label files of this kind, none where it has none; without it, what is neither JSON nor PNG cannot be
+            read, and the others only as ``--kind``.
+        write: the writer's class.
+    """
+    if read is not None:
+        READERS[kind] = read
+    if find is not None:
+        FINDERS[kind] = find
+    if write is not None:
+        WRITERS[kind] = write
 
 
 def write(
@@ -131,8 +157,9 @@ def write(
     rule = raster or (labels.rule if labels.rule in ("official", "coco") else "coco")
     plan = make_plan(labels, rule, categories)
     if writer is None:
-        module, name = WRITERS[to]
-        writer = getattr(_module(module), name)
+        writer = WRITERS[to]
+    if isinstance(writer, tuple):
+        writer = getattr(_module(writer[0]), writer[1])
     options = {
         "to": to,
         "raster": rule,

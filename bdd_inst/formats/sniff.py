@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,9 +51,10 @@ def sniff(path: str | os.PathLike, kind: str | None = None) -> Found:
     With ``kind`` given it is taken at its word. DataError says what was seen where it is nothing that we know.
     """
     path = Path(path)
-    texts = _yolo_files(path) if kind in (None, "yolo") else []
-    if texts:
-        return Found("yolo", path, texts)
+    for own, find in FINDERS.items():
+        files = find(path) if kind in (None, own) else []
+        if files:
+            return Found(own, path, files)
     if path.is_dir():
         return _folder(path, _files_below(path, kind), kind)
     if not path.exists() and any(c in path.name for c in "*?["):
@@ -97,6 +98,10 @@ def _yolo_files(path: Path) -> list[Path]:
         texts = [f for f in texts if "labels" in f.relative_to(below).parts] or texts
     sample = texts[:: max(1, len(texts) // FILES_LOOKED_AT)]
     return texts if texts and all(looks_like_yolo(_first_lines(f)) for f in sample) else []
+
+
+# kind -> from a path to its label files of that kind, none where it has none: kinds that are neither JSON nor PNG, asked first.
+FINDERS: dict[str, Callable[[Path], list[Path]]] = {"yolo": _yolo_files}
 
 
 def _first_lines(file: Path) -> list[str]:
