@@ -1,4 +1,4 @@
-"""A label format of one's own: outlines in a CSV file, one line ``picture,width,height,class,x1,y1,x2,y2,...`` an object.
+"""A label format of one's own: outlines in a CSV file, one line ``image,width,height,class,x1,y1,x2,y2,...`` an object.
 
 bdd-inst check --import examples/extending/point_csv.py --input labels.csv --images images
 bdd-inst convert --import examples/extending/point_csv.py --input labels.csv --to coco --output labels.json
@@ -14,13 +14,13 @@ import numpy as np
 
 from bdd_inst.base.errors import DataError
 from bdd_inst.base.files import atomic_write
-from bdd_inst.formats import Instance, Picture, draw
+from bdd_inst.formats import ImageLabels, Instance, draw
 from bdd_inst.formats.reading import label_set
 from bdd_inst.formats.registry import register_format
 from bdd_inst.formats.target import Target
-from bdd_inst.masks.paths import Path as Outline
+from bdd_inst.masks.outlines import Outline
 
-HEAD = ["picture", "width", "height", "class"]
+HEAD = ["image", "width", "height", "class"]
 
 
 def find(path: Path) -> list[Path]:
@@ -32,42 +32,42 @@ def find(path: Path) -> list[Path]:
 
 
 def read(found):
-    """One label set: a generator of pictures, parsed whenever they are asked for; what is wrong is counted in ``log``."""
+    """One label set: a generator of images, parsed whenever they are asked for; what is wrong is counted in ``log``."""
 
     def generate(log):
-        pictures: dict[str, Picture] = {}
+        images: dict[str, ImageLabels] = {}
         with open(found.files[0], newline="", encoding="utf-8") as stream:
             for number, row in enumerate(csv.reader(stream), start=1):
                 if row[:4] == HEAD:
                     continue
                 try:
                     name, width, height, label = row[:4]
-                    picture = pictures.setdefault(name, Picture(name, int(width), int(height)))
-                    if label:  # a picture in which nothing is has a line without class
+                    image = images.setdefault(name, ImageLabels(name, int(width), int(height)))
+                    if label:  # an image in which nothing is has a line without class
                         points = np.array(row[4:], float).reshape(-1, 2)
-                        picture.instances.append(Instance(label, paths=[Outline.checked(points)]))
+                        image.instances.append(Instance(label, paths=[Outline.checked(points)]))
                 except (ValueError, DataError) as error:
                     log.add("bad-label", f"{found.path}: line {number}", f"{error}; left out")
-        yield from pictures.values()
+        yield from images.values()
 
     return label_set(found, generate, rule="coco")
 
 
 @dataclass
 class PointCsv(Target):
-    """The writer: ``encode`` makes a picture's rows, in any process, ``finish`` puts all of them into one file."""
+    """The writer: ``encode`` makes an image's rows, in any process, ``finish`` puts all of them into one file."""
 
-    def encode(self, picture: Picture) -> list[list] | None:
-        """A row for each outline of the picture."""
-        height, width = self.size(picture)
+    def encode(self, image: ImageLabels) -> list[list] | None:
+        """A row for each outline of the image."""
+        height, width = self.size(image)
         rows = []
-        for instance in picture.instances:
+        for instance in image.instances:
             found = self.category(instance.category)
             parts = draw.polygons(instance)[0] if instance.paths else []
             if found is not None and not parts:
-                self.skipped.add("no-shape", draw.where(picture, instance), "no outline; left out")
-            rows += [[picture.name, width, height, found[0], *part] for part in parts if found]
-        return rows or [[picture.name, width, height, ""]]
+                self.skipped.add("no-shape", draw.where(image, instance), "no outline; left out")
+            rows += [[image.name, width, height, found[0], *part] for part in parts if found]
+        return rows or [[image.name, width, height, ""]]
 
     def finish(self, parts) -> None:
         """Written beside, then renamed: whole or not at all."""

@@ -11,7 +11,7 @@ from bdd_inst.cli import check, convert
 from bdd_inst.datasets.catalog import DatasetCatalog
 from bdd_inst.formats import registry
 
-CSV = """picture,width,height,class,points
+CSV = """image,width,height,class,points
 a.png,80,64,hat,10,10,30,10,30,30,10,30
 a.png,80,64,shoe,40,40,60,40,60,60
 b.png,80,64,

@@ -62,7 +62,16 @@ def test_the_example_is_read_as_its_kind(kind, project_root, tmp_path):
     assert form == ("text" if kind == "yolo" else "json")
     assert formats.detect(file) == kind
     if kind in ("yolo", "panoptic"):
-        return  # which need pictures, and PNGs
+        return  # which need images, and PNGs
     labels = formats.read(file).load()
-    assert sum(len(picture.instances) for picture in labels.pictures)
+    assert sum(len(image.instances) for image in labels.images)
     assert not labels.problems, labels.problems.lines()
+
+
+def test_the_python_there_runs(project_root, tmp_path, monkeypatch, capsys):
+    code = re.search(r"```python\n(.*?)```", page(project_root), re.S)[1]
+    (tmp_path / "labels.json").write_text(examples(project_root)["coco"][1])
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "docs/formats.md", "exec"), {})
+    assert "a.jpg dog (10.0, 10.0, 30.0, 30.0) True" in capsys.readouterr().out
+    assert formats.detect("out.json") == "coco"
