@@ -29,11 +29,11 @@ __all__ = [
 _PUBLIC = {
     "Predictor": ("inference.predictor", "Predictor"),
     "build_model": ("engines", "build_model"),
-    "evaluate": ("training.run", "evaluate"),
+    "evaluate": ("training.train", "evaluate"),
     "get_dataset": ("datasets.own", "get_dataset"),
     "load_cfg": ("config.loading", "load_cfg"),
     "read_labels": ("formats", "read"),
-    "train": ("training.run", "train"),
+    "train": ("training.train", "train"),
 }
 
 # Feature maps are tens of megabytes, and Linux hands out fresh memory page by page: in pages of 2 MB a map of 66 MB costs 5 ms

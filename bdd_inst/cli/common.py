@@ -121,7 +121,7 @@ def guarded(work: Callable[[], int]) -> int:
         sys.stderr.close()  # the reader of our output has gone; there is nobody left to tell
         return 1
     except OSError as error:
-        return _fail(said(error))
+        return _fail(os_error_line(error))
     except Terminated:
         print("terminated", file=sys.stderr)
         return 143
@@ -154,7 +154,7 @@ def terminated() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before if before is not None else signal.SIG_DFL)
 
 
-def said(error: OSError) -> str:
+def os_error_line(error: OSError) -> str:
     """What the system refused, as one line: the file and the reason."""
     name = (
         error.filename2 or error.filename

@@ -29,7 +29,7 @@ from bdd_inst.cli.common import (
 )
 from bdd_inst.evaluation import files, tables
 from bdd_inst.evaluation.label_map import read_threshold
-from bdd_inst.evaluation.protocols import PROTOCOLS, Outcome
+from bdd_inst.evaluation.protocols import PROTOCOLS, EvaluationResult
 from bdd_inst.report.html import write_report
 from bdd_inst.report.paper import write_paper_tables
 
@@ -141,7 +141,7 @@ def evaluate_files(options: argparse.Namespace) -> int:
 
 
 def leave(
-    outcome: Outcome, folder: Path, options: argparse.Namespace, images: str | None = None
+    outcome: EvaluationResult, folder: Path, options: argparse.Namespace, images: str | None = None
 ) -> None:
     """Files into the folder, the table onto the screen."""
     if not options.no_report:
@@ -165,8 +165,8 @@ def evaluate_model(options: argparse.Namespace) -> int:
     from bdd_inst.data.loader import build_test_loader, load_datasets
     from bdd_inst.datasets.own import folder_name
     from bdd_inst.evaluation.build import build_evaluator
+    from bdd_inst.inference.dataset import predict_outputs
     from bdd_inst.inference.predictor import load_model
-    from bdd_inst.inference.run import predict_outputs
 
     cfg = config_of(options)
     if not cfg.DATASETS.TEST:

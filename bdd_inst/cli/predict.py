@@ -134,9 +134,9 @@ def run(options: argparse.Namespace) -> int:
 def find_objects(options: argparse.Namespace, source, predictor) -> None:
     """Objects into predictions.json and drawn pictures, with a line that counts them."""
     from bdd_inst.drawing.draw import Style, from_instances
-    from bdd_inst.inference.results import Categories, picture_ids, results_file, to_results
+    from bdd_inst.inference.results import OutputClasses, picture_ids, results_file, to_results
 
-    categories = Categories.of(predictor.cfg, predictor.metadata)
+    categories = OutputClasses.of(predictor.cfg, predictor.metadata)
     file = Path(options.output, "predictions.json")
     ids = picture_ids(predictor.cfg, source)
     # Pictures of no data set are numbered from here on.

@@ -21,7 +21,7 @@ from bdd_inst.inference.label_maps import (
     probability_of,
     write_labels,
 )
-from bdd_inst.inference.sources import Frame, Source
+from bdd_inst.inference.sources import Frame, ImageSource
 from bdd_inst.report.album import save_picture
 
 STYLE = Style(show_boxes=False, show_scores=False)
@@ -33,7 +33,7 @@ class PixelWriter:
     Attributes: ``folder``, where the label maps go.
     """
 
-    def __init__(self, options: argparse.Namespace, predictor, source: Source):
+    def __init__(self, options: argparse.Namespace, predictor, source: ImageSource):
         head = predictor.cfg.MODEL.SEM_SEG_HEAD
         if options.cutouts and head.NUM_CLASSES > 2:
             raise ConfigError(

@@ -145,7 +145,7 @@ def main(arguments: list[str] | None = None) -> int:
     logging.captureWarnings(True)
     options = parse_args(arguments)
     from bdd_inst.base.errors import DataError
-    from bdd_inst.cli.common import said
+    from bdd_inst.cli.common import os_error_line
     from bdd_inst.training.console import quiet_libraries, show_log
 
     quiet_libraries()
@@ -156,7 +156,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except OSError as error:
-        print(f"error: {said(error)}", file=sys.stderr)
+        print(f"error: {os_error_line(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -171,19 +171,23 @@ def run(options: argparse.Namespace) -> int:
     cfg = load_cfg(options.config, options.overrides)
     if options.sweep:
         return run_sweep(options)
-    layout = launch.find_layout(options.num_gpus, options.num_machines)
-    if layout.started_by == "none":
-        return launch.start_processes(layout, options.machine_rank, options.dist_url)
+    launch_config = launch.find_launch_config(options.num_gpus, options.num_machines)
+    if launch_config.started_by == "none":
+        return launch.start_processes(launch_config, options.machine_rank, options.dist_url)
 
     if options.lr_find:
         from bdd_inst.training.tune.tuning import find_learning_rate
 
-        print(find_learning_rate(cfg, options.output, layout))
+        print(find_learning_rate(cfg, options.output, launch_config))
         return 0
-    from bdd_inst.training import run as training
+    from bdd_inst.training import train as training
 
     outcome = training.train(
-        cfg, options.output, resume=options.resume, eval_only=options.eval_only, layout=layout
+        cfg,
+        options.output,
+        resume=options.resume,
+        eval_only=options.eval_only,
+        launch_config=launch_config,
     )
     if outcome.rank == 0:
         print(outcome.text)

@@ -115,23 +115,23 @@ def run(options: argparse.Namespace) -> int:
     """Draw; 1 where not a single picture came out."""
     from bdd_inst.base.errors import ProblemLog
     from bdd_inst.drawing.paint import Style
-    from bdd_inst.report.album import Layout, fill_album, write_index
+    from bdd_inst.report.album import AlbumOptions, fill_album, write_index
 
     cli.import_own(options)
     problems = ProblemLog()
     refuse_overlap(options.output, options.images, options.ground_truth, options.predictions)
-    scenes, vocabulary, number, logs = collect(options, problems)
+    entries, class_table, number, logs = collect(options, problems)
     if options.shuffle is not None:
-        scenes = list(scenes)
-        random.Random(options.shuffle).shuffle(scenes)
+        entries = list(entries)
+        random.Random(options.shuffle).shuffle(entries)
     if options.limit:
-        scenes, number = (
-            itertools.islice(scenes, options.limit),
+        entries, number = (
+            itertools.islice(entries, options.limit),
             min(options.limit, number or options.limit),
         )
     style = Style(color_by=options.color_by, show_boxes=not options.no_boxes)
-    layout = Layout(options.show, options.verdicts, options.iou, options.score_threshold, style)
-    pages = fill_album(scenes, options.output, vocabulary, layout, problems, options.workers)
+    page = AlbumOptions(options.show, options.verdicts, options.iou, options.score_threshold, style)
+    pages = fill_album(entries, options.output, class_table, page, problems, options.workers)
     drawn = list(cli.progress(pages, number, "pictures"))
     for log in logs:
         problems.merge(log)
@@ -151,11 +151,11 @@ def title(options: argparse.Namespace) -> str:
 
 
 def collect(options: argparse.Namespace, problems):
-    """Scenes, class words, how many scenes there are where that is known, and the logs of the files that are read on the way."""
+    """Annotated images, class words, how many there are where that is known, and the logs of the files that are read on the way."""
     from bdd_inst import formats
     from bdd_inst.datasets import catalog
     from bdd_inst.images.finder import ImageFinder
-    from bdd_inst.report import scenes as sources
+    from bdd_inst.report import annotated_images as sources
 
     images = ImageFinder(options.images) if options.images else None
     found = formats.read(options.predictions) if options.predictions else None
@@ -168,25 +168,25 @@ def collect(options: argparse.Namespace, problems):
             catalog.DatasetCatalog.get(options.dataset),
             catalog.MetadataCatalog.get(options.dataset),
         )
-        vocabulary = sources.Vocabulary(
+        class_table = sources.ClassTable(
             metadata.thing_classes,
             metadata.get("thing_colors"),
             metadata.get("thing_dataset_id_to_contiguous_id"),
         )
         problems.merge(metadata.get("problems") or type(problems)())
-        scenes, number = (
-            sources.from_records(records, vocabulary, metadata.get("image_root")),
+        entries, number = (
+            sources.from_records(records, class_table, metadata.get("image_root")),
             len(records),
         )
     else:
         given = labels or found
         ids = dict(zip(given.category_ids or (), itertools.count()))
-        vocabulary = sources.Vocabulary(given.categories or (), ids=ids)
+        class_table = sources.ClassTable(given.categories or (), ids=ids)
         make = sources.from_label_set if labels else sources.from_predictions
-        scenes = make(given, images, vocabulary, problems)
+        entries = make(given, images, class_table, problems)
     if found and (options.dataset or labels):
-        scenes = sources.with_predictions(scenes, found, vocabulary, problems)
-    return scenes, vocabulary, number, [side.problems for side in (labels, found) if side]
+        entries = sources.with_predictions(entries, found, class_table, problems)
+    return entries, class_table, number, [side.problems for side in (labels, found) if side]
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -15,7 +15,7 @@ import torch
 from bdd_inst.base.errors import DataError
 from bdd_inst.base.files import atomic_write
 from bdd_inst.evaluation.ground_truth import GroundTruth, from_dataset_dicts
-from bdd_inst.evaluation.protocols import Outcome, add_label_maps, score
+from bdd_inst.evaluation.protocols import EvaluationResult, add_label_maps, score
 from bdd_inst.evaluation.results import Results, ResultsBuilder
 
 logger = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class Evaluator:
         self.label_threshold, self.threshold_source = label_threshold, threshold_source
         self.index = self.truth.image_index()
         self.results: Results | None = None
-        self.outcome: Outcome | None = None
+        self.outcome: EvaluationResult | None = None
         self.reset()
 
     def reset(self) -> None:

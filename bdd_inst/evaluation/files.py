@@ -18,7 +18,7 @@ from bdd_inst.evaluation.label_map_files import (
     open_maps,
     truth_of_maps,
 )
-from bdd_inst.evaluation.protocols import Outcome, add_label_maps, score
+from bdd_inst.evaluation.protocols import EvaluationResult, add_label_maps, score
 from bdd_inst.evaluation.results import Results, ResultsBuilder
 from bdd_inst.formats import score_files
 
@@ -59,7 +59,7 @@ def outcome_of_files(
     label_threshold: float | None = None,
     threshold_source: str = "",
     class_names: Sequence[str] | None = None,
-) -> Outcome:
+) -> EvaluationResult:
     """As :func:`evaluate_files`, with everything behind the figures.
 
     Args:
@@ -94,7 +94,7 @@ def outcome_of_files(
 
 def outcome_of_maps(
     truth: MapFolder, predicted: MapFolder, class_names: Sequence[str] | None = None
-) -> Outcome:
+) -> EvaluationResult:
     """Prediction PNGs against label map PNGs: the ``label_map`` and ``sem_seg`` blocks."""
     counter, problems = compare_folders(truth, predicted, class_names)
     found = LabelMapScores(counter.confusion, counter.names[1:])
@@ -110,11 +110,11 @@ def outcome_of_maps(
     nothing = GroundTruthBuilder(
         found.class_names, range(1, len(found.class_names) + 1), truth.source
     ).build()
-    return Outcome(metrics, nothing, ResultsBuilder().build(predicted.source), {}, notes)
+    return EvaluationResult(metrics, nothing, ResultsBuilder().build(predicted.source), {}, notes)
 
 
 def compare_with(
-    outcome: Outcome, path: str | Path, images: str | Path | None = None
+    outcome: EvaluationResult, path: str | Path, images: str | Path | None = None
 ) -> tuple[list[Difference], str, str, str]:
     """A second results file against this outcome's: differences (other to this), both names, and the kind compared."""
     other = read_predictions(path, outcome.truth, images)

@@ -18,7 +18,7 @@ PROTOCOLS = ("coco", "bdd", "both")
 
 
 @dataclass
-class Outcome:
+class EvaluationResult:
     """Figures, and what they were made from.
 
     ``scores`` maps protocol and kind (``("coco", "segm")``) to the precision arrays behind the figures; ``notes`` are sentences
@@ -68,7 +68,7 @@ class Outcome:
 
 
 def add_label_maps(
-    outcome: Outcome,
+    outcome: EvaluationResult,
     threshold: float | None = None,
     chosen_on: str = "",
     maps: MapFolder | None = None,
@@ -84,7 +84,7 @@ def add_label_maps(
 
 def score(
     truth: GroundTruth, results: Results, protocol: str = "coco", *, max_detections: int = 100
-) -> Outcome:
+) -> EvaluationResult:
     """Score one set of predictions by ``protocol``: boxes where they have boxes, masks where both sides have masks.
 
     ``both`` puts the COCO figures at the top level and both protocols under their names.
@@ -115,7 +115,9 @@ def score(
         metrics |= bdd_remarks(truth, results, wanted)
         notes += crowd_notes(truth, metrics)
     notes += truth.problems.lines() + results.problems.lines()
-    return Outcome(metrics | ({"notes": notes} if notes else {}), truth, results, scores, notes)
+    return EvaluationResult(
+        metrics | ({"notes": notes} if notes else {}), truth, results, scores, notes
+    )
 
 
 def run(

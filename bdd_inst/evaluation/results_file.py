@@ -227,7 +227,7 @@ def check_masks(
 def as_mask(mask: Any, size: np.ndarray, where: Callable[[int], str], n: int) -> dict:
     """An entry's segmentation, RLE or polygons, as RLE; DataError for what is neither."""
     if isinstance(mask, list):
-        return drawn(mask, size, where(n))
+        return rasterized(mask, size, where(n))
     own = mask.get("size") if isinstance(mask, dict) else None
     if type(own) is not list or len(own) != 2 or type(own[0]) is not int or type(own[1]) is not int:
         raise DataError(f"{where(n)}: its segmentation is no RLE: size must be [height, width]")
@@ -244,7 +244,7 @@ def as_mask(mask: Any, size: np.ndarray, where: Callable[[int], str], n: int) ->
         raise DataError(f"{where(n)}: {error}") from None
 
 
-def drawn(polygons: list, size: np.ndarray, where: str) -> dict:
+def rasterized(polygons: list, size: np.ndarray, where: str) -> dict:
     """Polygons as RLE by COCO's rule."""
     height, width = (int(side) for side in size)
     if not height or not width:

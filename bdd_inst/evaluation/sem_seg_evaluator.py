@@ -10,7 +10,7 @@ from bdd_inst.base.errors import DataError
 from bdd_inst.data.sem_seg import class_names, label_map_of
 from bdd_inst.evaluation.ground_truth import GroundTruthBuilder
 from bdd_inst.evaluation.outputs import write_sem_seg
-from bdd_inst.evaluation.protocols import Outcome
+from bdd_inst.evaluation.protocols import EvaluationResult
 from bdd_inst.evaluation.results import ResultsBuilder
 from bdd_inst.evaluation.sem_seg import SemSegCounter
 from bdd_inst.inference.label_maps import THRESHOLD, labels_of
@@ -40,7 +40,7 @@ class SemSegEvaluator:
         self.dicts, self.ignore, self.priority = dataset_dicts, ignore, priority
         self.names, self.output_dir, self.source = class_names(metadata), output_dir, name
         self.index = {record["image_id"]: n for n, record in enumerate(dataset_dicts)}
-        self.outcome: Outcome | None = None
+        self.outcome: EvaluationResult | None = None
         self.reset()
 
     def reset(self) -> None:
@@ -108,11 +108,11 @@ class SemSegEvaluator:
 
 def outcome_of_counter(
     counter: SemSegCounter, source: str, threshold: float | None, notes: Sequence[str] = ()
-) -> Outcome:
+) -> EvaluationResult:
     """Counted pixels as an outcome that reports and tables take: the ``sem_seg`` block alone."""
     metrics = {"protocol": "label-map", "sem_seg": counter.report(threshold)}
     if notes:
         metrics["notes"] = list(notes)
     classes = counter.names[counter.first :]
     nothing = GroundTruthBuilder(classes, range(1, len(classes) + 1), source).build()
-    return Outcome(metrics, nothing, ResultsBuilder().build("label maps"), {}, list(notes))
+    return EvaluationResult(metrics, nothing, ResultsBuilder().build("label maps"), {}, list(notes))

@@ -18,7 +18,7 @@ from bdd_inst.evaluation.matching import Matches, Pairs
 from bdd_inst.evaluation.results import Results
 
 KINDS = ("Cls", "Loc", "Both", "Dupe", "Bkg", "Miss")
-MEANING = {
+DESCRIPTIONS = {
     "Cls": "well placed, wrong class",
     "Loc": "right class, badly placed",
     "Both": "wrong class and badly placed",

@@ -15,7 +15,7 @@ BADLY_CUT = 0.75  # an object found with less IoU than this is found, but badly 
 
 
 @dataclass(frozen=True)
-class Picture:
+class RankedImage:
     """One picture's record: its position, counts of each verdict, a badness from 0 (nothing wrong) and the reasons in words."""
 
     position: int
@@ -30,7 +30,7 @@ class Picture:
 
 def rank_pictures(
     truth: GroundTruth, results: Results, pairs: Pairs, found: Confusion
-) -> list[Picture]:
+) -> list[RankedImage]:
     """Every picture, worst first: by the number of things wrong, a bad cut counting a third, and among equals by their share."""
     iou = partner_iou(results, pairs, found)
     cut = (found.verdict == "right") & (iou < BADLY_CUT)
@@ -50,7 +50,7 @@ def rank_pictures(
         share = wrong / max(right + missed + false + confused, 1)
         reasons = in_words(truth, results, own, mine, found, cut)
         out.append(
-            Picture(i, right, missed, false, confused, badly, round(wrong + share, 4), reasons)
+            RankedImage(i, right, missed, false, confused, badly, round(wrong + share, 4), reasons)
         )
     return sorted(out, key=lambda p: (-p.badness, p.position))
 

@@ -17,7 +17,7 @@ from bdd_inst.base.files import atomic_write
 from bdd_inst.data.sem_seg import BACKGROUND, class_names
 from bdd_inst.datasets import catalog
 from bdd_inst.formats.label_map import write_gray
-from bdd_inst.inference.results import Categories
+from bdd_inst.inference.results import OutputClasses
 
 THRESHOLD = 0.5  # of the probability from which a pixel is of the class, where there is one
 
@@ -90,7 +90,7 @@ def png_names(names: Iterable[str]) -> dict[str, str]:
     return {name: f"{name}.png" if png in shared else png for name, png in plain.items()}
 
 
-def label_names(cfg: CfgNode, metadata: Mapping) -> Categories:
+def label_names(cfg: CfgNode, metadata: Mapping) -> OutputClasses:
     """What label values mean, by value: those of the weights, else of the first data set of the config that has as many classes."""
     number = max(cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES, 2)
     known = [
@@ -106,5 +106,7 @@ def label_names(cfg: CfgNode, metadata: Mapping) -> Categories:
             colors = found.get("stuff_colors") or found.get("thing_colors")
             if colors and len(colors) == number - 1 and names[0] == BACKGROUND:
                 colors = [[0, 0, 0], *colors]
-            return Categories(names, list(range(number)), colors)
-    return Categories([BACKGROUND, *(f"class {i}" for i in range(1, number))], list(range(number)))
+            return OutputClasses(names, list(range(number)), colors)
+    return OutputClasses(
+        [BACKGROUND, *(f"class {i}" for i in range(1, number))], list(range(number))
+    )

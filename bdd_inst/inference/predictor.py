@@ -15,11 +15,11 @@ from bdd_inst.base.errors import ConfigError, DataError
 from bdd_inst.data.augment import test_chain
 from bdd_inst.engines import build_model
 from bdd_inst.images.read import read_image, to_rgb, to_tensor
-from bdd_inst.inference.run import to_cpu
+from bdd_inst.inference.dataset import to_cpu
 from bdd_inst.weights.trained import as_cfg, load_trained, read_identity
 
 # A picture to predict on: H,W,3 uint8 BGR (as cv2.imread gives it), a path, or PIL's.
-Picture = np.ndarray | str | os.PathLike | Image.Image
+ImageLike = np.ndarray | str | os.PathLike | Image.Image
 
 
 class Predictor:
@@ -65,7 +65,7 @@ class Predictor:
         if hasattr(self.model, "mask_format"):
             self.model.mask_format = "rle"
 
-    def __call__(self, picture: Picture) -> dict:
+    def __call__(self, picture: ImageLike) -> dict:
         """Detectron2's output for one picture, on the picture's own size and on the CPU.
 
         Returns:
@@ -74,7 +74,7 @@ class Predictor:
         """
         return self.predict([picture])[0]
 
-    def predict(self, pictures: Sequence[Picture]) -> list[dict]:
+    def predict(self, pictures: Sequence[ImageLike]) -> list[dict]:
         """The outputs for several pictures in one forward pass.
 
         Pictures of different sizes are padded to a common one, as Detectron2 does; what the outermost pixels of the smaller ones see
@@ -86,7 +86,7 @@ class Predictor:
         with torch.inference_mode():
             return [plain(output) for output in self.model(batch)]
 
-    def prepare(self, picture: Picture) -> dict:
+    def prepare(self, picture: ImageLike) -> dict:
         """The model's input for one picture: resized, in INPUT.FORMAT, C,H,W uint8."""
         image = as_pil(picture)
         width, height = image.size
@@ -110,7 +110,7 @@ def plain(output: dict) -> dict:
     }
 
 
-def as_pil(picture: Picture) -> Image.Image:
+def as_pil(picture: ImageLike) -> Image.Image:
     """A picture in mode RGB, upright.
 
     Raises:

@@ -16,20 +16,20 @@ from bdd_inst.base.errors import DataError
 from bdd_inst.base.files import atomic_write
 from bdd_inst.base.vocabulary import COCO_INSTANCES
 from bdd_inst.datasets import catalog
-from bdd_inst.inference.sources import Source
+from bdd_inst.inference.sources import ImageSource
 from bdd_inst.structures import Instances
 
 log = logging.getLogger(__name__)
 
 
-class Categories:
+class OutputClasses:
     """What class indices mean. Attributes by index: ``names``; ``ids`` (of the data set, or index + 1); ``colors`` (RGB) or None."""
 
     def __init__(self, names: list[str], ids: list[int], colors: list | None = None):
         self.names, self.ids, self.colors = names, ids, colors
 
     @classmethod
-    def of(cls, cfg: CfgNode, metadata: Mapping) -> Categories:
+    def of(cls, cfg: CfgNode, metadata: Mapping) -> OutputClasses:
         """Those that the weights name (``Predictor.metadata``), where they are as many as the model has; else :meth:`from_cfg`'s."""
         found = cls.from_metadata(metadata)
         if len(found.names) == cfg.MODEL.ROI_HEADS.NUM_CLASSES:
@@ -37,7 +37,7 @@ class Categories:
         return cls.from_cfg(cfg)
 
     @classmethod
-    def from_metadata(cls, metadata: Mapping) -> Categories:
+    def from_metadata(cls, metadata: Mapping) -> OutputClasses:
         """Those of a data set's metadata; ids are index + 1 where it has none."""
         names = list(metadata.get("thing_classes") or ())
         table = metadata.get("thing_dataset_id_to_contiguous_id") or {}
@@ -47,7 +47,7 @@ class Categories:
         return cls(names, ids, metadata.get("thing_colors"))
 
     @classmethod
-    def from_cfg(cls, cfg: CfgNode) -> Categories:
+    def from_cfg(cls, cfg: CfgNode) -> OutputClasses:
         """Those of the first data set in DATASETS.TEST or DATASETS.TRAIN that is known and has as many classes as the model;
         else ``class 1``, ``class 2``, ... with ids from 1. Known are the catalog's, and COCO's own by Detectron2's names."""
         number = cfg.MODEL.ROI_HEADS.NUM_CLASSES
@@ -62,7 +62,7 @@ class Categories:
         return cls([f"class {i + 1}" for i in range(number)], list(range(1, number + 1)))
 
 
-def picture_ids(cfg: CfgNode, source: Source) -> dict[str, int | str]:
+def picture_ids(cfg: CfgNode, source: ImageSource) -> dict[str, int | str]:
     """Frame name -> image id, where the pictures are those of a data set in DATASETS.TEST: predictions can then be scored against it.
 
     Only data sets below the data root are looked at, and only if the pictures lie there too; nothing is rendered or fetched for it.
@@ -84,7 +84,7 @@ def picture_ids(cfg: CfgNode, source: Source) -> dict[str, int | str]:
     return {name: found[path] for name, path in names.items() if path in found}
 
 
-def to_results(instances: Instances, categories: Categories, **common: object) -> list[dict]:
+def to_results(instances: Instances, categories: OutputClasses, **common: object) -> list[dict]:
     """One dict a detection: ``common`` (``image_id``, ``file_name``, ...), ``category_id``, ``category_name``,
     ``bbox`` x,y,w,h, ``score``, and ``segmentation`` (compressed RLE) where there are masks (RLEMasks)."""
     boxes = instances.pred_boxes.tensor.clone()

@@ -43,7 +43,7 @@ class Frame:
 
 
 @dataclass
-class Source:
+class ImageSource:
     """Pictures and videos in order; ``problems`` counts what could not be read, which never ends the stream."""
 
     entries: list[Entry]
@@ -124,7 +124,7 @@ class Source:
         self.problems.add(code, printable(entry.name), str(error).removeprefix(f"{name}: "))
 
 
-def open_source(*inputs: str | os.PathLike) -> Source:
+def open_source(*inputs: str | os.PathLike) -> ImageSource:
     """Look at what the inputs are: files, folders (searched with their subfolders, in the order of names), patterns like ``day*/*.jpg``.
 
     With one input names are relative to its folder, with several to the folder that they have in common; a file comes once.
@@ -149,7 +149,7 @@ def open_source(*inputs: str | os.PathLike) -> Source:
     for path, is_video in found.items():
         name = os.path.relpath(path, root).replace(os.sep, "/")
         entries.append(Entry(path, name, is_video))
-    return Source(entries)
+    return ImageSource(entries)
 
 
 def _expanded(given: str | os.PathLike) -> list[Path]:

@@ -91,7 +91,7 @@ def open_source(
     if path.suffix.lower() == ".gif" and path.is_file():
         reader = video.VideoReader(path)
         if reader.number > 1:
-            return _of_video(files.Source([files.Entry(path, path.name, True)]), text)
+            return _of_video(files.ImageSource([files.Entry(path, path.name, True)]), text)
     found = files.open_source(path)
     if found.reader is not None:
         return _of_video(found, text)
@@ -102,7 +102,7 @@ def open_source(
     )  # fmt: skip
 
 
-def _of_video(found: files.Source, text: str) -> Source:
+def _of_video(found: files.ImageSource, text: str) -> Source:
     return Source(
         text, Path(text).stem, found.__iter__, rate=found.reader.rate, number=found.number,
         file=Path(text), problems=found.problems,

@@ -21,7 +21,7 @@ from bdd_inst.drawing.draw import caption, count, draw_objects, enlarge, side_by
 from bdd_inst.drawing.matching import judge
 from bdd_inst.drawing.paint import Style
 from bdd_inst.images.read import read_bgr
-from bdd_inst.report.scenes import Scene, Vocabulary
+from bdd_inst.report.annotated_images import AnnotatedImage, ClassTable
 
 JPEG_QUALITY = 92
 
@@ -50,7 +50,7 @@ def save_picture(path: str | os.PathLike, image: np.ndarray) -> Path:
 
 
 @dataclass(frozen=True)
-class Layout:
+class AlbumOptions:
     """What a page of the album shows. ``show``: ``both`` (side by side where there are both), ``labels``, ``predictions``."""
 
     show: str = "both"
@@ -60,87 +60,87 @@ class Layout:
     style: Style = field(default_factory=Style)
 
 
-def compose(scene: Scene, vocabulary: Vocabulary, layout: Layout) -> np.ndarray:
-    """The finished picture H,W,3 uint8 BGR of a scene.
+def compose(entry: AnnotatedImage, class_table: ClassTable, options: AlbumOptions) -> np.ndarray:
+    """The finished picture H,W,3 uint8 BGR of an entry.
 
     Raises:
         DataError: the picture cannot be read, or labels or predictions do not fit it.
     """
-    image = read_bgr(scene.path)
+    image = read_bgr(entry.path)
     size = image.shape[:2]
-    labels = scene.labels.objects(size, vocabulary) if scene.labels is not None else None
+    labels = entry.labels.objects(size, class_table) if entry.labels is not None else None
     found = (
-        scene.predictions.objects(size, vocabulary, layout.score_threshold)
-        if scene.predictions is not None
+        entry.predictions.objects(size, class_table, options.score_threshold)
+        if entry.predictions is not None
         else None
     )
-    if labels is not None and found is not None and layout.show == "both":
+    if labels is not None and found is not None and options.show == "both":
         return side_by_side(
             image,
             labels,
             found,
-            verdicts=layout.verdicts,
-            iou=layout.iou,
-            title=scene.name,
-            style=layout.style,
+            verdicts=options.verdicts,
+            iou=options.iou,
+            title=entry.name,
+            style=options.style,
         )
-    style = layout.style
-    if labels is not None and found is not None and layout.verdicts:
-        labels, found = judge(labels, found, layout.iou)
+    style = options.style
+    if labels is not None and found is not None and options.verdicts:
+        labels, found = judge(labels, found, options.iou)
         style = replace(style, color_by="verdict")
     alone, what = (
-        (labels, "labelled") if found is None or layout.show == "labels" else (found, "predicted")
+        (labels, "labelled") if found is None or options.show == "labels" else (found, "predicted")
     )
     if alone is None:
         raise DataError("nothing to show: the picture is not labelled")
     canvas, alone = enlarge(image, alone)
     return caption(
-        draw_objects(canvas, alone, style), f"{scene.name}  ·  {count(len(alone))} {what}"
+        draw_objects(canvas, alone, style), f"{entry.name}  ·  {count(len(alone))} {what}"
     )
 
 
 def fill_album(
-    scenes: Iterable[Scene],
+    entries: Iterable[AnnotatedImage],
     folder: str | os.PathLike,
-    vocabulary: Vocabulary,
-    layout: Layout,
+    class_table: ClassTable,
+    options: AlbumOptions,
     problems: ProblemLog,
     workers: int = 2,
 ) -> Iterator[Path]:
-    """Draw every scene below ``folder`` in ``workers`` threads, a few ahead; yields the files in order, problems are counted."""
+    """Draw every entry below ``folder`` in ``workers`` threads, a few ahead; yields the files in order, problems are counted."""
 
-    def page(scene: Scene) -> Path | DataError:
+    def page(entry: AnnotatedImage) -> Path | DataError:
         try:
-            return save_picture(scene_place[scene.name], compose(scene, vocabulary, layout))
+            return save_picture(target[entry.name], compose(entry, class_table, options))
         except DataError as error:
             return error
 
-    places, scene_place = picture_paths(folder), {}
-    pending: deque[Scene] = deque()
+    places, target = picture_paths(folder), {}
+    pending: deque[AnnotatedImage] = deque()
     names: set[str] = set()
 
-    def passed() -> Iterator[Scene]:
-        for scene in scenes:
-            if scene.path is None:
+    def passed() -> Iterator[AnnotatedImage]:
+        for entry in entries:
+            if entry.path is None:
                 problems.add(
-                    "missing-picture", scene.name, "labelled, but there is no such picture"
+                    "missing-picture", entry.name, "labelled, but there is no such picture"
                 )
-            elif scene.name in names:
+            elif entry.name in names:
                 problems.add(
                     "picture-comes-twice",
-                    scene.name,
+                    entry.name,
                     "labelled a second time; the first one is drawn",
                 )
             else:
-                names.add(scene.name)
-                scene_place[scene.name] = places(scene.name)  # here, where the order is fixed
-                pending.append(scene)
-                yield scene
+                names.add(entry.name)
+                target[entry.name] = places(entry.name)  # here, where the order is fixed
+                pending.append(entry)
+                yield entry
 
     for result in ordered_map(page, passed(), workers):
-        scene = pending.popleft()
+        entry = pending.popleft()
         if isinstance(result, DataError):
-            problems.add("not-drawn", scene.name, str(result).removeprefix(f"{scene.path}: "))
+            problems.add("not-drawn", entry.name, str(result).removeprefix(f"{entry.path}: "))
         else:
             yield result
 

@@ -47,14 +47,14 @@ def write_page(result: CheckResult, folder: Path, *, config: str, samples: int =
         .joinpath("templates/data_page.html")
         .read_text(encoding="utf-8")
     )
-    looked_at, notes = _samples(result, config, samples) if samples else ([], [])
+    inspected, notes = _samples(result, config, samples) if samples else ([], [])
     html = template.render(
         title=", ".join(split.name for split in result.splits),
         failed=result.failed,
         number={severity: result.findings.of(severity) for severity in (ERROR, WARNING, NOTE)},
         problems=_problems(result),
         splits=[_split(split) for split in result.splits],
-        samples=looked_at,
+        samples=inspected,
         notes=notes,
         config=os.path.basename(config),
         size_names=SIZES,
@@ -230,7 +230,7 @@ def _records(split: Split, number: int) -> tuple[list[dict], tuple[str, ...]]:
 
 def _shown(sample, split: str) -> dict[str, Any]:
     views = [
-        ("Ground truth", "resized, transformed and padded (hatched)", sample.scene),
+        ("Ground truth", "resized, transformed and padded (hatched)", sample.ground_truth),
         ("Positive anchors", "coloured by FPN level; objects in white", sample.anchors),
         ("RoIs", "positives in their class's colour, negatives grey", sample.rois),
     ]

@@ -15,7 +15,7 @@ from bdd_inst.evaluation.confusion import Confusion, confusion
 from bdd_inst.evaluation.ground_truth import GroundTruth
 from bdd_inst.evaluation.matching import Pairs
 from bdd_inst.evaluation.results import Results, group
-from bdd_inst.evaluation.worst import Picture
+from bdd_inst.evaluation.worst import RankedImage
 from bdd_inst.images.read import read_bgr
 from bdd_inst.masks import run_lengths
 
@@ -61,7 +61,7 @@ def build_gallery(
     return out
 
 
-def chosen(ranked: Sequence[Picture], most: int) -> list[Picture]:
+def chosen(ranked: Sequence[RankedImage], most: int) -> list[RankedImage]:
     """Three quarters the worst, one quarter evenly spread over the rest, in order of badness."""
     if len(ranked) <= most:
         return list(ranked)
@@ -75,7 +75,7 @@ def entry(
     results: Results,
     analysis: Analysis,
     everything: Confusion,
-    picture: Picture,
+    picture: RankedImage,
     own: np.ndarray,
     mine: np.ndarray,
     file: Path | None,

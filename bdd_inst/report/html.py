@@ -15,7 +15,7 @@ from bdd_inst import __version__
 from bdd_inst.base.errors import DataError
 from bdd_inst.base.files import atomic_write
 from bdd_inst.evaluation.compare import Difference
-from bdd_inst.evaluation.protocols import Outcome
+from bdd_inst.evaluation.protocols import EvaluationResult
 from bdd_inst.images.finder import ImageFinder
 from bdd_inst.report import report_data
 from bdd_inst.report.gallery import build_gallery
@@ -26,7 +26,7 @@ PACKAGES = ("torch", "torchvision", "numpy", "opencv-python-headless", "pycocoto
 
 
 def write_report(
-    outcome: Outcome,
+    outcome: EvaluationResult,
     folder: str | Path,
     *,
     title: str = "Evaluation",
@@ -91,13 +91,13 @@ def asset(name: str) -> str:
     )
 
 
-def subtitle(outcome: Outcome) -> str:
+def subtitle(outcome: EvaluationResult) -> str:
     """What was scored against what, by which protocol."""
     named = report_data.PROTOCOLS[outcome.metrics["protocol"]]
     return f"{outcome.results.source} against {outcome.truth.source}; {named}"
 
 
-def picture_finder(outcome: Outcome, images: str | Path | None):
+def picture_finder(outcome: EvaluationResult, images: str | Path | None):
     """``find(position)``: the picture's file, by its own path, else by its name below ``images``."""
     names = outcome.truth.file_names
     folder = ImageFinder(Path(images)) if images is not None else None
@@ -114,7 +114,7 @@ def picture_finder(outcome: Outcome, images: str | Path | None):
     return find
 
 
-def provenance(outcome: Outcome, run: Path | None) -> list[tuple[str, str]]:
+def provenance(outcome: EvaluationResult, run: Path | None) -> list[tuple[str, str]]:
     """Rows of name and value: data and its hash, masks' rule, versions; of a run its seed, command and source state."""
     truth = outcome.truth
     rows = [

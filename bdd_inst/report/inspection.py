@@ -47,7 +47,7 @@ class Sample:
     original: tuple[int, int]
     resized: tuple[int, int]
     padded: tuple[int, int]
-    scene: np.ndarray
+    ground_truth: np.ndarray
     anchors: np.ndarray
     rois: np.ndarray
     crops: np.ndarray | None
@@ -84,7 +84,7 @@ class Inspector:
             original=(entry["height"], entry["width"]),
             resized=(height, width),
             padded=padded,
-            scene=self._scene(base, instances),
+            ground_truth=self._ground_truth(base, instances),
             anchors=anchor_view,
             rois=roi_view,
             crops=self._crops(instances),
@@ -106,7 +106,7 @@ class Inspector:
         out[: picture.shape[0], : picture.shape[1]] = picture
         return out
 
-    def _scene(self, base: np.ndarray, instances: Instances) -> np.ndarray:
+    def _ground_truth(self, base: np.ndarray, instances: Instances) -> np.ndarray:
         """Ground truth after all transforms."""
         out = base.copy()
         masks = rendered(instances)
@@ -168,7 +168,9 @@ class Inspector:
             start += len(grid)
         for box in instances.gt_boxes.tensor.tolist():
             rectangle(out, box, (255, 255, 255), 2)
-        positive, negative, _ = rpn.draw(anchors, instances, torch.Generator().manual_seed(0))
+        positive, negative, _ = rpn.sample_anchors(
+            anchors, instances, torch.Generator().manual_seed(0)
+        )
         return levels, out, (len(positive), len(positive) + len(negative)), unmatched
 
     def _rois(
@@ -183,7 +185,7 @@ class Inspector:
         else:
             boxes = stand_ins(instances, np.random.default_rng(seed))
         heads = self.model.roi_heads
-        drawn = heads.draw(boxes, instances, picture_generators([seed])[0])
+        drawn = heads.sample_proposals(boxes, instances, picture_generators([seed])[0])
         positive = drawn.classes != heads.classes
         out = base.copy()
         for box in drawn.boxes[~positive].tolist()[:200]:

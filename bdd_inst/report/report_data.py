@@ -12,7 +12,7 @@ from bdd_inst.evaluation import bdd, tables, tide
 from bdd_inst.evaluation.analysis import Analysis
 from bdd_inst.evaluation.compare import Difference
 from bdd_inst.evaluation.curves import MEAN, pr_curves
-from bdd_inst.evaluation.protocols import Outcome
+from bdd_inst.evaluation.protocols import EvaluationResult
 
 PROTOCOLS = {
     "coco": "COCO protocol",
@@ -22,7 +22,7 @@ PROTOCOLS = {
 }
 
 
-def report_tree(outcome: Outcome) -> dict:
+def report_tree(outcome: EvaluationResult) -> dict:
     """The parts that follow from an outcome alone; pictures, training, comparison and provenance are added by the caller."""
     metrics = outcome.metrics
     protocol = metrics["protocol"]
@@ -69,12 +69,12 @@ def label_map_tree(metrics: dict) -> dict | None:
     return block | {"mDice": block["Dice"], "accuracy": block["pACC"], "how": how}
 
 
-def first_kind(outcome: Outcome) -> str:
+def first_kind(outcome: EvaluationResult) -> str:
     """Masks where there are any, else boxes."""
     return "segm" if "segm" in outcome.metrics else "bbox"
 
 
-def tiles(outcome: Outcome) -> list[dict]:
+def tiles(outcome: EvaluationResult) -> list[dict]:
     """The headline figures."""
     metrics, out = outcome.metrics, []
     for kind in ("segm", "bbox"):
@@ -100,7 +100,7 @@ def tiles(outcome: Outcome) -> list[dict]:
     return out
 
 
-def kind_tree(outcome: Outcome, analysis: Analysis) -> dict:
+def kind_tree(outcome: EvaluationResult, analysis: Analysis) -> dict:
     """Curves, classes, errors, confusions, calibration and slices of boxes or of masks."""
     scores, truth = outcome.main[analysis.kind], outcome.truth
     content = analysis.as_dict(truth, 0)
@@ -127,7 +127,7 @@ def kind_tree(outcome: Outcome, analysis: Analysis) -> dict:
             "name": name,
             "cost": tree["cost"][name],
             "count": tree["count"].get(name),
-            "meaning": tide.MEANING[name],
+            "description": tide.DESCRIPTIONS[name],
         }
         for name in tree["cost"]
     ]

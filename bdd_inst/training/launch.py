@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Layout:
+class LaunchConfig:
     """How many machines, how many processes on each, and who started them (``self``, ``torchrun``, ``slurm`` or ``none`` yet)."""
 
     machines: int = 1
@@ -44,32 +44,32 @@ class Layout:
         return self.machines * self.processes
 
 
-def find_layout(num_gpus: int = 1, num_machines: int = 1) -> Layout:
-    """The layout this process lives in: torchrun's or SLURM's where they started it, else what the command line asks for."""
+def find_launch_config(num_gpus: int = 1, num_machines: int = 1) -> LaunchConfig:
+    """How this process was launched: torchrun's or SLURM's where they started it, else what the command line asks for."""
     env = os.environ
     if TorchElasticEnvironment.detect():
         processes = int(env["LOCAL_WORLD_SIZE"])
-        return Layout(int(env["WORLD_SIZE"]) // processes, processes, "torchrun")
+        return LaunchConfig(int(env["WORLD_SIZE"]) // processes, processes, "torchrun")
     if (
         "LOCAL_RANK" not in env
         and SLURMEnvironment.detect()
         and int(env.get("SLURM_NTASKS", 1)) > 1
     ):
         machines = int(env.get("SLURM_NNODES", 1))
-        return Layout(machines, int(env["SLURM_NTASKS"]) // machines, "slurm")
-    return Layout(
+        return LaunchConfig(machines, int(env["SLURM_NTASKS"]) // machines, "slurm")
+    return LaunchConfig(
         num_machines,
         num_gpus,
         "self" if "LOCAL_RANK" in env or num_gpus * num_machines == 1 else "none",
     )
 
 
-def start_processes(layout: Layout, machine_rank: int, dist_url: str) -> int:
+def start_processes(launch_config: LaunchConfig, machine_rank: int, dist_url: str) -> int:
     """Run this program again, once per process of this machine; the exit code is 0 when all ended well."""
     return wait_for_all(
         [*restart_words(), *option_words()],
-        layout.processes,
-        layout.machines,
+        launch_config.processes,
+        launch_config.machines,
         machine_rank,
         dist_url,
     )
@@ -145,17 +145,17 @@ def parse_url(url: str, machines: int) -> tuple[str, int]:
     return host, int(port)
 
 
-def make_fabric(cfg: CfgNode, layout: Layout) -> Fabric:
+def make_fabric(cfg: CfgNode, launch_config: LaunchConfig) -> Fabric:
     """Lightning's Fabric for MODEL.DEVICE and SOLVER.AMP, its process group started."""
     quiet_libraries()  # importing Lightning has set its own levels
     accelerator = pick_accelerator(cfg)
-    if accelerator == "cuda" and layout.processes > torch.cuda.device_count():
+    if accelerator == "cuda" and launch_config.processes > torch.cuda.device_count():
         raise ConfigError(
-            f"--num-gpus {layout.processes}: this machine has {torch.cuda.device_count()}"
+            f"--num-gpus {launch_config.processes}: this machine has {torch.cuda.device_count()}"
         )
     strategy: object = "auto"
     plugins: list = []
-    if layout.world_size > 1:
+    if launch_config.world_size > 1:
         # Norm buffers are each process's own, as in Detectron2; rank 0's are saved. SyncBN shares what should be shared.
         strategy = DDPStrategy(
             process_group_backend="nccl" if accelerator == "cuda" else "gloo",
@@ -164,21 +164,21 @@ def make_fabric(cfg: CfgNode, layout: Layout) -> Fabric:
         environments = {"torchrun": TorchElasticEnvironment, "self": LightningEnvironment}
         plugins.append(
             SLURMEnvironment(auto_requeue=False)
-            if layout.started_by == "slurm"
-            else environments[layout.started_by]()
+            if launch_config.started_by == "slurm"
+            else environments[launch_config.started_by]()
         )
     precision = pick_precision(cfg, accelerator)
-    devices = pick_devices(cfg, accelerator, layout)
+    devices = pick_devices(cfg, accelerator, launch_config)
     fabric = Fabric(
         accelerator=accelerator,
         devices=devices,
-        num_nodes=layout.machines,
+        num_nodes=launch_config.machines,
         strategy=strategy,
         precision=precision,
         plugins=plugins,
     )
     fabric.launch()
-    set_threads(accelerator, layout)
+    set_threads(accelerator, launch_config)
     return fabric
 
 
@@ -199,13 +199,13 @@ def pick_accelerator(cfg: CfgNode) -> str:
     return device.type
 
 
-def pick_devices(cfg: CfgNode, accelerator: str, layout: Layout) -> int | list[int]:
+def pick_devices(cfg: CfgNode, accelerator: str, launch_config: LaunchConfig) -> int | list[int]:
     """The number of processes of this machine, or the one GPU that ``cuda:N`` names."""
     _, _, number = cfg.MODEL.DEVICE.partition(":")
     return (
         [int(number)]
-        if accelerator == "cuda" and number and layout.world_size == 1
-        else layout.processes
+        if accelerator == "cuda" and number and launch_config.world_size == 1
+        else launch_config.processes
     )
 
 
@@ -227,7 +227,7 @@ def pick_precision(cfg: CfgNode, accelerator: str) -> str:
     return "16-mixed" if fp16 else "bf16-mixed"
 
 
-def set_threads(accelerator: str, layout: Layout) -> None:
+def set_threads(accelerator: str, launch_config: LaunchConfig) -> None:
     """On the CPU the processes of a machine share its cores; beside a GPU torch's own choice stands."""
     if accelerator == "cpu" and "OMP_NUM_THREADS" not in os.environ:
         cores = (
@@ -235,4 +235,4 @@ def set_threads(accelerator: str, layout: Layout) -> None:
             if hasattr(os, "sched_getaffinity")
             else os.cpu_count() or 1
         )
-        torch.set_num_threads(max(1, cores // layout.processes))
+        torch.set_num_threads(max(1, cores // launch_config.processes))

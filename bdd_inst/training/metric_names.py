@@ -21,7 +21,7 @@ from bdd_inst.structures import Boxes, Instances, RLEMasks
 log = logging.getLogger(__name__)
 
 LOSSES = "val/"  # which losses there are is the model's to say; total_loss is always among them
-LOOKED_AT = 1000  # pictures, for one with a mask
+SEARCHED = 1000  # pictures, for one with a mask
 
 
 def sample_metrics(cfg: CfgNode, name: str, dicts: Sequence[dict], metadata: dict) -> dict:
@@ -29,18 +29,18 @@ def sample_metrics(cfg: CfgNode, name: str, dicts: Sequence[dict], metadata: dic
     sample = next(
         (
             record
-            for record in itertools.islice(dicts, LOOKED_AT)
+            for record in itertools.islice(dicts, SEARCHED)
             if any("segmentation" in item for item in record.get("annotations", ()))
         ),
         dicts[0],
     )
     size = (sample["height"], sample["width"])
     evaluator = build_evaluator(cfg, name, [sample], metadata, None)
-    evaluator.process([sample], [made_up(cfg, size)])
+    evaluator.process([sample], [fake_output(cfg, size)])
     return evaluator.evaluate()
 
 
-def made_up(cfg: CfgNode, size: tuple[int, int]) -> dict:
+def fake_output(cfg: CfgNode, size: tuple[int, int]) -> dict:
     """An output of the config's kind of model for a picture of ``size`` (height, width)."""
     if is_pixelwise(cfg):
         return {"sem_seg": torch.zeros(cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES, *size)}

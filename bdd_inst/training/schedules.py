@@ -100,9 +100,9 @@ class LearningRate:
             group["lr"] = base * factor
         return self.base_rates[0] * factor
 
-    def saw(self, value: float | None) -> bool:
-        """Tell the plateau rule of a new value of the watched metric (higher is better); True where the rate falls."""
-        if self.plateau is None or not self.plateau.saw(value):
+    def step_plateau(self, value: float | None) -> bool:
+        """Tell the plateau rule of a new value of the monitored metric (higher is better); True where the rate falls."""
+        if self.plateau is None or not self.plateau.step(value):
             return False
         self.reached *= self.plateau.gamma
         return True
@@ -129,7 +129,7 @@ class Plateau:
         self.best: float | None = None
         self.waited = 0
 
-    def saw(self, value: float | None) -> bool:
+    def step(self, value: float | None) -> bool:
         """Take in one evaluation; True when patience has run out (the count then starts again)."""
         if value is not None and (self.best is None or value > self.best):
             self.best, self.waited = value, 0

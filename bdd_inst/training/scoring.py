@@ -30,8 +30,8 @@ from bdd_inst.evaluation.protocols import PROTOCOLS
 from bdd_inst.evaluation.tables import pixel_lines
 from bdd_inst.formats.label_map import overlay
 from bdd_inst.images.read import read_bgr, read_image
+from bdd_inst.inference.dataset import predict_outputs
 from bdd_inst.inference.label_maps import labels_of
-from bdd_inst.inference.run import predict_outputs
 from bdd_inst.report.html import write_report
 from bdd_inst.training.hooks.guards import plain_worker_errors
 from bdd_inst.training.metric_names import sample_metrics

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 
-def draw_seed() -> int:
+def new_seed() -> int:
     """A seed from the system's entropy, for runs that ask for SEED -1; it is written down with the run."""
     return int.from_bytes(os.urandom(4), "little") % 2**31
 

@@ -18,7 +18,7 @@ from bdd_inst.config.loading import load_cfg
 from bdd_inst.engines import build_model
 from bdd_inst.images.video import VideoReader
 from bdd_inst.inference.predictor import Predictor
-from bdd_inst.inference.results import Categories
+from bdd_inst.inference.results import OutputClasses
 from bdd_inst.inference.sources import open_source
 from bdd_inst.weights.checkpoint import save_weights
 
@@ -114,17 +114,17 @@ def test_unknown_data_sets_count_classes_from_one():
     cfg = load_cfg(
         "demo.yaml", ["DATASETS.TEST", "()", "DATASETS.TRAIN", "('not_in_the_catalog',)"]
     )
-    categories = Categories.from_cfg(cfg)
+    categories = OutputClasses.from_cfg(cfg)
     assert categories.ids == list(range(1, 9))
     assert categories.names[0] == "class 1"
 
 
 def test_cocos_own_classes_keep_their_ids():
     zoo = ["DATASETS.TEST", "('coco_2017_val',)"]
-    categories = Categories.from_cfg(load_cfg("Base-MaskRCNN-FPN.yaml", zoo))
+    categories = OutputClasses.from_cfg(load_cfg("Base-MaskRCNN-FPN.yaml", zoo))
     assert (categories.ids[0], categories.names[0]) == (1, "person")
     assert (categories.ids[-1], categories.names[-1]) == (90, "toothbrush")
-    five = Categories.from_cfg(
+    five = OutputClasses.from_cfg(
         load_cfg("Base-MaskRCNN-FPN.yaml", [*zoo, "MODEL.ROI_HEADS.NUM_CLASSES", "5"])
     )
     assert five.ids == [1, 2, 3, 4, 5]

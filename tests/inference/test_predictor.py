@@ -10,8 +10,8 @@ from torch import nn
 
 from bdd_inst.base.errors import ConfigError, DataError
 from bdd_inst.config.loading import get_cfg
+from bdd_inst.inference.dataset import encode_masks, predict_dataset
 from bdd_inst.inference.predictor import Predictor, load_model
-from bdd_inst.inference.run import encode_masks, predict_dataset
 from bdd_inst.masks import run_lengths
 from bdd_inst.structures import Boxes, Instances, RLEMasks
 

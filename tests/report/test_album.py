@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from bdd_inst.base.errors import DataError, ProblemLog
-from bdd_inst.report.album import Layout, compose, fill_album, picture_paths, save_picture
-from bdd_inst.report.scenes import Rows, Scene, Vocabulary
+from bdd_inst.report.album import AlbumOptions, compose, fill_album, picture_paths, save_picture
+from bdd_inst.report.annotated_images import AnnotatedImage, ClassTable, Rows
 
 
 @pytest.mark.parametrize(
@@ -39,11 +39,11 @@ def test_saved_pictures_can_be_read(tmp_path, name):
     assert [p.name for p in path.parent.iterdir()] == [name]  # no temporary file stays behind
 
 
-def scenes(folder, number=5):
+def entries(folder, number=5):
     for i in range(number):
         path = folder / f"{i}.png"
         cv2.imwrite(str(path), np.full((900, 900, 3), 40 * i, np.uint8))
-        yield Scene(
+        yield AnnotatedImage(
             path.name,
             path,
             i,
@@ -53,13 +53,15 @@ def scenes(folder, number=5):
 
 def test_pages_come_in_order_and_failures_are_counted(tmp_path):
     problems = ProblemLog()
-    given = list(scenes(tmp_path))
+    given = list(entries(tmp_path))
     given[1].path.write_bytes(b"broken")
     given[2].path = None
     given[3].labels = None
     given.append(given[0])
     pages = list(
-        fill_album(given, tmp_path / "out", Vocabulary(["car"]), Layout(), problems, workers=3)
+        fill_album(
+            given, tmp_path / "out", ClassTable(["car"]), AlbumOptions(), problems, workers=3
+        )
     )
     assert [p.name for p in pages] == ["0.png", "4.png"]
     assert problems.counts == {"not-drawn": 2, "missing-picture": 1, "picture-comes-twice": 1}
@@ -69,12 +71,12 @@ def test_only_a_few_pictures_are_read_ahead(tmp_path):
     taken = []
 
     def stream():
-        for scene in scenes(tmp_path, 20):
-            taken.append(scene.name)
-            yield scene
+        for entry in entries(tmp_path, 20):
+            taken.append(entry.name)
+            yield entry
 
     pages = fill_album(
-        stream(), tmp_path / "out", Vocabulary(["car"]), Layout(), ProblemLog(), workers=2
+        stream(), tmp_path / "out", ClassTable(["car"]), AlbumOptions(), ProblemLog(), workers=2
     )
     next(pages)
     assert len(taken) <= 5
@@ -82,13 +84,13 @@ def test_only_a_few_pictures_are_read_ahead(tmp_path):
 
 
 def test_one_side_can_be_coloured_by_verdict_too(tmp_path):
-    scene = next(scenes(tmp_path))
-    scene.predictions = Rows(
+    entry = next(entries(tmp_path))
+    entry.predictions = Rows(
         boxes=[(600, 600, 700, 700)], masks=[None], classes=[0], crowd=[False], scores=[0.9]
     )
-    page = compose(scene, Vocabulary(["car"]), Layout(show="predictions", verdicts=True))
+    page = compose(entry, ClassTable(["car"]), AlbumOptions(show="predictions", verdicts=True))
     assert page.shape[1] == 900
     magenta = (np.abs(page.astype(int) - (170, 70, 232)) < 12).all(2)
     assert magenta[600:, 590:710].any()
     with pytest.raises(DataError):
-        compose(Scene("x.png", tmp_path / "none.png"), Vocabulary(), Layout())
+        compose(AnnotatedImage("x.png", tmp_path / "none.png"), ClassTable(), AlbumOptions())

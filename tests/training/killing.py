@@ -22,7 +22,7 @@ from bdd_inst.config.loading import load_cfg
 from bdd_inst.engines import build_model
 from bdd_inst.training import checkpoints
 from bdd_inst.training.optim import build_optimizer
-from bdd_inst.training.run import train
+from bdd_inst.training.train import train
 
 # A child needs some 340,000 calls to its first iteration and 45,000 for each.
 CALLS = (20_000, 450_000)

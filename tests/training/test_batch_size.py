@@ -7,10 +7,10 @@ import torch
 
 from bdd_inst.base.errors import DataError
 from bdd_inst.config.loading import get_cfg
-from bdd_inst.training.run import train
 from bdd_inst.training.stages import parse_stages
+from bdd_inst.training.train import train
 from bdd_inst.training.tune import batch_size
-from bdd_inst.training.tune.batch_size import Trial, fit_batch, resolve_auto
+from bdd_inst.training.tune.batch_size import MemoryProbe, fit_batch, resolve_auto
 
 
 @pytest.mark.parametrize(
@@ -53,19 +53,19 @@ class Hungry(torch.nn.Module):
 
 
 def test_an_out_of_memory_error_ends_the_search():
-    trial = Trial(Hungry(3), [{}], torch.device("cpu"), torch.no_grad)
-    trial.autocast = torch.enable_grad
-    assert fit_batch(get_cfg(), 64, trial, 1) == 2
-    assert trial.model.w.grad is None
+    probe = MemoryProbe(Hungry(3), [{}], torch.device("cpu"), torch.no_grad)
+    probe.autocast = torch.enable_grad
+    assert fit_batch(get_cfg(), 64, probe, 1) == 2
+    assert probe.model.w.grad is None
 
 
 def test_on_the_cpu_a_batch_beyond_free_memory_is_not_tried(monkeypatch):
     peaks = iter([0, 100, 100, 200])
     monkeypatch.setattr(batch_size, "peak_memory", lambda device: next(peaks))
     monkeypatch.setattr(batch_size, "free_memory", lambda device: 150)
-    trial = Trial(Hungry(64), [{}], torch.device("cpu"), torch.enable_grad)
+    probe = MemoryProbe(Hungry(64), [{}], torch.device("cpu"), torch.enable_grad)
     assert (
-        fit_batch(get_cfg(), 64, trial, 1) == 2
+        fit_batch(get_cfg(), 64, probe, 1) == 2
     )  # a picture takes 100; two more would take 200 of 150
 
 

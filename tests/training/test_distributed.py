@@ -75,7 +75,7 @@ def test_one_process_writes(both):
 
 def test_accumulated_parts_make_the_same_step(tiny_cfg, both, tmp_path):
     """Four pictures in two parts: the same average of gradients as two processes take, in one process."""
-    from bdd_inst.training.run import train
+    from bdd_inst.training.train import train
 
     folder = train(
         tiny_cfg(*SETTINGS, "SOLVER.ACCUMULATE", 2, "TEST.PICTURES", 0), str(tmp_path / "run")
@@ -115,8 +115,8 @@ def test_processes_are_told_their_place():
 @pytest.mark.parametrize(
     ("env", "expected"),
     [
-        ({}, launch.Layout(2, 3, "none")),
-        ({"LOCAL_RANK": "1"}, launch.Layout(2, 3, "self")),
+        ({}, launch.LaunchConfig(2, 3, "none")),
+        ({"LOCAL_RANK": "1"}, launch.LaunchConfig(2, 3, "self")),
         (
             {
                 "TORCHELASTIC_RUN_ID": "x",
@@ -126,7 +126,7 @@ def test_processes_are_told_their_place():
                 "LOCAL_RANK": "1",
                 "GROUP_RANK": "1",
             },
-            launch.Layout(2, 4, "torchrun"),
+            launch.LaunchConfig(2, 4, "torchrun"),
         ),
         (
             {
@@ -135,17 +135,17 @@ def test_processes_are_told_their_place():
                 "SLURM_JOB_NAME": "job",
                 "SLURM_PROCID": "3",
             },
-            launch.Layout(2, 4, "slurm"),
+            launch.LaunchConfig(2, 4, "slurm"),
         ),
-        ({"SLURM_NTASKS": "8", "SLURM_JOB_NAME": "bash"}, launch.Layout(2, 3, "none")),
+        ({"SLURM_NTASKS": "8", "SLURM_JOB_NAME": "bash"}, launch.LaunchConfig(2, 3, "none")),
     ],
 )
-def test_whoever_started_the_processes_decides_the_layout(monkeypatch, env, expected):
+def test_whoever_started_the_processes_is_told_from_the_environment(monkeypatch, env, expected):
     for name in ("LOCAL_RANK", "TORCHELASTIC_RUN_ID", "SLURM_NTASKS", "SLURM_JOB_NAME"):
         monkeypatch.delenv(name, raising=False)
     for name, value in env.items():
         monkeypatch.setenv(name, value)
-    assert launch.find_layout(3, 2) == expected
+    assert launch.find_launch_config(3, 2) == expected
 
 
 @pytest.mark.parametrize("url", ["auto", "localhost:2950", "tcp://localhost", "tcp://:2950"])
@@ -158,7 +158,7 @@ def test_more_gpus_than_there_are_is_refused(tiny_cfg, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(ConfigError, match="this machine has 1"):
-        launch.make_fabric(tiny_cfg("MODEL.DEVICE", "cuda"), launch.Layout(1, 2, "self"))
+        launch.make_fabric(tiny_cfg("MODEL.DEVICE", "cuda"), launch.LaunchConfig(1, 2, "self"))
 
 
 @pytest.mark.parametrize(

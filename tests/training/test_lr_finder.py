@@ -11,7 +11,7 @@ from torch import nn
 
 from bdd_inst.base.errors import DataError
 from bdd_inst.config.loading import get_cfg
-from bdd_inst.training.launch import Layout
+from bdd_inst.training.launch import LaunchConfig
 from bdd_inst.training.tune.lr_finder import find_rate, steepest
 from bdd_inst.training.tune.tuning import find_learning_rate
 
@@ -62,7 +62,7 @@ def test_a_loss_that_is_never_finite_is_an_error():
 
 
 def test_lr_find_measures_every_stage_and_trains_nothing(tiny_cfg, tmp_path):
-    text = find_learning_rate(tiny_cfg("SOLVER.LR_FIND_STEPS", 12), str(tmp_path), Layout())
+    text = find_learning_rate(tiny_cfg("SOLVER.LR_FIND_STEPS", 12), str(tmp_path), LaunchConfig())
     assert "stage heads" in text
     assert "stage full" in text
     assert len((tmp_path / "lr_find.csv").read_text().splitlines()) > 12

@@ -8,7 +8,7 @@ import pytest
 
 from bdd_inst.base.errors import ConfigError
 from bdd_inst.config.loading import load_cfg
-from bdd_inst.training.run import train
+from bdd_inst.training.train import train
 
 SMALL = (
     "MODEL.META_ARCHITECTURE", "SemanticSegmentor", "MODEL.DEVICE", "cpu", "MODEL.WEIGHTS", "", "MODEL.BACKBONE.FREEZE_AT", 0,

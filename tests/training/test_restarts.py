@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from bdd_inst.base.errors import DataError
-from bdd_inst.training.hooks.watch import Checkpointer
-from bdd_inst.training.launch import Layout
+from bdd_inst.training.hooks.evaluation import Checkpointer
+from bdd_inst.training.launch import LaunchConfig
 from bdd_inst.training.restarts import job_mark, mark_folder, restarted, run_folder
-from bdd_inst.training.run import train
+from bdd_inst.training.train import train
 
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "none"}
 SLURM = {"SLURM_JOB_ID": "1234"}
@@ -60,11 +60,11 @@ def test_a_killed_run_goes_on_and_another_one_is_refused(tiny_cfg, tmp_path, mon
     with monkeypatch.context() as patch:
         patch.setattr(Checkpointer, "after_step", die)
         with pytest.raises(RuntimeError):
-            train(cfg, str(tmp_path / "run"), layout=Layout())
+            train(cfg, str(tmp_path / "run"), launch_config=LaunchConfig())
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
     with monkeypatch.context() as patch, pytest.raises(DataError, match="holds a run already"):
         patch.setenv("SLURM_JOB_ID", "99")
-        train(cfg, str(tmp_path / "run"), layout=Layout())
-    folder = train(cfg, str(tmp_path / "run"), layout=Layout()).folder
+        train(cfg, str(tmp_path / "run"), launch_config=LaunchConfig())
+    folder = train(cfg, str(tmp_path / "run"), launch_config=LaunchConfig()).folder
     assert "going on from" in (folder / "log.txt").read_text()
     assert (folder / "model_final.pth").is_file()

@@ -99,13 +99,13 @@ def test_plateau_falls_after_patience_and_survives_a_checkpoint():
     )
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
     rate = LearningRate(optimizer, cfg)
-    assert [rate.saw(value) for value in (10.0, 11.0, 10.5)] == [False, False, False]
+    assert [rate.step_plateau(value) for value in (10.0, 11.0, 10.5)] == [False, False, False]
     again = LearningRate(optimizer, cfg)
     again.load_state_dict(rate.state_dict())
-    assert again.saw(10.9)
+    assert again.step_plateau(10.9)
     assert again.set(100) == pytest.approx(0.1)
-    assert [again.saw(value) for value in (12.0, None)] == [False, False]
-    assert again.saw(None)
+    assert [again.step_plateau(value) for value in (12.0, None)] == [False, False]
+    assert again.step_plateau(None)
     assert again.set(101) == pytest.approx(0.01)
 
 

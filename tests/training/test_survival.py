@@ -13,7 +13,7 @@ import torch
 
 from bdd_inst.base.errors import DataError
 from bdd_inst.training import checkpoints, loop
-from bdd_inst.training.run import train
+from bdd_inst.training.train import train
 from tests.waiting import LAST_RESORT, wait_for
 
 

@@ -14,8 +14,8 @@ import torch
 from bdd_inst.base.errors import ConfigError
 from bdd_inst.training import signals
 from bdd_inst.training.hooks import metric_log
-from bdd_inst.training.hooks.watch import Evaluation
-from bdd_inst.training.run import train
+from bdd_inst.training.hooks.evaluation import Evaluation
+from bdd_inst.training.train import train
 from tests.waiting import LAST_RESORT, wait_for
 
 SHORT = (

@@ -11,7 +11,7 @@ from bdd_inst.base.errors import ConfigError, DataError
 from bdd_inst.config.loading import load_cfg
 from bdd_inst.engines import build_model
 from bdd_inst.inference.predictor import Predictor, load_model
-from bdd_inst.inference.results import Categories
+from bdd_inst.inference.results import OutputClasses
 from bdd_inst.weights.checkpoint import load_weights, save_weights
 from bdd_inst.weights.trained import as_cfg, identity_of, read_identity, trained_cfg
 
@@ -62,7 +62,7 @@ def test_a_predictor_needs_the_file_alone(file):
     predictor = Predictor(file)
     assert predictor.cfg.MODEL.FPN.OUT_CHANNELS == 16
     assert str(file) == predictor.cfg.MODEL.WEIGHTS
-    categories = Categories.of(predictor.cfg, predictor.metadata)
+    categories = OutputClasses.of(predictor.cfg, predictor.metadata)
     assert (categories.names, categories.ids) == (["cat", "dog"], [17, 18])
     assert categories.colors == [[1, 2, 3], [4, 5, 6]]
     assert (

@@ -17,7 +17,7 @@ TRAIN_SIZE, OBJECTS = (400, 711), 18
 
 
 @dataclass(slots=True)
-class Job:
+class BenchmarkTask:
     """What one process does. ``engine``: builtin, detectron2 or torchvision; ``task``: infer, rle, train or heads."""
 
     engine: str
@@ -116,7 +116,7 @@ def _rescale(spread: float) -> Callable:
     return hook
 
 
-def build(job: Job):
+def build(job: BenchmarkTask):
     """The job's model with the job's weights."""
     import torch
 
@@ -144,7 +144,7 @@ def build(job: Job):
     return model
 
 
-def worker(connection, job: Job) -> None:
+def worker(connection, job: BenchmarkTask) -> None:
     """A process: build, warm up, then one timed repetition for each ``True`` received; at last the peak memory in MB."""
     # Memory that torch asks for in huge pages; Detectron2 alone would not have it. Read by torch at its first allocation.
     os.environ["THP_MEM_ALLOC_ENABLE"] = "1" if job.huge_pages else "0"
@@ -165,7 +165,7 @@ def worker(connection, job: Job) -> None:
         connection.send(("error", f"{type(error).__name__}: {error}"))
 
 
-def inference(job: Job, model) -> Callable[[], dict]:
+def inference(job: BenchmarkTask, model) -> Callable[[], dict]:
     """One 1280x720 picture to detections with masks (``rle``: to COCO RLE); gives back what was found."""
     import torch
 
@@ -203,7 +203,7 @@ def inference(job: Job, model) -> Callable[[], dict]:
     return once
 
 
-def training(job: Job, model) -> Callable[[], dict]:
+def training(job: BenchmarkTask, model) -> Callable[[], dict]:
     """One step on two pictures: losses, gradients, SGD; gives back the losses of the first."""
     import torch
 

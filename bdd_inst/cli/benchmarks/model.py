@@ -22,7 +22,7 @@ CLASSES = {"MODEL.ROI_HEADS.NUM_CLASSES": 8}
 class Process:
     """One engine at one task, in its own process, which waits until it is asked for a repetition."""
 
-    def __init__(self, job: engines.Job):
+    def __init__(self, job: engines.BenchmarkTask):
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=engines.worker, args=(theirs, job), daemon=True)
@@ -117,7 +117,7 @@ def table(title: str, task: str, rows: dict, weights: str, options: argparse.Nam
     for name, (engine, keys, pages) in rows.items():
         if engine == "builtin" or importable(engine):
             processes[name] = Process(
-                engines.Job(engine, task, weights, CLASSES | keys, options.threads, pages)
+                engines.BenchmarkTask(engine, task, weights, CLASSES | keys, options.threads, pages)
             )
     for _ in range(max(1, min(options.repeat, 2) if options.quick else options.repeat)):
         for process in processes.values():

@@ -88,7 +88,7 @@ def measure_run(
 
     from bdd_inst.config.loading import load_cfg
     from bdd_inst.training.console import quiet_libraries
-    from bdd_inst.training.run import train as run_training
+    from bdd_inst.training.train import train as run_training
 
     quiet_libraries()
     cfg = load_cfg("Base-MaskRCNN-FPN.yaml")

@@ -90,12 +90,12 @@ class BoxPredictor(nn.Module):
         return self.cls_score(x).float(), self.bbox_pred(x).float()
 
     def losses(
-        self, logits: Tensor, deltas: Tensor, proposals: Tensor, classes: Tensor, goals: Tensor
+        self, logits: Tensor, deltas: Tensor, proposals: Tensor, classes: Tensor, gt_boxes: Tensor
     ) -> dict[str, Tensor]:
         """``loss_cls`` and ``loss_box_reg``.
 
         Args:
-            proposals: R,4. classes: R int64, K for background. goals: R,4, meaningful in foreground rows.
+            proposals: R,4. classes: R int64, K for background. gt_boxes: R,4, meaningful in foreground rows.
         """
         foreground = (classes < self.classes).nonzero().flatten()
         chosen = (
@@ -107,7 +107,7 @@ class BoxPredictor(nn.Module):
             self.transform,
             proposals[foreground],
             chosen,
-            goals[foreground],
+            gt_boxes[foreground],
             self.loss_kind,
             self.beta,
         )

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from bdd_inst.modeling.heads.box_head import BoxPredictor, ConvFCHead
-from bdd_inst.modeling.heads.roi_heads import Drawn, StandardROIHeads
+from bdd_inst.modeling.heads.roi_heads import SampledProposals, StandardROIHeads
 from bdd_inst.modeling.layers.matching import Matcher
 from bdd_inst.structures import Boxes, Instances
 
@@ -17,7 +17,7 @@ class CascadeROIHeads(StandardROIHeads):
     """Detectron2's: ``box_head.<stage>`` and ``box_predictor.<stage>`` by MODEL.ROI_BOX_CASCADE_HEAD, boxes of no class, one mask head.
 
     Each stage pools anew from the boxes that the one before moved. A detection's box is the last stage's, its score
-    the mean of all stages'. The mask head learns from the proposals drawn for the first stage.
+    the mean of all stages'. The mask head learns from the proposals sampled for the first stage.
     """
 
     def build_boxes(self, cfg, width: int) -> None:
@@ -75,28 +75,35 @@ class CascadeROIHeads(StandardROIHeads):
         return predictor.choose(last, sum(scores) * (1.0 / len(scores)), counts, sizes)
 
     def detection_losses(
-        self, maps: Sequence[Tensor], drawn: Sequence[Drawn], targets: Sequence[Instances]
+        self,
+        maps: Sequence[Tensor],
+        sampled: Sequence[SampledProposals],
+        targets: Sequence[Instances],
     ) -> dict[str, Tensor]:
-        """``loss_cls_stage<n>`` and ``loss_box_reg_stage<n>``. The first stage sees what was drawn, later ones all that came of it."""
+        """``loss_cls_stage<n>`` and ``loss_box_reg_stage<n>``. The first stage sees what was sampled, later ones all that came of it."""
         losses: dict[str, Tensor] = {}
         for stage, predictor in enumerate(self.box_predictor):
-            logits, deltas = self.run_stage(stage, maps, [d.boxes for d in drawn])
-            boxes, classes, goals = (
-                torch.cat([getattr(d, name) for d in drawn])
-                for name in ("boxes", "classes", "goals")
+            logits, deltas = self.run_stage(stage, maps, [d.boxes for d in sampled])
+            boxes, classes, gt_boxes = (
+                torch.cat([getattr(d, name) for d in sampled])
+                for name in ("boxes", "classes", "gt_boxes")
             )
-            found = predictor.losses(logits, deltas, boxes, classes, goals)
+            found = predictor.losses(logits, deltas, boxes, classes, gt_boxes)
             losses |= {f"{name}_stage{stage}": value for name, value in found.items()}
             if stage + 1 < len(self.box_predictor):
-                drawn = self.next_proposals(stage, deltas, drawn, targets)
+                sampled = self.next_proposals(stage, deltas, sampled, targets)
         return losses
 
     def next_proposals(
-        self, stage: int, deltas: Tensor, drawn: Sequence[Drawn], targets: Sequence[Instances]
-    ) -> list[Drawn]:
+        self,
+        stage: int,
+        deltas: Tensor,
+        sampled: Sequence[SampledProposals],
+        targets: Sequence[Instances],
+    ) -> list[SampledProposals]:
         """What a stage moved, those without area left out, labelled anew by the next stage's overlap."""
         sizes = [t.image_size for t in targets]
-        moved = self.moved(stage, deltas, [d.boxes for d in drawn], sizes)
+        moved = self.moved(stage, deltas, [d.boxes for d in sampled], sizes)
         return [
             self.label(self.matchers[stage + 1], boxes[boxes.nonempty()].tensor, instances)
             for boxes, instances in zip(moved, targets, strict=True)

@@ -1,4 +1,4 @@
-"""The second stage: draw proposals, pool their features, run the box head and the mask head."""
+"""The second stage: sample proposals, pool their features, run the box head and the mask head."""
 
 from __future__ import annotations
 
@@ -17,20 +17,22 @@ from bdd_inst.structures import Boxes, Instances, pairwise_iou
 
 
 @dataclass(slots=True)
-class Drawn:
-    """One picture's proposals drawn for the losses. ``classes`` is the number of classes for background."""
+class SampledProposals:
+    """One picture's proposals sampled for the losses. ``classes`` is the number of classes for background."""
 
     boxes: Tensor  # R,4
     classes: Tensor  # R int64
     match: Tensor  # R int64, the object each belongs to; meaningful in foreground rows
-    goals: Tensor  # R,4, that object's box
+    gt_boxes: Tensor  # R,4, that object's box
 
-    def __getitem__(self, rows: Tensor) -> Drawn:
-        return Drawn(self.boxes[rows], self.classes[rows], self.match[rows], self.goals[rows])
+    def __getitem__(self, rows: Tensor) -> SampledProposals:
+        return SampledProposals(
+            self.boxes[rows], self.classes[rows], self.match[rows], self.gt_boxes[rows]
+        )
 
 
 class ROIHeads(nn.Module):
-    """What every second stage shares: drawing proposals, and mask targets."""
+    """What every second stage shares: sampling proposals, and mask targets."""
 
     def __init__(self, cfg):
         super().__init__()
@@ -43,10 +45,10 @@ class ROIHeads(nn.Module):
         self.train_on_predictions = cfg.MODEL.ROI_BOX_HEAD.TRAIN_ON_PRED_BOXES
 
     @torch.no_grad()
-    def draw(
+    def sample_proposals(
         self, proposals: Tensor, instances: Instances, generator: torch.Generator | None
-    ) -> Drawn:
-        """Label one picture's proposals by its objects and draw BATCH_SIZE_PER_IMAGE of them, foreground first."""
+    ) -> SampledProposals:
+        """Label one picture's proposals by its objects and sample BATCH_SIZE_PER_IMAGE of them, foreground first."""
         objects = instances.gt_boxes.tensor.to(proposals)
         if self.append_objects:
             # Early in training no proposal may touch an object; the objects themselves always do.
@@ -56,40 +58,45 @@ class ROIHeads(nn.Module):
         negative = whole.classes == self.classes
         return whole[torch.cat(sample(positive, negative, self.samples, self.fraction, generator))]
 
-    def label(self, matcher: Matcher, proposals: Tensor, instances: Instances) -> Drawn:
+    def label(self, matcher: Matcher, proposals: Tensor, instances: Instances) -> SampledProposals:
         """All of one picture's proposals with their classes: background, -1 for ignored, else the matched object's."""
         objects = instances.gt_boxes.tensor.to(proposals)
         match, label = matcher(pairwise_iou(Boxes(objects), Boxes(proposals)))
         if not len(objects):
-            return Drawn(proposals, torch.full_like(match, self.classes), match, proposals)
+            return SampledProposals(
+                proposals, torch.full_like(match, self.classes), match, proposals
+            )
         classes = instances.gt_classes[match].to(torch.int64)
         classes = torch.where(label == 0, self.classes, classes)
         classes = torch.where(label == -1, -1, classes)
-        return Drawn(proposals, classes, match, objects[match])
+        return SampledProposals(proposals, classes, match, objects[match])
 
     def box_losses(
-        self, logits: Tensor, deltas: Tensor, drawn: Sequence[Drawn]
+        self, logits: Tensor, deltas: Tensor, sampled: Sequence[SampledProposals]
     ) -> dict[str, Tensor]:
         """Box losses of a batch; with TRAIN_ON_PRED_BOXES the mask branch will see the boxes just predicted."""
-        boxes, classes = torch.cat([d.boxes for d in drawn]), torch.cat([d.classes for d in drawn])
+        boxes, classes = (
+            torch.cat([d.boxes for d in sampled]),
+            torch.cat([d.classes for d in sampled]),
+        )
         losses = self.box_predictor.losses(
-            logits, deltas, boxes, classes, torch.cat([d.goals for d in drawn])
+            logits, deltas, boxes, classes, torch.cat([d.gt_boxes for d in sampled])
         )
         if self.train_on_predictions:
             with torch.no_grad():
                 moved = self.box_predictor.boxes_of_classes(deltas, boxes, classes)
-            for d, part in zip(drawn, moved.split([len(d.boxes) for d in drawn]), strict=True):
+            for d, part in zip(sampled, moved.split([len(d.boxes) for d in sampled]), strict=True):
                 d.boxes = part
         return losses
 
-    def foreground(self, drawn: Sequence[Drawn]) -> list[Drawn]:
+    def foreground(self, sampled: Sequence[SampledProposals]) -> list[SampledProposals]:
         """The foreground rows of each picture."""
         return [
-            d[((d.classes >= 0) & (d.classes < self.classes)).nonzero().flatten()] for d in drawn
+            d[((d.classes >= 0) & (d.classes < self.classes)).nonzero().flatten()] for d in sampled
         ]
 
     def mask_loss(
-        self, logits: Tensor, foreground: Sequence[Drawn], targets: Sequence[Instances]
+        self, logits: Tensor, foreground: Sequence[SampledProposals], targets: Sequence[Instances]
     ) -> dict[str, Tensor]:
         """``loss_mask`` of a batch; ``logits`` holds the foreground rows of all pictures in order."""
         side = logits.shape[-1]
@@ -149,17 +156,23 @@ class StandardROIHeads(ROIHeads):
         return self.box_predictor.detect(logits, deltas, proposals, sizes)
 
     def detection_losses(
-        self, maps: Sequence[Tensor], drawn: Sequence[Drawn], targets: Sequence[Instances]
+        self,
+        maps: Sequence[Tensor],
+        sampled: Sequence[SampledProposals],
+        targets: Sequence[Instances],
     ) -> dict[str, Tensor]:
         """The losses of classes and boxes."""
-        features = self.box_pooler(maps, [d.boxes for d in drawn])
-        return self.box_losses(*self.box_predictor(self.box_head(features)), drawn)
+        features = self.box_pooler(maps, [d.boxes for d in sampled])
+        return self.box_losses(*self.box_predictor(self.box_head(features)), sampled)
 
     def losses(self, maps, proposals, targets, generators) -> dict[str, Tensor]:
-        drawn = [self.draw(p, t, g) for p, t, g in zip(proposals, targets, generators, strict=True)]
-        losses = self.detection_losses(maps, drawn, targets)
+        sampled = [
+            self.sample_proposals(p, t, g)
+            for p, t, g in zip(proposals, targets, generators, strict=True)
+        ]
+        losses = self.detection_losses(maps, sampled, targets)
         if self.mask_head is not None:
-            chosen = self.foreground(drawn)
+            chosen = self.foreground(sampled)
             masks = self.mask_head(self.mask_pooler(maps, [d.boxes for d in chosen]))
             losses |= self.mask_loss(masks, chosen, targets)
         return losses
@@ -205,13 +218,16 @@ class Res5ROIHeads(ROIHeads):
         return self.res5(self.pooler(maps, boxes))
 
     def losses(self, maps, proposals, targets, generators) -> dict[str, Tensor]:
-        drawn = [self.draw(p, t, g) for p, t, g in zip(proposals, targets, generators, strict=True)]
-        features = self.shared(maps, [d.boxes for d in drawn])
-        losses = self.box_losses(*self.box_predictor(features.mean(dim=(2, 3))), drawn)
+        sampled = [
+            self.sample_proposals(p, t, g)
+            for p, t, g in zip(proposals, targets, generators, strict=True)
+        ]
+        features = self.shared(maps, [d.boxes for d in sampled])
+        losses = self.box_losses(*self.box_predictor(features.mean(dim=(2, 3))), sampled)
         if self.mask_head is not None:
-            classes = torch.cat([d.classes for d in drawn])
+            classes = torch.cat([d.classes for d in sampled])
             masks = self.mask_head(features[(classes >= 0) & (classes < self.classes)])
-            losses |= self.mask_loss(masks, self.foreground(drawn), targets)
+            losses |= self.mask_loss(masks, self.foreground(sampled), targets)
         return losses
 
     def add_masks(self, maps: Sequence[Tensor], detections: list[Instances]) -> list[Instances]:

@@ -102,19 +102,19 @@ class RPN(nn.Module):
             return self.propose(anchors, logits, deltas, sizes), losses
 
     def losses(self, anchors, logits, deltas, targets, generators) -> dict[str, Tensor]:
-        """``loss_rpn_cls`` and ``loss_rpn_loc``, both over BATCH_SIZE_PER_IMAGE x pictures however many were drawn."""
+        """``loss_rpn_cls`` and ``loss_rpn_loc``, both over BATCH_SIZE_PER_IMAGE x pictures however many were sampled."""
         anchors, logits, deltas = (
             torch.cat(anchors),
             torch.cat(logits, dim=1),
             torch.cat(deltas, dim=1),
         )
-        rows, wanted, sources, goals = [], [], [], []
+        rows, wanted, sources, gt_boxes = [], [], [], []
         for index, (instances, generator) in enumerate(zip(targets, generators, strict=True)):
-            positive, negative, match = self.draw(anchors, instances, generator)
+            positive, negative, match = self.sample_anchors(anchors, instances, generator)
             rows.append(torch.cat((positive, negative)) + index * len(anchors))
             wanted.append(torch.cat((torch.ones_like(positive), torch.zeros_like(negative))))
             sources.append(positive)
-            goals.append(instances.gt_boxes.tensor[match[positive]].to(anchors))
+            gt_boxes.append(instances.gt_boxes.tensor[match[positive]].to(anchors))
         foreground = torch.cat([p + i * len(anchors) for i, p in enumerate(sources)])
         wanted = torch.cat(wanted).to(torch.float32)
         objectness = F.binary_cross_entropy_with_logits(
@@ -124,21 +124,21 @@ class RPN(nn.Module):
             self.transform,
             anchors[torch.cat(sources)],
             deltas.flatten(0, 1)[foreground],
-            torch.cat(goals),
+            torch.cat(gt_boxes),
             self.loss_kind,
             self.beta,
         )
-        drawn = self.samples * len(targets)
+        sampled = self.samples * len(targets)
         return {
-            "loss_rpn_cls": objectness / drawn * self.class_weight,
-            "loss_rpn_loc": location / drawn * self.box_weight,
+            "loss_rpn_cls": objectness / sampled * self.class_weight,
+            "loss_rpn_loc": location / sampled * self.box_weight,
         }
 
     @torch.no_grad()
-    def draw(
+    def sample_anchors(
         self, anchors: Tensor, instances: Instances, generator
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Indices of the positive and of the negative anchors drawn, and the object matched to every anchor."""
+        """Indices of the positive and of the negative anchors sampled, and the object matched to every anchor."""
         match, label = self.matcher(pairwise_iou(instances.gt_boxes, Boxes(anchors)))
         if self.boundary >= 0:
             label[~Boxes(anchors).inside_box(instances.image_size, self.boundary)] = -1

@@ -45,14 +45,14 @@ def sample(
     fraction: float,
     generator: torch.Generator | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Draw at most ``total`` boxes, at most ``fraction`` of them positive, the rest negative.
+    """Sample at most ``total`` boxes, at most ``fraction`` of them positive, the rest negative.
 
     Args:
         positive, negative: N bool.
         generator: a CPU generator; None draws from torch's global one.
 
     Returns:
-        indices of the positives and of the negatives drawn.
+        indices of the positives and of the negatives sampled.
     """
     positives, negatives = positive.nonzero().flatten(), negative.nonzero().flatten()
     wanted = min(len(positives), int(total * fraction))

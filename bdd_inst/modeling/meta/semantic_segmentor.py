@@ -13,7 +13,7 @@ from bdd_inst.base.errors import ConfigError, DataError
 from bdd_inst.modeling.freeze import set_trainable
 from bdd_inst.modeling.heads.sem_seg import SEM_SEG_HEADS, at_least_float32
 from bdd_inst.modeling.meta.base import PictureModel, output_size
-from bdd_inst.modeling.meta.sem_seg_views import Views
+from bdd_inst.modeling.meta.sem_seg_tta import SemSegTTA
 from bdd_inst.structures import ImageList
 
 
@@ -24,12 +24,12 @@ class SemanticSegmentor(PictureModel):
     In training ``{"loss_sem_seg": ...}``; in evaluation ``[{"sem_seg": K,height,width}]`` logits, float32. With
     MODEL.SEM_SEG_HEAD.NUM_CLASSES 1 there is one plane: its sigmoid is the probability of label 1.
 
-    Attributes: ``precision``, the dtype of inference (by autocast); ``views``, how often a picture is seen in evaluation (TEST.AUG).
+    Attributes: ``precision``, the dtype of inference (by autocast); ``tta``, how often a picture is seen in evaluation (TEST.AUG).
     """
 
     def __init__(self, cfg):
         super().__init__(cfg)
-        self.views = Views.from_cfg(cfg)
+        self.tta = SemSegTTA.from_cfg(cfg)
         self.backbone, self.sem_seg_head = SEM_SEG_HEADS[cfg.MODEL.SEM_SEG_HEAD.NAME](cfg)
 
     def losses(self, batch: Sequence[dict]) -> dict[str, Tensor]:
@@ -53,9 +53,7 @@ class SemanticSegmentor(PictureModel):
     def inference(self, batch: Sequence[dict]) -> list[dict]:
         """``sem_seg`` K,height,width float32 logits for each picture, of all its views where TEST.AUG is on."""
         return (
-            self.infer_once(batch)
-            if self.views is None
-            else self.views.infer(self.infer_once, batch)
+            self.infer_once(batch) if self.tta is None else self.tta.infer(self.infer_once, batch)
         )
 
     def infer_once(self, batch: Sequence[dict]) -> list[dict]:

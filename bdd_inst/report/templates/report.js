@@ -65,7 +65,7 @@ function setUpKind(kind) {
 function setUpErrors(part) {
   const most = Math.max(...part.tide.map((e) => e.cost), 1e-9);
   $("tide").replaceChildren(...part.tide.map((e) => node("div", { class: "error" }, node("b", {}, e.name), node("span", { class: "track" }, node("i", { style: `width:${(100 * e.cost) / most}%` })), node("span", {}, `+${e.cost.toFixed(1)}`),
-    node("small", {}, `${e.meaning}${e.count === null ? "" : `: ${e.count.toLocaleString("en")}`}`))));
+    node("small", {}, `${e.description}${e.count === null ? "" : `: ${e.count.toLocaleString("en")}`}`))));
   const bins = part.calibration.bins.filter((b) => b.count);
   chart($("calibration"), [{ name: "perfect", color: "#999", dashed: true, xs: [0, 1], ys: [0, 1] }, { name: "measured", color: COLORS[0], xs: bins.map((b) => b.score), ys: bins.map((b) => b.precision), marks: true, note: (i) => `${bins[i].count.toLocaleString("en")} detections` }],
     { xLabel: "score", yLabel: "precision", x: [0, 1], y: [0, 1], title: `Calibration, expected error ${part.calibration.error === null ? "–" : (100 * part.calibration.error).toFixed(1) + " %"}` });

@@ -46,7 +46,7 @@ def fit_batch(cfg: CfgNode, largest: int, fits: Callable[[int], bool], world_siz
     return size * world_size
 
 
-class Trial:
+class MemoryProbe:
     """Runs forward and backward on the largest pictures of the data, and looks whether memory is left."""
 
     def __init__(
@@ -109,7 +109,10 @@ def measure(stage: Stage, model: nn.Module, fabric: Fabric, data: TrainingData) 
     # Running statistics of norms move with every forward pass; the trials must leave no trace.
     state = {name: value.clone() for name, value in model.state_dict().items()}
     total = fit_batch(
-        stage.cfg, largest, Trial(model, data.heaviest(stage), device, fabric.autocast), world_size
+        stage.cfg,
+        largest,
+        MemoryProbe(model, data.heaviest(stage), device, fabric.autocast),
+        world_size,
     )
     model.load_state_dict(state)
     return total

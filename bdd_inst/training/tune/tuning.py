@@ -16,11 +16,11 @@ from bdd_inst.base.files import atomic_write
 from bdd_inst.datasets.own import prepare
 from bdd_inst.engines import build_model
 from bdd_inst.modeling.freeze import set_trainable
-from bdd_inst.training.launch import Layout, make_fabric, prepare_torch
+from bdd_inst.training.dry_run import check_numbers, dry_run
+from bdd_inst.training.launch import LaunchConfig, make_fabric, prepare_torch
 from bdd_inst.training.modes import train_mode
 from bdd_inst.training.output import choose_folder
-from bdd_inst.training.rehearsal import check_numbers, rehearse
-from bdd_inst.training.seeds import draw_seed, seed_all
+from bdd_inst.training.seeds import new_seed, seed_all
 from bdd_inst.training.stages import fit_stage, parse_stages
 from bdd_inst.training.training_data import TrainingData
 from bdd_inst.training.tune.batch_size import measure, resolve_auto
@@ -30,19 +30,19 @@ from bdd_inst.weights.checkpoint import load_weights
 log = logging.getLogger(__name__)
 
 
-def find_learning_rate(cfg: CfgNode, output: str | None, layout: Layout) -> str:
+def find_learning_rate(cfg: CfgNode, output: str | None, launch_config: LaunchConfig) -> str:
     """Run the range test of every stage on a fresh model; what to tell the user. Writes ``lr_find.csv`` and ``lr_find.png``."""
     cfg = cfg.clone()
     cfg.defrost()
     prepare(cfg)
-    if layout.world_size > 1:
+    if launch_config.world_size > 1:
         raise ConfigError(
             "--lr-find runs in one process; scale what it finds by the number of processes (SOLVER.REFERENCE_WORLD_SIZE)"
         )
-    fabric = make_fabric(cfg, layout)
+    fabric = make_fabric(cfg, launch_config)
     prepare_torch(cfg)
     if cfg.SEED < 0:
-        cfg.SEED = draw_seed()
+        cfg.SEED = new_seed()
     stages = parse_stages(cfg)
     check_numbers(stages)
     data = TrainingData(stages)
@@ -56,7 +56,7 @@ def find_learning_rate(cfg: CfgNode, output: str | None, layout: Layout) -> str:
             [stage], None, lambda stage, model=model: measure(stage, model, fabric, data)
         )
         fitted = fit_stage(found, len(data.of(stage)), distributed.world()[1])
-        rehearse(model, [fitted], data.of)
+        dry_run(model, [fitted], data.of)
         set_trainable(model, stage.train, stage.freeze_at)
         train_mode(model)
         log.info(

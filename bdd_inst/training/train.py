@@ -26,20 +26,20 @@ from bdd_inst.report.plots import training_curves
 from bdd_inst.training import provenance
 from bdd_inst.training.checkpoints import CheckpointFolder
 from bdd_inst.training.console import log_to, mute_others
+from bdd_inst.training.dry_run import check_numbers, dry_run
 from bdd_inst.training.hooks.base import Hook
 from bdd_inst.training.hooks.ema import MovingAverage
+from bdd_inst.training.hooks.evaluation import Checkpointer, Evaluation
 from bdd_inst.training.hooks.metric_log import MetricLog, check_loggers
 from bdd_inst.training.hooks.progress_bar import ProgressBar
-from bdd_inst.training.hooks.watch import Checkpointer, Evaluation
-from bdd_inst.training.launch import Layout, find_layout, make_fabric, prepare_torch
+from bdd_inst.training.launch import LaunchConfig, find_launch_config, make_fabric, prepare_torch
 from bdd_inst.training.locks import FolderLock
 from bdd_inst.training.loop import Run
 from bdd_inst.training.metric_names import check_best_metric
 from bdd_inst.training.output import changed_keys
-from bdd_inst.training.rehearsal import check_numbers, rehearse
 from bdd_inst.training.restarts import mark_folder, run_folder
 from bdd_inst.training.scoring import Scorer, result_text
-from bdd_inst.training.seeds import draw_seed, seed_all
+from bdd_inst.training.seeds import new_seed, seed_all
 from bdd_inst.training.signals import catch_stop
 from bdd_inst.training.stages import fit_all, parse_stages
 from bdd_inst.training.training_data import TrainingData
@@ -51,7 +51,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass
-class Outcome:
+class TrainingResult:
     """What a run leaves: its folder, its figures (None after a stop signal), what to tell the user; ``rank`` of this process."""
 
     folder: Path
@@ -66,10 +66,10 @@ def train(
     *,
     resume: bool = False,
     eval_only: bool = False,
-    layout: Layout | None = None,
+    launch_config: LaunchConfig | None = None,
     mapper: Mapper | None = None,
     hooks: Sequence[Hook] = (),
-) -> Outcome:
+) -> TrainingResult:
     """Run every stage of ``cfg`` and evaluate, or with ``eval_only`` evaluate MODEL.WEIGHTS.
 
     Args:
@@ -77,7 +77,7 @@ def train(
         output: the run's folder; None makes one under OUTPUT_DIR named by the time.
         resume: go on from the folder's last checkpoint where there is one.
         eval_only: no training.
-        layout: processes; each of them calls this.
+        launch_config: processes; each of them calls this.
         mapper: makes the training samples in place of ours: ``mapper(dataset_dict)`` as Detectron2's.
         hooks: called beside our own, before each checkpoint is written.
 
@@ -87,8 +87,8 @@ def train(
     cfg = cfg.clone()
     cfg.defrost()
     prepare(cfg)
-    layout = layout or find_layout()
-    fabric = make_fabric(cfg, layout)
+    launch_config = launch_config or find_launch_config()
+    fabric = make_fabric(cfg, launch_config)
     rank = distributed.world()[0]
     mute_others(rank)
     prepare_torch(cfg)
@@ -110,7 +110,7 @@ def train(
         on_first(lambda: mark_folder(folder))
         run = build_run(cfg, folder, fabric, data, last)
         run.stop, run.hooks = stop, list(hooks)
-        return conduct(run, cfg, folder, scorer, data, resume)
+        return train_and_evaluate(run, cfg, folder, scorer, data, resume)
 
 
 def evaluate(
@@ -178,7 +178,7 @@ def build_run(
     path, state = last or (None, None)
     seed = state["seed"] if state else cfg.SEED
     if seed < 0:
-        seed = distributed.broadcast(draw_seed())
+        seed = distributed.broadcast(new_seed())
     cfg.SEED = seed
     stages = parse_stages(cfg)
     seed_all(seed, 0)
@@ -191,7 +191,7 @@ def build_run(
         lambda stage: measure(stage, model, fabric, data),
     )
     stages = fit_all(stages, [len(data.of(stage)) for stage in stages], distributed.world()[1])
-    rehearse(model, stages, data.of)
+    dry_run(model, stages, data.of)
     run = Run(
         fabric,
         model,
@@ -206,9 +206,9 @@ def build_run(
     return run
 
 
-def conduct(
+def train_and_evaluate(
     run: Run, cfg: CfgNode, folder: Path, scorer: Scorer, data: TrainingData, resume: bool
-) -> Outcome:
+) -> TrainingResult:
     """Hooks on, train, then evaluate and draw."""
     first = distributed.world()[0] == 0
     average = MovingAverage(run.model, cfg.SOLVER.EMA.DECAY) if cfg.SOLVER.EMA.ENABLED else None
@@ -224,7 +224,7 @@ def conduct(
     )
     if run.resumed:
         run.load_state_dict(run.resumed)
-        go_on(run, cfg, folder, metrics)
+        log_resume(run, cfg, folder, metrics)
     elif resume:
         log.info("%s holds no checkpoint: starting from the beginning", folder)
     if first:
@@ -233,7 +233,7 @@ def conduct(
     run.train()
     if run.stopped:
         metrics.close()
-        return Outcome(folder, None, stop_text(run, folder), distributed.world()[0])
+        return TrainingResult(folder, None, stop_text(run, folder), distributed.world()[0])
     return finish(run, cfg, folder, scorer, evaluation, metrics, facts)
 
 
@@ -253,7 +253,7 @@ def save_final(run: Run, folder: Path, average: MovingAverage | None) -> None:
         ) from None
 
 
-def go_on(run: Run, cfg: CfgNode, folder: Path, metrics: MetricLog) -> None:
+def log_resume(run: Run, cfg: CfgNode, folder: Path, metrics: MetricLog) -> None:
     """Say where a resumed run stands, and what has changed in its config; one that had finished is evaluated again."""
     if run.progress.stage >= len(run.stages):
         log.info(
@@ -276,7 +276,7 @@ def finish(
     evaluation: Evaluation,
     metrics: MetricLog,
     facts: dict,
-) -> Outcome:
+) -> TrainingResult:
     """Final weights, final evaluation with curves and pictures, and what to tell the user."""
     rank = distributed.world()[0]
     average = evaluation.average
@@ -291,10 +291,10 @@ def finish(
         }
     run.rate = None  # the run is over: no plateau to hear of it
     if flat:
-        evaluation.saw(run, flat)
+        evaluation.record(run, flat)
     metrics.close()
     text = result_text(results, folder)
-    final = evaluation.watched(flat) if evaluation.best is not None else None
+    final = evaluation.monitored(flat) if evaluation.best is not None else None
     if evaluation.best is not None and (final is None or final < evaluation.best):
         best = f"{evaluation.name} {abs(evaluation.best):.2f} was after {evaluation.best_iteration} iterations"
         text += f"\nthe best {best}: {folder / 'model_best.pth'}"
@@ -302,10 +302,10 @@ def finish(
         training_curves(folder)
         facts |= {"finished": provenance.now(), "iterations": run.progress.total, "results": flat}
         provenance.write_run(folder, provenance.read_run(folder) | facts)
-    return Outcome(folder, results, text, rank)
+    return TrainingResult(folder, results, text, rank)
 
 
-def evaluate_only(cfg: CfgNode, folder: Path, fabric: Fabric, scorer: Scorer) -> Outcome:
+def evaluate_only(cfg: CfgNode, folder: Path, fabric: Fabric, scorer: Scorer) -> TrainingResult:
     """Evaluate MODEL.WEIGHTS, or the folder's final weights where the config names none."""
     final = folder / "model_final.pth"
     weights = str(final) if final.is_file() and not cfg.MODEL.WEIGHTS else cfg.MODEL.WEIGHTS
@@ -319,7 +319,7 @@ def evaluate_only(cfg: CfgNode, folder: Path, fabric: Fabric, scorer: Scorer) ->
     load_trained(model, weights, cfg)
     model.to(fabric.device)
     results = scorer.report(model, folder)
-    return Outcome(folder, results, result_text(results, folder), distributed.world()[0])
+    return TrainingResult(folder, results, result_text(results, folder), distributed.world()[0])
 
 
 def write_config(cfg: CfgNode, folder: Path) -> None:

@@ -74,18 +74,18 @@ class Evaluation(Hook):
             time.perf_counter() - started,
             short(values),
         )
-        self.saw(run, values)
+        self.record(run, values)
 
-    def saw(self, run: Run, values: dict[str, float | None]) -> None:
+    def record(self, run: Run, values: dict[str, float | None]) -> None:
         """Take in one evaluation's figures."""
         self.metrics.write_evaluation(run.progress.total - 1, values)
-        value = self.watched(values)
+        value = self.monitored(values)
         if value is not None and (self.best is None or value > self.best):
             self.best, self.best_iteration = value, run.progress.total
             self.save_best(run, values[self.name])
         if self.unknown:
             return
-        if run.rate is not None and run.rate.saw(value):
+        if run.rate is not None and run.rate.step_plateau(value):
             log.info(
                 "no better %s for %d evaluations: the learning rate falls to %g of its schedule",
                 self.name,
@@ -94,8 +94,8 @@ class Evaluation(Hook):
             )
         self.count_patience(run, value)
 
-    def watched(self, values: dict[str, float | None]) -> float | None:
-        """The watched metric, turned so that higher is better; a name that is not there is said once and not followed."""
+    def monitored(self, values: dict[str, float | None]) -> float | None:
+        """The monitored metric, turned so that higher is better; a name that is not there is said once and not followed."""
         if self.name not in values:
             near = difflib.get_close_matches(self.name, values, 1)
             hint = f"did you mean {near[0]}?" if near else ", ".join(values)

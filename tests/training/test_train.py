@@ -11,8 +11,8 @@ import torch
 
 from bdd_inst.base.errors import ConfigError, DataError
 from bdd_inst.engines import build_model
-from bdd_inst.training.run import train
 from bdd_inst.training.seeds import seed_all
+from bdd_inst.training.train import train
 from bdd_inst.weights.checkpoint import load_weights
 
 

@@ -14,7 +14,7 @@ from bdd_inst.modeling.meta.base import output_size
 
 
 @dataclass(frozen=True)
-class Views:
+class SemSegTTA:
     """How a picture is seen several times.
 
     Attributes:
@@ -28,7 +28,7 @@ class Views:
     flip: bool
 
     @classmethod
-    def from_cfg(cls, cfg) -> Views | None:
+    def from_cfg(cls, cfg) -> SemSegTTA | None:
         """By TEST.AUG; None where it is off."""
         options = cfg.TEST.AUG
         if not options.ENABLED:

@@ -21,7 +21,7 @@ from bdd_inst.structures import BoxMode
 MISSING = (np.nan,) * 4
 
 
-class Vocabulary:
+class ClassTable:
     """Class words and their indices and colours; words that are not known yet are added. BDD100K's classes keep their colours."""
 
     def __init__(
@@ -66,7 +66,7 @@ class Rows:
     scores: list[float] | None = None
 
     def objects(
-        self, size: tuple[int, int], vocabulary: Vocabulary, score_threshold: float = 0.0
+        self, size: tuple[int, int], class_table: ClassTable, score_threshold: float = 0.0
     ) -> DrawnObjects:
         """For a picture of ``size`` (H, W); scored ones below the threshold are left out. DataError where a mask does not fit."""
         keep = [
@@ -84,13 +84,13 @@ class Rows:
             classes=indices,
             scores=scores,
             crowd=crowd,
-            names=vocabulary.names,
-            colors=vocabulary.colors,
+            names=class_table.names,
+            colors=class_table.colors,
         )
 
 
 @dataclass(slots=True)
-class Scene:
+class AnnotatedImage:
     """One picture file with what is labelled (None: nobody looked) and what was predicted (None: nobody asked)."""
 
     name: str
@@ -101,18 +101,20 @@ class Scene:
 
 
 def from_label_set(
-    labels: LabelSet, images: ImageFinder, vocabulary: Vocabulary, problems: ProblemLog
-) -> Iterator[Scene]:
-    """A scene a picture of a label file; pictures that cannot be found have no ``path``."""
+    labels: LabelSet, images: ImageFinder, class_table: ClassTable, problems: ProblemLog
+) -> Iterator[AnnotatedImage]:
+    """One entry for each picture of a label file; pictures that cannot be found have no ``path``."""
     for picture in labels.images:
-        rows = instance_rows(picture, vocabulary) if picture.labelled else None
-        yield Scene(full_name(picture), find(images, picture, problems), picture.image_id, rows)
+        rows = instance_rows(picture, class_table) if picture.labelled else None
+        yield AnnotatedImage(
+            full_name(picture), find(images, picture, problems), picture.image_id, rows
+        )
 
 
 def from_records(
-    records: Iterable[dict], vocabulary: Vocabulary, root: str | None = None
-) -> Iterator[Scene]:
-    """A scene a Detectron2 standard dict; named below ``root`` where the picture lies there."""
+    records: Iterable[dict], class_table: ClassTable, root: str | None = None
+) -> Iterator[AnnotatedImage]:
+    """One entry for each Detectron2 standard dict; named below ``root`` where the picture lies there."""
     for record in records:
         rows = Rows()
         for annotation in record.get("annotations") or ():
@@ -129,7 +131,7 @@ def from_records(
         name = (
             path.relative_to(root).as_posix() if root and path.is_relative_to(root) else path.name
         )
-        yield Scene(
+        yield AnnotatedImage(
             name,
             path if path.is_file() else None,
             record.get("image_id"),
@@ -138,37 +140,40 @@ def from_records(
 
 
 def from_predictions(
-    labels: LabelSet, images: ImageFinder, vocabulary: Vocabulary, problems: ProblemLog
-) -> Iterator[Scene]:
-    """A scene a picture of a results file, where there are no labels to set beside it."""
+    labels: LabelSet, images: ImageFinder, class_table: ClassTable, problems: ProblemLog
+) -> Iterator[AnnotatedImage]:
+    """One entry for each picture of a results file, where there are no labels to set beside it."""
     for picture in labels.images:
-        rows = instance_rows(picture, vocabulary, predicted=True)
-        yield Scene(
+        rows = instance_rows(picture, class_table, predicted=True)
+        yield AnnotatedImage(
             full_name(picture), find(images, picture, problems), picture.image_id, None, rows
         )
 
 
 def with_predictions(
-    scenes: Iterable[Scene], found: LabelSet, vocabulary: Vocabulary, problems: ProblemLog
-) -> Iterator[Scene]:
-    """The scenes with what a results file has for them, by name, else by picture id; what fits no scene is counted at the end."""
+    entries: Iterable[AnnotatedImage],
+    found: LabelSet,
+    class_table: ClassTable,
+    problems: ProblemLog,
+) -> Iterator[AnnotatedImage]:
+    """The entries with what a results file has for them, by name, else by picture id; what fits no entry is counted at the end."""
     found.load()
     names = ImageNames([full_name(p) for p in found.images])
     ids = {str(p.image_id): i for i, p in enumerate(found.images) if p.image_id is not None}
     named = {i for i, p in enumerate(found.images) if full_name(p) != str(p.image_id)}
     left = set(range(len(found.images)))
-    for scene in scenes:
-        place = names.find(scene.name)
+    for entry in entries:
+        place = names.find(entry.name)
         if place is None:
-            place = ids.get(str(scene.image_id))
+            place = ids.get(str(entry.image_id))
             place = None if place in named else place
         left.discard(place)
-        scene.predictions = (
+        entry.predictions = (
             Rows(scores=[])
             if place is None
-            else instance_rows(found.images[place], vocabulary, predicted=True)
+            else instance_rows(found.images[place], class_table, predicted=True)
         )
-        yield scene
+        yield entry
     for place in sorted(left):
         problems.add(
             "predictions-without-labels",
@@ -177,14 +182,14 @@ def with_predictions(
         )
 
 
-def instance_rows(picture: ImageLabels, vocabulary: Vocabulary, predicted: bool = False) -> Rows:
+def instance_rows(picture: ImageLabels, class_table: ClassTable, predicted: bool = False) -> Rows:
     """The objects of a picture of any label file."""
     rows = Rows(scores=[] if predicted else None)
     for instance in picture.instances:
         rows.boxes.append(instance.box or MISSING)
         rows.masks.append(instance.rle if instance.rle is not None else outlines(instance))
         rows.classes.append(
-            vocabulary.of_prediction(instance) if predicted else vocabulary.add(instance.category)
+            class_table.of_prediction(instance) if predicted else class_table.add(instance.category)
         )
         rows.crowd.append(not predicted and (instance.crowd or instance.ignored))
         if predicted:

@@ -85,7 +85,7 @@ def _check_order(cfg: CfgNode, where: str) -> None:
             raise ConfigError(f"{where}: {key} {value}: expected rising numbers")
 
 
-def rehearse(
+def dry_run(
     model: nn.Module, stages: Sequence[Stage], dicts_of: Callable[[Stage], Sequence[dict]]
 ) -> None:
     """Build what every stage needs - trainable modules, optimizer, schedule, sampler, transforms - and throw it away.

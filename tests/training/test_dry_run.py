@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bdd_inst.base.errors import ConfigError
-from bdd_inst.training.run import train
+from bdd_inst.training.train import train
 
 MISTAKES = [
     (

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from bdd_inst.base.errors import ConfigError
-from bdd_inst.training import run as run_module
+from bdd_inst.training import train as train_module
 from bdd_inst.training.metric_names import check_best_metric
-from bdd_inst.training.run import train
+from bdd_inst.training.train import train
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def scripted(monkeypatch):
     def script(name, values):
         left = iter(values)
         monkeypatch.setattr(
-            run_module.Scorer, "score", lambda self, model: {name: next(left, None)}
+            train_module.Scorer, "score", lambda self, model: {name: next(left, None)}
         )
 
     return script
@@ -120,7 +120,7 @@ def test_a_metric_of_another_name_is_refused_before_training(tiny_cfg, tmp_path,
 
 def test_boxes_alone_keep_the_default_metric_and_are_told(tiny_cfg, caplog):
     cfg = tiny_cfg("MODEL.MASK_ON", False)
-    names = run_module.Scorer(cfg).figure_names()
+    names = train_module.Scorer(cfg).figure_names()
     assert "bbox/AP-person" in names
     assert "segm/AP" not in names
     check_best_metric(cfg, names)
