@@ -109,7 +109,11 @@ def _check_sem_seg(cfg: CfgNode) -> None:
         raise ConfigError(f"MODEL.SEM_SEG_HEAD.ENCODER {needed} {where}, it is {options.ENCODER!r}")
     widths = list(options.DECODER_CHANNELS)
     allowed = (
-        (0, options.ENCODER_DEPTH) if options.NAME == "Unet" else (0, 1) if needs_encoder else (0,)
+        (0, options.ENCODER_DEPTH)
+        if options.NAME in ("Unet", "LightUnet")
+        else (0, 1)
+        if needs_encoder
+        else (0,)
     )
     if len(widths) not in allowed or not all(isinstance(w, int) and w > 0 for w in widths):
         counts = " or ".join(map(str, allowed))

@@ -51,6 +51,7 @@ VALUES: dict[str, tuple] = {
         "DeepLabV3Plus",
         "FPN",
         "Segformer",
+        "LightUnet",
         "FastSCNN",
     ),
     "MODEL.SEM_SEG_HEAD.ENCODER_DEPTH": (3, 4, 5),

@@ -1,4 +1,4 @@
-"""Colour jitter: brightness, contrast, saturation and hue of a picture, each by a factor drawn around 1."""
+"""Colour jitter: brightness, contrast, saturation and hue of a picture, each by a factor drawn around 1; and blur."""
 
 from __future__ import annotations
 
@@ -31,3 +31,10 @@ def jitter(image: np.ndarray, spec: CfgNode, rng: np.random.Generator) -> np.nda
         hsv[..., 0] += np.uint8(round(turn * 256) % 256)  # uint8 wraps as the circle does
         out = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB_FULL)
     return out
+
+
+def blur(image: np.ndarray, spec: CfgNode, rng: np.random.Generator) -> np.ndarray:
+    """With probability PROB a copy of an RGB picture (H,W,3 uint8) out of focus: a Gaussian of SIGMA (range) pixels (INPUT.BLUR)."""
+    if rng.random() >= spec.PROB:
+        return image
+    return cv2.GaussianBlur(image, (0, 0), float(rng.uniform(*spec.SIGMA)))

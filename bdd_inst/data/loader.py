@@ -28,6 +28,10 @@ class TrainDataset(Dataset):
 
     def __init__(self, dicts: Sequence[dict], mapper: Mapper, seed: int):
         self.dicts, self.mapper, self.seed = dicts, as_mapper(mapper), seed
+        # Where copy-paste takes its second picture from.
+        self.others: Sequence[int] = range(len(dicts))
+        if getattr(self.mapper, "onto_backgrounds", False) and self.mapper.pastes:
+            self.others = backgrounds(dicts)
 
     def __getitem__(self, key: tuple[int, int]) -> dict:
         place, index = key
@@ -35,11 +39,32 @@ class TrainDataset(Dataset):
         if not getattr(self.mapper, "pastes", False):
             return self.mapper(self.dicts[index], rng)
         return self.mapper(
-            self.dicts[index], rng, lambda: self.dicts[int(rng.integers(len(self.dicts)))]
+            self.dicts[index],
+            rng,
+            lambda: self.dicts[self.others[int(rng.integers(len(self.others)))]],
         )
 
     def __len__(self) -> int:
         return len(self.dicts)
+
+
+def backgrounds(dicts: Sequence[dict]) -> list[int]:
+    """Indices of the pictures that are known to show no object.
+
+    Raises:
+        DataError: there are none.
+    """
+    found = [
+        i
+        for i, d in enumerate(dicts)
+        if "sem_seg_file_name" not in d and d.get("annotations") == []
+    ]
+    if not found:
+        raise DataError(
+            "INPUT.COPY_PASTE.BACKGROUNDS: no picture of the training set is known to show nothing; put some into a folder "
+            "backgrounds/ of people/, set DATALOADER.FILTER_EMPTY_ANNOTATIONS to false, or BACKGROUNDS to false"
+        )
+    return found
 
 
 class TestDataset(Dataset):

@@ -59,6 +59,7 @@ class DatasetMapper:
         )
         self.recompute_boxes = bool(cut and self.mask_format)
         self.pastes = is_train and cfg.INPUT.COPY_PASTE.ENABLED
+        self.onto_backgrounds = cfg.INPUT.COPY_PASTE.BACKGROUNDS
         self.pixelwise = sem_seg.is_pixelwise(cfg)
         self.priority: dict[int, int] = {}
         if self.pixelwise and cfg.DATASETS.PRIORITY:
@@ -94,18 +95,11 @@ class DatasetMapper:
         out["sample_seed"] = int(rng.integers(2**31))
         image, instances = self.transformed(image, dataset_dict, rng)
         if self.pastes and another is not None and rng.random() < self.cfg.INPUT.COPY_PASTE.PROB:
-            other = another()
-            pasted = self.transformed(read(other), other, rng)
-            if self.pixelwise:
-                image, instances = copy_paste.paste_labels(
-                    (image, instances), pasted, self.cfg.MODEL.SEM_SEG_HEAD.IGNORE_VALUE
-                )
-            else:
-                image, instances = copy_paste.paste(
-                    (image, instances), pasted, self.cfg.INPUT.COPY_PASTE.MAX_INSTANCES, rng
-                )
+            image, instances = self.pasted((image, instances), another(), rng)
         if self.cfg.INPUT.COLOR_JITTER.ENABLED:
             image = color.jitter(np.asarray(image), self.cfg.INPUT.COLOR_JITTER, rng)
+        if self.cfg.INPUT.BLUR.ENABLED:
+            image = color.blur(np.asarray(image), self.cfg.INPUT.BLUR, rng)
         out["image"] = to_tensor(image, self.cfg.INPUT.FORMAT)
         if instances is not None:
             out["sem_seg" if self.pixelwise else "instances"] = instances
@@ -129,6 +123,15 @@ class DatasetMapper:
         return image, ground_truth.to_instances(
             annotations, chain, self.mask_format, self.recompute_boxes, name
         )
+
+    def pasted(self, sample: tuple, other: dict, rng: np.random.Generator) -> tuple:
+        """A transformed sample with objects of another picture in it; or its own on the other, where that is a background."""
+        options = self.cfg.INPUT.COPY_PASTE
+        second = self.transformed(read(other), other, rng)
+        if not self.pixelwise:
+            return copy_paste.paste(sample, second, options.MAX_INSTANCES, rng)
+        target, source = (second, sample) if options.BACKGROUNDS else (sample, second)
+        return copy_paste.paste_labels(target, source, self.cfg.MODEL.SEM_SEG_HEAD.IGNORE_VALUE)
 
     def label_map(self, dataset_dict: dict, chain: Chain) -> torch.Tensor | None:
         """H,W int64 after the transforms; None for a dict without labels."""

@@ -72,8 +72,8 @@ def load_people(
 
 
 def sources(base: Path) -> Iterator[Path]:
-    """Every folder at or below ``base`` that is a source, in order."""
-    for path, folders, files in os.walk(base):
+    """Every folder at or below ``base`` that is a source, in order; links to folders elsewhere serve as well."""
+    for path, folders, files in os.walk(base, followlinks=True):
         folders.sort()
         here = Path(path)
         labelled = {"masks", "ann"} & set(folders) or "instances.json" in files

@@ -10,6 +10,7 @@ from PIL import Image
 
 from bdd_inst.base.errors import ConfigError, DataError
 from bdd_inst.config.loading import get_cfg
+from bdd_inst.data.loader import TrainDataset
 from bdd_inst.data.mapper import DatasetMapper
 from bdd_inst.data.sem_seg import label_map_of, layers
 from bdd_inst.data.transforms import Chain, Crop, Flip, Resize, Rotate
@@ -185,6 +186,33 @@ def test_pixels_keep_their_class_through_every_augmentation(cfg, record, name):
             0.9 if known.sum() > 200 else 0
         )
     assert bool(ignored) == (name in ("rotation", "jitter"))
+
+
+def test_objects_are_pasted_onto_backgrounds_alone(cfg, record, tmp_path):
+    """Every pixel of a class comes from the sample, every other one from a picture that shows nothing."""
+    gray = tmp_path / "nothing.png"
+    Image.new("RGB", (60, 40), (120, 120, 120)).save(gray)
+    nothing = {"file_name": str(gray), "height": 40, "width": 60, "annotations": []}
+    cfg.merge_from_list(["INPUT.COPY_PASTE.ENABLED", True, "INPUT.COPY_PASTE.BACKGROUNDS", True])
+    cfg.merge_from_list(["INPUT.COPY_PASTE.PROB", 1.0, "INPUT.FORMAT", "RGB"])
+    cfg.INPUT.MIN_SIZE_TRAIN = [40]
+    dataset = TrainDataset([record, nothing, record], DatasetMapper(cfg, True), seed=0)
+    out = dataset[(0, 0)]
+    labels, image = out["sem_seg"].numpy(), out["image"].numpy().transpose(1, 2, 0)
+    assert {1, 2} <= set(np.unique(labels))
+    assert (image[labels == 0] == 120).all()
+    with pytest.raises(DataError, match="COPY_PASTE.BACKGROUNDS: no picture"):
+        TrainDataset([record], DatasetMapper(cfg, True), seed=0)
+
+
+def test_blur_smooths_the_picture_and_leaves_the_labels(cfg, record):
+    cfg.INPUT.RANDOM_FLIP = "none"
+    sharp = DatasetMapper(cfg, True)(record, np.random.default_rng(0))
+    cfg.merge_from_list(["INPUT.BLUR.ENABLED", True, "INPUT.BLUR.PROB", 1.0])
+    soft = DatasetMapper(cfg, True)(record, np.random.default_rng(0))
+    assert soft["sem_seg"].equal(sharp["sem_seg"])
+    step = [out["image"].float().diff(dim=2).abs().max() for out in (sharp, soft)]
+    assert step[1] < 0.9 * step[0]
 
 
 def test_a_value_that_is_no_class_is_named_with_its_picture(cfg, record):

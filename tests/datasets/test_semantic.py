@@ -165,6 +165,11 @@ def test_persons_of_every_notation(tmp_path):
 def test_persons_are_split_by_list_where_there_is_one(tmp_path):
     write_sources(tmp_path)
     assert sum(len(load_people(tmp_path, split).dicts) for split in ("train", "val", "test")) == 5
+    linked = tmp_path / "linked"
+    (linked / "people").mkdir(parents=True)
+    for source in (tmp_path / "people").iterdir():
+        (linked / "people" / source.name).symlink_to(source)
+    assert len(load_people(linked).dicts) == 5
     (tmp_path / "people" / "val.txt").write_text("old/images/a.jpg\n")
     assert [d["image_id"] for d in load_people(tmp_path, "val").dicts] == ["old/images/a.jpg"]
     with pytest.raises(MissingDataError, match="COCO notation"):

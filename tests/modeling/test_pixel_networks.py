@@ -21,6 +21,7 @@ NETWORKS = {
     "DeepLabV3Plus": "resnet18",
     "FPN": LITE,
     "Segformer": "mit_b0",
+    "LightUnet": LITE,
     "FastSCNN": "",
 }
 

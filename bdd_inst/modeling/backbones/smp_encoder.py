@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from types import ModuleType
 
+from fvcore.common.config import CfgNode
 from torch import nn
 
 from bdd_inst.base.errors import ConfigError
@@ -50,25 +52,45 @@ def build_network(cfg) -> nn.Module:
         ConfigError: no such encoder, or it cannot serve this architecture.
     """
     smp, options = import_smp(), cfg.MODEL.SEM_SEG_HEAD
-    name, depth = options.ENCODER, options.ENCODER_DEPTH
-    _check_name(smp, name)
-    arguments = {"encoder_name": name, "encoder_depth": depth, "encoder_weights": None}
-    widths = list(options.DECODER_CHANNELS)
+    depth, widths = options.ENCODER_DEPTH, list(options.DECODER_CHANNELS)
+    arguments = {"encoder_name": options.ENCODER, "encoder_depth": depth, "encoder_weights": None}
     if options.NAME == "Unet":
         arguments["decoder_channels"] = widths or UNET_WIDTHS[:depth]
     elif widths:
         arguments[WIDTHS[options.NAME]] = widths[0]
+    build = getattr(smp, options.NAME)
+    network = _built(options, lambda: build(classes=options.NUM_CLASSES, **arguments))
+    _prepare(network.encoder, depth)
+    return network
+
+
+def build_encoder(cfg) -> nn.Module:
+    """The encoder of ENCODER alone, as :func:`build_network` has it; ``out_channels`` are those of the picture and of each stride."""
+    smp, options = import_smp(), cfg.MODEL.SEM_SEG_HEAD
+    depth = options.ENCODER_DEPTH
+    encoder = _built(
+        options, lambda: smp.encoders.get_encoder(options.ENCODER, depth=depth, weights=None)
+    )
+    _prepare(encoder, depth)
+    return encoder
+
+
+def _built(options: CfgNode, build: Callable[[], nn.Module]) -> nn.Module:
+    _check_name(import_smp(), options.ENCODER)
     try:
-        network = getattr(smp, options.NAME)(classes=options.NUM_CLASSES, **arguments)
+        return build()
     except TIMM_ERRORS as error:
         reason = " ".join(str(error).split())[:160]
         raise ConfigError(
-            f"MODEL.SEM_SEG_HEAD.ENCODER {name} cannot serve {options.NAME} at ENCODER_DEPTH {depth}: {reason}"
+            f"MODEL.SEM_SEG_HEAD.ENCODER {options.ENCODER} cannot serve {options.NAME} at ENCODER_DEPTH {options.ENCODER_DEPTH}: "
+            f"{reason}"
         ) from None
-    drop_unused(network.encoder)
-    network.encoder.size_divisibility = 2**depth
-    network.encoder.freeze_parts = freeze_parts(network.encoder)
-    return network
+
+
+def _prepare(encoder: nn.Module, depth: int) -> None:
+    drop_unused(encoder)
+    encoder.size_divisibility = 2**depth
+    encoder.freeze_parts = freeze_parts(encoder)
 
 
 def timm_name(encoder: str) -> str | None:

@@ -13,7 +13,8 @@ from torch.nn import functional as F
 from bdd_inst.modeling.backbones.fast_scnn import FastSCNNBackbone, separable
 from bdd_inst.modeling.backbones.fpn import build_backbone
 from bdd_inst.modeling.backbones.resnet import norm_conv
-from bdd_inst.modeling.backbones.smp_encoder import build_network
+from bdd_inst.modeling.backbones.smp_encoder import build_encoder, build_network
+from bdd_inst.modeling.heads.light_decoder import WIDTHS, LightDecoder
 from bdd_inst.modeling.heads.pixel_losses import PixelLoss
 from bdd_inst.modeling.layers.convolution import Conv2d
 from bdd_inst.modeling.layers.norms import get_norm
@@ -124,6 +125,20 @@ class SmpHead(PixelHead):
         return logits if tuple(logits.shape[-2:]) == tuple(size) else _resized(logits, size)
 
 
+class LightUnetHead(PixelHead):
+    """A narrow decoder at stride 2 (:class:`LightDecoder`) and a 1x1 convolution."""
+
+    def __init__(self, cfg, channels: Sequence[int]):
+        super().__init__(cfg)
+        widths = list(cfg.MODEL.SEM_SEG_HEAD.DECODER_CHANNELS) or WIDTHS[-len(channels) :]
+        self.decoder = LightDecoder(channels, widths)
+        self.predictor = nn.Conv2d(self.decoder.out_channels, self.num_classes, 1)
+
+    def forward(self, features: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
+        """The encoder's features, finest first (the picture itself among them), to N,K,H,W logits."""
+        return _resized(self.predictor(self.decoder(features[1:])), size)
+
+
 def at_least_float32(x: Tensor) -> Tensor:
     """Half precision is widened; float64 stays."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
@@ -151,6 +166,12 @@ def build_smp(cfg) -> tuple[nn.Module, SmpHead]:
     return network.encoder, SmpHead(cfg, network)
 
 
+def build_light_unet(cfg) -> tuple[nn.Module, LightUnetHead]:
+    """The encoder of MODEL.SEM_SEG_HEAD.ENCODER and the light decoder on it."""
+    encoder = build_encoder(cfg)
+    return encoder, LightUnetHead(cfg, encoder.out_channels[1:])
+
+
 # MODEL.SEM_SEG_HEAD.NAME -> from a cfg to (backbone, head).
 SEM_SEG_HEADS = {
     "SemSegFPNHead": build_sem_seg_fpn,
@@ -159,5 +180,6 @@ SEM_SEG_HEADS = {
     "DeepLabV3Plus": build_smp,
     "FPN": build_smp,
     "Segformer": build_smp,
+    "LightUnet": build_light_unet,
     "FastSCNN": build_fast_scnn,
 }
