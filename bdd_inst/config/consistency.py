@@ -21,6 +21,8 @@ def check_consistency(cfg: CfgNode) -> None:
     if not pixelwise or cfg.MODEL.SEM_SEG_HEAD.NAME == "SemSegFPNHead":
         (_check_timm if cfg.MODEL.BACKBONE.NAME == TIMM else _check_resnet)(cfg)
     (_check_sem_seg if pixelwise else _check_detector)(cfg)
+    if cfg.MODEL.META_ARCHITECTURE == "PanopticFPN":
+        _check_panoptic(cfg)
     if not len(cfg.MODEL.PIXEL_MEAN) == len(cfg.MODEL.PIXEL_STD) == 3:
         raise ConfigError(
             "MODEL.PIXEL_MEAN and MODEL.PIXEL_STD need three numbers each, one a channel of INPUT.FORMAT"
@@ -37,6 +39,21 @@ def _check_detector(cfg: CfgNode) -> None:
         _check_in_features(cfg, key, features)
     _check_anchors(cfg.MODEL.ANCHOR_GENERATOR, len(cfg.MODEL.RPN.IN_FEATURES))
     _check_heads(cfg)
+
+
+def _check_panoptic(cfg: CfgNode) -> None:
+    head, where = cfg.MODEL.SEM_SEG_HEAD, "with MODEL.META_ARCHITECTURE PanopticFPN"
+    if head.NAME != "SemSegFPNHead":
+        raise ConfigError(
+            f"MODEL.SEM_SEG_HEAD.NAME must be SemSegFPNHead {where}, it is {head.NAME}"
+        )
+    if head.NUM_CLASSES < 2:
+        raise ConfigError(
+            f"MODEL.SEM_SEG_HEAD.NUM_CLASSES must be at least 2 {where}, things and one kind of stuff, it is {head.NUM_CLASSES}"
+        )
+    if not cfg.MODEL.MASK_ON:
+        raise ConfigError(f"MODEL.MASK_ON must be True {where}, which makes segments of masks")
+    _check_sem_seg(cfg)
 
 
 def _check_timm(cfg: CfgNode) -> None:

@@ -18,7 +18,7 @@ BOX_LOSSES = ("smooth_l1", "giou", "diou", "ciou")
 # Keys of which only these values are built. Others are refused whatever the default is.
 VALUES: dict[str, tuple] = {
     "VERSION": (2,),
-    "MODEL.META_ARCHITECTURE": ("GeneralizedRCNN", "SemanticSegmentor"),
+    "MODEL.META_ARCHITECTURE": ("GeneralizedRCNN", "PanopticFPN", "SemanticSegmentor"),
     "MODEL.ENGINE": ("builtin", "detectron2"),
     "MODEL.PRECISION": ("float32", "bf16", "fp16"),
     "MODEL.BACKBONE.NAME": (
@@ -73,7 +73,7 @@ REFUSED: dict[str, str] = {
     "DATASETS.PROPOSAL_FILES_*": "precomputed proposals are not read; the RPN makes them",
     "DATASETS.PRECOMPUTED_PROPOSAL_TOPK_*": "precomputed proposals are not read; the RPN makes them",
     "MODEL.RETINANET.*": "RetinaNet is not built",
-    "MODEL.PANOPTIC_FPN.*": "panoptic models are not built",
+    "MODEL.PANOPTIC_FPN.COMBINE.ENABLED": "objects and stuff are always combined, and both are given beside it",
     "MODEL.RESNETS.DEFORM_*": "deformable convolutions are not built",
     "MODEL.ANCHOR_GENERATOR.ANGLES": "rotated boxes are not built",
     "MODEL.ROI_BOX_HEAD.USE_FED_LOSS": "the federated loss of LVIS is not built",
@@ -84,8 +84,12 @@ REFUSED: dict[str, str] = {
 }
 
 # By meta-architecture: keys of heads that it does not have, refused as above.
+NO_PANOPTIC = "MODEL.META_ARCHITECTURE PanopticFPN alone combines objects and stuff"
 REFUSED_IN: dict[str, dict[str, str]] = {
+    "SemanticSegmentor": {"MODEL.PANOPTIC_FPN.*": NO_PANOPTIC},
+    "PanopticFPN": {"TEST.AUG.*": "test-time augmentation is built for SemanticSegmentor only"},
     "GeneralizedRCNN": {
+        "MODEL.PANOPTIC_FPN.*": NO_PANOPTIC,
         "MODEL.SEM_SEG_HEAD.*": "MODEL.META_ARCHITECTURE GeneralizedRCNN has no pixel-wise head",
         "TEST.AUG.*": "test-time augmentation is built for SemanticSegmentor only",
     },
@@ -108,6 +112,7 @@ _HONOURED_BY_SECTION = {
     "SMOOTH_L1_BETA CLS_AGNOSTIC_BBOX_REG TRAIN_ON_PRED_BOXES USE_SIGMOID_CE",
     "MODEL.ROI_MASK_HEAD.": "NUM_CONV CONV_DIM POOLER_RESOLUTION POOLER_SAMPLING_RATIO CLS_AGNOSTIC_MASK",
     "MODEL.ROI_BOX_CASCADE_HEAD.": "BBOX_REG_WEIGHTS IOUS",
+    "MODEL.PANOPTIC_FPN.": "INSTANCE_LOSS_WEIGHT COMBINE.*",
     "MODEL.SEM_SEG_HEAD.": "IN_FEATURES IGNORE_VALUE NUM_CLASSES CONVS_DIM COMMON_STRIDE LOSS_WEIGHT "
     "ENCODER DECODER_CHANNELS LOSSES.* CLASS_WEIGHTS LABEL_SMOOTHING",
     # Outside MODEL a key is there because a room reads it (a test looks for each); those nobody reads are in REFUSED.

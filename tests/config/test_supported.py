@@ -11,7 +11,7 @@ from bdd_inst.config.supported import HONOURED, REFUSED, VALUES, check_supported
 
 ROOT = Path(__file__).resolve().parents[2]
 ZOO = ROOT / "tests" / "fixtures" / "zoo_configs" / "instance_segmentation"
-MISC = ZOO.parent / "misc"
+MISC, PANOPTIC = ZOO.parent / "misc", ZOO.parent / "panoptic"
 FPN = ZOO / "mask_rcnn_R_50_FPN_3x.yaml"
 SOURCE = "\n".join(
     p.read_text() for p in (ROOT / "bdd_inst").rglob("*.py") if p.name != "supported.py"
@@ -53,7 +53,9 @@ def test_the_tables_name_no_key_that_does_not_exist():
         assert any(key.startswith(stem) for key in KEYS), pattern
 
 
-@pytest.mark.parametrize("path", sorted(MISC.glob("*.yaml")), ids=lambda p: p.stem)
+@pytest.mark.parametrize(
+    "path", sorted([*MISC.glob("*.yaml"), *PANOPTIC.glob("*.yaml")]), ids=lambda p: p.stem
+)
 def test_the_zoos_other_models_are_supported(path):
     check_supported(load_cfg(path))
 
@@ -77,7 +79,7 @@ def test_the_fixtures_are_the_whole_zoo():
         ("MODEL.KEYPOINT_ON", "True"),
         ("MODEL.LOAD_PROPOSALS", "True"),
         ("MODEL.META_ARCHITECTURE", "RetinaNet"),
-        ("MODEL.META_ARCHITECTURE", "PanopticFPN"),
+        ("MODEL.PANOPTIC_FPN.INSTANCE_LOSS_WEIGHT", "0.5"),
         ("MODEL.RESNETS.DEFORM_ON_PER_STAGE", "[False,True,True,True]"),
         ("MODEL.ANCHOR_GENERATOR.NAME", "RotatedAnchorGenerator"),
         ("MODEL.PROPOSAL_GENERATOR.NAME", "RRPN"),
@@ -182,3 +184,21 @@ def test_keys_that_contradict_a_cascade(overrides, says):
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda p: p.stem)
 def test_our_own_configs_are_supported(path):
     check_supported(load_cfg(path))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        (("MODEL.SEM_SEG_HEAD.NAME", "FastSCNN"), "NAME must be SemSegFPNHead"),
+        (("MODEL.SEM_SEG_HEAD.NUM_CLASSES", "1"), "at least 2"),
+        (("MODEL.MASK_ON", "False"), "MASK_ON must be True"),
+        (("MODEL.PANOPTIC_FPN.COMBINE.ENABLED", "False"), "COMBINE.ENABLED"),
+        (("MODEL.SEM_SEG_HEAD.COMMON_STRIDE", "3"), "COMMON_STRIDE"),
+        (("MODEL.ROI_HEADS.NUM_CLASSES", "0"), "ROI_HEADS.NUM_CLASSES"),
+    ],
+)
+def test_keys_that_contradict_a_panoptic_model(overrides, says):
+    cfg = load_cfg(PANOPTIC / "panoptic_fpn_R_50_3x.yaml")
+    merge_overrides(cfg, overrides)
+    with pytest.raises(ConfigError, match=says):
+        check_supported(cfg)

@@ -15,7 +15,7 @@ from bdd_inst.modeling.heads.rpn import RPN
 from bdd_inst.modeling.layers.matching import picture_generators
 from bdd_inst.modeling.meta.base import PictureModel, output_size
 from bdd_inst.modeling.meta.postprocessing import postprocess
-from bdd_inst.structures import Instances
+from bdd_inst.structures import ImageList, Instances
 
 
 class MaskRCNN(PictureModel):
@@ -46,9 +46,14 @@ class MaskRCNN(PictureModel):
         """
         require_instances(batch)
         images = self.preprocess(batch)
+        return self.object_losses(batch, images, self.backbone(images.tensor))
+
+    def object_losses(
+        self, batch: Sequence[dict], images: ImageList, features: dict[str, Tensor]
+    ) -> dict[str, Tensor]:
+        """As :meth:`losses`, from the backbone's features."""
         targets = [entry["instances"].to(self.device) for entry in batch]
         generators = picture_generators([entry.get("sample_seed") for entry in batch])
-        features = self.backbone(images.tensor)
         proposals, rpn_losses = self.proposal_generator(
             features, images.image_sizes, targets, generators
         )
@@ -59,15 +64,18 @@ class MaskRCNN(PictureModel):
     def inference(self, batch: Sequence[dict], do_postprocess: bool = True) -> list:
         """Detections; without ``do_postprocess`` Instances on the resized pictures with ``pred_masks`` N,1,M,M probabilities."""
         images = self.preprocess(batch)
-        features = self.backbone(images.tensor.to(self.precision))
-        proposals, _ = self.proposal_generator(features, images.image_sizes)
-        detections, _ = self.roi_heads(features, proposals, images.image_sizes)
+        detections = self.detect(images, self.backbone(images.tensor.to(self.precision)))
         if not do_postprocess:
             return detections
         return [
             {"instances": self._postprocess(d, entry)}
             for d, entry in zip(detections, batch, strict=True)
         ]
+
+    def detect(self, images: ImageList, features: dict[str, Tensor]) -> list[Instances]:
+        """Instances on the resized pictures, from the backbone's features."""
+        proposals, _ = self.proposal_generator(features, images.image_sizes)
+        return self.roi_heads(features, proposals, images.image_sizes)[0]
 
     def _postprocess(self, detections: Instances, entry: dict) -> Instances:
         height, width = output_size(entry, detections.image_size)

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from bdd_inst.base.errors import ConfigError, DataError
 from bdd_inst.modeling.freeze import set_trainable
-from bdd_inst.modeling.heads.sem_seg import SEM_SEG_HEADS, at_least_float32
+from bdd_inst.modeling.heads.sem_seg import SEM_SEG_HEADS, PixelHead, at_least_float32
 from bdd_inst.modeling.meta.base import PictureModel, output_size
 from bdd_inst.modeling.meta.sem_seg_tta import SemSegTTA
 from bdd_inst.structures import ImageList
@@ -46,7 +46,7 @@ class SemanticSegmentor(PictureModel):
                 "SOLVER.IMS_PER_BATCH: this MODEL.SEM_SEG_HEAD.NAME norms means over whole pictures and needs at least 2 in each step"
             )
         images = self.preprocess(batch)
-        targets = self.targets(batch, images)
+        targets = sem_seg_targets(batch, images, self.sem_seg_head)
         return self.sem_seg_head.losses(self.logits(images), targets)
 
     @torch.no_grad()
@@ -70,24 +70,28 @@ class SemanticSegmentor(PictureModel):
         """N,K,H,W on the padded batch."""
         return self.sem_seg_head(self.backbone(images.tensor), tuple(images.tensor.shape[-2:]))
 
-    def targets(self, batch: Sequence[dict], images: ImageList) -> Tensor:
-        """N,H,W int64 on the padded batch; padding is ignored."""
-        ignore = self.sem_seg_head.ignore_value
-        classes = max(self.sem_seg_head.num_classes, 2)
-        maps = []
-        for index, (entry, size) in enumerate(zip(batch, images.image_sizes, strict=True)):
-            name = entry.get("file_name") or f"picture {index} of the batch"
-            maps.append(check_sem_seg(entry.get("sem_seg"), name, size, classes, ignore))
-        height, width = images.tensor.shape[-2:]
-        out = torch.full((len(maps), height, width), ignore, dtype=torch.int64)
-        for row, labels in zip(out, maps, strict=True):
-            row[: labels.shape[0], : labels.shape[1]] = labels
-        return out.to(self.device)
-
     def _arithmetic(self) -> contextlib.AbstractContextManager:
         if self.precision == torch.float32:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, self.precision)
+
+
+def sem_seg_targets(batch: Sequence[dict], images: ImageList, head: PixelHead) -> Tensor:
+    """N,H,W int64 labels on the padded batch, where the pictures are; padding is ignored.
+
+    Raises:
+        DataError: as :func:`check_sem_seg`.
+    """
+    classes = max(head.num_classes, 2)
+    maps = []
+    for index, (entry, size) in enumerate(zip(batch, images.image_sizes, strict=True)):
+        name = entry.get("file_name") or f"picture {index} of the batch"
+        maps.append(check_sem_seg(entry.get("sem_seg"), name, size, classes, head.ignore_value))
+    height, width = images.tensor.shape[-2:]
+    out = torch.full((len(maps), height, width), head.ignore_value, dtype=torch.int64)
+    for row, labels in zip(out, maps, strict=True):
+        row[: labels.shape[0], : labels.shape[1]] = labels
+    return out.to(images.device)
 
 
 def check_sem_seg(

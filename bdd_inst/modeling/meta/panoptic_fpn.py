@@ -1,0 +1,85 @@
+"""Panoptic FPN (Kirillov et al. 2019): Mask R-CNN and a semantic FPN on one backbone, merged into one segment a pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from bdd_inst.modeling.freeze import set_trainable
+from bdd_inst.modeling.heads.sem_seg import SemSegFPNHead
+from bdd_inst.modeling.meta.base import output_size
+from bdd_inst.modeling.meta.mask_rcnn import MaskRCNN, require_instances
+from bdd_inst.modeling.meta.panoptic_merge import merge_from_cfg
+from bdd_inst.modeling.meta.semantic_segmentor import sem_seg_postprocess, sem_seg_targets
+
+# What MODEL.PANOPTIC_FPN.INSTANCE_LOSS_WEIGHT weighs in Detectron2: not the classification.
+WEIGHED = ("loss_box_reg", "loss_mask")
+
+
+class PanopticFPN(MaskRCNN):
+    """As :class:`MaskRCNN`; in training the dicts also carry ``sem_seg`` H,W int64: 0 where things are, stuff from 1 on, IGNORE_VALUE
+    where unknown.
+
+    In training its losses and ``loss_sem_seg``; in evaluation ``instances`` as there, ``sem_seg`` K,height,width float32 logits, and
+    ``panoptic_seg``: H,W int32 ids and a list of segments (:mod:`bdd_inst.modeling.meta.panoptic_merge`).
+    """
+
+    def __init__(self, cfg):
+        super().__init__(cfg)
+        self.sem_seg_head = SemSegFPNHead(cfg, self.backbone.channels, self.backbone.strides)
+        self.merge = merge_from_cfg(cfg)
+        self.instance_weight = cfg.MODEL.PANOPTIC_FPN.INSTANCE_LOSS_WEIGHT
+
+    def losses(self, batch: Sequence[dict]) -> dict[str, Tensor]:
+        """Those of :class:`MaskRCNN` and ``loss_sem_seg``.
+
+        Raises:
+            DataError: a picture without ``instances`` or ``sem_seg``, or with labels that do not fit it.
+        """
+        require_instances(batch)
+        images = self.preprocess(batch)
+        targets = sem_seg_targets(batch, images, self.sem_seg_head)
+        features = self.backbone(images.tensor)
+        logits = self.sem_seg_head(features, tuple(images.tensor.shape[-2:]))
+        losses = self.object_losses(batch, images, features)
+        weighed = {
+            name: value * self.instance_weight if name.startswith(WEIGHED) else value
+            for name, value in losses.items()
+        }
+        return self.sem_seg_head.losses(logits, targets) | weighed
+
+    @torch.no_grad()
+    def inference(self, batch: Sequence[dict]) -> list[dict]:
+        """``instances``, ``sem_seg`` and ``panoptic_seg`` of each picture on its original size."""
+        images = self.preprocess(batch)
+        features = self.backbone(images.tensor.to(self.precision))
+        logits = self.sem_seg_head(features, tuple(images.tensor.shape[-2:]))
+        detections = self.detect(images, features)
+        return [
+            self.finish(found, planes, size, entry)
+            for found, planes, size, entry in zip(
+                detections, logits, images.image_sizes, batch, strict=True
+            )
+        ]
+
+    def finish(self, found, planes: Tensor, size: tuple[int, int], entry: dict) -> dict:
+        """One picture's output from its detections and logits on the padded batch."""
+        sem_seg = sem_seg_postprocess(planes, size, *output_size(entry, size))
+        return self.merged(self._postprocess(found, entry), sem_seg)
+
+    def merged(self, instances, sem_seg: Tensor) -> dict:
+        """The output dict of instances and logits K,H,W on the original picture."""
+        return {
+            "sem_seg": sem_seg,
+            "instances": instances,
+            "panoptic_seg": self.merge(instances, sem_seg.argmax(dim=0)),
+        }
+
+
+def build_panoptic_fpn(cfg) -> nn.Module:
+    """The model of ``cfg``, randomly initialised, frozen as MODEL.BACKBONE.FREEZE_AT says."""
+    model = PanopticFPN(cfg)
+    set_trainable(model, "all", cfg.MODEL.BACKBONE.FREEZE_AT)
+    return model
