@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,53 @@ def prefetch(items: Iterable[Item], depth: int = 4) -> Iterator[Item]:
         for future in ahead:
             future.cancel()
         pool.shutdown()
+
+
+class Newest:
+    """Items of a source that waits for nobody, such as a camera: read in a thread, and the newest is given whenever one is asked for.
+
+    Attributes:
+        dropped: how many came and went while the consumer was busy.
+    """
+
+    def __init__(self, items: Iterable, stop: threading.Event):
+        """``stop`` is set when the consumer leaves; the source ends by it."""
+        self.items, self.stop, self.dropped = items, stop, 0
+
+    def __iter__(self) -> Iterator:
+        waiting: deque = deque(maxlen=1)
+        ended: list[BaseException | None] = []
+        came = threading.Condition()
+
+        def read() -> None:
+            error = None
+            try:
+                for item in self.items:
+                    with came:
+                        self.dropped += len(waiting)
+                        waiting.append(item)
+                        came.notify()
+            except BaseException as raised:
+                error = raised
+            with came:
+                ended.append(error)
+                came.notify()
+
+        threading.Thread(target=read, daemon=True).start()
+        try:
+            while True:
+                with came:
+                    # In short waits: on some systems Ctrl-C does not end a long one.
+                    while not came.wait_for(lambda: waiting or ended, timeout=0.1):
+                        pass
+                    if not waiting:
+                        break
+                    item = waiting.popleft()
+                yield item
+        finally:
+            self.stop.set()
+        if ended[0] is not None:
+            raise ended[0]
 
 
 def ordered_map(

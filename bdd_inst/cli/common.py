@@ -154,6 +154,32 @@ def terminated() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before if before is not None else signal.SIG_DFL)
 
 
+@contextlib.contextmanager
+def ending(stop: threading.Event) -> Iterator[None]:
+    """While open, the first Ctrl-C or SIGTERM sets ``stop``, so that endless work ends by itself, and is raised when it has; a second one
+    interrupts. Outside the main thread nothing changes."""
+    came: list[type[KeyboardInterrupt]] = []
+    kinds = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: Terminated}
+
+    def end(number: int, *_: object) -> None:
+        if came:
+            raise kinds[number]
+        came.append(kinds[number])
+        stop.set()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, end) for number in kinds}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+    if came:
+        raise came[0]
+
+
 def os_error_line(error: OSError) -> str:
     """What the system refused, as one line: the file and the reason."""
     name = (

@@ -11,9 +11,11 @@ numbers) instead of predictions.json, and what --probabilities and --cutouts ask
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import re
 import sys
+import threading
 from pathlib import Path
 
 os.environ.setdefault(
@@ -37,7 +39,7 @@ def build_parser() -> argparse.ArgumentParser:
         nargs="+",
         required=True,
         metavar="PATH",
-        help="pictures, folders (with subfolders), videos, or patterns such as 'day*/*.jpg'",
+        help="pictures, folders (with subfolders), videos, patterns such as 'day*/*.jpg'; or one camera (0) or address (rtsp://..., http://...), until Ctrl-C",
     )
     parser.add_argument(
         "--output",
@@ -115,19 +117,21 @@ def run(options: argparse.Namespace) -> int:
     from bdd_inst.inference.sources import open_source
 
     cfg = cli.config_of(options)
-    source = open_source(*options.input)
+    stop = threading.Event()
+    source = open_source(*options.input, stop=stop)
     refuse_overlap(options.output, *options.input)
     Path(options.output).mkdir(parents=True, exist_ok=True)
     predictor = Predictor(cfg)
-    if is_pixelwise(cfg):
-        writer = PixelWriter(options, predictor, source)
-        pictures = predict_all(options, source, predictor, writer.draw)
-        print(f"{some(pictures, options, source)} pictures: {writer.folder}")
-    else:
-        find_objects(options, source, predictor)
-    if not options.no_overlays:
-        print(f"drawn: {drawn_place(options, source)}")
-    cli.show_problems(source.problems, "not read:")
+    with cli.ending(stop) if source.live else contextlib.nullcontext():
+        if is_pixelwise(cfg):
+            writer = PixelWriter(options, predictor, source)
+            pictures = predict_all(options, source, predictor, writer.draw)
+            print(f"{some(pictures, options, source)} pictures: {writer.folder}")
+        else:
+            find_objects(options, source, predictor)
+        if not options.no_overlays:
+            print(f"drawn: {drawn_place(options, source)}")
+        cli.show_problems(source.problems, "not read:")
     return 0
 
 
@@ -189,19 +193,23 @@ def predict_all(options: argparse.Namespace, source, predictor, draw, record=Non
 
     places = picture_paths(Path(options.output, "overlays"))
 
+    # What is made ahead of a stream would be old when its turn comes.
+    ahead = source if source.live else prefetch(source, 2 * options.batch_size + 2)
+
     def found():
-        for frames in batched(prefetch(source, 2 * options.batch_size + 2), options.batch_size):
+        for frames in batched(ahead, options.batch_size):
             outputs = predictor.predict([f.image for f in frames])
             for frame, output in zip(frames, outputs, strict=True):
                 if record:
                     record(frame, output)
-                yield frame, output, places(frame.name)
+                # In order, so that of two names for one file always the same one is changed.
+                yield frame, output, None if frame.video else places(frame.name)
 
     def drawn_and_saved(item):
         frame, output, place = item
         image = draw(frame, output)
         if image is not None and frame.video is not None:
-            return frame.video.name, frame.rate, image
+            return frame.video.name, frame.rate, image, frame.until
         if image is not None:
             save_picture(place, image)
         return None

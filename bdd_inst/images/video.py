@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import tempfile
@@ -14,10 +15,19 @@ import numpy as np
 
 from bdd_inst.base.errors import DataError
 from bdd_inst.base.output_paths import OutputPaths
+from bdd_inst.images.video_timing import (
+    LONGEST_GAP,
+    USUAL_RATE,
+    FrameClock,
+    constant_rate,
+    usable_rate,
+)
 
 os.environ.setdefault(
     "OPENCV_FFMPEG_LOGLEVEL", "-8"
 )  # the decoder's own complaints: what is wrong is said in our line
+
+__all__ = ["SUFFIXES", "USUAL_RATE", "VideoReader", "VideoWriter", "VideoWriters", "drawn_videos"]
 
 log = logging.getLogger(__name__)
 
@@ -37,32 +47,76 @@ SUFFIXES = frozenset(
         ".3gp",
     }
 )
-USUAL_RATE = 30.0
+PROBED = 120  # frames from whose time stamps a file's rate is measured
 
 
 class VideoReader:
-    """Frames H,W,3 uint8 BGR of a file. Attributes: ``rate`` frames a second; ``number`` of frames as the header says (0: unknown)."""
+    """Frames H,W,3 uint8 BGR of a file or of a video that is fetched as it plays.
 
-    def __init__(self, path: str | os.PathLike):
-        """Raises DataError where the file cannot be decoded."""
-        self.path = Path(path)
+    Attributes:
+        number: of frames as the header says (0: unknown; of an uneven video in some containers more than there are).
+        missing: frames that could not be decoded, known at the end.
+    """
+
+    def __init__(self, path: str | os.PathLike, capture: cv2.VideoCapture | None = None):
+        """
+        Args:
+            path: the file.
+            capture: it opened already, where it is no file.
+
+        Raises:
+            DataError: it cannot be decoded.
+        """
+        self.path, self._is_file = Path(path), capture is None
         with quiet():
-            self.capture = cv2.VideoCapture(str(path))
+            self.capture = cv2.VideoCapture(str(path)) if capture is None else capture
         if not self.capture.isOpened():
             raise DataError(
                 f"{path}: not a video that OpenCV can decode; convert it, e.g. to H.264 in mp4"
             )
-        rate = self.capture.get(cv2.CAP_PROP_FPS)
-        self.rate = rate if np.isfinite(rate) and 0 < rate <= 1000 else USUAL_RATE
+        self.stated = usable_rate(self.capture.get(cv2.CAP_PROP_FPS))
         self.number = max(0, int(self.capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+        self.missing = 0
+
+    @functools.cached_property
+    def rate(self) -> float:
+        """Frames a second at which the video can be written with each frame at its time; measured on the first PROBED."""
+        if not self._is_file:
+            return self.stated
+        with quiet():
+            probe = cv2.VideoCapture(str(self.path))
+        clock, times = FrameClock(self.stated), []
+        while len(times) < PROBED and probe.grab():
+            times.append(clock(probe.get(cv2.CAP_PROP_POS_MSEC) / 1000))
+        probe.release()
+        return constant_rate(times, self.stated)
 
     def __iter__(self) -> Iterator[np.ndarray]:
+        for frame, _ in self.timed():
+            yield frame
+
+    def timed(self) -> Iterator[tuple[np.ndarray, float]]:
+        """Each frame, and the second from the first one's on at which it ends: where the next begins, or the video is over."""
+        clock, rate = FrameClock(self.stated), self.stated
+        number, held, begins = 0, None, 0.0
         try:
             while True:
                 read, frame = self.capture.read()
                 if not read:
-                    return
-                yield frame
+                    break
+                number += 1
+                begins = clock(self.capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
+                if held is not None:
+                    yield held, begins
+                held = frame
+            # A header rounds, and where gaps are uneven it may count time and not frames: both must say that the end is missing.
+            length, ends = self.number / rate, begins + max(clock.longest, 1 / rate)
+            short = length - ends > max(2 / rate, 0.02 * length)
+            missing = self.number - number
+            self.missing = missing if short and missing > max(2, 0.02 * self.number) else 0
+            if held is not None:
+                known = begins < length <= begins + LONGEST_GAP and not self.missing
+                yield held, length if known else begins + 1 / self.rate
         finally:
             self.capture.release()
 
@@ -77,6 +131,7 @@ class VideoWriter:
         self.path, self.rate = Path(path), rate
         self.writer: cv2.VideoWriter | None = None
         self.size: tuple[int, int] | None = None
+        self.written = self.left_out = 0
 
     def __enter__(self) -> VideoWriter:
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -86,8 +141,17 @@ class VideoWriter:
         os.close(handle)
         return self
 
-    def add(self, frame: np.ndarray) -> None:
-        """One frame H,W,3 uint8 BGR; the first one sets the size, odd sides lose a line (the codec wants even ones)."""
+    def add(self, frame: np.ndarray, until: float | None = None) -> None:
+        """One frame H,W,3 uint8 BGR; the first one sets the size, odd sides lose a line (the codec wants even ones).
+
+        Args:
+            until: the second at which the frame ends. It is repeated until the video is that long, and left out (and counted in
+                ``left_out``) where the video is so already; without, it is written once.
+        """
+        times = 1 if until is None else round(until * self.rate) - self.written
+        if times < 1 and self.written:
+            self.left_out += 1
+            return
         if self.writer is None:
             self.size = max(2, frame.shape[1] // 2 * 2), max(2, frame.shape[0] // 2 * 2)
             self.writer = cv2.VideoWriter(
@@ -97,17 +161,18 @@ class VideoWriter:
                 raise DataError(
                     f"{self.path}: this OpenCV cannot write mp4; install opencv-python-headless from PyPI"
                 )
+        frame = self._fitted(frame)
+        for _ in range(max(1, times)):
+            self.writer.write(frame)
+            self.written += 1
+
+    def _fitted(self, frame: np.ndarray) -> np.ndarray:
+        """Cut or padded to the video's size."""
         width, height = self.size
-        if frame.shape[0] < height or frame.shape[1] < width:
-            frame = cv2.copyMakeBorder(
-                frame,
-                0,
-                max(0, height - frame.shape[0]),
-                0,
-                max(0, width - frame.shape[1]),
-                cv2.BORDER_CONSTANT,
-            )
-        self.writer.write(np.ascontiguousarray(frame[:height, :width]))
+        below, right = max(0, height - frame.shape[0]), max(0, width - frame.shape[1])
+        if below or right:
+            frame = cv2.copyMakeBorder(frame, 0, below, 0, right, cv2.BORDER_CONSTANT)
+        return np.ascontiguousarray(frame[:height, :width])
 
     def __exit__(self, kind: type | None, *_: object) -> None:
         if self.writer is not None:
@@ -119,6 +184,13 @@ class VideoWriter:
             os.umask(umask)
             os.chmod(self.temporary, 0o666 & ~umask)
             os.replace(self.temporary, target)
+            if self.left_out:
+                log.warning(
+                    "%s: %d frames that lay closer together than %.3g s are left out",
+                    target,
+                    self.left_out,
+                    1 / self.rate,
+                )
             if interrupted:
                 log.warning("%s holds the frames of before the interruption", target)
         else:
@@ -142,12 +214,12 @@ class VideoWriters:
     def __enter__(self) -> VideoWriters:
         return self
 
-    def add(self, name: str, rate: float, frame: np.ndarray) -> None:
-        """One frame H,W,3 uint8 BGR of the video called ``name``; another name ends the one before."""
+    def add(self, name: str, rate: float, frame: np.ndarray, until: float | None = None) -> None:
+        """One frame H,W,3 uint8 BGR of the video called ``name``, which ends at second ``until``; another name ends the one before."""
         if name != self.name:
             self.__exit__(None)
             self.writer, self.name = VideoWriter(self.places(name), rate).__enter__(), name
-        self.writer.add(frame)
+        self.writer.add(frame, until)
 
     def __exit__(self, kind: type | None, *more: object) -> None:
         writer, self.writer = self.writer, None

@@ -1,21 +1,25 @@
-"""What to predict on: pictures, folders, videos and patterns, as one stream of named frames."""
+"""What to predict on: pictures, folders, videos, patterns, a camera or a stream, as one stream of named frames."""
 
 from __future__ import annotations
 
 import glob
 import os
+import threading
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from bdd_inst.base.errors import DataError, ProblemLog
+from bdd_inst.base.pipeline import Newest
 from bdd_inst.images import video
 from bdd_inst.images.finder import list_images
 from bdd_inst.images.opening import SUFFIXES, printable
 from bdd_inst.images.read import read_bgr
+from bdd_inst.inference.streams import Stream, is_stream
 
 
 @dataclass(slots=True, frozen=True)
@@ -32,7 +36,7 @@ class Frame:
     """One picture H,W,3 uint8 BGR. ``name`` is its path below the input folder, with ``/``; ``number`` counts from 1 over all inputs.
 
     Frames of a video are named as BDD100K names tracking frames: ``clip-0000001.jpg`` is the first. They say of which ``video`` they
-    are and its ``rate`` in frames a second.
+    are, the ``rate`` at which it can be written, in frames a second, and ``until`` which second from its first frame on they are shown.
     """
 
     name: str
@@ -40,21 +44,34 @@ class Frame:
     image: np.ndarray
     video: Entry | None = None
     rate: float = 0.0
+    until: float = 0.0
 
 
 @dataclass
 class ImageSource:
-    """Pictures and videos in order; ``problems`` counts what could not be read, which never ends the stream."""
+    """Pictures and videos in order; ``problems`` counts what could not be read, which never ends the stream.
+
+    Of a camera or a network stream (``stream``) only the newest frame is given whenever one is asked for, until the stream's ``stop``
+    is set; the frames that pass meanwhile are counted.
+    """
 
     entries: list[Entry]
     problems: ProblemLog = field(default_factory=ProblemLog)
+    stream: Stream | None = None
 
     def __post_init__(self) -> None:
         stems = Counter(_stem(entry) for entry in self.entries if entry.is_video)
         self._twins = {stem for stem, times in stems.items() if times > 1}
         # A single video is opened now: what cannot be decoded should be said before a model is loaded.
         alone = len(self.entries) == 1 and self.entries[0].is_video
-        self._reader = video.VideoReader(self.entries[0].path) if alone else None
+        self._reader = None
+        if (
+            self.stream is not None and self.stream.length
+        ):  # a file, though it comes over the network
+            self._reader = video.VideoReader(self.stream.name, self.stream.capture)
+            self.stream = None
+        elif alone and self.stream is None:
+            self._reader = video.VideoReader(self.entries[0].path)
 
     @property
     def number(self) -> int | None:
@@ -78,7 +95,15 @@ class ImageSource:
         """The videos."""
         return [entry for entry in self.entries if entry.is_video]
 
+    @property
+    def live(self) -> bool:
+        """Whether frames come in their own time, and without end."""
+        return self.stream is not None
+
     def __iter__(self) -> Iterator[Frame]:
+        if self.stream is not None:
+            yield from self._streamed(self.stream)
+            return
         number = 0
         for entry in self.entries:
             if not entry.is_video:
@@ -108,30 +133,69 @@ class ImageSource:
             self._unreadable("unreadable-video", entry, error)
             return
         stem = entry.name if _stem(entry) in self._twins else _stem(entry)
-        number = 0
-        for number, image in enumerate(reader, 1):
-            yield Frame(f"{stem}-{number:07d}.jpg", 0, image, entry, reader.rate)
-        missing = reader.number - number
-        if missing > max(2, 0.02 * reader.number):  # headers round; this is more than rounding
+        for number, (image, until) in enumerate(reader.timed(), 1):
+            yield Frame(_frame_name(stem, number), 0, image, entry, reader.rate, until)
+        if reader.missing:
             self.problems.add(
                 "video-breaks-off",
                 entry.name,
-                f"{missing} of {reader.number} frames could not be decoded",
+                f"{reader.missing} of {reader.number} frames could not be decoded",
             )
+
+    def _streamed(self, stream: Stream) -> Iterator[Frame]:
+        """Frames as they come. Each ends where the next begins, so one is held back until that is known."""
+
+        def stamped() -> Iterator[tuple[float, np.ndarray]]:
+            for image in stream.images():
+                yield time.perf_counter(), image
+
+        newest = Newest(stamped(), stream.stop)
+        number, begun, held = 0, 0.0, None
+        try:
+            for number, (at, image) in enumerate(newest, 1):
+                begun = begun or at
+                if held is not None:
+                    held.until = at - begun
+                    yield held
+                name = _frame_name(stream.stem, number)
+                until = at - begun + 1 / stream.rate
+                held = Frame(name, number, image, self.entries[0], stream.rate, until)
+        except DataError as error:  # what came before is worth keeping
+            self.problems.add("stream-ended", stream.name, str(error).partition(": ")[2])
+        if held is not None:
+            yield held
+        if newest.dropped:
+            message = "came while the model was busy; they are not predicted on"
+            self.problems.add("frames-passed-over", stream.name, message, count=newest.dropped)
 
     def _unreadable(self, code: str, entry: Entry, error: DataError) -> None:
         name = printable(entry.path)
         self.problems.add(code, printable(entry.name), str(error).removeprefix(f"{name}: "))
 
 
-def open_source(*inputs: str | os.PathLike) -> ImageSource:
-    """Look at what the inputs are: files, folders (searched with their subfolders, in the order of names), patterns like ``day*/*.jpg``.
+def open_source(
+    *inputs: str | os.PathLike,
+    stop: threading.Event | None = None,
+    capture: Callable | None = None,
+) -> ImageSource:
+    """Look at what the inputs are: files, folders (searched with their subfolders, in the order of names), patterns like ``day*/*.jpg``;
+    or one camera (its number) or address (``rtsp://``, ``http://`` and the like). A folder called ``0`` is ``./0``.
 
     With one input names are relative to its folder, with several to the folder that they have in common; a file comes once.
+
+    Args:
+        stop: when set, a camera or stream ends at its next frame.
+        capture: opens cameras and streams, ``cv2.VideoCapture`` or a double of it.
 
     Raises:
         DataError: nothing there, or nothing that is a picture or a video.
     """
+    live = [text for text in map(os.fspath, inputs) if is_stream(text)]
+    if live and len(inputs) > 1:
+        raise DataError(f"{live[0]}: a camera or an address is an input of its own; name it alone")
+    if live:
+        stream = Stream(live[0], stop or threading.Event(), capture)
+        return ImageSource([Entry(Path(stream.stem), stream.stem, True)], stream.problems, stream)
     found: dict[Path, bool] = {}
     roots = []
     for given in inputs:
@@ -181,6 +245,10 @@ def find_files(folder: str | os.PathLike) -> list[Path]:
             f"{printable(folder)}: no pictures or videos in this folder or below ({', '.join(suffixes)})"
         )
     return found
+
+
+def _frame_name(stem: str, number: int) -> str:
+    return f"{stem}-{number:07d}.jpg"
 
 
 def _stem(entry: Entry) -> str:

@@ -86,18 +86,17 @@ class VideoFile:
                 f"{size[1]}x{size[0]} is fitted into the video's {self.size[1]}x{self.size[0]}",
             )
             image = letterbox(image, self.size)
-        for _ in range(self._times()):
-            self.writer.add(image)
-            self.number += 1
+        self.writer.add(image, self._until(frame))
+        self.number = self.writer.written
 
-    def _times(self) -> int:
-        """How often the frame is written: once, or, of a live source, until the video has caught up with the clock."""
+    def _until(self, frame: Frame) -> float | None:
+        """The second up to which the frame is repeated: its own end, or, of a live source, what the clock says."""
         if not self.source.live:
-            return 1
+            return frame.until or None
         now = time.perf_counter()
         self.begun = self.begun or now
-        due = 1 + int((now - self.begun) * self.source.rate)
-        return min(due - self.number, int(LONGEST_STILL * self.source.rate))
+        longest = self.number / self.source.rate + LONGEST_STILL
+        return min(now - self.begun + 0.5 / self.source.rate, longest)
 
 
 class Pictures:

@@ -47,23 +47,6 @@ def test_pictures_and_folders(photo, tmp_path):
     assert sources.open_source(str(tmp_path)).stem == tmp_path.name
 
 
-def test_a_stream_that_breaks_off_is_opened_again(monkeypatch, caplog):
-    monkeypatch.setattr(sources, "WAITS", (0, 0))
-    given = [Capture(2), Capture(0, opens=False), Capture(3)]
-    source = sources.open_source(
-        "rtsp://me:secret@door/stream",
-        capture=lambda *_: given.pop(0) if given else Capture(0, False),
-    )
-    assert source.name == "rtsp://door/stream"
-    numbers = []
-    with pytest.raises(DataError, match="did not come back"):
-        numbers.extend(frame.number for frame in source)
-    assert numbers == [1, 2, 3, 4, 5]
-    assert "broke off; reconnecting" in caplog.text
-    assert "secret" not in caplog.text
-    assert source.problems.counts["stream-broke-off"] == 2
-
-
 def test_a_stopped_stream_ends():
     stop = threading.Event()
     frames = iter(sources.open_source("0", stop, capture=lambda *_: Capture(99)))
