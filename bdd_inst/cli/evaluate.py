@@ -13,7 +13,6 @@ Writes metrics.json, report.html (open it in a browser), analysis.json, PR curve
 from __future__ import annotations
 
 import argparse
-import contextlib
 import sys
 from pathlib import Path
 
@@ -22,16 +21,19 @@ from bdd_inst.cli.common import (
     add_model_options,
     config_of,
     guarded,
-    import_own,
     make_parser,
-    progress,
     show_problems,
 )
 from bdd_inst.evaluation import files, tables
+from bdd_inst.evaluation.build import ScoringOptions
 from bdd_inst.evaluation.label_map import read_threshold
 from bdd_inst.evaluation.protocols import PROTOCOLS, EvaluationResult
-from bdd_inst.report.html import write_report
-from bdd_inst.report.paper import write_paper_tables
+from bdd_inst.report.evaluation_files import (
+    Comparison,
+    write_metrics_of_sets,
+    write_outcome_files,
+    write_test_files,
+)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -113,59 +115,64 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         parser.error("--ground-truth and --predictions go together")
     if options.overrides and not model:
         parser.error(f"unexpected {' '.join(options.overrides)}; KEY VALUE pairs go with --config")
+    for name in ("scores", "images"):
+        if model and getattr(options, name):
+            parser.error(
+                f"--{name} goes with --predictions: a model's data sets know their pictures"
+            )
     if options.max_detections < 1:
         parser.error("--max-detections must be 1 or more")
     return options
 
 
+def scoring_options(options: argparse.Namespace) -> ScoringOptions:
+    """The switches of the command, the same for files and for models."""
+    threshold, source = read_threshold(options.label_threshold)
+    return ScoringOptions(
+        protocol=options.protocol,
+        max_detections=options.max_detections,
+        label_maps=options.label_maps,
+        label_threshold=threshold,
+        threshold_source=source,
+    )
+
+
 def evaluate_files(options: argparse.Namespace) -> int:
     """Files against files."""
-    import_own(options)
-    if options.run and not Path(options.run).is_dir():
-        raise DataError(f"{options.run}: no such run folder")
-    chosen, source = read_threshold(options.label_threshold)
+    scoring = scoring_options(options)
     outcome = files.outcome_of_files(
         options.ground_truth,
         options.predictions,
-        options.protocol or "coco",
+        scoring.protocol or "coco",
         options.images,
         scores=options.scores,
-        max_detections=options.max_detections,
-        label_maps=options.label_maps,
-        label_threshold=chosen,
-        threshold_source=source,
+        max_detections=scoring.max_detections,
+        label_maps=scoring.label_maps,
+        label_threshold=scoring.label_threshold,
+        threshold_source=scoring.threshold_source,
     )
     folder = Path(options.output or "evaluation")
-    leave(outcome, folder, options, options.images)
+    report = not options.no_report
+    if report:
+        outcome.analyse()
+    outcome.write(folder)
+    print(tables.summary(outcome.metrics))
+    page = write_outcome_files(
+        outcome,
+        folder,
+        f"Evaluation of {Path(outcome.results.source).name}",
+        images=options.images,
+        run_folder=options.run,
+        comparison=compared(outcome, options),
+        report=report,
+    )
+    show_files(page, folder)
     return 0
 
 
-def leave(
-    outcome: EvaluationResult, folder: Path, options: argparse.Namespace, images: str | None = None
-) -> None:
-    """Files into the folder, the table onto the screen."""
-    if not options.no_report:
-        outcome.analyse()
-    outcome.write(folder)
-    write_paper_tables(outcome.metrics, folder)
-    print(tables.summary(outcome.metrics))
-    compared = files.compare_with(outcome, options.compare, images) if options.compare else None
-    if compared:
-        print(tables.comparison(*compared))
-    if not options.no_report:
-        title = f"Evaluation of {Path(outcome.results.source).name}"
-        print(
-            f"\nreport: {write_report(outcome, folder, title=title, images=images, run_folder=options.run, comparison=compared)}"
-        )
-    print(f"figures: {folder / 'metrics.json'}")
-
-
-def evaluate_model(options: argparse.Namespace) -> int:
+def evaluate_weights(options: argparse.Namespace) -> int:
     """A config's model on each of its test sets; several sets get a folder each."""
-    from bdd_inst.data.loader import build_test_loader, load_datasets
-    from bdd_inst.datasets.own import folder_name
-    from bdd_inst.evaluation.build import build_evaluator
-    from bdd_inst.inference.dataset import predict_outputs
+    from bdd_inst.evaluation.evaluate_model import evaluate_model, load_test_sets
     from bdd_inst.inference.predictor import load_model
 
     cfg = config_of(options)
@@ -174,50 +181,56 @@ def evaluate_model(options: argparse.Namespace) -> int:
             f"{options.config or options.weights}: DATASETS.TEST is empty; name a data set to evaluate on"
         )
     folder = Path(options.output or cfg.OUTPUT_DIR)
+    scoring = scoring_options(options)
     model = load_model(cfg)
-    chosen, source = read_threshold(options.label_threshold)
-    for name in cfg.DATASETS.TEST:
-        dicts, metadata, problems = load_datasets(cfg, [name], False)
-        show_problems(problems, f"{name}:")
-        place = folder / folder_name(name) if len(cfg.DATASETS.TEST) > 1 else folder
-        if options.protocol:
-            cfg.merge_from_list(["TEST.PROTOCOL", options.protocol])
-        evaluator = build_evaluator(
-            cfg, name, dicts, metadata, place, label_threshold=chosen, threshold_source=source
+    sets = load_test_sets(cfg)
+    for test in sets:
+        show_problems(test.problems, f"{test.name}:")
+    report = not options.no_report
+    pictures = cfg.TEST.PICTURES if report else 0
+    results = evaluate_model(model, cfg, sets, folder, options=scoring, pictures=pictures)
+    print(tables.summary_of_sets({result.test.name: result.metrics for result in results}))
+    for result in results:
+        page = write_test_files(
+            result,
+            cfg,
+            str(cfg.MODEL.WEIGHTS),
+            run_folder=options.run,
+            comparison=compared(result.outcome, options),
+            report=report,
         )
-        with kept_when_interrupted(evaluator, place):
-            for given, output in progress(
-                predict_outputs(model, build_test_loader(cfg, dicts)), len(dicts), "pictures"
-            ):
-                evaluator.process([given], [output])
-        metrics = evaluator.evaluate()
-        if chosen is None and "label_map" in metrics:
-            chosen, source = (
-                metrics["label_map"]["threshold"],
-                name,
-            )  # later sets are scored at the first one's choice
-        evaluator.outcome.results.source = str(cfg.MODEL.WEIGHTS)
-        leave(evaluator.outcome, place, options)
+        show_files(page, result.folder)
+    write_metrics_of_sets(results, folder)
     return 0
 
 
-@contextlib.contextmanager
-def kept_when_interrupted(evaluator, folder: Path):
-    """Write the detections so far when Ctrl-C or SIGTERM ends the block; figures of a part would be read as those of the whole."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        if getattr(evaluator, "parts", None):
-            file = evaluator.write_partial(folder)
-            print(f"{file} holds the {len(evaluator.parts)} pictures so far", file=sys.stderr)
-        raise
+def compared(outcome: EvaluationResult, options: argparse.Namespace) -> Comparison | None:
+    """The comparison with ``--compare``, printed."""
+    if not options.compare:
+        return None
+    comparison = files.compare_with(outcome, options.compare, options.images)
+    print(tables.comparison(*comparison))
+    return comparison
+
+
+def show_files(page: Path | None, folder: Path) -> None:
+    """What there is to open."""
+    if page is not None:
+        print(f"\nreport: {page}")
+    print(f"figures: {folder / 'metrics.json'}")
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse and score; the exit status."""
     options = parse(arguments)
-    of_files = bool(options.ground_truth)
-    return guarded(lambda: evaluate_files(options) if of_files else evaluate_model(options))
+    return guarded(lambda: work(options))
+
+
+def work(options: argparse.Namespace) -> int:
+    """Score what the options name."""
+    if options.run and not Path(options.run).is_dir():
+        raise DataError(f"{options.run}: no such run folder")
+    return evaluate_files(options) if options.ground_truth else evaluate_weights(options)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,8 @@ class Evaluator:
         metadata: what the catalog knows of it (``thing_classes``, ...), an object or a mapping.
         protocol: ``coco``, ``bdd`` or ``both``.
         output_dir: where ``metrics.json``, ``pr_curves.csv/.png`` and ``coco_instances_results.json`` go; None writes nothing.
+        max_detections: detections a picture and class that count.
+        label_maps: score instances as label maps too, whatever the data set has.
 
     Memory is that of the compressed masks: full-size masks live only while ``process`` encodes them. With torch.distributed
     initialised, every process handles its share and ``evaluate`` returns the same figures in each. Pictures with a ``label_file``
@@ -43,11 +45,14 @@ class Evaluator:
         protocol: str = "coco",
         output_dir: str | Path | None = None,
         *,
+        max_detections: int = 100,
+        label_maps: bool = False,
         label_threshold: float | None = None,
         threshold_source: str = "",
     ):
         self.truth: GroundTruth = from_dataset_dicts(dataset_dicts, metadata)
         self.protocol, self.output_dir = protocol, output_dir
+        self.max_detections, self.label_maps = max_detections, label_maps
         self.label_threshold, self.threshold_source = label_threshold, threshold_source
         self.index = self.truth.image_index()
         self.results: Results | None = None
@@ -97,8 +102,14 @@ class Evaluator:
                 len(self.truth.image_ids),
             )
         self.results = build_results(parts)
-        self.outcome = score(self.truth, self.results, self.protocol)
-        if self.truth.label_files and self.results.masks is not None:
+        self.outcome = score(
+            self.truth, self.results, self.protocol, max_detections=self.max_detections
+        )
+        if self.label_maps and "segm" not in self.outcome.metrics:
+            raise DataError(
+                f"{self.truth.source}: label maps are made of masks, and there are none to score"
+            )
+        if (self.truth.label_files or self.label_maps) and self.results.masks is not None:
             add_label_maps(self.outcome, self.label_threshold, self.threshold_source)
         if self.output_dir is not None:
             self.outcome.write(self.output_dir)

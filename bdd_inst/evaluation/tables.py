@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 HEADLINE = ("AP", "AP50", "AP75", "APs", "APm", "APl")
 NAMES = {
     "bbox": "boxes",
@@ -66,6 +68,15 @@ def summary(metrics: dict) -> str:
     lines += pixel_lines(metrics)
     lines += [f"note: {note}" for note in metrics.get("notes", ())]
     return "\n".join(lines)
+
+
+def summary_of_sets(metrics: Mapping[str, dict]) -> str:
+    """The printed tables of several data sets, each below its name.
+
+    Args:
+        metrics: data set's name to the content of its ``metrics.json``.
+    """
+    return "\n".join(f"{name}:\n{summary(content)}" for name, content in metrics.items())
 
 
 def comparison(rows: list, first: str, second: str, kind: str) -> str:

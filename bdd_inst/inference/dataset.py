@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import nn
@@ -29,27 +30,58 @@ def predict_dataset(
 
 def predict_outputs(model: nn.Module, loader: Iterable[list[dict]]) -> Iterator[tuple[dict, dict]]:
     """As :func:`predict_dataset` of any meta-architecture: each input with its whole output, ``instances`` and ``sem_seg`` on the CPU."""
-    training, mask_format = model.training, getattr(model, "mask_format", None)
+    with evaluation_mode(model):
+        for batch in loader:
+            for entry, output in zip(batch, predict_batch(model, batch), strict=True):
+                kept = {name: output[name] for name in ("instances", "sem_seg") if name in output}
+                yield entry, kept
+
+
+@contextlib.contextmanager
+def evaluation_mode(model: nn.Module) -> Iterator[None]:
+    """The model in evaluation mode; each of its modules is left in the mode that it had."""
+    before = [(module, module.training) for module in model.modules()]
     model.eval()
-    if mask_format is not None:
+    try:
+        yield
+    finally:
+        for module, training in before:
+            module.training = training
+
+
+def predict_batch(model: nn.Module, batch: Sequence[dict]) -> list[dict]:
+    """One batch's outputs on the CPU, masks as RLEMasks.
+
+    Args:
+        model: in evaluation mode.
+        batch: dicts with ``image`` and the ``height`` and ``width`` of the result.
+
+    Returns:
+        a dict a picture: ``instances`` as this project's Instances, tensors on the CPU, anything else as it came.
+    """
+    with run_length_masks(model), torch.inference_mode():
+        return [{name: _on_cpu(value) for name, value in output.items()} for output in model(batch)]
+
+
+@contextlib.contextmanager
+def run_length_masks(model: nn.Module) -> Iterator[None]:
+    """A model that can gives its masks as run lengths: made as pixels first, they cost more than finding them."""
+    before = getattr(model, "mask_format", None)
+    if before is not None:
         model.mask_format = "rle"
     try:
-        for batch in loader:
-            with torch.inference_mode():
-                outputs = model(batch)
-            for entry, output in zip(batch, outputs, strict=True):
-                yield (
-                    entry,
-                    {
-                        name: to_cpu(value) if name == "instances" else value.to("cpu")
-                        for name, value in output.items()
-                        if name in ("instances", "sem_seg")
-                    },
-                )
+        yield
     finally:
-        model.train(training)
-        if mask_format is not None:
-            model.mask_format = mask_format
+        if before is not None:
+            model.mask_format = before
+
+
+def _on_cpu(value: object) -> object:
+    if isinstance(value, torch.Tensor):
+        return value.to("cpu")
+    if isinstance(value, tuple):  # panoptic_seg: ids and a list of segments
+        return tuple(_on_cpu(part) for part in value)
+    return to_cpu(value) if hasattr(value, "get_fields") else value
 
 
 def to_cpu(instances: Instances) -> Instances:

@@ -6,7 +6,6 @@ import os
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from fvcore.common.config import CfgNode
 from PIL import Image, ImageOps
 from torch import nn
@@ -15,7 +14,7 @@ from bdd_inst.base.errors import ConfigError, DataError
 from bdd_inst.data.augment import test_chain
 from bdd_inst.engines import build_model
 from bdd_inst.images.read import read_image, to_rgb, to_tensor
-from bdd_inst.inference.dataset import to_cpu
+from bdd_inst.inference.dataset import predict_batch
 from bdd_inst.weights.trained import as_cfg, load_trained, read_identity
 
 # A picture to predict on: H,W,3 uint8 BGR (as cv2.imread gives it), a path, or PIL's.
@@ -62,8 +61,6 @@ class Predictor:
             identity = read_identity(self.cfg.MODEL.WEIGHTS)
             self.metadata = identity.metadata if identity else {}
         self.model = model.eval()
-        if hasattr(self.model, "mask_format"):
-            self.model.mask_format = "rle"
 
     def __call__(self, picture: ImageLike) -> dict:
         """Detectron2's output for one picture, on the picture's own size and on the CPU.
@@ -81,10 +78,7 @@ class Predictor:
         is then not quite what they see alone.
         """
         batch = [self.prepare(picture) for picture in pictures]
-        if not batch:
-            return []
-        with torch.inference_mode():
-            return [plain(output) for output in self.model(batch)]
+        return predict_batch(self.model, batch) if batch else []
 
     def prepare(self, picture: ImageLike) -> dict:
         """The model's input for one picture: resized, in INPUT.FORMAT, C,H,W uint8."""
@@ -96,18 +90,6 @@ class Predictor:
             "height": height,
             "width": width,
         }
-
-
-def plain(output: dict) -> dict:
-    """A model's output on the CPU, instances as this project's own, masks as RLEMasks."""
-    return {
-        name: to_cpu(value)
-        if name == "instances"
-        else value.to("cpu")
-        if isinstance(value, torch.Tensor)
-        else value
-        for name, value in output.items()
-    }
 
 
 def as_pil(picture: ImageLike) -> Image.Image:

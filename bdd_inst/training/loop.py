@@ -16,6 +16,7 @@ from torch import nn
 
 from bdd_inst.base import distributed
 from bdd_inst.base.errors import DataError
+from bdd_inst.data.worker_errors import plain_worker_errors
 from bdd_inst.modeling.freeze import set_trainable
 from bdd_inst.training.checkpoints import CheckpointFolder
 from bdd_inst.training.hooks import guards
@@ -156,7 +157,7 @@ class Run:
         """One optimizer step over one batch, computed in ``SOLVER.ACCUMULATE`` parts whose gradients are averaged."""
         started = time.perf_counter()
         cfg = self.stage.cfg
-        with guards.plain_worker_errors():
+        with plain_worker_errors():
             batch = next(source)
         report = Step(
             rate=self.rate.set(self.progress.iteration),

@@ -1,4 +1,4 @@
-"""Training and evaluation mode: frozen norms stay in evaluation mode, and whatever evaluates leaves every mode as it was."""
+"""Training mode: frozen norms stay in evaluation mode, and losses that are only looked at leave no trace."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from torch import nn
 
+from bdd_inst.inference.dataset import evaluation_mode
 from bdd_inst.training.optim import NORMS
 
 
@@ -20,16 +21,11 @@ def train_mode(model: nn.Module) -> None:
 
 
 @contextlib.contextmanager
-def mode(model: nn.Module, *, evaluate: bool) -> Iterator[None]:
-    """Evaluation mode, or training mode with every norm in evaluation mode (for losses that leave no trace); restored after."""
-    before = [(module, module.training) for module in model.modules()]
-    try:
-        model.train(not evaluate)
-        if not evaluate:
-            for module in model.modules():
-                if isinstance(module, NORMS):
-                    module.eval()
+def loss_mode(model: nn.Module) -> Iterator[None]:
+    """Training mode with every norm in evaluation mode, for losses that leave no trace; each module's own mode comes back after."""
+    with evaluation_mode(model):
+        model.train()
+        for module in model.modules():
+            if isinstance(module, NORMS):
+                module.eval()
         yield
-    finally:
-        for module, training in before:
-            module.training = training

@@ -281,10 +281,10 @@ def finish(
     rank = distributed.world()[0]
     average = evaluation.average
     on_first(lambda: save_final(run, folder, average))
-    results = scorer.report(run.model, folder)
+    results = scorer.report(run.model, folder, str(folder / "model_final.pth"))
     flat = scorer.last | scorer.losses(run.model)
     if average is not None:
-        scorer.report(average.model, folder / "ema")
+        scorer.report(average.model, folder / "ema", str(folder / "model_ema.pth"))
         flat |= {
             f"ema/{name}": value
             for name, value in (scorer.last | scorer.losses(average.model)).items()
@@ -318,7 +318,7 @@ def evaluate_only(cfg: CfgNode, folder: Path, fabric: Fabric, scorer: Scorer) ->
     model = build_model(cfg)
     load_trained(model, weights, cfg)
     model.to(fabric.device)
-    results = scorer.report(model, folder)
+    results = scorer.report(model, folder, str(weights))
     return TrainingResult(folder, results, result_text(results, folder), distributed.world()[0])
 
 

@@ -11,8 +11,8 @@ from torch import nn
 from bdd_inst.base import distributed
 from bdd_inst.data.loader import TrainDataset, make_loader
 from bdd_inst.data.mapper import DatasetMapper
-from bdd_inst.training.hooks.guards import plain_worker_errors
-from bdd_inst.training.modes import mode
+from bdd_inst.data.worker_errors import plain_worker_errors
+from bdd_inst.training.modes import loss_mode
 
 
 def validation_losses(
@@ -35,7 +35,7 @@ def validation_losses(
     sums: dict[str, float] = {}
     with (
         torch.random.fork_rng(devices=[]),
-        mode(model, evaluate=False),
+        loss_mode(model),
         torch.no_grad(),
         plain_worker_errors(),
     ):

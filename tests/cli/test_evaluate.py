@@ -190,28 +190,3 @@ def test_sizes_that_coco_files_do_not_say_come_from_the_pictures(pair, tmp_path)
     words = [*pair, "--no-report", "--output", str(tmp_path / "out")]
     assert evaluate.main(words) == 1
     assert evaluate.main([*words, "--images", str(tmp_path / "im")]) == 0
-
-
-def test_an_interrupted_evaluation_keeps_its_detections(tmp_path, capsys):
-    import torch
-
-    from bdd_inst.evaluation.evaluator import Evaluator
-    from bdd_inst.structures import Boxes, Instances
-
-    records = [
-        {"file_name": f"{i}.png", "height": 9, "width": 9, "image_id": i, "annotations": []}
-        for i in (1, 2)
-    ]
-    one = Instances(
-        (9, 9),
-        pred_boxes=Boxes([[1, 1, 5, 5]]),
-        scores=torch.tensor([0.5]),
-        pred_classes=torch.tensor([0]),
-    )
-    evaluator = Evaluator(records, {"thing_classes": ["a"]})
-    with pytest.raises(KeyboardInterrupt), evaluate.kept_when_interrupted(evaluator, tmp_path):
-        evaluator.process(records[:1], [{"instances": one}])
-        raise KeyboardInterrupt
-    file = tmp_path / "coco_instances_results.partial.json"
-    assert [row["bbox"] for row in json.loads(file.read_text())] == [[1, 1, 4, 4]]
-    assert "1 pictures so far" in capsys.readouterr().err

@@ -111,26 +111,3 @@ def is_out_of_memory(error: BaseException) -> bool:
         or "out of memory" in text
         or "can't allocate memory" in text
     )
-
-
-@contextlib.contextmanager
-def plain_worker_errors() -> Iterator[None]:
-    """Bad data found by a data worker arrives wrapped in that worker's traceback; take its one line out again.
-
-    Raises:
-        DataError: with the line that the worker raised, or saying that a worker was killed.
-    """
-    try:
-        yield
-    except DataError as error:
-        text = str(error)
-        if "Original Traceback" not in text:
-            raise
-        line = text.strip().splitlines()[-1]
-        raise DataError(line.partition("Error: ")[2] or line) from None
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error) or "Original Traceback" in str(error):
-            raise
-        raise DataError(
-            f"a data worker died ({' '.join(str(error).split())[:160]}); if memory ran out, lower DATALOADER.NUM_WORKERS"
-        ) from None

@@ -1,0 +1,180 @@
+"""A model's figures on data sets: the one way that the command, training and Python take."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from fvcore.common.config import CfgNode
+from torch import nn
+from tqdm import tqdm
+
+from bdd_inst.base import distributed
+from bdd_inst.base.errors import ConfigError, ProblemLog
+from bdd_inst.data.loader import build_test_loader, load_datasets
+from bdd_inst.data.worker_errors import plain_worker_errors
+from bdd_inst.datasets.own import folder_name
+from bdd_inst.evaluation.build import ScoringOptions, build_evaluator
+from bdd_inst.evaluation.evaluator import Evaluator
+from bdd_inst.evaluation.protocols import PROTOCOLS, EvaluationResult
+from bdd_inst.evaluation.sem_seg_evaluator import SemSegEvaluator
+from bdd_inst.inference.dataset import predict_outputs
+from bdd_inst.inference.label_maps import labels_of
+from bdd_inst.structures import Instances
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class TestSet:
+    """One data set of DATASETS.TEST.
+
+    Attributes:
+        dicts: its standard dicts, checked.
+        metadata: what the catalog knows of it.
+        problems: what was skipped when it was read, and why.
+    """
+
+    __test__ = False  # not a test case, whatever its name looks like to pytest
+
+    name: str
+    dicts: Sequence[dict]
+    metadata: dict
+    problems: ProblemLog = field(default_factory=ProblemLog)
+
+
+@dataclass
+class TestResult:
+    """A model's result on one data set.
+
+    Attributes:
+        metrics: the content of ``metrics.json``, the same on every process.
+        outcome: all behind the figures; None on every process but the first.
+        shown: dataset dict and prediction (Instances, or class numbers H,W) of the pictures to show, those that this process predicted.
+        folder: where its files lie; None where nothing was written.
+    """
+
+    __test__ = False
+
+    test: TestSet
+    metrics: dict
+    outcome: EvaluationResult | None
+    shown: list[tuple[dict, Instances | np.ndarray]]
+    folder: Path | None = None
+
+
+def load_test_sets(cfg: CfgNode) -> list[TestSet]:
+    """Every data set of DATASETS.TEST, read and checked; none where the list is empty.
+
+    Raises:
+        ConfigError: an unknown TEST.PROTOCOL or data set, or a model with another number of classes.
+        DataError: a data set that is not there or cannot be read.
+    """
+    if cfg.TEST.PROTOCOL not in PROTOCOLS:
+        raise ConfigError(f"TEST.PROTOCOL {cfg.TEST.PROTOCOL!r} is none of {', '.join(PROTOCOLS)}")
+    return [TestSet(name, *load_datasets(cfg, [name], False)) for name in cfg.DATASETS.TEST]
+
+
+def evaluate_model(
+    model: nn.Module,
+    cfg: CfgNode,
+    test_sets: Sequence[TestSet],
+    folder: Path | None = None,
+    *,
+    options: ScoringOptions | None = None,
+    pictures: int = 0,
+) -> list[TestResult]:
+    """Predict on data sets and score the predictions; every process takes its share and all get the same figures.
+
+    The model and the global random state are left as they were.
+
+    Args:
+        model: of either engine, on its device: ``list[dict]`` in, ``[{"instances": ...}]`` or ``[{"sem_seg": ...}]`` out.
+        cfg: its config.
+        test_sets: by :func:`load_test_sets`.
+        folder: where figures, curves and predictions go, in a folder each where there are several data sets; None writes nothing.
+        options: how to score.
+        pictures: of how many pictures of each data set the predictions are kept, to be shown.
+
+    Returns:
+        one result a data set, in order.
+
+    Raises:
+        DataError: bad data, or predictions that are not finite. KeyboardInterrupt: the detections so far are in the folder.
+    """
+    options = options or ScoringOptions()
+    results = []
+    for test in test_sets:
+        place = folder
+        if folder is not None and len(test_sets) > 1:
+            place = folder / folder_name(test.name)
+        evaluator = build_evaluator(cfg, test.name, test.dicts, test.metadata, place, options)
+        shown = _predict(model, cfg, test, evaluator, place, pictures)
+        metrics = evaluator.evaluate()
+        results.append(TestResult(test, metrics, evaluator.outcome, shown, place))
+        if options.label_threshold is None and "label_map" in metrics:
+            # Chosen on the pictures it scores, a threshold flatters: later data sets take the first one's.
+            threshold = metrics["label_map"]["threshold"]
+            options = replace(options, label_threshold=threshold, threshold_source=test.name)
+    return results
+
+
+def _predict(
+    model: nn.Module,
+    cfg: CfgNode,
+    test: TestSet,
+    evaluator: Evaluator | SemSegEvaluator,
+    folder: Path | None,
+    pictures: int,
+) -> list[tuple[dict, Instances | np.ndarray]]:
+    """Feed the evaluator; dataset dict and prediction of the pictures to show."""
+    rank, world_size = distributed.world()
+    loader = build_test_loader(cfg, test.dicts, rank=rank, world_size=world_size)
+    wanted = pictures_to_show(test.dicts, pictures)
+    kept = []
+    # Starting data workers draws from the global generator, which training must find as it was.
+    with torch.random.fork_rng(devices=[]), plain_worker_errors():
+        try:
+            for given, output in _progress(predict_outputs(model, loader), loader, test.name):
+                evaluator.process([given], [output])
+                if given["image_id"] in wanted:
+                    # Class numbers, not logits: those of a dozen large pictures fill a gigabyte.
+                    shown = output.get("instances")
+                    shown = labels_of(output["sem_seg"])[0] if shown is None else shown
+                    kept.append((wanted[given["image_id"]], shown))
+        except KeyboardInterrupt:
+            _keep_partial(evaluator, folder)
+            raise
+    return kept
+
+
+def _keep_partial(evaluator: Evaluator | SemSegEvaluator, folder: Path | None) -> None:
+    """The detections so far as a file; figures of a part would be read as those of the whole."""
+    if folder is not None and getattr(evaluator, "parts", None) and distributed.world()[0] == 0:
+        file = evaluator.write_partial(folder)
+        log.warning("%s holds the %d pictures so far", file, len(evaluator.parts))
+
+
+def _progress(items: Iterable, loader: torch.utils.data.DataLoader, name: str) -> Iterable:
+    """A bar over pictures on the first process' terminal."""
+    first = distributed.world()[0] == 0
+    return tqdm(
+        items,
+        total=len(loader.dataset),
+        desc=f"evaluating {name}",
+        unit="img",
+        leave=False,
+        dynamic_ncols=True,
+        disable=None if first else True,
+    )
+
+
+def pictures_to_show(dicts: Sequence[dict], number: int) -> dict[object, dict]:
+    """Dataset dicts by image id: ``number`` evenly spread over the data set, of those with objects where there are any."""
+    candidates = [item for item in dicts if item.get("annotations")] or list(dicts)
+    step = max(1, len(candidates) // number) if number > 0 else 0
+    return {item["image_id"]: item for item in candidates[::step][:number]} if step else {}

@@ -1,0 +1,112 @@
+"""What an evaluation leaves beside its figures: tables for a paper, pictures, ``report.html``; the same for files and for models."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from fvcore.common.config import CfgNode
+
+from bdd_inst.base import distributed
+from bdd_inst.base.files import atomic_write
+from bdd_inst.evaluation.compare import Difference
+from bdd_inst.evaluation.evaluate_model import TestResult, pictures_to_show
+from bdd_inst.evaluation.protocols import EvaluationResult
+from bdd_inst.report.html import write_report
+from bdd_inst.report.paper import write_paper_tables
+from bdd_inst.report.side_by_side import picture_names, write_side_by_side
+
+# Two runs' figures: their differences, both names, and the kind compared (``bbox`` or ``segm``).
+Comparison = tuple[Sequence[Difference], str, str, str]
+
+
+def write_outcome_files(
+    outcome: EvaluationResult,
+    folder: Path,
+    title: str,
+    *,
+    images: str | Path | None = None,
+    run_folder: str | Path | None = None,
+    comparison: Comparison | None = None,
+    report: bool = True,
+) -> Path | None:
+    """Tables for a paper and, with ``report``, ``analysis.json`` and the page.
+
+    Args:
+        folder: where ``metrics.json`` lies already.
+        images: the folder of pictures, where the ground truth's file names are no paths.
+        run_folder: the training run's folder, for its curves, config and provenance.
+
+    Returns:
+        the page's path, None without one.
+    """
+    write_paper_tables(outcome.metrics, folder)
+    if not report:
+        return None
+    return write_report(
+        outcome,
+        folder,
+        title=title,
+        images=images,
+        run_folder=run_folder,
+        comparison=comparison,
+    )
+
+
+def write_test_files(
+    result: TestResult,
+    cfg: CfgNode,
+    source: str,
+    *,
+    run_folder: str | Path | None = None,
+    comparison: Comparison | None = None,
+    report: bool = True,
+) -> Path | None:
+    """A model's result on one data set: as :func:`write_outcome_files`, and its pictures. Every process draws those it has predicted.
+
+    Args:
+        result: with a folder.
+        cfg: the model's config.
+        source: the weights, as the page calls them.
+
+    Returns:
+        the page's path, None without one and on every process but the first.
+    """
+    if report:
+        wanted = pictures_to_show(result.test.dicts, cfg.TEST.PICTURES)
+        write_side_by_side(
+            result.shown,
+            result.test.metadata,
+            result.folder / "pictures",
+            picture_names(wanted.values()),
+            cfg.MODEL.SEM_SEG_HEAD.IGNORE_VALUE,
+        )
+    if result.outcome is None:
+        return None
+    result.outcome.results.source = source
+    return write_outcome_files(
+        result.outcome,
+        result.folder,
+        f"{Path(source).name} on {result.test.name}",
+        run_folder=run_folder or find_run_folder(Path(source).parent, result.folder),
+        comparison=comparison,
+        report=report,
+    )
+
+
+def write_metrics_of_sets(results: Sequence[TestResult], folder: Path) -> None:
+    """Where there are several data sets: ``metrics.json`` of the first, and of all under ``datasets``, on the first process."""
+    if len(results) > 1 and distributed.world()[0] == 0:
+        metrics = {result.test.name: result.metrics for result in results}
+        with atomic_write(folder / "metrics.json") as stream:
+            json.dump(results[0].metrics | {"datasets": metrics}, stream, indent=1)
+
+
+def find_run_folder(*places: Path) -> Path | None:
+    """The folder of the training run that weights or figures lie in: the first that has its log, two levels up at most."""
+    for place in places:
+        for folder in (place, *list(place.resolve().parents)[:2]):
+            if (folder / "training.csv").is_file():
+                return folder
+    return None
