@@ -60,9 +60,9 @@ def parser() -> argparse.ArgumentParser:
     add("--no-smoothing", action="store_true", help="each frame's mask as the model gives it")
     add(
         "--runtime",
-        choices=("auto", "torch", "onnxruntime", "openvino"),
+        choices=("auto", "torch", "onnxruntime", "openvino", "torch-bf16", "openvino-bf16"),
         default="auto",
-        help="what runs the model; auto measures at the start what is fastest and gives the same (auto)",
+        help="what runs the model; auto measures at the start what is fastest and gives the same; bf16 rounds and says how much (auto)",
     )
     add("--threads", type=cli.number(1, 256), default=1, metavar="N", help="of each stage (1)")
     add("--meter", action="store_true", help="write speed and latency into the picture")
@@ -118,9 +118,9 @@ def prepare(options: argparse.Namespace, source):
 
     segmenter = weights.load_segmenter(options.weights, options.config)
     if options.runtime != "auto" or source.moving:
-        from bdd_inst.live.runtimes import NAMES
+        from bdd_inst.live.runtimes import EXACT
 
-        names = NAMES if options.runtime == "auto" else (options.runtime,)
+        names = EXACT if options.runtime == "auto" else (options.runtime,)
         found = segmenter.choose(CAMERA_SIZE[::-1], names)
         if options.runtime not in ("auto", segmenter.name):
             raise DataError(f"--runtime {options.runtime}: {found[options.runtime]}")

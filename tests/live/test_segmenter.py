@@ -20,6 +20,12 @@ SMALL = (
     *("MODEL.SEM_SEG_HEAD.DECODER_CHANNELS", "[8, 8, 8, 8, 8]"),
 )
 
+# A head of the project's own layers, whose norms exporters do not follow.
+OWN_LAYERS = (
+    *("MODEL.SEM_SEG_HEAD.NAME", "FastSCNN", "MODEL.SEM_SEG_HEAD.ENCODER", ""),
+    *("MODEL.SEM_SEG_HEAD.DECODER_CHANNELS", "[]", "MODEL.BACKBONE.FREEZE_AT", "0"),
+)
+
 
 class Redness(nn.Module):
     """Logits from the last channel (red of BGR); ``classes`` planes, the last of which is the person."""
@@ -106,15 +112,47 @@ def test_a_model_without_its_padding_gives_the_same():
 
 
 @pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
-def test_exported_models_give_the_same(name):
+@pytest.mark.parametrize("more", [(), OWN_LAYERS], ids=["library", "own"])
+def test_exported_models_give_the_same(name, more):
     pytest.importorskip(name)
     pytest.importorskip("onnx")
     cfg = get_cfg()
-    merge_overrides(cfg, SMALL)
+    merge_overrides(cfg, [*SMALL, *more])
     segmenter = from_cfg(cfg, build_model(cfg))
+    segmenter.area = 192 * 192  # a size that exported pyramid pooling divides
     found = segmenter.choose((256, 256), (name,))
     assert found[name].endswith(" ms")
     assert segmenter.name == name
+
+
+def test_what_rounds_coarsely_is_taken_by_name_alone_and_says_so(monkeypatch):
+    def coarse(model, size):
+        return lambda image: runtimes.torch_runtime(model, size)(image).round(1)
+
+    def wrong(model, size):
+        return lambda image: 1 - runtimes.torch_runtime(model, size)(image)
+
+    monkeypatch.setattr(runtimes, "RUNTIMES", {"coarse": coarse, "wrong": wrong, "too": coarse})
+    assert (
+        ModelSegmenter(Redness()).choose((64, 64), ("coarse", "too"))["coarse"] == "differs by 0.05"
+    )
+    segmenter = ModelSegmenter(Redness())
+    assert (
+        "ms, probabilities differ by up to 0.05"
+        in segmenter.choose((64, 64), ("coarse",))["coarse"]
+    )
+    assert segmenter.name == "coarse"
+    assert ModelSegmenter(Redness()).choose((64, 64), ("wrong",))["wrong"].startswith("differs by")
+
+
+def test_a_model_that_cannot_be_exported_leaves_no_noise(capfd):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnx")
+    cfg = get_cfg()
+    merge_overrides(cfg, [*SMALL, *OWN_LAYERS])
+    found = from_cfg(cfg, build_model(cfg)).choose((256, 256), ("onnxruntime",))
+    assert "cannot run this model" in found["onnxruntime"]
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_model_of_instances_is_refused():
