@@ -87,11 +87,9 @@ REFUSED: dict[str, str] = {
 NO_PANOPTIC = "MODEL.META_ARCHITECTURE PanopticFPN alone combines objects and stuff"
 REFUSED_IN: dict[str, dict[str, str]] = {
     "SemanticSegmentor": {"MODEL.PANOPTIC_FPN.*": NO_PANOPTIC},
-    "PanopticFPN": {"TEST.AUG.*": "test-time augmentation is built for SemanticSegmentor only"},
     "GeneralizedRCNN": {
         "MODEL.PANOPTIC_FPN.*": NO_PANOPTIC,
         "MODEL.SEM_SEG_HEAD.*": "MODEL.META_ARCHITECTURE GeneralizedRCNN has no pixel-wise head",
-        "TEST.AUG.*": "test-time augmentation is built for SemanticSegmentor only",
     },
 }
 

@@ -36,7 +36,9 @@ def shortest_edge(size: tuple[int, int], edge: float, longest: float) -> tuple[i
 
 
 def test_chain(cfg: CfgNode, size: tuple[int, int]) -> Chain:
-    """The resize of evaluation."""
+    """The resize of evaluation; none where TEST.AUG has the model see the picture in sizes of its own."""
+    if cfg.TEST.AUG.ENABLED:
+        return Chain(size)
     return Chain(size, resized(size, cfg.INPUT.MIN_SIZE_TEST, cfg.INPUT.MAX_SIZE_TEST))
 
 

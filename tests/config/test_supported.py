@@ -90,7 +90,6 @@ def test_the_fixtures_are_the_whole_zoo():
         ("MODEL.RESNETS.DEPTH", "200"),
         ("MODEL.RETINANET.NUM_CLASSES", "3"),
         ("DATASETS.PROPOSAL_FILES_TRAIN", "['x.pkl']"),
-        ("TEST.AUG.ENABLED", "True"),
         ("INPUT.FORMAT", "YUV"),
         ("VERSION", "1"),
         ("GLOBAL.HACK", "2.0"),

@@ -32,7 +32,8 @@ def config(variant: str, settings: dict | None = None):
     cfg = load_cfg("Base-MaskRCNN-FPN.yaml")
     file = FOLDER / variant / "config.yaml"
     tree = read_tree(file)
-    tree.pop("_ZOO_", None)
+    for note in ("_ZOO_", "_WEIGHTS_OF_"):
+        tree.pop(note, None)
     merge_tree(cfg, tree, str(file))
     cfg.MODEL.DEVICE = "cpu"
     cfg.merge_from_list([item for pair in (settings or {}).items() for item in pair])

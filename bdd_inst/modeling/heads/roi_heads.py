@@ -32,7 +32,7 @@ class SampledProposals:
 
 
 class ROIHeads(nn.Module):
-    """What every second stage shares: sampling proposals, and mask targets."""
+    """What every second stage shares: sampling proposals, and mask targets. A subclass has ``losses``, ``detect`` and ``add_masks``."""
 
     def __init__(self, cfg):
         super().__init__()
@@ -43,6 +43,32 @@ class ROIHeads(nn.Module):
         self.samples, self.fraction = options.BATCH_SIZE_PER_IMAGE, options.POSITIVE_FRACTION
         self.append_objects = options.PROPOSAL_APPEND_GT
         self.train_on_predictions = cfg.MODEL.ROI_BOX_HEAD.TRAIN_ON_PRED_BOXES
+
+    def forward(
+        self,
+        features: dict[str, Tensor],
+        proposals: Sequence[Tensor],
+        sizes: Sequence[tuple[int, int]],
+        targets: Sequence[Instances] | None = None,
+        generators: Sequence[torch.Generator | None] | None = None,
+    ) -> tuple[list[Instances], dict[str, Tensor]]:
+        """Training: no instances and the losses. Evaluation: detections without masks, no losses."""
+        maps = self.maps(features)
+        if self.training:
+            return [], self.losses(maps, proposals, targets, generators)
+        return self.detect(maps, proposals, sizes), {}
+
+    def maps(self, features: dict[str, Tensor]) -> list[Tensor]:
+        """The features that the heads read, finest first."""
+        return [features[name] for name in self.in_features]
+
+    def forward_with_given_boxes(
+        self, features: dict[str, Tensor], instances: list[Instances]
+    ) -> list[Instances]:
+        """The same instances with ``pred_masks`` R,1,2S,2S probabilities for their ``pred_boxes`` and ``pred_classes``."""
+        if self.mask_head is None:
+            return instances
+        return self.add_masks(self.maps(features), instances)
 
     @torch.no_grad()
     def sample_proposals(
@@ -131,20 +157,6 @@ class StandardROIHeads(ROIHeads):
         self.box_head = ConvFCHead(cfg, width, self.box_pooler.size)
         self.box_predictor = BoxPredictor(cfg, self.box_head.outputs)
 
-    def forward(
-        self,
-        features: dict[str, Tensor],
-        proposals: Sequence[Tensor],
-        sizes: Sequence[tuple[int, int]],
-        targets: Sequence[Instances] | None = None,
-        generators: Sequence[torch.Generator | None] | None = None,
-    ) -> tuple[list[Instances], dict[str, Tensor]]:
-        """Training: no instances and the losses. Evaluation: detections with R,1,2S,2S mask probabilities, no losses."""
-        maps = [features[name] for name in self.in_features]
-        if self.training:
-            return [], self.losses(maps, proposals, targets, generators)
-        return self.add_masks(maps, self.detect(maps, proposals, sizes)), {}
-
     def detect(
         self,
         maps: Sequence[Tensor],
@@ -179,10 +191,8 @@ class StandardROIHeads(ROIHeads):
 
     def add_masks(self, maps: Sequence[Tensor], detections: list[Instances]) -> list[Instances]:
         """Mask probabilities for boxes that are already there."""
-        if self.mask_head is not None:
-            self.mask_head.detect(
-                self.mask_pooler(maps, [d.pred_boxes.tensor for d in detections]), detections
-            )
+        boxes = [d.pred_boxes.tensor for d in detections]
+        self.mask_head.detect(self.mask_pooler(maps, boxes), detections)
         return detections
 
 
@@ -198,20 +208,15 @@ class Res5ROIHeads(ROIHeads):
         self.box_predictor = BoxPredictor(cfg, width)
         self.mask_head = MaskHead(cfg, width) if cfg.MODEL.MASK_ON else None
 
-    def forward(
+    def detect(
         self,
-        features: dict[str, Tensor],
+        maps: Sequence[Tensor],
         proposals: Sequence[Tensor],
         sizes: Sequence[tuple[int, int]],
-        targets: Sequence[Instances] | None = None,
-        generators: Sequence[torch.Generator | None] | None = None,
-    ) -> tuple[list[Instances], dict[str, Tensor]]:
-        """As :meth:`StandardROIHeads.forward`."""
-        maps = [features[self.in_features[0]]]
-        if self.training:
-            return [], self.losses(maps, proposals, targets, generators)
+    ) -> list[Instances]:
+        """Detections without masks."""
         logits, deltas = self.box_predictor(self.shared(maps, proposals).mean(dim=(2, 3)))
-        return self.add_masks(maps, self.box_predictor.detect(logits, deltas, proposals, sizes)), {}
+        return self.box_predictor.detect(logits, deltas, proposals, sizes)
 
     def shared(self, maps: Sequence[Tensor], boxes: Sequence[Tensor]) -> Tensor:
         """Boxes of a batch to R,C,S/2,S/2."""
@@ -232,10 +237,8 @@ class Res5ROIHeads(ROIHeads):
 
     def add_masks(self, maps: Sequence[Tensor], detections: list[Instances]) -> list[Instances]:
         """Mask probabilities for boxes that are already there."""
-        if self.mask_head is not None:
-            self.mask_head.detect(
-                self.shared(maps, [d.pred_boxes.tensor for d in detections]), detections
-            )
+        boxes = [d.pred_boxes.tensor for d in detections]
+        self.mask_head.detect(self.shared(maps, boxes), detections)
         return detections
 
 

@@ -15,6 +15,7 @@ from bdd_inst.modeling.heads.rpn import RPN
 from bdd_inst.modeling.layers.matching import picture_generators
 from bdd_inst.modeling.meta.base import PictureModel, output_size
 from bdd_inst.modeling.meta.postprocessing import postprocess
+from bdd_inst.modeling.meta.rcnn_tta import RCNNTTA
 from bdd_inst.structures import ImageList, Instances
 
 
@@ -26,7 +27,8 @@ class MaskRCNN(PictureModel):
     In training a dict of losses; in evaluation ``[{"instances": Instances}]`` with ``pred_boxes``, ``scores``,
     ``pred_classes`` and ``pred_masks`` on the picture of ``height`` x ``width``.
 
-    Attributes: ``mask_format``, ``bitmask`` (N,H,W bool) or ``rle`` (RLEMasks); ``precision``, the dtype of inference.
+    Attributes: ``mask_format``, ``bitmask`` (N,H,W bool) or ``rle`` (RLEMasks); ``precision``, the dtype of inference; ``tta``, how
+    a picture is seen several times in evaluation (TEST.AUG), or None.
     """
 
     def __init__(self, cfg):
@@ -37,6 +39,7 @@ class MaskRCNN(PictureModel):
             cfg, self.backbone.channels, self.backbone.strides
         )
         self.mask_format = "bitmask"
+        self.tta = RCNNTTA.from_cfg(cfg)
 
     def losses(self, batch: Sequence[dict]) -> dict[str, Tensor]:
         """``loss_rpn_cls``, ``loss_rpn_loc``, ``loss_cls``, ``loss_box_reg``, ``loss_mask``.
@@ -62,20 +65,39 @@ class MaskRCNN(PictureModel):
 
     @torch.no_grad()
     def inference(self, batch: Sequence[dict], do_postprocess: bool = True) -> list:
-        """Detections; without ``do_postprocess`` Instances on the resized pictures with ``pred_masks`` N,1,M,M probabilities."""
-        images = self.preprocess(batch)
-        detections = self.detect(images, self.backbone(images.tensor.to(self.precision)))
+        """Detections, of all views of a picture where TEST.AUG is on.
+
+        Without ``do_postprocess`` Instances on the resized pictures, seen once, with ``pred_masks`` N,1,M,M probabilities.
+        """
         if not do_postprocess:
-            return detections
+            return self.detect(*self.extract(batch))
+        if self.tta is None:
+            detections = self.detect(*self.extract(batch))
+        else:
+            detections = [self.tta.detect(self, entry) for entry in batch]
         return [
             {"instances": self._postprocess(d, entry)}
             for d, entry in zip(detections, batch, strict=True)
         ]
 
-    def detect(self, images: ImageList, features: dict[str, Tensor]) -> list[Instances]:
+    def extract(self, batch: Sequence[dict]) -> tuple[ImageList, dict[str, Tensor]]:
+        """The padded pictures and the backbone's features of them, in the precision of inference."""
+        images = self.preprocess(batch)
+        return images, self.backbone(images.tensor.to(self.precision))
+
+    def detect(
+        self, images: ImageList, features: dict[str, Tensor], masks: bool = True
+    ) -> list[Instances]:
         """Instances on the resized pictures, from the backbone's features."""
         proposals, _ = self.proposal_generator(features, images.image_sizes)
-        return self.roi_heads(features, proposals, images.image_sizes)[0]
+        detections, _ = self.roi_heads(features, proposals, images.image_sizes)
+        return self.add_masks(features, detections) if masks else detections
+
+    def add_masks(
+        self, features: dict[str, Tensor], detections: list[Instances]
+    ) -> list[Instances]:
+        """Mask probabilities for boxes that are already there, where there is a mask head."""
+        return self.roi_heads.forward_with_given_boxes(features, detections)
 
     def _postprocess(self, detections: Instances, entry: dict) -> Instances:
         height, width = output_size(entry, detections.image_size)

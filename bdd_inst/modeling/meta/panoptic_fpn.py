@@ -13,6 +13,8 @@ from bdd_inst.modeling.meta.base import output_size
 from bdd_inst.modeling.meta.mask_rcnn import MaskRCNN, require_instances
 from bdd_inst.modeling.meta.panoptic_merge import merge_from_cfg
 from bdd_inst.modeling.meta.semantic_segmentor import sem_seg_postprocess, sem_seg_targets
+from bdd_inst.modeling.meta.tta import MeanProbability, View
+from bdd_inst.structures import ImageList, Instances
 
 # What MODEL.PANOPTIC_FPN.INSTANCE_LOSS_WEIGHT weighs in Detectron2: not the classification.
 WEIGHED = ("loss_box_reg", "loss_mask")
@@ -52,24 +54,35 @@ class PanopticFPN(MaskRCNN):
 
     @torch.no_grad()
     def inference(self, batch: Sequence[dict]) -> list[dict]:
-        """``instances``, ``sem_seg`` and ``panoptic_seg`` of each picture on its original size."""
-        images = self.preprocess(batch)
-        features = self.backbone(images.tensor.to(self.precision))
+        """``instances``, ``sem_seg`` and ``panoptic_seg`` of each picture on its original size, of all its views where TEST.AUG is on."""
+        if self.tta is not None:
+            return [self.infer_views(entry) for entry in batch]
+        images, features = self.extract(batch)
         logits = self.sem_seg_head(features, tuple(images.tensor.shape[-2:]))
         detections = self.detect(images, features)
         return [
-            self.finish(found, planes, size, entry)
+            self.merged(
+                self._postprocess(found, entry),
+                sem_seg_postprocess(planes, size, *output_size(entry, size)),
+            )
             for found, planes, size, entry in zip(
                 detections, logits, images.image_sizes, batch, strict=True
             )
         ]
 
-    def finish(self, found, planes: Tensor, size: tuple[int, int], entry: dict) -> dict:
-        """One picture's output from its detections and logits on the padded batch."""
-        sem_seg = sem_seg_postprocess(planes, size, *output_size(entry, size))
-        return self.merged(self._postprocess(found, entry), sem_seg)
+    def infer_views(self, entry: dict) -> dict:
+        """One picture's output: objects merged and pixel probabilities averaged over its views, then combined."""
+        mean = MeanProbability()
 
-    def merged(self, instances, sem_seg: Tensor) -> dict:
+        def look(features: dict[str, Tensor], images: ImageList, views: Sequence[View]) -> None:
+            logits = self.sem_seg_head(features, tuple(images.tensor.shape[-2:]))
+            for view, planes in zip(views, logits, strict=True):
+                mean.add(sem_seg_postprocess(planes, view.size, *view.original), view.mirrored)
+
+        found = self.tta.detect(self, entry, look)
+        return self.merged(self._postprocess(found, entry), mean.logits())
+
+    def merged(self, instances: Instances, sem_seg: Tensor) -> dict:
         """The output dict of instances and logits K,H,W on the original picture."""
         return {
             "sem_seg": sem_seg,

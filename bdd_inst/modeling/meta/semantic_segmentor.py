@@ -13,7 +13,7 @@ from bdd_inst.base.errors import ConfigError, DataError
 from bdd_inst.modeling.freeze import set_trainable
 from bdd_inst.modeling.heads.sem_seg import SEM_SEG_HEADS, PixelHead, at_least_float32
 from bdd_inst.modeling.meta.base import PictureModel, output_size
-from bdd_inst.modeling.meta.sem_seg_tta import SemSegTTA
+from bdd_inst.modeling.meta.tta import MeanProbability, View, Views
 from bdd_inst.structures import ImageList
 
 
@@ -29,7 +29,7 @@ class SemanticSegmentor(PictureModel):
 
     def __init__(self, cfg):
         super().__init__(cfg)
-        self.tta = SemSegTTA.from_cfg(cfg)
+        self.tta = Views.from_cfg(cfg)
         self.backbone, self.sem_seg_head = SEM_SEG_HEADS[cfg.MODEL.SEM_SEG_HEAD.NAME](cfg)
 
     def losses(self, batch: Sequence[dict]) -> dict[str, Tensor]:
@@ -52,9 +52,15 @@ class SemanticSegmentor(PictureModel):
     @torch.no_grad()
     def inference(self, batch: Sequence[dict]) -> list[dict]:
         """``sem_seg`` K,height,width float32 logits for each picture, of all its views where TEST.AUG is on."""
-        return (
-            self.infer_once(batch) if self.tta is None else self.tta.infer(self.infer_once, batch)
-        )
+        if self.tta is None:
+            return self.infer_once(batch)
+        means = [MeanProbability() for _ in batch]
+        views = [self.tta.of(entry) for entry in batch]
+        for row in zip(*views, strict=True):
+            seen = [see(entry, view) for entry, view in zip(batch, row, strict=True)]
+            for mean, output, view in zip(means, self.infer_once(seen), row, strict=True):
+                mean.add(output["sem_seg"], view.mirrored)
+        return [{"sem_seg": mean.logits()} for mean in means]
 
     def infer_once(self, batch: Sequence[dict]) -> list[dict]:
         """As :meth:`inference`, each picture seen once."""
@@ -74,6 +80,12 @@ class SemanticSegmentor(PictureModel):
         if self.precision == torch.float32:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, self.precision)
+
+
+def see(entry: dict, view: View) -> dict:
+    """A model input with its picture seen so, its outputs wanted on the same size as before."""
+    height, width = view.original
+    return {**entry, "image": view.image(entry["image"]), "height": height, "width": width}
 
 
 def sem_seg_targets(batch: Sequence[dict], images: ImageList, head: PixelHead) -> Tensor:

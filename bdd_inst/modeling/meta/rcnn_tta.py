@@ -1,0 +1,102 @@
+"""Test-time augmentation of Mask R-CNN: boxes of all views merged by NMS, masks of the merged boxes averaged, as Detectron2 does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bdd_inst.modeling.heads.box_head import choose_detections
+from bdd_inst.modeling.meta.tta import View, Views
+from bdd_inst.structures import Boxes, ImageList, Instances
+
+# Views go through the model in batches of so many, padded together: what their edges see of the padding belongs to the result.
+BATCH = 3
+SCORE_THRESHOLD = 1e-8  # the views' own detections have passed SCORE_THRESH_TEST
+KEPT_BYTES = 1 << 30  # of features that wait for the masks; what goes beyond is computed twice
+
+Features = dict[str, Tensor]
+
+
+class RCNNTTA:
+    """Sees one picture after the other in all views.
+
+    Attributes: ``views``; the rest by MODEL.ROI_HEADS and TEST.
+    """
+
+    def __init__(self, cfg, views: Views):
+        self.views = views
+        self.classes = cfg.MODEL.ROI_HEADS.NUM_CLASSES
+        self.nms_threshold = cfg.MODEL.ROI_HEADS.NMS_THRESH_TEST
+        self.most = cfg.TEST.DETECTIONS_PER_IMAGE
+        self.masks = bool(cfg.MODEL.MASK_ON)
+
+    @classmethod
+    def from_cfg(cls, cfg) -> RCNNTTA | None:
+        """By TEST.AUG; None where it is off."""
+        views = Views.from_cfg(cfg)
+        return None if views is None else cls(cfg, views)
+
+    def detect(
+        self,
+        model: Any,
+        entry: dict,
+        look: Callable[[Features, ImageList, Sequence[View]], None] | None = None,
+    ) -> Instances:
+        """Detections of one model input on its original picture, ``pred_masks`` N,1,M,M the mean probabilities.
+
+        Args:
+            model: with ``preprocess``, ``extract``, ``detect`` and ``add_masks`` of Mask R-CNN.
+            look: takes the features of every batch of views, for what else a model makes of them.
+        """
+        views = self.views.of(entry)
+        groups = [views[i : i + BATCH] for i in range(0, len(views), BATCH)]
+        inputs = [[{"image": view.image(entry["image"])} for view in group] for group in groups]
+        boxes, scores, kept, room = [], [], [], KEPT_BYTES
+        for group, batch in zip(groups, inputs, strict=True):
+            images, features = model.extract(batch)
+            if look is not None:
+                look(features, images, group)
+            for view, found in zip(group, model.detect(images, features, False), strict=True):
+                boxes.append(view.boxes_back(found.pred_boxes.tensor))
+                scores.append(self._rows(found))
+            room -= sum(f.numel() * f.element_size() for f in features.values())
+            kept.append(features if room >= 0 and self.masks else None)
+        merged = choose_detections(
+            torch.cat(boxes),
+            torch.cat(scores),
+            views[0].original,
+            SCORE_THRESHOLD,
+            self.nms_threshold,
+            self.most,
+        )
+        if self.masks:
+            merged.pred_masks = self._masks(model, merged, groups, inputs, kept)
+        return merged
+
+    def _rows(self, found: Instances) -> Tensor:
+        """R,K+1: each detection's score in the column of its class."""
+        rows = found.scores.new_zeros(len(found), self.classes + 1)
+        rows[torch.arange(len(found), device=rows.device), found.pred_classes] = found.scores
+        return rows
+
+    def _masks(self, model: Any, merged: Instances, groups, inputs, kept) -> Tensor:
+        """N,1,M,M: the mean over the views of the masks of the same boxes."""
+        parts = []
+        for group, batch, features in zip(groups, inputs, kept, strict=True):
+            if features is None:
+                _, features = model.extract(batch)
+            seen = [
+                Instances(
+                    view.size,
+                    pred_boxes=Boxes(view.boxes_here(merged.pred_boxes.tensor)),
+                    pred_classes=merged.pred_classes,
+                )
+                for view in group
+            ]
+            for view, found in zip(group, model.add_masks(features, seen), strict=True):
+                masks = found.pred_masks
+                parts.append(masks.flip(-1) if view.mirrored else masks)
+        return torch.stack(parts).mean(dim=0)
