@@ -40,11 +40,11 @@ def examine(path: str | Path) -> ImageState:
         with open_regular(path) as stream:
             data = stream.read()
     except (OSError, MemoryError, DataError) as error:
-        return ImageState(path, fault="unreadable-picture", message=_without(path, error))
+        return ImageState(path, fault="unreadable-image", message=_without(path, error))
     digest = hashlib.blake2b(data, digest_size=16).hexdigest()
     if not data:
         return ImageState(
-            path, fault="unreadable-picture", message="the file is empty", digest=digest
+            path, fault="unreadable-image", message="the file is empty", digest=digest
         )
     try:
         width, height = read_size(path)
@@ -56,7 +56,7 @@ def examine(path: str | Path) -> ImageState:
     except DataError as error:
         text = _without(path, error)
         cut = "truncated" in text or "ended" in text or _cut_short(data)
-        code = "truncated-picture" if cut else "unreadable-picture"
+        code = "truncated-image" if cut else "unreadable-image"
         return ImageState(path, fault=code, message=text, digest=digest)
     scaled = mode if mode.startswith(("I", "F")) else ""
     return ImageState(path, width, height, digest, look, turn != 1, scaled)

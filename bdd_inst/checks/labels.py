@@ -37,16 +37,16 @@ class LabelChecker:
         """Check one picture's labels."""
         key = (picture.video, picture.name)
         if key in self.names:
-            self._add("duplicate-picture", picture, None, "labelled more than once in this file")
+            self._add("duplicate-image", picture, None, "labelled more than once in this file")
         self.names.add(key)
         if not picture.labelled:
-            self._add("unlabelled-picture", picture, None, "labels are null or missing")
+            self._add("unlabelled-image", picture, None, "labels are null or missing")
         elif not picture.instances:
-            self._add("empty-picture", picture, None, "labelled, without objects")
+            self._add("empty-image", picture, None, "labelled, without objects")
         size = size_of(picture) or (BDD_SIZE if self.labels.kind in BDD_KINDS else None)
         if size is None:
             self._add(
-                "no-picture-size",
+                "no-image-size",
                 picture,
                 None,
                 "shapes cannot be held against the picture's edges",
@@ -163,9 +163,7 @@ class LabelChecker:
                 if all_of_it
                 else f"reaches {beyond:.1f} pixels beyond the picture's edge"
             )
-            self._add(
-                "outside-picture", picture, instance, f"{part}{message} ({size[1]}x{size[0]})"
-            )
+            self._add("outside-image", picture, instance, f"{part}{message} ({size[1]}x{size[0]})")
 
     def _mask_and_box(
         self,
@@ -176,7 +174,7 @@ class LabelChecker:
     ) -> None:
         tight = run_lengths.to_bbox(rle) if rle is not None else None
         if tight is not None and tight[2] <= tight[0]:
-            self._add("empty-mask", picture, instance, "its mask has no pixel in the picture")
+            self._add("empty-object", picture, instance, "its mask has no pixel in the picture")
             tight = None
         box = instance.box
         if box is None:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bdd_inst.base.errors import DataError
-from bdd_inst.checks.findings import ERROR, Findings
+from bdd_inst.base.problems import ERROR
+from bdd_inst.checks.findings import Findings
 from bdd_inst.checks.images import ImageState, examine, near_pairs
 from bdd_inst.checks.labels import LabelChecker
 from bdd_inst.checks.statistics import Statistics
@@ -96,7 +97,7 @@ def _check_split(split: Split, findings: Findings, decode: bool, progress: Progr
     spare = [path for path in finder.all() if path not in wanted] if split.whole_folder else []
     for path in spare:
         findings.add(
-            "picture-without-labels",
+            "image-without-labels",
             str(path.relative_to(finder.folder)),
             None,
             "no label record names this picture",
@@ -110,11 +111,11 @@ def _find(
     try:
         path = finder.find(picture)
     except DataError as error:
-        findings.add("ambiguous-picture", picture.name, None, str(error).partition(": ")[2])
+        findings.add("ambiguous-image", picture.name, None, str(error).partition(": ")[2])
         return
     if path is None:
         findings.add(
-            "missing-picture",
+            "missing-image",
             picture.name,
             None,
             f"labels without picture: not below {finder.folder}",
@@ -136,7 +137,7 @@ def _examined(paths: list[Path], decode: bool) -> Iterator[ImageState]:
                 yield ImageState(str(path), *read_size(path))
             except DataError as error:
                 yield ImageState(
-                    str(path), fault="unreadable-picture", message=str(error).partition(": ")[2]
+                    str(path), fault="unreadable-image", message=str(error).partition(": ")[2]
                 )
         return
     # Threads: decoding leaves Python's lock alone.
@@ -148,7 +149,7 @@ def _judge(state: ImageState, picture: ImageLabels, findings: Findings) -> None:
     if state.fault:
         findings.add(state.fault, picture.name, None, state.message)
     if state.scaled:
-        findings.add("scaled-picture", picture.name, None, f"its mode is {state.scaled}")
+        findings.add("high-bit-depth", picture.name, None, f"its mode is {state.scaled}")
     if (
         state.width
         and picture.width
@@ -156,9 +157,9 @@ def _judge(state: ImageState, picture: ImageLabels, findings: Findings) -> None:
     ):
         turned = " (its Exif tag turns it)" if state.rotated else ""
         message = f"the picture is shown {state.width}x{state.height}, its labels are for {picture.width}x{picture.height}{turned}"
-        findings.add("wrong-size-picture", picture.name, None, message)
+        findings.add("wrong-size-image", picture.name, None, message)
     elif state.rotated:
-        findings.add("rotated-picture", picture.name, None, "its Exif orientation is not upright")
+        findings.add("rotated-image", picture.name, None, "its Exif orientation is not upright")
 
 
 def _by_digest(split: Split) -> dict[str, list[str]]:

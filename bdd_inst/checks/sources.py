@@ -63,7 +63,7 @@ def _regions(record: dict, stuff: Sequence[str], problems: ProblemLog) -> list[I
     try:
         values = read_encoded(path, record.get("sem_seg_values"))
     except DataError as error:
-        problems.add("broken-file", path, str(error))
+        problems.add("unreadable-file", path, str(error))
         return []
     if record.get("sem_seg_scaled"):
         size = record["width"], record["height"]

@@ -6,7 +6,8 @@ import csv
 from pathlib import Path
 
 from bdd_inst.base.files import atomic_write
-from bdd_inst.checks.findings import CODES, ERROR, NOTE, WARNING, Findings
+from bdd_inst.base.problems import SEVERITIES, problem
+from bdd_inst.checks.findings import Findings
 from bdd_inst.checks.run import Split
 from bdd_inst.checks.statistics import FLAGS, SIZES
 
@@ -62,22 +63,22 @@ def statistics_lines(split: Split) -> list[str]:
 def finding_lines(findings: Findings, examples: int = 1) -> list[str]:
     """A table of all problems with their first cases and what to do, and a last line that counts them."""
     out = []
-    rows = findings.rows()
-    if rows:
-        table = [
-            ("severity", "code", "count", "what to do"),
-            *((g, c, str(n), advice) for g, c, n, _, advice in rows),
-        ]
+    codes = findings.codes()
+    if codes:
+        table = [("severity", "code", "count", "what to do")]
+        for code in codes:
+            row = problem(code)
+            table.append((row.severity, code, str(findings.counts[code]), row.advice))
         lines = aligned(table, left=(0, 1, 3))
         out.append(lines[0])
-        for line, (_, code, *_) in zip(lines[1:], rows, strict=True):
+        for line, code in zip(lines[1:], codes, strict=True):
             out.append(line)
             for case in findings.kept.get(code, [])[:examples]:
                 out.append(
                     f"    {' / '.join(part for part in (case.file, case.instance) if part)}: {case.message}"
                 )
         out.append("")
-    number = {severity: findings.of(severity) for severity in (ERROR, WARNING, NOTE)}
+    number = {severity: findings.of(severity) for severity in SEVERITIES}
     out.append(
         ", ".join(f"{n} {severity}{'' if n == 1 else 's'}" for severity, n in number.items())
     )
@@ -101,13 +102,18 @@ def write_csv(findings: Findings, path: Path) -> None:
         writer = csv.writer(stream)
         writer.writerow(("severity", "code", "file", "instance", "message", "what to do"))
         for finding in findings:
-            severity, advice = CODES.get(finding.code, (ERROR, ""))
+            row = problem(finding.code)
             writer.writerow(
-                (severity, finding.code, finding.file, finding.instance, finding.message, advice)
+                (
+                    row.severity,
+                    finding.code,
+                    finding.file,
+                    finding.instance,
+                    finding.message,
+                    row.advice,
+                )
             )
         for code, number in findings.counts.items():
             more = number - len(findings.kept.get(code, ()))
             if more > 0:
-                writer.writerow(
-                    (CODES.get(code, (ERROR, ""))[0], code, "", "", f"and {more} more", "")
-                )
+                writer.writerow((problem(code).severity, code, "", "", f"and {more} more", ""))

@@ -138,7 +138,7 @@ def load_picture(
         colored = png_kinds.header(mask)[3] not in (png_kinds.PALETTE, png_kinds.GRAY)
         values = read_label_map(mask) if not colored else None
     except DataError as error:
-        problems.add("broken-file", where, str(error))
+        problems.add("unreadable-file", where, str(error))
         return None
     if values is None:
         problems.add(

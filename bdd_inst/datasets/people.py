@@ -116,7 +116,7 @@ def load_empty(folder: Path) -> DatasetRecords:
         try:
             width, height = read_size(path)
         except DataError as error:
-            problems.add("broken-file", path, str(error))
+            problems.add("unreadable-image", path, str(error))
             continue
         dicts.append({"file_name": path, "height": height, "width": width, "annotations": []})
     return DatasetRecords(dicts, {"thing_classes": ["person"]}, problems)

@@ -156,7 +156,7 @@ def pair(picture: str, mask: str, problems: ProblemLog) -> dict | None:
         width, height = read_size(picture)
         mask_width, mask_height = read_size(mask)
     except DataError as error:
-        problems.add("broken-file", picture, str(error))
+        problems.add("unreadable-file", picture, str(error))
         return None
     record = {"file_name": picture, "height": height, "width": width, "sem_seg_file_name": mask}
     if (mask_width, mask_height) != (width, height):

@@ -101,9 +101,7 @@ def start_record(
     try:
         path = images.find(picture)
     except DataError as error:
-        problems.add(
-            "ambiguous-picture", picture.name, str(error).removeprefix(f"{picture.name}: ")
-        )
+        problems.add("ambiguous-image", picture.name, str(error).removeprefix(f"{picture.name}: "))
         return None
     if path is None:
         problems.add(
@@ -112,13 +110,13 @@ def start_record(
         return None
     path = str(path)
     if path in seen:
-        problems.add("duplicate-picture", picture.name, "labelled twice; the first is kept")
+        problems.add("duplicate-image", picture.name, "labelled twice; the first is kept")
         return None
     seen.add(path)
     try:
         width, height = read_size(path)
     except DataError as error:
-        problems.add("broken-image", picture.name, str(error))
+        problems.add("unreadable-image", picture.name, str(error))
         return None
     if picture.width is not None and (picture.width, picture.height) != (width, height):
         problems.add(
@@ -129,7 +127,7 @@ def start_record(
         return None
     if not picture.labelled:
         problems.add(
-            "unlabelled-picture",
+            "unlabelled-image",
             picture.name,
             "the file says nothing of its objects (labels: null); kept without objects",
         )
@@ -301,14 +299,17 @@ def as_rle(
     rle: dict, job: Candidate, height: int, width: int, problems: ProblemLog
 ) -> tuple[dict | None, tuple[float, float, float, float] | None]:
     """The run lengths with str counts, and their tight box; None, counted, where they do not fit the picture."""
+    if tuple(rle["size"]) != (height, width):
+        problems.add(
+            "wrong-size-mask",
+            job.where,
+            f"a mask of {rle['size'][1]}x{rle['size'][0]} on a picture of {width}x{height}",
+        )
+        return None, None
     try:
-        if tuple(rle["size"]) != (height, width):
-            raise DataError(
-                f"a mask of {rle['size'][1]}x{rle['size'][0]} on a picture of {width}x{height}"
-            )
         if not isinstance(rle["counts"], str):
             rle = run_lengths.normalize(rle)
         return rle, run_lengths.to_bbox(rle)
     except DataError as error:
-        problems.add("bad-mask", job.where, str(error))
+        problems.add("bad-rle", job.where, str(error))
         return None, None

@@ -37,25 +37,25 @@ class OverlayTarget(Target):
         try:
             source = self._finder.find(picture)
         except DataError as error:
-            self.skipped.add("ambiguous-picture", picture.name, str(error))
+            self.skipped.add("ambiguous-image", picture.name, str(error))
             return None
         if source is None:
-            self.skipped.add("missing-picture", picture.name, f"not below {self.images}")
+            self.skipped.add("missing-image", picture.name, f"not below {self.images}")
             return None
         try:
             image = read_bgr(source)
         except DataError as error:
-            self.skipped.add("unreadable-picture", picture.name, str(error))
+            self.skipped.add("unreadable-image", picture.name, str(error))
             return None
         if not picture.labelled:
             self.skipped.add(
-                "unlabelled-picture", picture.name, "labels are null or missing; nothing to draw"
+                "unlabelled-image", picture.name, "labels are null or missing; nothing to draw"
             )
             return None
         height, width = image.shape[:2]
         if picture.width and (picture.width, picture.height) != (width, height):
             message = f"the picture is {width}x{height}, its labels are for {picture.width}x{picture.height}"
-            self.skipped.add("wrong-size-picture", picture.name, message)
+            self.skipped.add("wrong-size-image", picture.name, message)
             return None
         drawn = self._draw(picture, image)
         file = self.file_of(picture)

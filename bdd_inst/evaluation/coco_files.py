@@ -47,13 +47,13 @@ def add_object(builder: GroundTruthBuilder, instance: Instance, category: int, w
     """One object; a missing box is taken from its mask, a missing area from mask or box. One with neither is counted."""
     mask = instance.rle or draw.polygons(instance)[0] or None
     if mask is not None and instance.rle is None and not encloses(mask):
-        builder.problems.add("empty-mask", where, "its outline encloses nothing; mask left out")
+        builder.problems.add("no-area", where, "its outline encloses nothing; mask left out")
         mask = None
     box = instance.xywh
     if box is None and mask is not None:
         box = builder.mask_box(mask)
     if box is None:
-        builder.problems.add("object-without-shape", where, "neither box nor mask; left out")
+        builder.problems.add("no-shape", where, "neither box nor mask; left out")
         return
     flags = {
         name: getattr(instance, name) for name in ("occluded", "truncated", "ignored", "crowd")

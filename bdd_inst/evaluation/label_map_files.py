@@ -101,7 +101,7 @@ def compare_folders(
         want = truth.read(key)
         if key not in predicted.files:
             problems.add(
-                "picture-without-prediction",
+                "image-without-prediction",
                 truth.files[key].name,
                 "no prediction; every pixel counts as background",
             )
@@ -137,7 +137,7 @@ def truth_of_maps(maps: MapFolder, class_names: Sequence[str] | None = None) -> 
         for label, rle in class_instances(value):
             if label > len(names):
                 builder.problems.add(
-                    "unknown-class",
+                    "unknown-category",
                     str(maps.files[key]),
                     f"value {label} is none of {len(names)} classes; left out",
                 )

@@ -50,7 +50,7 @@ def truth_from_labels(labels: LabelSet) -> GroundTruth:
         if not picture.labelled:
             where = f"{labels.source}: {picture.name}"
             builder.problems.add(
-                "unlabelled-picture", where, "no labels; every prediction there counts as false"
+                "unlabelled-image", where, "no labels; every prediction there counts as false"
             )
         for instance in picture.instances:
             add_instance(builder, instance, picture, position, labels.rule)
@@ -73,7 +73,7 @@ def add_instance(
     where = f"{builder.source}: {picture.name}"
     if name is None:
         builder.problems.add(
-            "class-not-scored", where, f"{instance.category!r} is not among the classes"
+            "category-left-out", where, f"{instance.category!r} is not among the classes"
         )
         return
     if instance.rle is not None and instance.paths:
@@ -82,9 +82,7 @@ def add_instance(
     mask = mask_of(instance, *builder.sizes[-1], rule)
     box = instance.box if instance.box is not None else mask_box(mask)
     if box is None:
-        builder.problems.add(
-            "object-without-shape", where, f"a {instance.category} with neither box nor mask"
-        )
+        builder.problems.add("no-shape", where, f"a {instance.category} with neither box nor mask")
         return
     flags = {
         name: getattr(instance, name) for name in ("occluded", "truncated", "ignored", "crowd")
@@ -238,7 +236,7 @@ class PredictionReader:
         self.check_size(mask, place, where)
         box = instance.box if instance.box is not None else mask_box(mask)
         if box is None:
-            self.problems.add("object-without-shape", where, "neither box nor mask; left out")
+            self.problems.add("no-shape", where, "neither box nor mask; left out")
             return None
         return (
             self.position[name],

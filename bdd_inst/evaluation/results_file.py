@@ -192,7 +192,7 @@ def check_boxes(
     if flat.any():
         example = where(int(np.flatnonzero(flat)[0]))
         problems.add(
-            "box-without-area",
+            "empty-box",
             example,
             "a predicted box without area matches nothing and counts as false",
             count=int(flat.sum()),

@@ -41,17 +41,17 @@ def _record(raw: msgspec.Raw, where: str, log: ProblemLog) -> Iterator[ImageLabe
     try:
         record = plain(raw)
     except ValueError as error:
-        log.add("bad-frame", where, f"{error}; left out")
+        log.add("bad-record", where, f"{error}; left out")
         return
     frames = record.get("frames") if isinstance(record, dict) else None
     if not isinstance(frames, list):
-        log.add("bad-frame", where, f"{describe(record)} without a list of frames; left out")
+        log.add("bad-record", where, f"{describe(record)} without a list of frames; left out")
         return
     name = record.get("name")
     if not isinstance(name, str) or not name.strip():
         # One file a picture: where the record forgot its name, the file still has it.
         name = Path(where).name.removesuffix(".gz").removesuffix(".json")
-        log.add("no-name", where, f"a record without a name; taken from the file: {name}")
+        log.add("no-file-name", where, f"a record without a name; taken from the file: {name}")
     attributes = fields.split_flags(record.get("attributes"))[1]
     if not frames:
         yield ImageLabels(_file_name(name), attributes=attributes, labelled=False)

@@ -66,7 +66,7 @@ def _outlined(picture: ImageLabels, raws: list, file: Path, log: ProblemLog) -> 
         crowd = word in GROUPS
         shapes.append((Instance(GROUPS.get(word, word), crowd=crowd, id=number), [path]))
     if not picture.height or not picture.width:
-        log.add("no-picture-size", str(file), "no imgHeight and imgWidth; left out")
+        log.add("no-image-size", str(file), "no imgHeight and imgWidth; left out")
         return
     drawn = rasterize.objects_to_rles([p for _, p in shapes], picture.height, picture.width, "coco")
     seen = resolve_overlaps(list(drawn), list(range(len(shapes)))) if shapes else []

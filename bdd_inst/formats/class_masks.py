@@ -64,7 +64,7 @@ class ClassMaskTarget(PngTarget):
         shared = claimed - int(np.count_nonzero(values))
         if shared:
             self.lost.add(
-                "overlaps",
+                "lost-overlaps",
                 picture.name,
                 f"{shared} pixels belong to several classes; the one named first keeps each",
             )

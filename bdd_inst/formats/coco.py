@@ -86,7 +86,7 @@ def _pictures(raws: list[msgspec.Raw], where: str, log: ProblemLog) -> dict[Id, 
         key = key_of(image.id)
         if key in pictures:
             message = f"{image.file_name} has the id of {pictures[key].name}; left out"
-            log.add("duplicate-picture-id", f"{where}: image {image.id!r}", message)
+            log.add("duplicate-image-id", f"{where}: image {image.id!r}", message)
             continue
         width, height = fields.side(image.width), fields.side(image.height)
         if (image.width and width is None) or (image.height and height is None):
@@ -128,7 +128,7 @@ def _grouped(
         key = key_of(annotation.image_id)
         if key not in pictures:
             message = f"its image_id {annotation.image_id!r} is no picture of this file; left out"
-            log.add("unknown-picture", f"{where}: annotation {annotation.id!r}", message)
+            log.add("unknown-image", f"{where}: annotation {annotation.id!r}", message)
             continue
         if annotation.id is not None:
             if annotation.id in ids:

@@ -117,7 +117,7 @@ def image(raw: msgspec.Raw, where: str, log: ProblemLog) -> Image | None:
         reason = describe(value)
     own = fields.identity(value.get("id")) if isinstance(value, dict) else None
     if own is None:
-        log.add("bad-image", where, f"{reason} without an id; left out")
+        log.add("bad-record", where, f"{reason} without an id; left out")
         return None
     if any(isinstance(value.get(key), str) for key in ("width", "height")):
         log.add("number-as-text", where, "its size is written as text; read as numbers")

@@ -100,7 +100,7 @@ def _distinct(
         file = target.file_of(picture)
         if file is not None and file in owners:
             skipped.add(
-                "duplicate-picture",
+                "duplicate-image",
                 picture.name,
                 f"{file} is already that of {owners[file]}; left out",
             )

@@ -67,14 +67,14 @@ def _picture(
     try:
         value = plain(raw)
     except ValueError as error:
-        log.add("bad-frame", where, f"{error}; left out")
+        log.add("bad-record", where, f"{error}; left out")
         return None
     if (
         not isinstance(value, dict)
         or not isinstance(value.get("file_name"), str)
         or not value["file_name"].strip()
     ):
-        log.add("bad-frame", where, f"{describe(value)} without a file_name; left out")
+        log.add("bad-record", where, f"{describe(value)} without a file_name; left out")
         return None
     picture = ImageLabels(
         value["file_name"],

@@ -29,7 +29,7 @@ def masks(
         carried = instance.rle
         if carried is not None and list(carried["size"]) != [height, width]:
             sizes = f"its mask is {carried['size'][1]}x{carried['size'][0]}, the picture {width}x{height}"
-            log.add("bad-rle", where(picture, instance), f"{sizes}; mask left out")
+            log.add("wrong-size-mask", where(picture, instance), f"{sizes}; mask left out")
             carried = None
         if instance.paths and (carried is None or prefer == "paths"):
             to_draw.append(place)

@@ -55,7 +55,7 @@ def _field(top: dict[str, msgspec.Raw], key: str) -> Any:
 def _picture(top: Any, file: Path, log: ProblemLog) -> ImageLabels | None:
     shapes = items(top.get("shapes")) if isinstance(top, dict) else None
     if shapes is None:
-        log.add("bad-frame", str(file), "no list of shapes; left out")
+        log.add("bad-record", str(file), "no list of shapes; left out")
         return None
     path = _field(top, "imagePath")
     # Paths come from the labeller's machine, Windows included; the picture's own name is what holds elsewhere.
@@ -162,5 +162,5 @@ def _mask(data: Any, points: np.ndarray, picture: ImageLabels, where: str, log: 
         sizes = f"of {w}x{h} at {x},{y}", f"{picture.width}x{picture.height}"
         if not inside.size:
             raise ValueError(f"a mask {sizes[0]} lies outside its picture of {sizes[1]}")
-        log.add("outside-picture", where, f"a mask {sizes[0]} is cut at the edge of {sizes[1]}")
+        log.add("outside-image", where, f"a mask {sizes[0]} is cut at the edge of {sizes[1]}")
     return run_lengths.encode_crop(inside, x + left, y + top, picture.height, picture.width)

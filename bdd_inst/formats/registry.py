@@ -89,7 +89,7 @@ def with_sizes(labels: LabelSet, images: str | os.PathLike) -> LazyImages:
                 try:
                     picture.width, picture.height = finder.size(picture)
                 except DataError as error:
-                    log.add("no-picture-size", labels.source, str(error))
+                    log.add("no-image-size", labels.source, str(error))
             yield picture
 
     return LazyImages(generate, labels.problems)

@@ -34,7 +34,7 @@ def _picture(top: Any, file: Path, log: ProblemLog) -> ImageLabels | None:
         image = plain(top["image"])
         name = fields.word(image["file_name"])
     except (ValueError, KeyError, TypeError):
-        log.add("bad-frame", str(file), "no image with a file_name; left out")
+        log.add("bad-record", str(file), "no image with a file_name; left out")
         return None
     size = fields.side(image.get("height")), fields.side(image.get("width"))
     own = fields.identity(image.get("image_id"))

@@ -28,7 +28,7 @@ def careful_frame(
     try:
         frame = plain(raw)
     except ValueError as error:
-        log.add("bad-frame", where, f"{error}; left out")
+        log.add("bad-record", where, f"{error}; left out")
         return None
     if (
         not isinstance(frame, dict)
@@ -36,7 +36,7 @@ def careful_frame(
         or not frame["name"].strip()
     ):
         log.add(
-            "bad-frame",
+            "bad-record",
             where,
             f"{'a frame without a name' if isinstance(frame, dict) else describe(frame)}; left out",
         )

@@ -61,7 +61,7 @@ def _picture(top: Any, file: Path, log: ProblemLog) -> ImageLabels | None:
     try:
         value = {key: plain(raw) for key, raw in top.items()} if isinstance(top, dict) else None
     except ValueError as error:
-        log.add("bad-frame", str(file), f"{error}; left out")
+        log.add("bad-record", str(file), f"{error}; left out")
         return None
     size = value.get("size") if value is not None else None
     width, height = (
@@ -76,7 +76,7 @@ def _picture(top: Any, file: Path, log: ProblemLog) -> ImageLabels | None:
         or not isinstance(objects, list)
         or width * height > run_lengths.MAX_PIXELS
     ):
-        log.add("bad-frame", str(file), "no picture size or no list of objects; left out")
+        log.add("bad-record", str(file), "no picture size or no list of objects; left out")
         return None
     name = file.name.removesuffix(".gz").removesuffix(".json")
     picture = ImageLabels(
@@ -157,7 +157,7 @@ def _bitmap(bitmap: dict, height: int, width: int, where: str, log: ProblemLog) 
         )
     if (left, top, right, bottom) != (0, 0, w, h):
         log.add(
-            "outside-picture",
+            "outside-image",
             where,
             f"a bitmap of {w}x{h} at {x},{y} leaves its picture of {width}x{height}; cut off",
         )

@@ -71,11 +71,11 @@ class Target:
         try:
             size = self.size(picture)
         except DataError as error:
-            self.skipped.add("no-picture-size", self.plan.kind, str(error))
+            self.skipped.add("no-image-size", self.plan.kind, str(error))
             return None
         if not picture.labelled:
             message = f"labels are null or missing; no {file} is written, for an empty one says that nothing is there"
-            self.skipped.add("unlabelled-picture", picture.name, message)
+            self.skipped.add("unlabelled-image", picture.name, message)
             return None
         return size
 

@@ -112,7 +112,7 @@ def _picture(
 ) -> ImageLabels | None:
     name = record.get("filename") if isinstance(record, dict) else None
     if not isinstance(name, str) or not name.strip():
-        log.add("bad-frame", where, "a record without a filename; left out")
+        log.add("bad-record", where, "a record without a filename; left out")
         return None
     attributes = record.get("file_attributes")
     picture = ImageLabels(name, attributes=attributes if isinstance(attributes, dict) else {})

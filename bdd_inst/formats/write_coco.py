@@ -28,7 +28,7 @@ class CocoTarget(Target):
         try:
             height, width = self.size(picture)
         except DataError as error:
-            self.skipped.add("no-picture-size", self.plan.kind, str(error))
+            self.skipped.add("no-image-size", self.plan.kind, str(error))
             return None
         image: dict[str, Any] = {
             "id": picture.image_id,
@@ -111,11 +111,11 @@ class CocoTarget(Target):
         out, curved, left_out = draw.polygons(instance)
         if curved:
             self.lost.add(
-                "curves", draw.where(picture, instance), "Bezier curves became straight pieces"
+                "lost-curves", draw.where(picture, instance), "Bezier curves became straight pieces"
             )
         if left_out:
             self.lost.add(
-                "open-lines",
+                "lost-lines",
                 draw.where(picture, instance),
                 "COCO has no open lines; that part is left out",
             )

@@ -50,11 +50,11 @@ class DictsTarget(CocoTarget):
         try:
             found = self._finder.find(picture)
         except DataError as error:
-            self.skipped.add("ambiguous-picture", picture.name, f"{error}; its name stays as it is")
+            self.skipped.add("ambiguous-image", picture.name, f"{error}; its name stays as it is")
             return picture.name
         if found is None:
             self.skipped.add(
-                "missing-picture",
+                "missing-image",
                 picture.name,
                 f"no such picture below {self.images}; its name stays as it is",
             )

@@ -84,14 +84,14 @@ class PngTarget(Target):
         )
         if covered:
             self.lost.add(
-                "overlaps",
+                "lost-overlaps",
                 picture.name,
                 f"{covered} pixels belong to several objects; one keeps each",
             )
         if picture.attributes:
-            self.lost.add("picture-attributes", picture.name, "a PNG has none")
+            self.lost.add("lost-image-attributes", picture.name, "a PNG has none")
         if not self.keeps_scores and any(instance.score is not None for instance, *_ in chosen):
-            self.lost.add("scores", picture.name, "decide on overlaps, and are not kept")
+            self.lost.add("lost-scores", picture.name, "decide on overlaps, and are not kept")
 
     def files_of(self, part: Any) -> list[Path]:
         return [self.path / part[1]]
@@ -225,7 +225,7 @@ class BitmaskTarget(PngTarget):
                 count=hidden,
             )
         if len(chosen) and not any(_numbers([instance for instance, *_ in chosen])):
-            self.lost.add("ids", picture.name, "numbers within the picture take their place")
+            self.lost.add("lost-ids", picture.name, "numbers within the picture take their place")
 
     def save(self, file: Path, values: np.ndarray) -> None:
         with atomic_write(file, "wb") as stream:
@@ -266,9 +266,13 @@ class BinaryTarget(PngTarget):
     ) -> None:
         super()._say_lost(picture, chosen, values)
         if len(chosen) > 1:
-            self.lost.add("instances", picture.name, f"{len(chosen)} objects become one foreground")
+            self.lost.add(
+                "lost-instances", picture.name, f"{len(chosen)} objects become one foreground"
+            )
         if len({name for _, _, name, _ in chosen}) > 1:
-            self.lost.add("classes", picture.name, "all are foreground; their classes are not kept")
+            self.lost.add(
+                "lost-classes", picture.name, "all are foreground; their classes are not kept"
+            )
 
     def pixels(
         self, chosen: list[tuple[Instance, dict, str, bool]], height: int, width: int

@@ -42,7 +42,7 @@ class ScalabelTarget(Target):
         if picture.attributes:
             out["attributes"] = picture.attributes
         if picture.image_id is not None:
-            self.lost.add("image-ids", picture.name, "Scalabel frames have names, no ids")
+            self.lost.add("lost-image-ids", picture.name, "Scalabel frames have names, no ids")
         out["labels"] = (
             [label for label in labels if label is not None] if picture.labelled else None
         )
@@ -78,7 +78,7 @@ class ScalabelTarget(Target):
             out["box2d"] = box2d(instance.box)
         if instance.area is not None:
             self.lost.add(
-                "areas", draw.where(picture, instance), "Scalabel has no field for COCO's area"
+                "lost-areas", draw.where(picture, instance), "Scalabel has no field for COCO's area"
             )
         return out
 
@@ -115,7 +115,7 @@ class RleTarget(ScalabelTarget):
         try:
             height, width = self.size(picture)
         except DataError as error:
-            self.skipped.add("no-picture-size", self.plan.kind, str(error))
+            self.skipped.add("no-image-size", self.plan.kind, str(error))
             return None
         drawn = draw.masks(picture, height, width, self.plan.rule, self.skipped, prefer=self.prefer)
         labels = []
@@ -125,7 +125,9 @@ class RleTarget(ScalabelTarget):
                 label["rle"] = {"counts": rle["counts"], "size": rle["size"]}
                 if instance.paths:
                     self.lost.add(
-                        "outlines", draw.where(picture, instance), "became masks of whole pixels"
+                        "lost-outlines",
+                        draw.where(picture, instance),
+                        "became masks of whole pixels",
                     )
             labels.append(label)
         return self.frame(picture, (height, width), labels)

@@ -57,7 +57,7 @@ class YoloTarget(Target):
             self.skipped.add("crowd-left-out", where, "YOLO has no crowds and no ignored regions")
             return None
         if instance.score is not None:
-            self.lost.add("scores", picture.name, "label files have none")
+            self.lost.add("lost-scores", picture.name, "label files have none")
         number = self.plan.categories.index(found[0])
         parts = self._parts(instance, rle)
         if parts:
@@ -79,7 +79,7 @@ class YoloTarget(Target):
             flat, curved, left_out = draw.polygons(instance)
             if curved or left_out:
                 self.lost.add(
-                    "curves", instance.category, "curves became straight, open lines went"
+                    "lost-curves", instance.category, "curves became straight, open lines went"
                 )
             return [np.array(part).reshape(-1, 2) for part in flat]
         return [] if rle is None else traced(rle)

@@ -40,7 +40,7 @@ def read(found: Found) -> LabelSet:
             finder = finders.setdefault(folder, ImageFinder(folder))
             picture = finder.find(f"{file.stem}.jpg")
             if picture is None:
-                log.add("missing-picture", str(file), f"no picture of that name below {folder}")
+                log.add("missing-image", str(file), f"no picture of that name below {folder}")
                 continue
             try:
                 width, height = read_size(picture)

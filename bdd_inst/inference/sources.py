@@ -122,7 +122,7 @@ class ImageSource:
         try:
             image = read_bgr(entry.path)
         except DataError as error:
-            self._unreadable("unreadable-picture", entry, error)
+            self._unreadable("unreadable-image", entry, error)
         else:
             yield Frame(entry.name, 0, image)
 

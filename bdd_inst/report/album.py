@@ -122,12 +122,10 @@ def fill_album(
     def passed() -> Iterator[AnnotatedImage]:
         for entry in entries:
             if entry.path is None:
-                problems.add(
-                    "missing-picture", entry.name, "labelled, but there is no such picture"
-                )
+                problems.add("missing-image", entry.name, "labelled, but there is no such picture")
             elif entry.name in names:
                 problems.add(
-                    "picture-comes-twice",
+                    "duplicate-image",
                     entry.name,
                     "labelled a second time; the first one is drawn",
                 )

@@ -176,7 +176,7 @@ def with_predictions(
         yield entry
     for place in sorted(left):
         problems.add(
-            "predictions-without-labels",
+            "prediction-without-label",
             full_name(found.images[place]),
             "has predictions but is not among the labels",
         )
@@ -213,7 +213,5 @@ def find(images: ImageFinder, picture: ImageLabels, problems: ProblemLog) -> Pat
     try:
         return images.find(picture)
     except DataError as error:
-        problems.add(
-            "ambiguous-picture", picture.name, str(error).removeprefix(f"{picture.name}: ")
-        )
+        problems.add("ambiguous-image", picture.name, str(error).removeprefix(f"{picture.name}: "))
         return None

@@ -16,7 +16,7 @@ import numpy as np
 
 from bdd_inst.base.errors import DataError
 from bdd_inst.base.files import atomic_write
-from bdd_inst.checks.findings import ERROR, NOTE, WARNING
+from bdd_inst.base.problems import SEVERITIES, problem
 from bdd_inst.checks.run import CheckResult, Split
 from bdd_inst.checks.statistics import FLAGS, LARGE, SIZES, SMALL, Statistics
 from bdd_inst.config.loading import load_cfg
@@ -51,7 +51,7 @@ def write_page(result: CheckResult, folder: Path, *, config: str, samples: int =
     html = template.render(
         title=", ".join(split.name for split in result.splits),
         failed=result.failed,
-        number={severity: result.findings.of(severity) for severity in (ERROR, WARNING, NOTE)},
+        number={severity: result.findings.of(severity) for severity in SEVERITIES},
         problems=_problems(result),
         splits=[_split(split) for split in result.splits],
         samples=inspected,
@@ -67,15 +67,15 @@ def write_page(result: CheckResult, folder: Path, *, config: str, samples: int =
 
 def _problems(result: CheckResult) -> list[dict[str, Any]]:
     out = []
-    for severity, code, count, _, advice in result.findings.rows():
-        cases = result.findings.kept.get(code, [])
+    for code in result.findings.codes():
+        row = problem(code)
         out.append(
             {
-                "severity": severity,
+                "severity": row.severity,
                 "code": code,
-                "count": count,
-                "advice": advice,
-                "cases": cases[:MOST_CASES],
+                "count": result.findings.counts[code],
+                "advice": row.advice,
+                "cases": result.findings.kept.get(code, [])[:MOST_CASES],
             }
         )
     return out

@@ -312,7 +312,7 @@ def test_a_mask_over_the_edge_is_cut_there(tmp_path):
     shape = {"label": "car", "shape_type": "mask", "points": [[60, -4], [69, 5]], "mask": png}
     labels = formats.read(labelme(tmp_path / "a.json", shape)).load()
     assert run_lengths.to_bbox(labels.images[0].instances[0].rle) == (60, 0, 64, 6)
-    assert labels.problems.counts == {"outside-picture": 1}
+    assert labels.problems.counts == {"outside-image": 1}
 
 
 def test_a_rotated_box_is_its_quadrilateral():

@@ -51,7 +51,7 @@ def test_every_tool_finds_every_picture(tmp_path, case, images):
     found = dicts_of(tmp_path, labels, images)
     assert sorted(r["file_name"] for r in found) == sorted(r["file_name"] for r in trained.dicts)
     result = check([Split("x", formats.read(labels, images=images), images)])
-    assert not {"missing-picture", "ambiguous-picture", "picture-without-labels"} & set(
+    assert not {"missing-image", "ambiguous-image", "image-without-labels"} & set(
         result.findings.counts
     )
     arguments = ["--ground-truth", labels, "--images", images, "--output", tmp_path / "drawn"]
@@ -146,8 +146,8 @@ def test_every_mode_passes_every_tool(tmp_path):
     assert len(dicts_of(tmp_path, tmp_path / "gt.json", images)) == len(FILES)
     split = Split("x", formats.read(tmp_path / "gt.json", images=images), images)
     counts = check([split]).findings.counts
-    assert not {"unreadable-picture", "wrong-size-picture", "missing-picture"} & set(counts)
-    assert counts["scaled-picture"] == 3
+    assert not {"unreadable-image", "wrong-size-image", "missing-image"} & set(counts)
+    assert counts["high-bit-depth"] == 3
 
 
 HOSTILE = ("street.jpg", "loop.jpg")
@@ -182,9 +182,9 @@ def test_pictures_run_no_program_and_end_no_batch(tmp_path, monkeypatch, capsys)
     images, labels = hostile_set(tmp_path)
     source = open_source(images)
     assert [f.name for f in source] == ["1x3000.png", "good.png"]
-    assert source.problems.counts == {"unreadable-picture": 2}
+    assert source.problems.counts == {"unreadable-image": 2}
     counts = check([Split("x", formats.read(labels), images)]).findings.counts
-    assert counts["unreadable-picture"] == 2
+    assert counts["unreadable-image"] == 2
     trained = load_coco(labels, images, ["car"])
     assert [Path(r["file_name"]).name for r in trained.dicts] == ["good.png"]
     for arguments in (

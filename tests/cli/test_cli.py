@@ -77,11 +77,11 @@ def test_problems_are_counted_on_stderr(capsys):
     problems = ProblemLog()
     cli.show_problems(problems, "skipped:")
     assert capsys.readouterr() == ("", "")
-    problems.add("missing-picture", "a.jpg", "is not there", count=3)
+    problems.add("missing-image", "a.jpg", "is not there", count=3)
     cli.show_problems(problems, "skipped:")
     said = capsys.readouterr()
     assert said.out == ""
-    assert said.err.splitlines() == ["skipped:", "  3 x missing-picture (e.g. a.jpg: is not there)"]
+    assert said.err.splitlines() == ["skipped:", "  3 x missing-image (e.g. a.jpg: is not there)"]
 
 
 @pytest.mark.parametrize("text", ["0", "11", "x", "nan", ""])

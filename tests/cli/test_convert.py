@@ -51,7 +51,7 @@ def test_overlays_are_drawn_and_missing_pictures_counted(convert, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert [p.name for p in (tmp_path / "o").rglob("*.jpg")] == ["a-1.jpg"]
-    assert "2 x missing-picture" in done.stderr
+    assert "2 x missing-image" in done.stderr
     drawn = Image.open(tmp_path / "o" / "a-1.jpg").convert("RGB")
     assert drawn.getcolors(maxcolors=100_000)[0][0] < examples.WIDTH * examples.HEIGHT
 

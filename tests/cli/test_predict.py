@@ -208,7 +208,7 @@ def test_broken_pictures_are_named_and_counted(call, tmp_path):
     code, out, err = call(folder)
     assert code == 0
     assert "1 pictures" in out
-    assert "3 x unreadable-picture" in err
+    assert "3 x unreadable-image" in err
     for name in ("empty.jpg", "text.jpg", "half.jpg"):
         assert name in err
     assert {r["image_id"] for r in json.loads((tmp_path / "out/predictions.json").read_text())} == {

@@ -126,7 +126,7 @@ def test_predictions_of_other_pictures_are_counted(data, capsys):
         json.dumps([{"image_id": 77, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 0.9}])
     )
     assert call(data, "--predictions", str(data / "results.json")) == 0
-    assert "1 x predictions-without-labels" in capsys.readouterr().err
+    assert "1 x prediction-without-label" in capsys.readouterr().err
 
 
 def test_missing_broken_and_unfitting_pictures_are_counted(data, capsys):
@@ -135,7 +135,7 @@ def test_missing_broken_and_unfitting_pictures_are_counted(data, capsys):
     assert call(data) == 0
     said = capsys.readouterr()
     assert said.out.startswith("1 pictures")
-    assert "1 x missing-picture" in said.err
+    assert "1 x missing-image" in said.err
     assert "a.png" in said.err
     assert "1 x not-drawn" in said.err
     assert "b.png" in said.err

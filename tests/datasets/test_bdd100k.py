@@ -51,10 +51,10 @@ def test_everything_left_out_is_counted_by_reason(bdd_root):
         "category-left-out": 1,
         "empty-object": 1,
         "no-mask": 1,
-        "unlabelled-picture": 1,
-        "duplicate-picture": 1,
+        "unlabelled-image": 1,
+        "duplicate-image": 1,
         "missing-image": 1,
-        "broken-image": 1,
+        "unreadable-image": 1,
         "wrong-size-image": 1,
         "image-without-labels": 1,
     }

@@ -73,7 +73,7 @@ def test_what_does_not_go_together_is_counted(tmp_path):
     )
     loaded = load_pairs(tmp_path / "images", tmp_path / "masks")
     assert dict(loaded.problems.counts) == {
-        "missing-image": 1, "image-without-labels": 1, "scaled-mask": 1, "wrong-size-image": 1, "broken-file": 1,
+        "missing-image": 1, "image-without-labels": 1, "scaled-mask": 1, "wrong-size-image": 1, "unreadable-file": 1,
     }  # fmt: skip
     assert [d["image_id"] for d in loaded.dicts] == ["good", "scaled"]
     assert np.array_equal(label_map_of(loaded.dicts[1]), TRUTH)

@@ -70,7 +70,7 @@ def test_scalabel_on_both_sides(tmp_path, protocol):
         assert metrics[kind]["AP"] == pytest.approx(100)
         assert metrics[kind]["AP-pedestrian"] == pytest.approx(100)
         assert metrics[kind]["AP-truck"] is None
-    assert any("unlabelled-picture" in note for note in metrics["notes"])
+    assert any("unlabelled-image" in note for note in metrics["notes"])
 
 
 def test_labels_with_a_mask_and_an_outline_say_which_is_scored(tmp_path):

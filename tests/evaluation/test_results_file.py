@@ -145,11 +145,11 @@ ANNOTATION = truth_tree()["annotations"][0]
 ODD_TRUTH = {
     "two pictures of one id": (
         {"images": [truth_tree()["images"][0]] * 2},
-        "duplicate-picture-id",
+        "duplicate-image-id",
     ),
     "object of no picture": (
         {"annotations": [ANNOTATION, ANNOTATION | {"id": 2, "image_id": 9}]},
-        "unknown-picture",
+        "unknown-image",
     ),
     "object of no class": (
         {"annotations": [ANNOTATION, ANNOTATION | {"id": 2, "category_id": 9}]},
@@ -162,7 +162,7 @@ ODD_TRUTH = {
     ),
     "neither box nor mask": (
         {"annotations": [ANNOTATION, {"id": 2, "image_id": 1, "category_id": 3}]},
-        "object-without-shape",
+        "no-shape",
     ),
 }
 
@@ -244,7 +244,7 @@ def test_repeated_entries_count_as_false_and_are_told(evaluate):
 def test_a_box_without_area_is_false_and_told(evaluate):
     metrics = evaluate([entry(), entry(bbox=[1, 1, 0, 5], score=0.99)])
     assert metrics["bbox"]["AP"] == pytest.approx(50)
-    assert any("box-without-area" in note for note in metrics["notes"])
+    assert any("empty-box" in note for note in metrics["notes"])
 
 
 def test_boxes_alone_and_masks_alone(evaluate):

@@ -226,15 +226,18 @@ def test_what_is_lost_is_said(tmp_path):
     path = examples.write(tmp_path, "scalabel")
     assert formats.write(
         formats.read(path), tmp_path / "a.json", to="coco", raster="coco"
-    ).lost.counts == {"curves": 2}
+    ).lost.counts == {"lost-curves": 2}
     lost = formats.write(formats.read(path), tmp_path / "b", to="bitmask").lost.counts
     assert lost["overlaps"] == 1
     assert "scores" not in lost
     assert (
-        formats.write(formats.read(path), tmp_path / "m", to="label-map").lost.counts["scores"] == 1
+        formats.write(formats.read(path), tmp_path / "m", to="label-map").lost.counts["lost-scores"]
+        == 1
     )
     assert (
-        formats.write(formats.read(path), tmp_path / "c.json", to="rle").lost.counts["outlines"]
+        formats.write(formats.read(path), tmp_path / "c.json", to="rle").lost.counts[
+            "lost-outlines"
+        ]
         == 2
     )
 
@@ -263,7 +266,7 @@ def scored(tmp_path, *scores):
 
 def test_scores_of_bitmasks_go_beside_their_folder_and_come_back(tmp_path):
     done = formats.write(scored(tmp_path, 0.9, 0.2), tmp_path / "out", to="bitmask")
-    assert "scores" not in done.lost.counts
+    assert "lost-scores" not in done.lost.counts
     frames = json.loads((tmp_path / "out.json").read_text())
     assert [
         (f["name"], [(x["index"], x["category"], x["score"]) for x in f["labels"]]) for f in frames
@@ -301,7 +304,7 @@ def test_pictures_that_would_overwrite_each_other_are_counted(other, tmp_path):
         tmp_path / "out",
         to="bitmask",
     )
-    assert (done.pictures, done.skipped.counts) == (1, {"duplicate-picture": 1})
+    assert (done.pictures, done.skipped.counts) == (1, {"duplicate-image": 1})
     assert len(bitmask.read_bitmask(tmp_path / "out" / "a.png")[1]) == 1
 
 
@@ -309,7 +312,7 @@ def test_nothing_written_says_every_reason(tmp_path):
     labels = LabelSet(
         "scalabel", "memory", None, [ImageLabels("a.jpg", labelled=False)], ProblemLog(), "official"
     )
-    with pytest.raises(DataError, match="unlabelled-picture"):
+    with pytest.raises(DataError, match="unlabelled-image"):
         formats.write(labels, tmp_path / "out", to="bitmask")
 
 
@@ -354,7 +357,7 @@ def test_more_than_255_instances_all_survive(tmp_path):
 def test_unlabelled_pictures_get_no_png_and_stay_unlabelled_in_coco(tmp_path):
     path = examples.write(tmp_path, "scalabel")
     done = formats.write(formats.read(path), tmp_path / "out", to="bitmask")
-    assert done.skipped.counts["unlabelled-picture"] == 1
+    assert done.skipped.counts["unlabelled-image"] == 1
     assert sorted(p.name for p in (tmp_path / "out").rglob("*.png")) == ["a-1.png", "b-2.png"]
     formats.write(formats.read(path), tmp_path / "out.json", to="coco")
     assert [p.labelled for p in formats.read(tmp_path / "out.json").load().images] == [
@@ -607,7 +610,7 @@ def test_ignored_regions_and_crowds_stay_what_they_are(tmp_path):
 def test_binary_masks_of_several_classes_are_of_none(tmp_path):
     (tmp_path / "in.json").write_text(json.dumps(two_classes()))
     done = formats.write(formats.read(tmp_path / "in.json"), tmp_path / "out", to="binary-masks")
-    assert done.lost.counts["classes"] == 1
+    assert done.lost.counts["lost-classes"] == 1
     assert {
         i.category for p in formats.read(tmp_path / "out").load().images for i in p.instances
     } == {"foreground"}

@@ -242,7 +242,7 @@ def test_frames_that_are_none_are_counted(tmp_path):
         [good, None, 5, {"labels": []}, {"name": ""}, {"name": "b.jpg", "labels": "x"}, good],
     )
     assert [p.name for p in labels.images] == ["a.jpg", "b.jpg", "a.jpg"]
-    assert labels.problems.counts == {"bad-frame": 4, "bad-labels": 1}
+    assert labels.problems.counts == {"bad-record": 4, "bad-labels": 1}
     assert labels.images[1].labelled is False
 
 
@@ -252,7 +252,7 @@ def test_problems_are_counted_once_however_often_pictures_are_read(tmp_path):
     )
     for _ in range(3):
         assert len(list(labels.images)) == 1
-    assert labels.problems.counts == {"bad-frame": 1}
+    assert labels.problems.counts == {"bad-record": 1}
 
 
 # BDD100K before August 2018
@@ -289,7 +289,7 @@ def test_bdd_v1_folder_of_files_without_names_and_videos(tmp_path):
         "v-0000002.jpg",
     ]
     assert [p.labelled for p in labels.images] == [True, True, True, False]
-    assert labels.problems.counts == {"no-name": 1}
+    assert labels.problems.counts == {"no-file-name": 1}
 
 
 # COCO
@@ -344,7 +344,7 @@ def test_coco_without_optional_fields(tmp_path):
 @pytest.mark.parametrize(
     ("change", "code"),
     [
-        ({"image_id": 5}, "unknown-picture"),
+        ({"image_id": 5}, "unknown-image"),
         ({"category_id": 99}, "unknown-category"),
         ({"category_id": None}, "bad-label"),
         ({"bbox": [1, 2, -3, 4]}, "bad-box"),
@@ -414,7 +414,7 @@ def test_supervisely_bitmap_that_leaves_its_picture_is_cut(tmp_path):
     value["objects"][0]["bitmap"]["origin"] = [-2, 57]
     labels = read(tmp_path, "supervisely", value)
     assert run_lengths.to_bbox(labels.images[0].instances[0].rle) == (0, 57, 3, 60)
-    assert labels.problems.counts == {"outside-picture": 1}
+    assert labels.problems.counts == {"outside-image": 1}
 
 
 def test_labelme_groups_shapes_and_masks(tmp_path):
@@ -553,7 +553,7 @@ def test_sizes_come_from_pictures_where_labels_lack_them(tmp_path):
     Image.new("RGB", (33, 22)).save(images / "a-1.jpg")
     labels = formats.read(examples.write(tmp_path, "scalabel"), images=tmp_path / "images").load()
     assert [(p.width, p.height) for p in labels.images] == [(33, 22), (80, 60), (None, None)]
-    assert labels.problems.counts == {"no-picture-size": 1}
+    assert labels.problems.counts == {"no-image-size": 1}
 
 
 @pytest.mark.parametrize("by", ["index", "id", "order"])

@@ -71,7 +71,7 @@ def test_a_folder_of_videos_and_pictures(tmp_path):
         ("sub/two-0000002.jpg", 6),
         ("sub/two-0000003.jpg", 7),
     ]
-    assert source.problems.counts == {"unreadable-video": 1, "unreadable-picture": 1}
+    assert source.problems.counts == {"unreadable-video": 1, "unreadable-image": 1}
 
 
 def test_videos_of_one_name_keep_their_frames_apart(tmp_path):

@@ -103,7 +103,7 @@ def test_a_folder_with_a_broken_picture(photo, tmp_path, capsys):
         == 0
     )
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["a.png"]
-    assert "unreadable-picture" in capsys.readouterr().err
+    assert "unreadable-image" in capsys.readouterr().err
 
 
 def test_alpha_of_a_video_is_pngs(clip, tmp_path):

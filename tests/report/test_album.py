@@ -64,7 +64,7 @@ def test_pages_come_in_order_and_failures_are_counted(tmp_path):
         )
     )
     assert [p.name for p in pages] == ["0.png", "4.png"]
-    assert problems.counts == {"not-drawn": 2, "missing-picture": 1, "picture-comes-twice": 1}
+    assert problems.counts == {"not-drawn": 2, "missing-image": 1, "duplicate-image": 1}
 
 
 def test_only_a_few_pictures_are_read_ahead(tmp_path):
