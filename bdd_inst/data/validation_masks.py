@@ -82,7 +82,7 @@ def _pixels(mask: np.ndarray, where: str, size: tuple[int, int]) -> dict | None:
 def _run_lengths(rle: Mapping, where: str, size: tuple[int, int]) -> dict:
     """An RLE, compressed, with str counts."""
     try:
-        out = run_lengths.normalize(dict(rle), *size)
+        out = run_lengths.normalize(dict(rle), size)
     except DataError as error:
         raise DataError(f"{where}: {error}") from None
     except (KeyError, TypeError, ValueError) as error:

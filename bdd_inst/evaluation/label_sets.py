@@ -187,23 +187,25 @@ def results_from_labels(
 
 
 def refuse_damage(problems: ProblemLog) -> None:
-    """Predictions that reading had to leave out or to mend (``bad-label``, ``bad-rle``, ...) would change the score in silence.
+    """Predictions that reading had to leave out or to mend (``bad-label``, ``wrong-size-mask``, ...) would change the score in silence.
 
     Raises:
         DataError: naming the first of them.
     """
     damaged = [
-        problem
-        for code, kept in problems.examples.items()
-        if code.startswith("bad-")
-        for problem in kept
+        problem for code, kept in problems.examples.items() if is_damage(code) for problem in kept
     ]
     if damaged:
-        number = sum(count for code, count in problems.counts.items() if code.startswith("bad-"))
+        number = sum(count for code, count in problems.counts.items() if is_damage(code))
         more = f" (and {number - 1} more)" if number > 1 else ""
         raise DataError(
             f"{damaged[0].where}: {damaged[0].message}; a prediction is right or refused, mend the file{more}"
         )
+
+
+def is_damage(code: str) -> bool:
+    """Whether a reader has left something of an object out under this code."""
+    return code.startswith("bad-") or code == "wrong-size-mask"
 
 
 class PredictionReader:

@@ -183,9 +183,10 @@ def refuse_damaged_masks(truth: GroundTruth) -> None:
 
     Boxes alone are scored all the same.
     """
-    damaged = truth.problems.examples.get("bad-rle")
+    codes = ("bad-rle", "wrong-size-mask")
+    damaged = [case for code in codes for case in truth.problems.examples.get(code, ())]
     if damaged:
-        number = truth.problems.counts["bad-rle"]
+        number = sum(truth.problems.counts[code] for code in codes)
         more = f" (and {number - 1} more)" if number > 1 else ""
         raise DataError(
             f"{damaged[0].where}: {damaged[0].message}; mend the file, or score boxes alone{more}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import nan
 from pathlib import Path
@@ -17,13 +17,13 @@ from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.evaluation.ground_truth import GroundTruth
 from bdd_inst.evaluation.result_pictures import match_pictures
 from bdd_inst.evaluation.results import Results
-from bdd_inst.evaluation.rle_check import check_rles
-from bdd_inst.formats import fields, rle_text
+from bdd_inst.formats import fields
 from bdd_inst.formats.coco_entries import Id, key_of
 from bdd_inst.formats.coco_segmentation import as_parts
 from bdd_inst.formats.json_files import decode, no_collection, place, plain
-from bdd_inst.masks import rasterize
+from bdd_inst.masks import rasterize, run_lengths
 from bdd_inst.masks.outlines import Outline
+from bdd_inst.masks.rle_check import rle_faults
 
 
 class ResultRow(msgspec.Struct, gc=False):
@@ -214,7 +214,7 @@ def check_masks(
         as_mask(mask, sizes[n], where, n) if mask else None for n, mask in enumerate(rows.masks)
     ]
     there = [n for n, mask in enumerate(masks) if mask is not None]
-    check_rles([masks[n] for n in there], sizes[there], lambda i: where(there[i]))
+    refuse_unsound([masks[n] for n in there], sizes[there], lambda i: where(there[i]))
     lacking = [n for n, mask in enumerate(masks) if mask is None]
     if lacking and (there or any(mask is not None for mask in rows.masks)):
         if len(rows.boxless) == len(rows):
@@ -239,9 +239,27 @@ def as_mask(mask: Any, size: np.ndarray, where: Callable[[int], str], n: int) ->
             f"{where(n)}: its segmentation is no RLE: counts must be a string or a list of runs"
         )
     try:
-        return rle_text.normalise(mask)
-    except ValueError as error:
+        return run_lengths.normalize(mask)
+    except DataError as error:
         raise DataError(f"{where(n)}: {error}") from None
+
+
+def refuse_unsound(rles: Sequence[dict], sizes: np.ndarray, where: Callable[[int], str]) -> None:
+    """DataError for the first compressed RLE that is not of its image's size (N,2; 0, 0 where unknown), or does not cover it."""
+    if not rles:
+        return
+    own = np.array([rle["size"] for rle in rles], np.int64)
+    wrong = np.flatnonzero((own != sizes).any(axis=1) & (sizes > 0).all(axis=1))
+    if wrong.size:
+        i = int(wrong[0])
+        raise DataError(
+            f"{where(i)}: its RLE is for a picture of height x width {own[i, 0]}x{own[i, 1]}, "
+            f"but the picture is {sizes[i, 0]}x{sizes[i, 1]}; export the masks at the picture's size"
+        )
+    faults = rle_faults(rles)
+    if faults:
+        first = min(faults)
+        raise DataError(f"{where(first)}: {faults[first]}; export the masks again")
 
 
 def rasterized(polygons: list, size: np.ndarray, where: str) -> dict:

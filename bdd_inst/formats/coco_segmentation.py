@@ -10,10 +10,11 @@ import msgspec
 import numpy as np
 
 from bdd_inst.base.errors import DataError, ProblemLog
-from bdd_inst.formats import rle_text
 from bdd_inst.formats.json_files import plain
 from bdd_inst.formats.records import ImageLabels, Instance
+from bdd_inst.masks import run_lengths
 from bdd_inst.masks.outlines import MAX_COORDINATE, Outline
+from bdd_inst.masks.rle_check import rle_faults
 
 
 class _Rle(msgspec.Struct, gc=False):
@@ -78,10 +79,9 @@ class SegmentationReader:
     def _take_rles(
         self, coded: list[tuple[Instance, dict]], picture: ImageLabels, where: str
     ) -> None:
-        covered = rle_text.totals([rle["counts"] for _, rle in coded]) if coded else ()
-        for (instance, rle), total in zip(coded, covered, strict=True):
-            height, width = rle["size"]
-            if height > 0 and width > 0 and height * width == total and self._fits(rle, picture):
+        faults = rle_faults([rle for _, rle in coded])
+        for place, (instance, rle) in enumerate(coded):
+            if place not in faults and self._fits(rle, picture):
                 instance.rle = rle
             else:
                 self._careful_rle(instance, rle, picture, where)
@@ -127,16 +127,19 @@ class SegmentationReader:
     def _careful_rle(
         self, instance: Instance, value: dict, picture: ImageLabels, where: str
     ) -> None:
+        known = (picture.height, picture.width) if picture.height and picture.width else None
         try:
-            known = (picture.height, picture.width) if picture.height and picture.width else None
-            rle = rle_text.parse(value, known)
-            if not self._fits(rle, picture):
-                raise ValueError(
-                    f"RLE of {rle['size'][1]}x{rle['size'][0]}, the picture has {picture.width}x{picture.height}"
-                )
-            instance.rle = rle
-        except ValueError as error:
+            rle = run_lengths.normalize(value, default=known)
+        except DataError as error:
             self._fault("bad-rle", instance, picture, where, f"{error}; mask left out")
+            return
+        if not self._fits(rle, picture):
+            sizes = f"{rle['size'][1]}x{rle['size'][0]}, the image {picture.width}x{picture.height}"
+            self._fault(
+                "wrong-size-mask", instance, picture, where, f"its mask is {sizes}; mask left out"
+            )
+            return
+        instance.rle = rle
 
     def _fault(
         self, code: str, instance: Instance, picture: ImageLabels, where: str, message: str

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bdd_inst.base.errors import ProblemLog
-from bdd_inst.formats import fields, rle_text
+from bdd_inst.base.errors import DataError, ProblemLog
+from bdd_inst.formats import fields
 from bdd_inst.formats.json_files import items, plain
 from bdd_inst.formats.reading import contents, label_set
 from bdd_inst.formats.records import ImageLabels, Instance, LabelSet
 from bdd_inst.formats.sniff import Found
+from bdd_inst.masks import run_lengths
 
 NAME = "object"
 KEPT = ("predicted_iou", "stability_score")
@@ -50,18 +51,19 @@ def _picture(top: Any, file: Path, log: ProblemLog) -> ImageLabels | None:
         attributes = {key: value[key] for key in KEPT if key in value}
         out = Instance(NAME, box, id=fields.identity(value.get("id")), attributes=attributes)
         try:
-            out.rle = _mask(value.get("segmentation"), size if all(size) else None)
-        except ValueError as error:
+            rle = run_lengths.normalize(
+                value.get("segmentation"), default=size if all(size) else None
+            )
+        except DataError as error:
             log.add("bad-rle", where, f"{error}; mask left out")
+        else:
+            if all(size) and tuple(rle["size"]) != size:
+                height, width = rle["size"]
+                message = (
+                    f"its mask is {width}x{height}, the image {size[1]}x{size[0]}; mask left out"
+                )
+                log.add("wrong-size-mask", where, message)
+            else:
+                out.rle = rle
         picture.instances.append(out)
     return picture
-
-
-def _mask(value: Any, size: tuple[int, int] | None) -> dict:
-    """A segmentation as RLE; ValueError where it is damaged, or of another size than the picture's (height, width)."""
-    rle = rle_text.parse(value, size)
-    if size is not None and tuple(rle["size"]) != size:
-        raise ValueError(
-            f"RLE of {rle['size'][1]}x{rle['size'][0]}, the picture has {size[1]}x{size[0]}"
-        )
-    return rle

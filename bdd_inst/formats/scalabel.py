@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 
 from bdd_inst.base.errors import ProblemLog
-from bdd_inst.formats import fields, rle_text
+from bdd_inst.formats import fields
 from bdd_inst.formats.json_files import Top, items, plain, top_level
 from bdd_inst.formats.poly2d import FEWEST_CLOSED, FEWEST_OPEN
 from bdd_inst.formats.reading import contents, label_set
@@ -25,6 +25,7 @@ from bdd_inst.formats.records import ImageLabels, Instance, LabelSet
 from bdd_inst.formats.scalabel_careful import careful_frame
 from bdd_inst.formats.sniff import Found
 from bdd_inst.masks.outlines import MAX_COORDINATE, Outline
+from bdd_inst.masks.rle_check import rle_faults
 
 WORDS_OF_2018 = {"bike", "motor", "drivable area", "lane"}
 
@@ -214,7 +215,7 @@ def _quick(frame: _Frame, inclusive: bool, size: _Size | None) -> ImageLabels:
     labels = frame.labels or []
     outlines = _outlines(labels)
     coded = [label.rle for label in labels if label.rle is not None]
-    if coded and not _complete(coded):
+    if coded and rle_faults([{"size": rle.size, "counts": rle.counts} for rle in coded]):
         raise _OddFrameError
     if not frame.name.strip() or any(not label.category.strip() for label in labels):
         raise _OddFrameError
@@ -264,18 +265,6 @@ def _instance(label: _Label, paths: list[Outline] | None, inclusive: bool) -> In
         label.id,
         others,
     )
-
-
-def _complete(coded: list[_Rle]) -> bool:
-    """Whether every RLE covers its picture exactly."""
-    if any(
-        not (0 < h <= rle_text.MAX_PIXELS and 0 < w <= rle_text.MAX_PIXELS)
-        for h, w in (r.size for r in coded)
-    ):
-        return False
-    return rle_text.totals([r.counts for r in coded]).tolist() == [
-        r.size[0] * r.size[1] for r in coded
-    ]
 
 
 def _outlines(labels: list[_Label]) -> list[list[Outline] | None]:

@@ -6,14 +6,12 @@ from typing import Any
 
 import msgspec
 
-from bdd_inst.base.errors import ProblemLog
-from bdd_inst.formats import fields, rle_text
+from bdd_inst.base.errors import DataError, ProblemLog
+from bdd_inst.formats import fields
 from bdd_inst.formats.json_files import describe, plain
 from bdd_inst.formats.poly2d import parse_poly2d
-from bdd_inst.formats.records import ImageLabels, Instance
-
-# BDD100K's pictures, height and width; used to read an RLE that comes without its size, and only where its runs add up to exactly this.
-USUAL_SIZE = (720, 1280)
+from bdd_inst.formats.records import BDD_SIZE, ImageLabels, Instance
+from bdd_inst.masks import run_lengths
 
 Size = tuple[int | None, int | None]
 
@@ -112,7 +110,7 @@ def careful_label(
     if label.get("rle") is not None:
         try:
             out.rle = _careful_rle(label["rle"], size)
-        except ValueError as error:
+        except DataError as error:
             faults += 1
             log.add("bad-rle", where, f"{error}; mask left out")
     if faults and out.box is None and not out.has_mask:
@@ -123,5 +121,5 @@ def careful_label(
 
 def _careful_rle(rle: Any, size: Size) -> dict:
     """An RLE in any spelling; a bare string or list takes the picture's size, or BDD100K's where it adds up to that."""
-    known = (size[0], size[1]) if size[0] and size[1] else USUAL_SIZE
-    return rle_text.parse(rle, known)
+    known = (size[0], size[1]) if size[0] and size[1] else BDD_SIZE
+    return run_lengths.normalize(rle, default=known)

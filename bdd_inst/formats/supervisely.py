@@ -25,6 +25,7 @@ from bdd_inst.images import png_kinds
 from bdd_inst.images.png_bytes import decode_mask
 from bdd_inst.masks import run_lengths
 from bdd_inst.masks.outlines import Outline
+from bdd_inst.masks.rle_check import MAX_PIXELS
 
 # A mask of 2^28 pixels does not pack worse than this; what unpacks to more is a bomb.
 LARGEST_PNG = 64 << 20
@@ -70,12 +71,7 @@ def _picture(top: Any, file: Path, log: ProblemLog) -> ImageLabels | None:
         else (None, None)
     )
     objects = value.get("objects") if value is not None else None
-    if (
-        not width
-        or not height
-        or not isinstance(objects, list)
-        or width * height > run_lengths.MAX_PIXELS
-    ):
+    if not width or not height or not isinstance(objects, list) or width * height > MAX_PIXELS:
         log.add("bad-record", str(file), "no picture size or no list of objects; left out")
         return None
     name = file.name.removesuffix(".gz").removesuffix(".json")

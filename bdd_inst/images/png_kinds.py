@@ -12,7 +12,7 @@ from PIL import Image
 
 from bdd_inst.base.errors import DataError
 from bdd_inst.images.opening import open_image, open_regular, printable
-from bdd_inst.masks.run_lengths import MAX_PIXELS
+from bdd_inst.masks.rle_check import MAX_PIXELS
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GRAY, RGB, PALETTE, GRAY_ALPHA, RGBA = 0, 2, 3, 4, 6

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bdd_inst.masks import run_lengths
-from bdd_inst.masks.rle_codec import pack_edges
+from bdd_inst.masks.rle_text import pack_edges
 
 
 def label_rles(values: np.ndarray, background: int = 0) -> tuple[np.ndarray, list[dict]]:

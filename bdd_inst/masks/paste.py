@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from bdd_inst.masks import run_lengths
-from bdd_inst.masks.rle_codec import pack_edges
+from bdd_inst.masks.rle_text import pack_edges
 
 # A grid value this near the threshold may round to either side (float32, values up to 1).
 _VALUE_ROUNDING = 3e-7

@@ -21,7 +21,8 @@ from bdd_inst.masks import run_lengths
 from bdd_inst.masks.bezier import flatten_many, flatten_points
 from bdd_inst.masks.coverage import outline_cells, touched_places
 from bdd_inst.masks.outlines import Outline, as_outline, check_vertices
-from bdd_inst.masks.rle_codec import pack_edges
+from bdd_inst.masks.rle_check import MAX_PIXELS
+from bdd_inst.masks.rle_text import pack_edges
 from bdd_inst.masks.stroke import CENTRE, clip_line, stroke_outlines
 
 RULES = ("official", "coco")
@@ -56,7 +57,7 @@ def objects_to_rles(
     """
     if rule not in RULES:
         raise ValueError(f"rule must be one of {', '.join(RULES)}, not {rule!r}")
-    if height < 0 or width < 0 or height * width > run_lengths.MAX_PIXELS:
+    if height < 0 or width < 0 or height * width > MAX_PIXELS:
         raise DataError(f"a picture of {width}x{height} is larger than any picture")
     draw = _draw_official if rule == "official" else _draw_coco
     objects = [[as_outline(part) for part in parts] for parts in objects]

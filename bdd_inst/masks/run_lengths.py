@@ -14,10 +14,9 @@ from pycocotools import mask as coco_mask
 
 from bdd_inst.base.errors import DataError
 from bdd_inst.masks.outlines import check_vertices
-from bdd_inst.masks.rle_codec import check_counts, pack_counts, unpack_batch
+from bdd_inst.masks.rle_check import check_counts, rle_size, uncovered
+from bdd_inst.masks.rle_text import pack_counts, unpack_batch
 
-# A mask of more is refused: a broken or hostile size would ask for gigabytes.
-MAX_PIXELS = 1 << 26
 # pycocotools samples each edge at five points a pixel; a polygon that runs on for longer than this would ask for gigabytes.
 _MAX_PERIMETER = 4_000_000
 
@@ -93,7 +92,7 @@ def empty(height: int, width: int) -> dict:
 
 def decode(rle: dict) -> np.ndarray:
     """RLE -> H,W bool (column-major in memory). Raises DataError where the counts and the size disagree."""
-    height, width = _size(rle)
+    height, width = rle_size(rle)
     return _painted(counts_of(rle)).reshape(width, height).T
 
 
@@ -103,7 +102,7 @@ def decode_batch(rles: Sequence[dict]) -> np.ndarray:
         return np.zeros((0, 0, 0), dtype=bool)
     if any(tuple(rle["size"]) != tuple(rles[0]["size"]) for rle in rles):
         raise DataError("the RLEs of one batch must be of one size")
-    out = np.empty((len(rles), *_size(rles[0])), dtype=bool)
+    out = np.empty((len(rles), *rle_size(rles[0])), dtype=bool)
     for row, rle in zip(out, rles):
         row[:] = decode(rle)
     return out
@@ -116,7 +115,7 @@ def counts_of(rle: dict) -> np.ndarray:
 
 def counts_of_batch(rles: Sequence[dict]) -> list[np.ndarray]:
     """:func:`counts_of` each of several RLEs, compressed strings read all at once."""
-    sizes = [_size(rle) for rle in rles]
+    sizes = [rle_size(rle) for rle in rles]
     spelled = [rle.get("counts") for rle in rles]
     texts = [counts for counts in spelled if isinstance(counts, (str, bytes))]
     unpacked = iter(unpack_batch(texts))
@@ -124,10 +123,13 @@ def counts_of_batch(rles: Sequence[dict]) -> list[np.ndarray]:
     for (height, width), counts in zip(sizes, spelled):
         if isinstance(counts, (str, bytes)):
             counts = next(unpacked)
-        elif not isinstance(counts, (list, tuple, np.ndarray)):
-            raise DataError(
-                f"an RLE's counts must be a string or a list, not {type(counts).__name__}"
-            )
+            if counts.sum() != height * width:
+                raise DataError(uncovered(int(counts.sum()), height * width))
+            out.append(counts)
+            continue
+        if not isinstance(counts, (list, tuple, np.ndarray)):
+            found = "missing" if counts is None else type(counts).__name__
+            raise DataError(f"an RLE's counts must be a string or a list, not {found}")
         out.append(check_counts(counts, height * width))
     return out
 
@@ -142,7 +144,7 @@ def decode_tight(rles: Sequence[dict]) -> list[tuple[np.ndarray, int, int]]:
     several = counts_of_batch(rles)
     if not several:
         return out
-    height, width = _size(rles[0])
+    height, width = rle_size(rles[0])
     lengths = np.array([len(counts) for counts in several])
     flat = np.concatenate(several)
     # Each mask's runs add up to the picture, so the masks lie one after the other on one axis, ``width`` columns each.
@@ -205,7 +207,7 @@ def union(rles: Sequence[dict]) -> dict:
 
 def to_bbox(rle: dict) -> tuple[float, float, float, float]:
     """The tight box x1, y1, x2, y2 (exclusive) around the pixels set; (0, 0, 0, 0) for an empty mask."""
-    height, _ = _size(rle)
+    height, _ = rle_size(rle)
     edges = np.cumsum(counts_of(rle))
     starts, ends = edges[0::2], edges[1::2]
     starts = starts[: len(ends)]
@@ -220,20 +222,40 @@ def to_bbox(rle: dict) -> tuple[float, float, float, float]:
     return float(x1), float((starts % height).min()), float(x2), float((lasts % height).max() + 1)
 
 
-def normalize(segmentation: dict, height: int | None = None, width: int | None = None) -> dict:
-    """An RLE in any spelling (``counts`` a list, bytes or str) -> canonical compressed RLE with str counts.
+def normalize(
+    rle: Any,
+    size: tuple[int, int] | None = None,
+    *,
+    default: tuple[int, int] | None = None,
+) -> dict:
+    """An RLE in any spelling -> canonical compressed RLE with str counts.
 
-    ``height`` and ``width``, where given, are the picture's: another size is an error. Raises DataError for anything that is not an RLE
-    that covers its picture exactly.
+    Args:
+        rle: ``{"size": [height, width], "counts": ...}``; counts compressed (str, bytes, or the text of Python's bytes, ``b'...'``) or a
+            list of runs. Where the size is known from elsewhere the counts alone will do.
+        size: (height, width) of the image; an RLE of another size is refused.
+        default: (height, width) for an RLE that does not say its own.
+
+    Raises:
+        DataError: anything that is not an RLE which covers its image exactly.
     """
-    h, w = _size(segmentation)
-    if (height is not None and h != height) or (width is not None and w != width):
-        raise DataError(f"an RLE is for a picture of {w}x{h}, but the picture is {width}x{height}")
-    counts = counts_of(segmentation)
+    rle = rle if isinstance(rle, dict) else {"counts": rle}
+    if rle.get("size") is None and (size or default) is not None:
+        rle = rle | {"size": size or default}
+    h, w = rle_size(rle)
+    if size is not None and (h, w) != tuple(size):
+        raise DataError(f"an RLE is for an image of {w}x{h}, but the image is {size[1]}x{size[0]}")
+    counts = counts_of({"size": (h, w), "counts": _without_quotes(rle.get("counts"))})
     if (counts[1:] == 0).any():
-        flat_edges = np.cumsum(counts)
-        counts = _merge_empty(flat_edges, h * w)
+        counts = _merge_empty(np.cumsum(counts), h * w)
     return {"size": [h, w], "counts": pack_counts(counts, np.array([len(counts)]))[0]}
+
+
+def _without_quotes(counts: Any) -> Any:
+    """Counts; of Python's spelling of bytes, written by str() where decode() was meant, what it quotes (a backslash is doubled there)."""
+    if isinstance(counts, str) and len(counts) > 3 and counts[:2] in ("b'", 'b"'):
+        return counts[2:-1].replace("\\\\", "\\") if counts[-1] == counts[1] else counts
+    return counts
 
 
 def _merge_empty(edges: np.ndarray, total: int) -> np.ndarray:
@@ -274,17 +296,3 @@ def check_polygon(points: np.ndarray) -> None:
     corners = points.reshape(-1, 2)
     if np.abs(corners - np.roll(corners, 1, axis=0)).max(axis=1).sum() > _MAX_PERIMETER:
         raise DataError("a polygon reaches too far outside its picture to be drawn")
-
-
-def _size(rle: Any) -> tuple[int, int]:
-    """The (h, w) of an RLE. Raises DataError where it has none, or one that no picture has."""
-    size = rle.get("size") if isinstance(rle, dict) else None
-    if (
-        not isinstance(size, (list, tuple))
-        or len(size) != 2
-        or not all(isinstance(v, (int, np.integer)) and v >= 0 for v in size)
-    ):
-        raise DataError(f"an RLE needs a size [height, width], not {str(size)[:40]}")
-    if size[0] * size[1] > MAX_PIXELS:
-        raise DataError(f"an RLE of size {size[0]}x{size[1]} is larger than any picture")
-    return int(size[0]), int(size[1])

@@ -177,7 +177,7 @@ def test_what_other_tools_read_of_bad_ground_truth_is_scored_and_the_rest_told(e
 
 def test_a_mask_of_another_size_is_refused_where_masks_are_scored(evaluate):
     truth = truth_tree(annotations=[ANNOTATION | {"segmentation": run_lengths.encode(SQUARE.T)}])
-    with pytest.raises(DataError, match="RLE of 20x30, the picture has 30x20"):
+    with pytest.raises(DataError, match="its mask is 20x30, the image 30x20"):
         evaluate([entry()], truth)
     assert evaluate([entry(segmentation=...)], truth)["bbox"]["AP"] == pytest.approx(100)
 

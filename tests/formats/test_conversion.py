@@ -228,8 +228,8 @@ def test_what_is_lost_is_said(tmp_path):
         formats.read(path), tmp_path / "a.json", to="coco", raster="coco"
     ).lost.counts == {"lost-curves": 2}
     lost = formats.write(formats.read(path), tmp_path / "b", to="bitmask").lost.counts
-    assert lost["overlaps"] == 1
-    assert "scores" not in lost
+    assert lost["lost-overlaps"] == 1
+    assert "lost-scores" not in lost
     assert (
         formats.write(formats.read(path), tmp_path / "m", to="label-map").lost.counts["lost-scores"]
         == 1

@@ -11,7 +11,7 @@ from pycocotools import mask as coco_mask
 
 from bdd_inst.base.errors import DataError
 from bdd_inst.masks import run_lengths
-from bdd_inst.masks.rle_codec import pack_counts, pack_edges, unpack_batch, unpack_counts
+from bdd_inst.masks.rle_text import pack_counts, pack_edges, unpack_batch
 
 MASKS = hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=24))
 
@@ -63,7 +63,7 @@ def test_every_spelling_becomes_one(mask):
         expected["counts"].encode(),
     ):
         assert (
-            run_lengths.normalize({"size": list(mask.shape), "counts": counts}, *mask.shape)
+            run_lengths.normalize({"size": list(mask.shape), "counts": counts}, mask.shape)
             == expected
         )
 
@@ -83,7 +83,7 @@ def test_counts_survive_the_string(several):
     texts = pack_counts(
         np.array([v for counts in several for v in counts], dtype=np.int64), lengths
     )
-    assert [unpack_counts(text).tolist() for text in texts] == several
+    assert [unpack_batch([text])[0].tolist() for text in texts] == several
 
 
 @given(st.lists(st.lists(st.integers(0, 2**33), max_size=9), max_size=4))
@@ -175,8 +175,8 @@ def test_any_string_decodes_or_is_refused(text):
 
 def test_size_must_be_the_pictures():
     coded = run_lengths.encode(np.ones((4, 5), bool))
-    with pytest.raises(DataError, match="5x4, but the picture is 4x5"):
-        run_lengths.normalize(coded, 5, 4)
+    with pytest.raises(DataError, match="5x4, but the image is 4x5"):
+        run_lengths.normalize(coded, (5, 4))
 
 
 def test_batches_are_the_single_results(rng):
