@@ -15,7 +15,7 @@ from bdd_inst import formats
 from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.formats import bitmask, conversion, draw
 from bdd_inst.formats.records import ImageLabels, Instance, LabelSet
-from bdd_inst.formats.registry import READERS, TARGETS
+from bdd_inst.formats.registry import READERS, WRITERS
 from bdd_inst.masks import run_lengths
 from bdd_inst.masks.outlines import Outline
 from tests.formats import examples
@@ -29,7 +29,7 @@ def output(folder, to):
     return folder / (f"out-{to}" if to in FOLDERS else f"out-{to}.json")
 
 
-@pytest.mark.parametrize("to", TARGETS)
+@pytest.mark.parametrize("to", WRITERS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_any_kind_becomes_any_other_and_is_read_again(kind, to, tmp_path):
     images = tmp_path / "images"
