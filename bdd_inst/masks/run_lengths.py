@@ -240,8 +240,8 @@ def normalize(
         DataError: anything that is not an RLE which covers its image exactly.
     """
     rle = rle if isinstance(rle, dict) else {"counts": rle}
-    if rle.get("size") is None and (size or default) is not None:
-        rle = rle | {"size": size or default}
+    if rle.get("size") is None and default is not None:
+        rle = rle | {"size": default}
     h, w = rle_size(rle)
     if size is not None and (h, w) != tuple(size):
         raise DataError(f"an RLE is for an image of {w}x{h}, but the image is {size[1]}x{size[0]}")

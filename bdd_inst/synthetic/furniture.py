@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bdd_inst.synthetic.pen import Outline, ellipse, rectangle
+from bdd_inst.synthetic.pen import Contour, ellipse, rectangle
 from bdd_inst.synthetic.shapes import Shape, paint_colour
 
 
@@ -52,5 +52,5 @@ def distractor(name: str, rng: np.random.Generator) -> Shape:
             )
         ]
         return Shape([post, head], (34, 36, 38), lamps, 0.0, [(0, 3.12, (230, 40, 30))])
-    arm = Outline().line((-0.07, 0), (0.07, 0), (0.05, 5.6), (1.3, 5.9), (1.3, 6.0), (-0.05, 5.75))
+    arm = Contour().line((-0.07, 0), (0.07, 0), (0.05, 5.6), (1.3, 5.9), (1.3, 6.0), (-0.05, 5.75))
     return Shape([arm], (104, 108, 110), [], 0.0, [(1.15, 5.9, (255, 214, 150))])

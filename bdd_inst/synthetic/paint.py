@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from bdd_inst.synthetic.backdrop import SKY, clouds, fill, finish, paint_backdrop
-from bdd_inst.synthetic.pen import Outline
+from bdd_inst.synthetic.pen import Contour
 from bdd_inst.synthetic.scene import Camera, Scene, Thing
 
 FOG = {"foggy": 0.035, "snowy": 0.012, "rainy": 0.010, "overcast": 0.004}
@@ -24,7 +24,7 @@ class Painted:
     """
 
     thing: Thing
-    outline: list[Outline] | None
+    outline: list[Contour] | None
     whole: np.ndarray
     visible: np.ndarray
     cut: bool
@@ -55,7 +55,7 @@ def paint(scene: Scene, rng: np.random.Generator) -> tuple[np.ndarray, list[Pain
     return finish(image, scene, rng, glow), painted
 
 
-def silhouette_of(thing: Thing, camera: Camera) -> tuple[np.ndarray | None, list[Outline] | None]:
+def silhouette_of(thing: Thing, camera: Camera) -> tuple[np.ndarray | None, list[Contour] | None]:
     """The thing's pixels H,W bool (None if it is out of the picture) and its curves where they alone bound it."""
     near = [thing.place(outline, camera) for outline in thing.shape.outline]
     mask = np.zeros((camera.height, camera.width), np.uint8)

@@ -11,13 +11,13 @@ QUARTER = 0.5523
 
 
 @dataclass(slots=True)
-class Outline:
+class Contour:
     """One closed path. ``vertices`` V,2 float; ``types`` one letter a vertex, ``L`` corner or ``C`` (three a curve: two controls, end)."""
 
     vertices: list[tuple[float, float]] = field(default_factory=list)
     types: str = ""
 
-    def line(self, *points: tuple[float, float]) -> Outline:
+    def line(self, *points: tuple[float, float]) -> Contour:
         """Straight pieces to each point in turn (the first point of a path is where it starts)."""
         self.vertices += points
         self.types += "L" * len(points)
@@ -25,7 +25,7 @@ class Outline:
 
     def curve(
         self, control1: tuple[float, float], control2: tuple[float, float], end: tuple[float, float]
-    ) -> Outline:
+    ) -> Contour:
         """One cubic Bezier piece from the last point to ``end``."""
         self.vertices += [control1, control2, end]
         self.types += "CCC"
@@ -33,7 +33,7 @@ class Outline:
 
     def arc(
         self, centre: tuple[float, float], rx: float, ry: float, start: int, quarters: int
-    ) -> Outline:
+    ) -> Contour:
         """Quarter ellipses, counter-clockwise in y-up metres (clockwise when ``quarters`` < 0), from ``start`` x 90 degrees."""
         step = 1 if quarters > 0 else -1
         for i in range(abs(quarters)):
@@ -47,9 +47,9 @@ class Outline:
             )
         return self
 
-    def mapped(self, scale_x: float, scale_y: float, x: float, y: float) -> Outline:
+    def mapped(self, scale_x: float, scale_y: float, x: float, y: float) -> Contour:
         """The outline with every point at ``(x + scale_x * px, y + scale_y * py)``."""
-        return Outline(
+        return Contour(
             [(x + scale_x * px, y + scale_y * py) for px, py in self.vertices], self.types
         )
 
@@ -77,12 +77,12 @@ def unit(quarter: int) -> tuple[int, int]:
     return ((1, 0), (0, 1), (-1, 0), (0, -1))[quarter % 4]
 
 
-def ellipse(x: float, y: float, rx: float, ry: float | None = None) -> Outline:
+def ellipse(x: float, y: float, rx: float, ry: float | None = None) -> Contour:
     """A whole ellipse of four Bezier quarters."""
     ry = rx if ry is None else ry
-    return Outline().line((x + rx, y)).arc((x, y), rx, ry, 0, 4)
+    return Contour().line((x + rx, y)).arc((x, y), rx, ry, 0, 4)
 
 
-def rectangle(x1: float, y1: float, x2: float, y2: float) -> Outline:
+def rectangle(x1: float, y1: float, x2: float, y2: float) -> Contour:
     """An axis-parallel rectangle."""
-    return Outline().line((x1, y1), (x2, y1), (x2, y2), (x1, y2))
+    return Contour().line((x1, y1), (x2, y1), (x2, y2), (x1, y2))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bdd_inst.synthetic.pen import Outline, ellipse, rectangle
+from bdd_inst.synthetic.pen import Contour, ellipse, rectangle
 from bdd_inst.synthetic.shapes import (
     GLASS,
     STEEL,
@@ -25,7 +25,7 @@ def person(rng: np.random.Generator, height: float | None = None) -> Shape:
     skin = tuple(float(v) for v in np.array([224, 178, 150]) * rng.uniform(0.35, 1.0))
     shirt, trousers = paint_colour(rng, 0.75), shade(paint_colour(rng, 0.3), 0.6)
     swing = rng.uniform(0.0, 0.14)
-    out = Outline().line(
+    out = Contour().line(
         (-stride - 0.08, 0),
         (-stride + 0.12, 0),
         (0.0, 0.72),
@@ -46,7 +46,7 @@ def person(rng: np.random.Generator, height: float | None = None) -> Shape:
     )
     parts = [
         (
-            Outline().line(
+            Contour().line(
                 (-0.2, 0.95),
                 (-stride - 0.08, 0.06),
                 (-stride + 0.12, 0.06),
@@ -59,7 +59,7 @@ def person(rng: np.random.Generator, height: float | None = None) -> Shape:
         ),
         (ellipse(0, 1.62, 0.115, 0.14), skin),
         (
-            Outline().line((-0.11, 1.64)).curve((-0.13, 1.77), (0.13, 1.77), (0.11, 1.64)),
+            Contour().line((-0.11, 1.64)).curve((-0.13, 1.77), (0.13, 1.77), (0.11, 1.64)),
             tuple(float(v) for v in rng.uniform(15, 90, 3)),
         ),
         (ellipse(0.28 + swing, 0.89, 0.05), skin),
@@ -76,7 +76,7 @@ def bicycle_side(rng: np.random.Generator) -> Shape:
     """A bicycle from the side: two large wheels (labelled as discs, as annotators do) and a frame between them."""
     r, d = 0.34, 0.53
     colour = paint_colour(rng, 0.9)
-    frame = Outline().line(
+    frame = Contour().line(
         (-d, r - 0.04),
         (-0.02, r - 0.06),
         (0.1, r - 0.04),
@@ -95,7 +95,7 @@ def bicycle_side(rng: np.random.Generator) -> Shape:
         (-0.2, 0.8),
         (-d, r + 0.04),
     )
-    parts: list[tuple[Outline, Colour]] = []
+    parts: list[tuple[Contour, Colour]] = []
     for x in (-d, d):
         parts += [
             (ellipse(x, r, r), TYRE),
@@ -104,7 +104,7 @@ def bicycle_side(rng: np.random.Generator) -> Shape:
         ]
     parts += [
         (frame, colour),
-        (Outline().line((-0.16, 0.74), (-0.02, r), (d - 0.16, 0.76)), (96, 98, 100)),
+        (Contour().line((-0.16, 0.74), (-0.02, r), (d - 0.16, 0.76)), (96, 98, 100)),
         (ellipse(0.0, r - 0.02, 0.1), STEEL),
     ]
     return Shape([ellipse(-d, r, r), ellipse(d, r, r), frame], colour, parts)
@@ -114,7 +114,7 @@ def motorcycle_side(rng: np.random.Generator) -> Shape:
     """A motorcycle from the side: fat wheels, engine, tank, seat, exhaust."""
     r, d = 0.31, 0.68
     colour = paint_colour(rng, 0.95)
-    body = Outline().line(
+    body = Contour().line(
         (-d - 0.25, r + 0.28),
         (-d + 0.1, r - 0.05),
         (-0.15, 0.16),
@@ -130,7 +130,7 @@ def motorcycle_side(rng: np.random.Generator) -> Shape:
     body.curve((0.3, 1.0), (0.12, 0.98), (0.0, 0.8)).line((-0.45, 0.78)).curve(
         (-0.65, 0.82), (-0.8, 0.9), (-d - 0.25, r + 0.36)
     )
-    parts: list[tuple[Outline, Colour]] = []
+    parts: list[tuple[Contour, Colour]] = []
     for x in (-d, d):
         parts += [
             (ellipse(x, r, r), TYRE),
@@ -141,12 +141,12 @@ def motorcycle_side(rng: np.random.Generator) -> Shape:
         (body, shade(colour, 0.8)),
         (rectangle(-0.2, 0.18, 0.26, 0.55), (70, 72, 75)),
         (
-            Outline()
+            Contour()
             .line((0.0, 0.62), (0.4, 0.66), (0.36, 0.94))
             .curve((0.2, 1.0), (0.1, 0.95), (0.0, 0.8)),
             colour,
         ),
-        (Outline().line((-0.75, 0.78), (0.0, 0.7), (0.02, 0.8), (-0.7, 0.86)), (28, 28, 30)),
+        (Contour().line((-0.75, 0.78), (0.0, 0.7), (0.02, 0.8), (-0.7, 0.86)), (28, 28, 30)),
         (rectangle(-d - 0.1, 0.2, -0.1, 0.3), (190, 192, 196)),
         (ellipse(d - 0.1, 0.9, 0.08), (245, 240, 215)),
     ]
@@ -159,10 +159,10 @@ def motorcycle_side(rng: np.random.Generator) -> Shape:
     )
 
 
-def rider_outline(seat: Place, hand: Place, foot: Place, shoulder: Place, head: Place) -> Outline:
+def rider_outline(seat: Place, hand: Place, foot: Place, shoulder: Place, head: Place) -> Contour:
     """The silhouette of a rider whose joints are at these x, y (metres, y up)."""
     sx, sy = seat
-    out = Outline().line(
+    out = Contour().line(
         (foot[0] - 0.1, foot[1] - 0.06),
         (foot[0] + 0.16, foot[1] - 0.06),
         (foot[0] + 0.16, foot[1] + 0.02),
@@ -205,7 +205,7 @@ def rider_side(rng: np.random.Generator, motor: bool) -> Shape:
     helmet, trousers = paint_colour(rng, 0.8), shade(paint_colour(rng, 0.3), 0.55)
     parts = [
         (
-            Outline().line(
+            Contour().line(
                 (sx - 0.14, sy - 0.06),
                 (sx + 0.2, sy + 0.12),
                 (sx + 0.44, sy - 0.04),
@@ -218,7 +218,7 @@ def rider_side(rng: np.random.Generator, motor: bool) -> Shape:
         ),
         (ellipse(head[0], head[1], 0.12, 0.14), skin),
         (
-            Outline()
+            Contour()
             .line((head[0] - 0.15, head[1]))
             .curve(
                 (head[0] - 0.16, head[1] + 0.2),
@@ -242,7 +242,7 @@ def two_wheeler_end(rng: np.random.Generator, motor: bool) -> Shape:
     r, w = (0.31, 0.09) if motor else (0.34, 0.045)
     bar, top = (0.36, 1.05) if motor else (0.29, 1.05)
     colour = paint_colour(rng, 0.9)
-    out = Outline().line((w, r)).arc((0, r), w, r, 0, -2).line((-w - 0.02, 0.7))
+    out = Contour().line((w, r)).arc((0, r), w, r, 0, -2).line((-w - 0.02, 0.7))
     if motor:
         out.line((-0.2, 0.62), (-0.17, 0.92))
     out.line(
@@ -260,7 +260,7 @@ def two_wheeler_end(rng: np.random.Generator, motor: bool) -> Shape:
     lamp = (0.0, 0.84, (245.0, 240.0, 215.0) if rng.random() < 0.6 else (200.0, 26.0, 20.0))
     if motor:
         parts += [
-            (Outline().line((-0.19, 0.62), (0.19, 0.62), (0.16, 0.95), (-0.16, 0.95)), colour),
+            (Contour().line((-0.19, 0.62), (0.19, 0.62), (0.16, 0.95), (-0.16, 0.95)), colour),
             (ellipse(0, 0.84, 0.09), lamp[2]),
         ]
     return Shape(
@@ -272,7 +272,7 @@ def rider_end(rng: np.random.Generator, motor: bool) -> Shape:
     """A rider from ahead or behind: seated, arms to the bars, knees out."""
     seat = 0.78 if motor else 0.92
     s = seat
-    out = Outline().line(
+    out = Contour().line(
         (-0.24, 0.32),
         (-0.1, 0.3),
         (-0.1, s - 0.08),
@@ -295,18 +295,18 @@ def rider_end(rng: np.random.Generator, motor: bool) -> Shape:
     trousers = shade(paint_colour(rng, 0.3), 0.55)
     parts = [
         (
-            Outline().line(
+            Contour().line(
                 (-0.24, 0.32), (-0.1, 0.3), (-0.1, s), (-0.2, s + 0.02), (-0.27, s - 0.12)
             ),
             trousers,
         ),
         (
-            Outline().line((0.24, 0.32), (0.1, 0.3), (0.1, s), (0.2, s + 0.02), (0.27, s - 0.12)),
+            Contour().line((0.24, 0.32), (0.1, 0.3), (0.1, s), (0.2, s + 0.02), (0.27, s - 0.12)),
             trousers,
         ),
         (ellipse(0, s + 0.8, 0.11, 0.13), skin),
         (
-            Outline()
+            Contour()
             .line((-0.14, s + 0.82))
             .curve((-0.15, s + 1.0), (0.15, s + 1.0), (0.14, s + 0.82)),
             paint_colour(rng, 0.8),

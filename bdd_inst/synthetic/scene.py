@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bdd_inst.synthetic import furniture, people, vehicles
-from bdd_inst.synthetic.pen import Outline
+from bdd_inst.synthetic.pen import Contour
 from bdd_inst.synthetic.shapes import Shape
 
 WEATHER = {
@@ -53,7 +53,7 @@ class Thing:
     z: float
     mirror: bool = False
 
-    def place(self, outline: Outline, camera: Camera, behind: float = 0.0) -> Outline:
+    def place(self, outline: Contour, camera: Camera, behind: float = 0.0) -> Contour:
         """The outline in picture pixels, or its copy ``behind`` metres farther away."""
         z = self.z + behind
         x, y = camera.ground(self.x, z)

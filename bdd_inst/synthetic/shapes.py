@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from bdd_inst.synthetic.pen import Outline, ellipse
+from bdd_inst.synthetic.pen import Contour, ellipse
 
 Colour = tuple[float, float, float]
 GLASS: Colour = (52, 62, 70)
@@ -23,9 +23,9 @@ class Shape:
     ``depth`` in metres is how far the body runs away from the viewer (0 for a flat thing); ``lights`` are (x, y, RGB) that shine at night.
     """
 
-    outline: list[Outline]
+    outline: list[Contour]
     colour: Colour
-    parts: list[tuple[Outline, Colour]] = field(default_factory=list)
+    parts: list[tuple[Contour, Colour]] = field(default_factory=list)
     depth: float = 0.0
     lights: list[tuple[float, float, Colour]] = field(default_factory=list)
 
@@ -48,6 +48,6 @@ def shade(colour: Colour, factor: float) -> Colour:
     )
 
 
-def wheel(x: float, radius: float) -> list[tuple[Outline, Colour]]:
+def wheel(x: float, radius: float) -> list[tuple[Contour, Colour]]:
     """Tyre and hub."""
     return [(ellipse(x, radius, radius), TYRE), (ellipse(x, radius, radius * 0.5), STEEL)]

@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 
-from bdd_inst.synthetic.pen import Outline, ellipse, rectangle
+from bdd_inst.synthetic.pen import Contour, ellipse, rectangle
 from bdd_inst.synthetic.shapes import (
     GLASS,
     TYRE,
@@ -23,7 +23,7 @@ def car_end(rng: np.random.Generator, rear: bool) -> Shape:
     w, h = rng.uniform(0.84, 0.95), rng.uniform(1.4, 1.75)
     colour = paint_colour(rng)
     roof = w * rng.uniform(0.58, 0.74)
-    body = Outline().line(
+    body = Contour().line(
         (-w * 0.95, 0),
         (-w * 0.66, 0),
         (-w * 0.62, 0.22),
@@ -47,7 +47,7 @@ def car_end(rng: np.random.Generator, rear: bool) -> Shape:
         (rectangle(w * 0.66, 0, w * 0.95, 0.3), TYRE),
         (rectangle(-w * 0.97, 0.22, w * 0.97, 0.42), shade(colour, 0.6)),
         (
-            Outline().line(
+            Contour().line(
                 (-w * 0.8, h * 0.6), (w * 0.8, h * 0.6), (roof, h * 0.92), (-roof, h * 0.92)
             ),
             GLASS,
@@ -71,7 +71,7 @@ def car_side(rng: np.random.Generator) -> Shape:
     front, rear = half * 0.62, -half * 0.62
     colour = paint_colour(rng)
     body = (
-        Outline()
+        Contour()
         .line((-half, 0.3), (rear - r, 0.25))
         .arc((rear, r), r, r, 2, 2)
         .line((front - r, 0.25))
@@ -85,13 +85,13 @@ def car_side(rng: np.random.Generator) -> Shape:
     ).line((-half, 0.88))
     parts = [
         (
-            Outline().line(
+            Contour().line(
                 (half * 0.42, 0.95), (half * 0.13, h * 0.92), (0.02, h * 0.93), (0.02, 0.95)
             ),
             GLASS,
         ),
         (
-            Outline().line(
+            Contour().line(
                 (-0.06, 0.95),
                 (-0.06, h * 0.93),
                 (-half * back * 0.68, h * 0.88),
@@ -112,7 +112,7 @@ def truck_end(rng: np.random.Generator, rear: bool) -> Shape:
     """A lorry from behind (doors of the box) or ahead (cab below the box)."""
     w, h = rng.uniform(1.15, 1.25), rng.uniform(3.0, 3.6)
     box, cab = paint_colour(rng, 0.25), paint_colour(rng, 0.8)
-    body = Outline().line(
+    body = Contour().line(
         (-w * 0.9, 0),
         (-w * 0.5, 0),
         (-w * 0.5, 0.55),
@@ -157,7 +157,7 @@ def truck_side(rng: np.random.Generator) -> Shape:
     half, h, r = rng.uniform(3.4, 4.2), rng.uniform(3.0, 3.5), 0.48
     box, cab = paint_colour(rng, 0.25), paint_colour(rng, 0.8)
     wheels = (-half * 0.72, -half * 0.72 + 2.2 * r, half * 0.72)
-    body = Outline().line((-half, 0.7), (-half + 0.1, 0.45))
+    body = Contour().line((-half, 0.7), (-half + 0.1, 0.45))
     for x in wheels:
         body.line((x - r, 0.45)).arc((x, r), r, r, 2, 2)
     body.line((half, 0.45), (half, 1.35)).curve(
@@ -166,7 +166,7 @@ def truck_side(rng: np.random.Generator) -> Shape:
     parts = [
         (rectangle(-half, 0.45, half, 0.85), (58, 58, 60)),
         (
-            Outline().line(
+            Contour().line(
                 (half - 1.62, 0.5),
                 (half, 0.5),
                 (half, 1.35),
@@ -176,7 +176,7 @@ def truck_side(rng: np.random.Generator) -> Shape:
             cab,
         ),
         (
-            Outline().line(
+            Contour().line(
                 (half - 1.1, 1.4),
                 (half - 0.12, 1.4),
                 (half - 0.5, h * 0.74),
@@ -196,7 +196,7 @@ def bus_end(rng: np.random.Generator, rear: bool) -> Shape:
     """A bus from ahead or behind: wide window, rounded roof, destination sign."""
     w, h = 1.27, rng.uniform(2.9, 3.2)
     colour = paint_colour(rng, 0.95)
-    body = Outline().line(
+    body = Contour().line(
         (-w * 0.9, 0),
         (-w * 0.6, 0),
         (-w * 0.6, 0.3),
@@ -235,7 +235,7 @@ def bus_side(rng: np.random.Generator) -> Shape:
     colour = paint_colour(rng, 0.95)
     front, rear = half * 0.6, -half * 0.55
     body = (
-        Outline()
+        Contour()
         .line((-half, 0.4), (rear - r, 0.32))
         .arc((rear, r), r, r, 2, 2)
         .line((front - r, 0.32))
@@ -268,7 +268,7 @@ def train_side(rng: np.random.Generator) -> Shape:
     colour = paint_colour(rng, 0.3) if rng.random() < 0.4 else (205.0, 208.0, 212.0)
     stripe = paint_colour(rng, 1.0)
     body = (
-        Outline()
+        Contour()
         .line((-half, 0.25), (half - 1.2, 0.25))
         .curve((half - 0.3, 0.3), (half, 0.8), (half, 1.3))
         .curve((half - 0.1, h * 0.8), (half - 0.9, h), (half - 2.0, h))
@@ -286,7 +286,7 @@ def train_side(rng: np.random.Generator) -> Shape:
     ]
     parts += [
         (
-            Outline().line(
+            Contour().line(
                 (half - 1.8, h * 0.48),
                 (half - 0.12, h * 0.48),
                 (half - 0.75, h * 0.85),
@@ -307,7 +307,7 @@ def train_end(rng: np.random.Generator) -> Shape:
     w, h = 1.3, rng.uniform(3.4, 3.8)
     colour, stripe = (205.0, 208.0, 212.0), paint_colour(rng, 1.0)
     body = (
-        Outline()
+        Contour()
         .line((-w * 0.85, 0.1), (w * 0.85, 0.1), (w, 0.7), (w, h * 0.6))
         .curve((w, h * 0.95), (w * 0.6, h), (0, h))
         .curve((-w * 0.6, h), (-w, h * 0.95), (-w, h * 0.6))
@@ -317,7 +317,7 @@ def train_end(rng: np.random.Generator) -> Shape:
         (rectangle(-w * 0.85, 0.1, w * 0.85, 0.45), (48, 48, 52)),
         (rectangle(-w, 0.8, w, 1.25), stripe),
         (
-            Outline().line(
+            Contour().line(
                 (-w * 0.75, h * 0.42),
                 (w * 0.75, h * 0.42),
                 (w * 0.6, h * 0.82),

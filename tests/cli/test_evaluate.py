@@ -142,7 +142,7 @@ def test_broken_masks_of_a_ground_truth_are_refused_by_name(
     )
     error = capsys.readouterr().err
     assert error.startswith(f"error: {tmp_path / 'gt.json'} ("), error
-    assert "annotation 1: RLE" in error
+    assert "annotation 1: an RLE" in error
     assert error.count("\n") == 1
 
 

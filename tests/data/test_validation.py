@@ -88,7 +88,7 @@ def load(cfg):
         (picture(thing(bbox=[1, 2, 3])), "bbox is a list of 3"),
         (picture(thing(iscrowd="0")), "iscrowd is '0'"),
         (picture(thing(segmentation=np.ones((9, 20), bool))), "a mask of 9x20, but .* 10x20"),
-        (picture(thing(segmentation=run_lengths.encode(np.ones((9, 20), bool)))), "an RLE is for a picture of 20x9"),
+        (picture(thing(segmentation=run_lengths.encode(np.ones((9, 20), bool)))), "an RLE is for an image of 20x9"),
         (picture(thing(segmentation={"counts": "x"})), "needs a size"),
         (picture(thing(segmentation="polygon")), "segmentation is a str"),
         (picture(annotations={}), "annotations is of type dict"),

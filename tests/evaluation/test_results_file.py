@@ -99,7 +99,7 @@ BAD = {
     ),
     "counts that run over": (
         [entry(segmentation={"size": [20, 30], "counts": "XXX9"})],
-        ["entry 1", "its RLE"],
+        ["entry 1", "an RLE"],
     ),
     "counts outside the alphabet": (
         [entry(segmentation={"size": [20, 30], "counts": "!!"})],

@@ -115,7 +115,7 @@ def test_every_spelling_is_one_mask(counts):
     expected = {"size": SIZE, "counts": text_of([3, 5, 12])}
     assert run_lengths.normalize({"size": [4.0, 5], "counts": counts}) == expected
     assert run_lengths.normalize({"counts": counts}, default=(4, 5)) == expected
-    assert run_lengths.normalize(counts, tuple(SIZE)) == expected
+    assert run_lengths.normalize(counts, (4, 5), default=(4, 5)) == expected
 
 
 def test_a_size_that_is_demanded_is_checked():

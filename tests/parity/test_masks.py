@@ -44,28 +44,26 @@ def draw_with_matplotlib(path: Outline, height: int, width: int) -> np.ndarray:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.patches import PathPatch
-    from matplotlib.path import Outline as Outline
+    from matplotlib.path import Path as Patch
 
     figure = Figure(figsize=(width / 100, height / 100), dpi=100, facecolor="black")
     canvas = FigureCanvasAgg(figure)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
     axes.set(xlim=(0, width), ylim=(height, 0))
-    codes = [Outline.MOVETO] + [
-        Outline.CURVE4 if letter == "C" else Outline.LINETO for letter in path.types[1:]
+    codes = [Patch.MOVETO] + [
+        Patch.CURVE4 if letter == "C" else Patch.LINETO for letter in path.types[1:]
     ]
     vertices = path.vertices.tolist()
     if path.closed:
-        vertices, codes = [*vertices, vertices[0]], [*codes, Outline.LINETO]
+        vertices, codes = [*vertices, vertices[0]], [*codes, Patch.LINETO]
     style = (
         {"facecolor": "white", "linewidth": 0}
         if path.closed
         else {"facecolor": "none", "linewidth": 1}
     )
     axes.add_patch(
-        PathPatch(
-            Outline(vertices, codes), edgecolor="white", antialiased=False, snap=True, **style
-        )
+        PathPatch(Patch(vertices, codes), edgecolor="white", antialiased=False, snap=True, **style)
     )
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., 0] > 0

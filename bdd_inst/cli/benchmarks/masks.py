@@ -157,7 +157,7 @@ def _draw_officially(path: Outline) -> np.ndarray:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.patches import PathPatch
-    from matplotlib.path import Outline as Outline
+    from matplotlib.path import Path
 
     canvas = FigureCanvasAgg(
         Figure(figsize=(WIDTH / 100, HEIGHT / 100), dpi=100, facecolor="black")
@@ -166,14 +166,14 @@ def _draw_officially(path: Outline) -> np.ndarray:
     axes.set_axis_off()
     axes.set(xlim=(0, WIDTH), ylim=(HEIGHT, 0))
     codes = [
-        Outline.MOVETO,
-        *(Outline.CURVE4 if letter == "C" else Outline.LINETO for letter in path.types[1:]),
-        Outline.LINETO,
+        Path.MOVETO,
+        *(Path.CURVE4 if letter == "C" else Path.LINETO for letter in path.types[1:]),
+        Path.LINETO,
     ]
     vertices = np.concatenate([path.vertices, path.vertices[:1]])
     axes.add_patch(
         PathPatch(
-            Outline(vertices, codes), facecolor="white", linewidth=0, antialiased=False, snap=True
+            Path(vertices, codes), facecolor="white", linewidth=0, antialiased=False, snap=True
         )
     )
     canvas.draw()
