@@ -61,6 +61,10 @@ def _check_timm(cfg: CfgNode) -> None:
         raise ConfigError(
             f"MODEL.BACKBONE.TIMM_NAME must name a model with MODEL.BACKBONE.NAME {TIMM}, e.g. convnext_tiny"
         )
+    if any(cfg.MODEL.RESNETS.DEFORM_ON_PER_STAGE):
+        raise ConfigError(
+            f"MODEL.RESNETS.DEFORM_ON_PER_STAGE must be all false with MODEL.BACKBONE.NAME {TIMM}"
+        )
     if cfg.MODEL.RESNETS.NORM == "GN":
         raise ConfigError(
             f"MODEL.RESNETS.NORM must be FrozenBN, BN or SyncBN with MODEL.BACKBONE.NAME {TIMM}, it is GN"
@@ -74,6 +78,7 @@ def _check_resnet(cfg: CfgNode) -> None:
             f"MODEL.BACKBONE.TIMM_NAME {cfg.MODEL.BACKBONE.TIMM_NAME} needs MODEL.BACKBONE.NAME {TIMM}"
         )
     _check_subset("MODEL.RESNETS.OUT_FEATURES", options.OUT_FEATURES, "the stages", STAGES)
+    _check_deformable(cfg, options)
     if options.DEPTH in (18, 34):
         # Basic blocks: no 1x1 convolutions, so no groups, no dilation and no expansion by four.
         for key, needed in (("NUM_GROUPS", 1), ("RES5_DILATION", 1)):
@@ -85,6 +90,28 @@ def _check_resnet(cfg: CfgNode) -> None:
             raise ConfigError(
                 f"MODEL.RESNETS.RES2_OUT_CHANNELS must be 64 with MODEL.RESNETS.DEPTH {options.DEPTH}, it is 256"
             )
+
+
+def _check_deformable(cfg: CfgNode, options: CfgNode) -> None:
+    stages, groups = list(options.DEFORM_ON_PER_STAGE), options.DEFORM_NUM_GROUPS
+    where = f"MODEL.RESNETS.DEFORM_ON_PER_STAGE {stages}"
+    if len(stages) != 4 or not all(isinstance(on, bool) for on in stages):
+        raise ConfigError(f"{where} needs four of true and false, for res2 to res5")
+    if not any(stages):
+        return
+    if options.DEPTH in (18, 34):
+        raise ConfigError(
+            f"{where} needs a MODEL.RESNETS.DEPTH of 50 or more, it is {options.DEPTH}"
+        )
+    if stages[3] and cfg.MODEL.ROI_HEADS.NAME == "Res5ROIHeads":
+        raise ConfigError(
+            f"{where}: res5 cannot be deformable with MODEL.ROI_HEADS.NAME Res5ROIHeads"
+        )
+    width = options.NUM_GROUPS * options.WIDTH_PER_GROUP * 2 ** stages.index(True)
+    if groups < 1 or width % groups:
+        raise ConfigError(
+            f"MODEL.RESNETS.DEFORM_NUM_GROUPS {groups} does not divide the {width} channels of the first deformable stage"
+        )
 
 
 def _feature_names(cfg: CfgNode) -> tuple[str, ...]:

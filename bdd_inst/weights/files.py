@@ -21,6 +21,17 @@ from bdd_inst.base.files import atomic_write
 from bdd_inst.weights.packages import find_in_package
 
 DETECTRON2_PREFIX = "https://dl.fbaipublicfiles.com/detectron2/"
+# Files of Detectron2's predecessor that its zoo starts from, by the names of its catalog.
+CATALOG_PREFIX = "https://dl.fbaipublicfiles.com/detectron/ImageNetPretrained/"
+CATALOG = {
+    "MSRA/R-50": "MSRA/R-50.pkl",
+    "MSRA/R-101": "MSRA/R-101.pkl",
+    "FAIR/R-50-GN": "47261647/R-50-GN.pkl",
+    "FAIR/R-101-GN": "47592356/R-101-GN.pkl",
+    "FAIR/X-101-32x8d": "20171220/X-101-32x8d.pkl",
+    "FAIR/X-101-64x4d": "FBResNeXt/X-101-64x4d.pkl",
+    "FAIR/X-152-32x8d-IN5k": "25093814/X-152-32x8d-IN5k.pkl",
+}
 MAX_BYTES = 8 << 30  # the largest zoo file is 2.8 GB
 TIMEOUT = 30  # seconds without an answer
 FROM_SCRATCH = 'MODEL.WEIGHTS "" MODEL.RESNETS.NORM GN MODEL.BACKBONE.FREEZE_AT 0'
@@ -48,6 +59,8 @@ def find_weights(source: str | os.PathLike) -> Path:
         return _cached(
             urllib.parse.urljoin(DETECTRON2_PREFIX, text.split("://", 1)[1].lstrip("/")), text
         )
+    if scheme == "catalog":
+        return _cached(_catalog_url(text), text)
     if scheme == "https":
         return _cached(text, text)
     if scheme == "file":
@@ -56,9 +69,18 @@ def find_weights(source: str | os.PathLike) -> Path:
         return find_in_package(text)
     if scheme:
         raise ConfigError(
-            f"MODEL.WEIGHTS {text}: {scheme}:// is not supported; use a path, https://, detectron2:// or package://"
+            f"MODEL.WEIGHTS {text}: {scheme}:// is not supported; use a path, https://, detectron2://, catalog:// or package://"
         )
     return _local(text)
+
+
+def _catalog_url(text: str) -> str:
+    """Where a name of Detectron2's catalog lies."""
+    name = text.split("://", 1)[1].removeprefix("ImageNetPretrained/")
+    if name not in CATALOG:
+        known = ", ".join(f"catalog://ImageNetPretrained/{key}" for key in CATALOG)
+        raise ConfigError(f"MODEL.WEIGHTS {text}: is not in the catalog; there are {known}")
+    return urllib.parse.urljoin(CATALOG_PREFIX, CATALOG[name])
 
 
 def known_checksum(name: str) -> tuple[str, str] | None:

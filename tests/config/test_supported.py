@@ -16,6 +16,7 @@ FPN = ZOO / "mask_rcnn_R_50_FPN_3x.yaml"
 SOURCE = "\n".join(
     p.read_text() for p in (ROOT / "bdd_inst").rglob("*.py") if p.name != "supported.py"
 )
+DEFORM = ("MODEL.RESNETS.DEFORM_ON_PER_STAGE", "[False,True,True,True]")
 KEYS = sorted(known_keys(get_cfg()))
 
 
@@ -80,7 +81,6 @@ def test_the_fixtures_are_the_whole_zoo():
         ("MODEL.LOAD_PROPOSALS", "True"),
         ("MODEL.META_ARCHITECTURE", "RetinaNet"),
         ("MODEL.PANOPTIC_FPN.INSTANCE_LOSS_WEIGHT", "0.5"),
-        ("MODEL.RESNETS.DEFORM_ON_PER_STAGE", "[False,True,True,True]"),
         ("MODEL.ANCHOR_GENERATOR.NAME", "RotatedAnchorGenerator"),
         ("MODEL.PROPOSAL_GENERATOR.NAME", "RRPN"),
         ("MODEL.BACKBONE.NAME", "build_mobilenetv2_fpn_backbone"),
@@ -146,6 +146,10 @@ def test_the_real_detectron2_builds_more():
         (("MODEL.RESNETS.DEPTH", "18"), "RES2_OUT_CHANNELS must be 64"),
         (("MODEL.RESNETS.DEPTH", "34", "MODEL.RESNETS.NUM_GROUPS", "2"), "NUM_GROUPS must be 1"),
         (("MODEL.ROI_HEADS.NUM_CLASSES", "0"), "NUM_CLASSES must be at least 1"),
+        (("MODEL.RESNETS.DEFORM_ON_PER_STAGE", "[True]"), "four of true and false"),
+        ((*DEFORM, "MODEL.RESNETS.DEPTH", "18"), "DEPTH of 50 or more"),
+        ((*DEFORM, "MODEL.RESNETS.DEFORM_NUM_GROUPS", "3"), "does not divide the 128 channels"),
+        ((*DEFORM, "MODEL.ROI_HEADS.NAME", "Res5ROIHeads"), "res5 cannot be deformable"),
         (("MODEL.ROI_BOX_HEAD.NUM_FC", "0"), "both 0"),
         (("MODEL.ROI_BOX_HEAD.NAME", ""), "FastRCNNConvFCHead"),
         (("MODEL.PIXEL_STD", "[1.0]"), "three numbers"),

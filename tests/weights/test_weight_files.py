@@ -68,6 +68,15 @@ def test_downloaded_once_then_cached(server, tmp_path):
     assert len(Quiet.served) == 1
 
 
+def test_names_of_detectron2s_catalog(server, monkeypatch):
+    (server / "47592356").mkdir()
+    (server / "47592356" / "R-101-GN.pkl").write_bytes(CONTENT)
+    monkeypatch.setattr(weight_files, "CATALOG_PREFIX", weight_files.DETECTRON2_PREFIX)
+    assert find_weights("catalog://ImageNetPretrained/FAIR/R-101-GN").read_bytes() == CONTENT
+    with pytest.raises(ConfigError, match=r"catalog://ImageNetPretrained/FAIR/R-50-GN"):
+        find_weights("catalog://ImageNetPretrained/FAIR/R-51")
+
+
 def test_wrong_checksum_leaves_nothing_behind(server, tmp_path):
     (server / "model_final_000000.pkl").write_bytes(CONTENT)
     with pytest.raises(DataError, match="checksum"):

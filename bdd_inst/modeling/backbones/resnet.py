@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from fvcore.nn.weight_init import c2_msra_fill
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bdd_inst.modeling.layers.convolution import Conv2d
+from bdd_inst.modeling.layers.deform_conv import DeformConv2d, Offsets
 from bdd_inst.modeling.layers.norms import get_norm
 
 BLOCKS = {
@@ -99,6 +102,41 @@ class BottleneckBlock(nn.Module):
         )
 
 
+class DeformBottleneckBlock(BottleneckBlock):
+    """A bottleneck whose 3x3 convolution is deformable: ``conv2_offset`` says where ``conv2`` reads."""
+
+    def __init__(
+        self,
+        *shape,
+        width: int,
+        groups: int,
+        dilation: int,
+        offset_groups: int,
+        modulated: bool,
+        **kwargs,
+    ):
+        super().__init__(*shape, width=width, groups=groups, dilation=dilation, **kwargs)
+        plain, (_, _, norm, _) = self.conv2, shape
+        stride = plain.stride[0]
+        self.conv2_offset = Offsets(
+            width, stride=stride, dilation=dilation, groups=offset_groups, modulated=modulated
+        )
+        self.conv2 = DeformConv2d(
+            width,
+            width,
+            stride=stride,
+            dilation=dilation,
+            groups=groups,
+            norm=get_norm(norm, width),
+        )
+        c2_msra_fill(self.conv2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.conv1(x)
+        out = self.conv2(out, *self.conv2_offset(out))
+        return self.conv3(out, residual=x if self.shortcut is None else self.shortcut(x))
+
+
 class ResNet(nn.Module):
     """The stem and the stages up to the last of ``out_features``.
 
@@ -143,7 +181,13 @@ def build_stage(cfg, name: str, inputs: int) -> nn.Sequential:
     outputs = options.RES2_OUT_CHANNELS * 2**index
     dilation = options.RES5_DILATION if name == "res5" else 1
     stride = 1 if index == 0 or dilation == 2 else 2
-    blocks = []
+    blocks, block = [], BottleneckBlock
+    if options.DEFORM_ON_PER_STAGE[index]:
+        block = partial(
+            DeformBottleneckBlock,
+            offset_groups=options.DEFORM_NUM_GROUPS,
+            modulated=options.DEFORM_MODULATED,
+        )
     for position in range(BLOCKS[options.DEPTH][index]):
         shape = (
             inputs if position == 0 else outputs,
@@ -156,7 +200,7 @@ def build_stage(cfg, name: str, inputs: int) -> nn.Sequential:
         else:
             width = options.NUM_GROUPS * options.WIDTH_PER_GROUP * 2**index
             blocks.append(
-                BottleneckBlock(
+                block(
                     *shape,
                     width=width,
                     groups=options.NUM_GROUPS,

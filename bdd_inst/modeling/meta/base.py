@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from bdd_inst.modeling.freeze import hold_statistics
+from bdd_inst.modeling.layers.deform_conv import DeformConv2d
 from bdd_inst.structures import ImageList
 
 PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -38,10 +39,10 @@ class PictureModel(nn.Module):
     @property
     def channels_last(self) -> bool:
         """Whether pictures go in by this memory order."""
-        # Group norm in this order sums its groups less exactly, which float32 would show.
+        # Group norm in this order sums its groups less exactly, which float32 would show; deformable taps enlarge what rounds otherwise.
         return self._wants_channels_last and not (
             self.precision == torch.float32
-            and any(isinstance(module, nn.GroupNorm) for module in self.modules())
+            and any(isinstance(module, nn.GroupNorm | DeformConv2d) for module in self.modules())
         )
 
     def train(self, mode: bool = True) -> PictureModel:
