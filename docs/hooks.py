@@ -12,6 +12,7 @@ SHOWN = {
     "index.md": "README.md",
     "contributing.md": "CONTRIBUTING.md",
     "datasets.md": "datasets/README.md",
+    "examples.md": "examples/README.md",
 }
 LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)#:\s]+)(#[^)]*)?\)")
 ROLE = re.compile(r":(?:class|func|meth|mod|data|attr):(<code>)[~.]?")

@@ -8,6 +8,7 @@ import re
 import pytest
 
 from bdd_inst.cli.main import VERBS
+from bdd_inst.formats.registry import WRITERS
 
 
 @pytest.fixture(scope="module")
@@ -44,11 +45,19 @@ def test_tables_on_the_map_are_there(map_of_rooms):
             assert hasattr(module, table), f"{path}: {table}"
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "docs/ARCHITECTURE.md"])
-def test_links_lead_somewhere(name, project_root):
-    file = project_root / name
-    for link in re.findall(r"\]\(([^)#:]+)\)", file.read_text(encoding="utf-8")):
-        assert (file.parent / link).exists(), link
+def test_links_lead_somewhere(project_root):
+    places = ("*.md", "docs/**/*.md", "datasets/README.md", "examples/*.md")
+    files = [file for place in places for file in project_root.glob(place)]
+    assert len(files) > 10
+    for file in files:
+        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", file.read_text(encoding="utf-8")):
+            assert (file.parent / link).exists(), f"{file.name}: {link}"
+
+
+def test_the_readme_names_every_target_of_convert(project_root):
+    text = (project_root / "README.md").read_text(encoding="utf-8")
+    row = next(line for line in text.splitlines() if "`bdd-inst convert --to`" in line)
+    assert set(re.findall(r"`([\w-]+)`", row)) == {*WRITERS, "overlay"}
 
 
 def test_the_readme_names_verbs_that_there_are(project_root):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import runpy
 import sys
 
@@ -68,16 +69,34 @@ def test_predict(run, picture, tmp_path):
     assert f"{picture}: " in run("predict.py", weights, picture)
 
 
-def test_own_data(run, picture, tmp_path):
+@pytest.fixture
+def labels(picture, tmp_path):
     outline = [5.0, 10, 45, 10, 45, 50, 5, 50]
     label = {"id": 1, "image_id": 1, "category_id": 3, "iscrowd": 0, "area": 1600.0}
     label |= {"bbox": [5.0, 10, 40, 40], "segmentation": [outline]}
     content = {"images": [{"id": 1, "file_name": "a.png", "width": 80, "height": 64}]}
     content |= {"annotations": [label], "categories": [{"id": 3, "name": "hat"}]}
     (tmp_path / "labels.json").write_text(json.dumps(content))
+    return tmp_path / "labels.json"
+
+
+def test_every_example_is_named(project_root):
+    folder = project_root / "examples"
+    named = re.findall(r"\]\(([^)]+)\)", (folder / "README.md").read_text(encoding="utf-8"))
+    there = [p for p in folder.rglob("*") if p.suffix in (".py", ".ipynb")]
+    assert sorted(named) == sorted(path.relative_to(folder).as_posix() for path in there)
+
+
+def test_convert(run, labels, tmp_path):
+    said = run("convert.py", labels, "yolo", tmp_path / "yolo")
+    assert "coco, 1 images, 1 hat" in said
+    assert (tmp_path / "yolo" / "labels" / "a.txt").is_file()
+
+
+def test_own_data(run, labels, picture, tmp_path):
     short = "STAGES [{'NAME':'all','TRAIN':'all','FREEZE_AT':0,'MAX_ITER':2}] SOLVER.IMS_PER_BATCH 1 DATALOADER.NUM_WORKERS 0"
     words = [*TINY, *short.split(), "LOGGERS", "['csv']"]
-    said = run("own_data.py", tmp_path / "labels.json", picture.parent, tmp_path / "out", *words)
+    said = run("own_data.py", labels, picture.parent, tmp_path / "out", *words)
     assert "highest loss" in said
     assert (tmp_path / "out" / "model_final.pth").is_file()
     assert "hat" in (tmp_path / "out" / "config.yaml").read_text()
