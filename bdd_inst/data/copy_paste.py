@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import torch
 from PIL import Image
@@ -46,7 +47,8 @@ def paste_labels(
 ) -> tuple[Image.Image, torch.Tensor | None]:
     """The target picture with every labelled pixel of the source in it, background (0) and ignored ones left out; label maps H,W int64.
 
-    What is labelled keeps its place and size; where the pictures differ in size the source is cut off or ends.
+    What is labelled keeps its place and size; where the pictures differ in size the source is cut off or ends. Its outermost pixels are
+    a mixture, as they are in photographs: a hard edge would be learnt as the mark of an object.
     """
     image, labels = target
     if labels is None or source[1] is None:
@@ -55,9 +57,16 @@ def paste_labels(
     other = source[1][:height, :width]
     cover = (other != 0) & (other != ignore)
     pixels, labels = np.array(image), labels.clone()
-    pixels[:height, :width][cover.numpy()] = np.asarray(source[0])[:height, :width][cover.numpy()]
+    share = softened(cover.numpy())[..., None]
+    old, new = pixels[:height, :width], np.asarray(source[0])[:height, :width]
+    pixels[:height, :width] = np.rint(old + (new.astype(np.float32) - old) * share)
     labels[:height, :width][cover] = other[cover]
     return Image.fromarray(pixels), labels
+
+
+def softened(cover: np.ndarray) -> np.ndarray:
+    """How much of each pixel of a mask (H,W bool) is the object's, from 0 to 1 (float32): the share of the mask around it, 0 outside."""
+    return cv2.blur(cover.astype(np.float32), (3, 3)) * cover
 
 
 def clipped(
