@@ -147,6 +147,11 @@ def _check_sem_seg(cfg: CfgNode) -> None:
             f"MODEL.SEM_SEG_HEAD.NUM_CLASSES must be at least 1, it is {options.NUM_CLASSES}"
         )
     _check_pixel_losses(options)
+    tiles = cfg.TEST.TILES
+    if not 0 <= tiles.OVERLAP < tiles.SIZE:
+        raise ConfigError(
+            f"TEST.TILES: OVERLAP must be from 0 to below SIZE {tiles.SIZE}, it is {tiles.OVERLAP}"
+        )
     needs_encoder = options.NAME not in ("SemSegFPNHead", "FastSCNN")
     if needs_encoder != bool(options.ENCODER):
         needed = "must name an encoder, e.g. resnet34," if needs_encoder else "must be ''"

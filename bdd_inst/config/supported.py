@@ -84,12 +84,15 @@ REFUSED: dict[str, str] = {
 
 # By meta-architecture: keys of heads that it does not have, refused as above.
 NO_PANOPTIC = "MODEL.META_ARCHITECTURE PanopticFPN alone combines objects and stuff"
+NO_TILES = "tiles are built for SemanticSegmentor only"
 REFUSED_IN: dict[str, dict[str, str]] = {
     "SemanticSegmentor": {"MODEL.PANOPTIC_FPN.*": NO_PANOPTIC},
     "GeneralizedRCNN": {
         "MODEL.PANOPTIC_FPN.*": NO_PANOPTIC,
         "MODEL.SEM_SEG_HEAD.*": "MODEL.META_ARCHITECTURE GeneralizedRCNN has no pixel-wise head",
+        "TEST.TILES.*": NO_TILES,
     },
+    "PanopticFPN": {"TEST.TILES.*": NO_TILES},
 }
 
 # Everything else that is read, by section, with whatever value its type allows (whoever reads it checks the range).
@@ -135,6 +138,7 @@ DETECTRON2_BUILDS = (
 # Keys that only the builtin engine acts on.
 BUILTIN_ONLY = (
     "TEST.AUG.*",
+    "TEST.TILES.*",
     "MODEL.ANCHOR_GENERATOR.ROUND",
     "MODEL.SEM_SEG_HEAD.NAME",
     "MODEL.SEM_SEG_HEAD.ENCODER*",

@@ -12,6 +12,7 @@ from bdd_inst.config.loading import load_cfg
 from bdd_inst.config.supported import check_supported
 from bdd_inst.engines import build_model
 from bdd_inst.modeling.freeze import set_trainable
+from bdd_inst.modeling.meta.sem_seg_tiles import Tiles
 from bdd_inst.modeling.meta.semantic_segmentor import sem_seg_targets
 from tests.modeling import small
 
@@ -163,3 +164,38 @@ def test_views_of_other_sizes_come_back_on_the_pictures_own():
     outputs = model(**(AUG | sizes)).eval()(batch())
     assert [tuple(o["sem_seg"].shape) for o in outputs] == [(3, 140, 83), (3, 192, 57)]
     assert model(**(AUG | sizes)).train()(batch())["loss_sem_seg"] > 0
+
+
+TILES = {"TEST.TILES.ENABLED": True, "TEST.TILES.SIZE": 64, "TEST.TILES.OVERLAP": 32}
+
+
+def test_tiles_cover_a_picture_and_agree_with_a_model_that_looks_at_pixels_alone():
+    tiles = Tiles(96, 32)
+    for length in (50, 96, 97, 160, 161, 400):
+        starts = tiles.starts(length)
+        ends = [min(start + 96, length) for start in starts]
+        assert (starts[0], ends[-1]) == (0, length)
+        overlaps = [end - start for end, start in zip(ends, starts[1:], strict=False)]
+        assert all(overlap >= 32 for overlap in overlaps)
+    picture = torch.rand(3, 161, 250)
+    got = tiles.infer(lambda tile: tile[:2] * 3 + 1, picture)
+    torch.testing.assert_close(got, picture[:2] * 3 + 1)
+
+
+def test_large_pictures_go_through_in_tiles_and_small_ones_whole():
+    whole, tiled = model().eval(), model(**TILES).eval()
+    tiled.load_state_dict(whole.state_dict())
+    given = batch()
+    small_one = {"image": given[0]["image"][:, :60, :50]}
+    large = given[1]
+    want, got = whole([small_one])[0]["sem_seg"], tiled([large, small_one])[1]["sem_seg"]
+    torch.testing.assert_close(got, want, rtol=1e-3, atol=1e-3)
+    outputs = tiled([large, small_one])
+    assert [tuple(o["sem_seg"].shape) for o in outputs] == [(3, 192, 57), (3, 60, 50)]
+    with pytest.raises(ConfigError, match="OVERLAP must be from 0 to below SIZE 64"):
+        model(**(TILES | {"TEST.TILES.OVERLAP": 64}))
+
+
+def test_a_detector_refuses_tiles():
+    with pytest.raises(ConfigError, match=r"TEST\.TILES\.ENABLED True .* SemanticSegmentor only"):
+        build_model(small.config(keys={"TEST.TILES.ENABLED": True}))

@@ -13,6 +13,7 @@ from bdd_inst.base.errors import ConfigError, DataError
 from bdd_inst.modeling.freeze import set_trainable
 from bdd_inst.modeling.heads.sem_seg import SEM_SEG_HEADS, PixelHead, at_least_float32
 from bdd_inst.modeling.meta.base import PictureModel, output_size
+from bdd_inst.modeling.meta.sem_seg_tiles import Tiles
 from bdd_inst.modeling.meta.tta import MeanProbability, View, Views
 from bdd_inst.structures import ImageList
 
@@ -24,12 +25,14 @@ class SemanticSegmentor(PictureModel):
     In training ``{"loss_sem_seg": ...}``; in evaluation ``[{"sem_seg": K,height,width}]`` logits, float32. With
     MODEL.SEM_SEG_HEAD.NUM_CLASSES 1 there is one plane: its sigmoid is the probability of label 1.
 
-    Attributes: ``precision``, the dtype of inference (by autocast); ``tta``, how often a picture is seen in evaluation (TEST.AUG).
+    Attributes: ``precision``, the dtype of inference (by autocast); ``tta``, how often a picture is seen in evaluation (TEST.AUG);
+    ``tiles``, in what pieces (TEST.TILES).
     """
 
     def __init__(self, cfg):
         super().__init__(cfg)
         self.tta = Views.from_cfg(cfg)
+        self.tiles = Tiles.from_cfg(cfg)
         self.backbone, self.sem_seg_head = SEM_SEG_HEADS[cfg.MODEL.SEM_SEG_HEAD.NAME](cfg)
 
     def losses(self, batch: Sequence[dict]) -> dict[str, Tensor]:
@@ -63,13 +66,30 @@ class SemanticSegmentor(PictureModel):
         return [{"sem_seg": mean.logits()} for mean in means]
 
     def infer_once(self, batch: Sequence[dict]) -> list[dict]:
-        """As :meth:`inference`, each picture seen once."""
+        """As :meth:`inference`, each picture seen once: as a whole, or in tiles where TEST.TILES is on and it is larger than one."""
+        whole = [entry for entry in batch if self.tiles is None or self.tiles.fits(entry["image"])]
+        planes = iter(self.planes(whole) if whole else ())
+        outputs = []
+        for entry in batch:
+            size = tuple(entry["image"].shape[-2:])
+            if self.tiles is None or self.tiles.fits(entry["image"]):
+                logits = next(planes)
+            else:
+                logits = self.tiles.infer(
+                    lambda tile: self.planes([{"image": tile}])[0], entry["image"]
+                )
+            resized = sem_seg_postprocess(logits, size, *output_size(entry, size))
+            outputs.append({"sem_seg": resized})
+        return outputs
+
+    def planes(self, batch: Sequence[dict]) -> list[Tensor]:
+        """K,h,w float32 logits of each picture on the size that goes in."""
         images = self.preprocess(batch)
         with self._arithmetic():
             logits = at_least_float32(self.logits(images))
         return [
-            {"sem_seg": sem_seg_postprocess(planes, size, *output_size(entry, size))}
-            for planes, size, entry in zip(logits, images.image_sizes, batch, strict=True)
+            planes[:, :height, :width]
+            for planes, (height, width) in zip(logits, images.image_sizes, strict=True)
         ]
 
     def logits(self, images: ImageList) -> Tensor:
