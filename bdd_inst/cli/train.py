@@ -207,22 +207,17 @@ def run_sweep(options: argparse.Namespace) -> int:
         choose_folder(options.output, cfg.OUTPUT_DIR, resume=False, training=False),
     )
     for trial in trials:
-        load_cfg(options.config, [*options.overrides, *trial.overrides])
+        load_cfg(trial.config(options.config), [*options.overrides, *trial.overrides])
     folder = trials[0].folder.parent
-    words = [
-        *restart_words(),
-        "--config",
-        options.config,
-        "--num-gpus",
-        str(options.num_gpus),
-        "--resume",
-    ]
+    words = [*restart_words(), "--num-gpus", str(options.num_gpus), "--resume"]
     print(
         sweep(
             trials,
             folder,
             lambda trial: [
                 *words,
+                "--config",
+                trial.config(options.config),
                 "--output",
                 str(trial.folder),
                 *options.overrides,

@@ -8,6 +8,7 @@ from pathlib import Path
 from fvcore.common.config import CfgNode
 from torch import nn
 
+from bdd_inst.data.loader import build_test_loader
 from bdd_inst.evaluation.evaluate_model import TestSet, evaluate_model, load_test_sets
 from bdd_inst.evaluation.tables import summary_of_sets
 from bdd_inst.report.evaluation_files import write_metrics_of_sets, write_test_files
@@ -79,6 +80,11 @@ class Scorer:
         metrics = {result.test.name: result.metrics for result in results}
         self.last = self._flat(metrics)
         return metrics
+
+    def sample(self) -> list[dict]:
+        """The first picture of the first data set as the model takes it, alone; nothing where there is none."""
+        dicts = self.sets[0].dicts[:1] if self.sets else []
+        return next(iter(build_test_loader(self.cfg, dicts)))[:1] if len(dicts) else []
 
     def _flat(self, metrics: dict[str, dict]) -> dict[str, float | None]:
         values: dict[str, float | None] = {}

@@ -300,6 +300,8 @@ def finish(
         text += f"\nthe best {best}: {folder / 'model_best.pth'}"
     if rank == 0:
         training_curves(folder)
+        sample = scorer.sample()
+        facts |= provenance.describe_model(run.model, sample) if sample else {}
         facts |= {"finished": provenance.now(), "iterations": run.progress.total, "results": flat}
         provenance.write_run(folder, provenance.read_run(folder) | facts)
     return TrainingResult(folder, results, text, rank)

@@ -89,6 +89,34 @@ def test_a_table_without_figures_still_names_the_runs(tmp_path):
     assert "00_A=1" in render(trials, {})
 
 
+def test_pixelwise_runs_get_their_figures_on_every_data_set_and_what_they_cost(tmp_path):
+    trials = plan(parse_sweep(["CONFIG=a.yaml,b.yaml", "SOLVER.BASE_LR=1"]), tmp_path)
+    assert [trial.config("c.yaml") for trial in trials] == ["a.yaml", "b.yaml"]
+    assert trials[0].overrides == ["SOLVER.BASE_LR", "1"]
+    for score, trial in enumerate(trials):
+        trial.folder.mkdir()
+        results = {
+            "sem_seg/mIoU": 60.0 + score,
+            "x_test/sem_seg/mIoU": 50.0,
+            "ema/sem_seg/mIoU": 1.0,
+        }
+        facts = {
+            "started": "2026-01-01T00:00:00+00:00",
+            "finished": "2026-01-01T00:03:00+00:00",
+            "parameters": 1_200_000,
+            "milliseconds": 7.25,
+            "results": results,
+        }
+        (trial.folder / "run.json").write_text(json.dumps(facts))
+    header, _, first, second = (
+        [word.strip() for word in line.split("|")[1:-1]] for line in render(trials, {}).splitlines()
+    )
+    assert header[2:4] == ["sem_seg/mIoU", "x_test/sem_seg/mIoU"]
+    assert header[4:7] == ["minutes", "M parameters", "ms a picture"]
+    assert first[2:7] == ["60.00", "50.00", "3.0", "1.2", "7.2"]
+    assert second[2] == "**61.00**"
+
+
 def test_from_the_command_line(tiny, tmp_path):
     """Two real runs of three iterations, one of them with a value that the config refuses before anything runs."""
     stages = "[{'NAME': 'one', 'MAX_ITER': 1}]"
@@ -105,6 +133,9 @@ def test_from_the_command_line(tiny, tmp_path):
     )
     assert text.count("01_BASE_LR=0.02") >= 1
     assert (tmp_path / "s" / "00_BASE_LR=0.01" / "model_final.pth").exists()
+    facts = json.loads((tmp_path / "s" / "00_BASE_LR=0.01" / "run.json").read_text())
+    assert facts["parameters"] > 0
+    assert facts["milliseconds"] > 0
     refused = tiny("--output", tmp_path / "t", "--sweep", "SOLVER.BASE_LR=0.01,high", expect=1)
     assert "SOLVER.BASE_LR" in refused
     assert not (tmp_path / "t").exists()

@@ -1,8 +1,9 @@
-"""``--sweep KEY=V1,V2 ...``: one run for every combination of values, then one table."""
+"""``--sweep KEY=V1,V2 ...``: one run for every combination of values, then one table. The key CONFIG takes config files."""
 
 from __future__ import annotations
 
 import csv
+import datetime
 import itertools
 import json
 import logging
@@ -19,6 +20,12 @@ from bdd_inst.training.signals import passing_on
 log = logging.getLogger(__name__)
 
 FIGURES = ("bbox/AP", "segm/AP", "segm/AP50", "segm/AP75")
+PIXEL_FIGURES = (
+    "sem_seg/mIoU",
+    "sem_seg/Dice",
+    "sem_seg/pACC",
+)  # of every data set that was evaluated
+CONFIG = "CONFIG"  # the key whose values are config files
 
 
 @dataclass
@@ -31,13 +38,24 @@ class Trial:
     @property
     def overrides(self) -> list[str]:
         """As on a command line."""
-        return [word for pair in self.values.items() for word in pair]
+        return [
+            word for key, value in self.values.items() if key != CONFIG for word in (key, value)
+        ]
+
+    def config(self, default: str) -> str:
+        """The config file of this run."""
+        return self.values.get(CONFIG, default)
+
+    @property
+    def facts(self) -> dict:
+        """What run.json says of the finished run; empty where it has not finished."""
+        facts = read_run(self.folder)
+        return facts if "finished" in facts else {}
 
     @property
     def results(self) -> dict:
         """Flat figures of the finished run; empty where it has not finished."""
-        facts = read_run(self.folder)
-        return facts.get("results", {}) if "finished" in facts else {}
+        return self.facts.get("results", {})
 
 
 def parse_sweep(specs: Sequence[str]) -> dict[str, list[str]]:
@@ -137,28 +155,52 @@ def sweep(trials: Sequence[Trial], folder: Path, command: Callable[[Trial], list
 
 
 def render(trials: Sequence[Trial], failed: dict[int, str]) -> str:
-    """A Markdown table, a row a trial, the best mask AP in bold."""
-    keys = list(trials[0].values)
-    shown = [name for name in FIGURES if any(name in trial.results for trial in trials)]
-    scores = [trial.results.get("segm/AP") for trial in trials]
+    """A Markdown table, a row a trial, the best mask AP (or mean IoU) in bold."""
+    keys, shown = list(trials[0].values), figures_of(trials)
+    judged = next((name for name in shown if name in ("segm/AP", "sem_seg/mIoU")), None)
+    scores = [trial.results.get(judged) for trial in trials]
     best = max((score for score in scores if score is not None), default=None)
-    rows = [[*keys, *shown, "run"], ["---"] * (len(keys) + len(shown) + 1)]
+    costs = [cost(trial) for trial in trials]
+    rows = [
+        [*keys, *shown, *costs[0], "run"],
+        ["---"] * (len(keys) + len(shown) + len(costs[0]) + 1),
+    ]
     for i, trial in enumerate(trials):
         figures = [
-            cell(trial.results.get(name), name == "segm/AP" and scores[i] == best) for name in shown
+            cell(trial.results.get(name), name == judged and scores[i] == best) for name in shown
         ]
-        rows.append(
-            [
-                *trial.values.values(),
-                *figures,
-                f"failed: {failed[i]}" if i in failed else trial.folder.name,
-            ]
-        )
+        name = f"failed: {failed[i]}" if i in failed else trial.folder.name
+        rows.append([*trial.values.values(), *figures, *costs[i].values(), name])
     widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
     return "\n".join(
         "| " + " | ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)) + " |"
         for row in rows
     )
+
+
+def figures_of(trials: Sequence[Trial]) -> list[str]:
+    """The figures of a table: those of objects that there are, else those of pixels, on each data set in turn."""
+    names = list(dict.fromkeys(name for trial in trials for name in trial.results))
+    objects = [name for name in FIGURES if name in names]
+    return objects or [
+        name for name in names if name.endswith(PIXEL_FIGURES) and not name.startswith("ema/")
+    ]
+
+
+def cost(trial: Trial) -> dict[str, str]:
+    """Minutes from start to end, million parameters, milliseconds a picture."""
+    facts = trial.facts
+    started, finished = facts.get("started"), facts.get("finished")
+    minutes = None
+    if started and finished:
+        start, end = map(datetime.datetime.fromisoformat, (started, finished))
+        minutes = (end - start).total_seconds() / 60
+    values = {
+        "minutes": minutes,
+        "M parameters": facts["parameters"] / 1e6 if "parameters" in facts else None,
+        "ms a picture": facts.get("milliseconds"),
+    }
+    return {name: "-" if value is None else f"{value:.1f}" for name, value in values.items()}
 
 
 def cell(value: float | None, best: bool) -> str:
