@@ -13,16 +13,16 @@ import numpy as np
 from bdd_inst.base.errors import DataError
 from bdd_inst.images import video
 from bdd_inst.images.read import read_bgr
+from bdd_inst.live.pyramid import Pyramid, fitting_size
 
 COLOUR = re.compile(r"#(?:[0-9a-fA-F]{3}|[0-9a-fA-F]{6})")
-SHRINK = (
-    4  # the blur works on a picture this many times smaller: nothing of it is left to see anyway
-)
 STRENGTH = 0.5
 WIDEST = 0.05  # sigma of the strongest blur, as a share of the picture's long side
+SIDES = 160, 320, 640  # long sides at which the blur may work: the smallest on which it is at least
+SMOOTHEST = 3.0  # pixels wide, so that nothing of its grid is seen
 
-# ``background(picture H,W,3 uint8, alpha H,W float32 0..1) -> H,W,3 uint8``, called once a frame in order.
-Background = Callable[[np.ndarray, np.ndarray], np.ndarray]
+# ``background(frame, alpha H,W float32 0..1) -> H,W,3 uint8``, called once a frame in order.
+Background = Callable[[Pyramid, np.ndarray], np.ndarray]
 
 
 class Blur:
@@ -32,14 +32,17 @@ class Blur:
         """``strength`` in 0..1; 0 leaves the picture sharp."""
         self.strength = strength
 
-    def __call__(self, picture: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-        height, width = picture.shape[:2]
+    def __call__(self, frame: np.ndarray | Pyramid, alpha: np.ndarray) -> np.ndarray:
+        frame = Pyramid.of(frame)
         if self.strength <= 0:
-            return picture
-        small = max(1, width // SHRINK), max(1, height // SHRINK)
-        sigma = self.strength * WIDEST * max(small)
-        room = cv2.resize(picture, small, interpolation=cv2.INTER_AREA).astype(np.float32)
-        weight = cv2.resize(1 - alpha, small, interpolation=cv2.INTER_AREA).reshape(small[::-1])
+            return frame.picture
+        height, width = alpha.shape
+        wide = self.strength * WIDEST
+        side = next((side for side in SIDES if wide * side >= SMOOTHEST), SIDES[-1])
+        small = fitting_size(height, width, side)
+        sigma = wide * max(small)
+        room = frame.at(small).astype(np.float32)
+        weight = 1 - Pyramid(alpha).at(small)
         room *= weight[..., None]
         side = (2 * max(1, round(sigma)) + 1,) * 2
         for _ in range(3):  # three box filters are a Gaussian to within a few per cent
@@ -60,9 +63,10 @@ class Still:
         self.image = image
         self._fitted: np.ndarray | None = None
 
-    def __call__(self, picture: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-        if self._fitted is None or self._fitted.shape != picture.shape:
-            self._fitted = cover(self.image, picture.shape[:2])
+    def __call__(self, frame: np.ndarray | Pyramid, alpha: np.ndarray) -> np.ndarray:
+        size = Pyramid.of(frame).picture.shape[:2]
+        if self._fitted is None or self._fitted.shape[:2] != size:
+            self._fitted = cover(self.image, size)
         return self._fitted
 
 
@@ -77,14 +81,14 @@ class Moving:
         if self._first is None:
             raise DataError(f"{path}: no frame of this background video can be decoded")
 
-    def __call__(self, picture: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-        frame, self._first = self._first, None
-        if frame is None:
-            frame = next(self._frames, None)
-        if frame is None:
+    def __call__(self, frame: np.ndarray | Pyramid, alpha: np.ndarray) -> np.ndarray:
+        image, self._first = self._first, None
+        if image is None:
+            image = next(self._frames, None)
+        if image is None:
             self._frames = iter(video.VideoReader(self.path))
-            frame = next(self._frames)
-        return cover(frame, picture.shape[:2])
+            image = next(self._frames)
+        return cover(image, Pyramid.of(frame).picture.shape[:2])
 
 
 def cover(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:

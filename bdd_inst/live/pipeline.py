@@ -17,6 +17,7 @@ from bdd_inst.drawing.text import paste, tag
 from bdd_inst.inference.sources import Frame
 from bdd_inst.live.backgrounds import Background, Blur
 from bdd_inst.live.compositing import Scratch, composite, cut_out, sharpen, upsample
+from bdd_inst.live.pyramid import Pyramid
 from bdd_inst.live.segmenter import Segmenter
 from bdd_inst.live.sinks import Closed, Sink
 from bdd_inst.live.smoothing import MaskSmoother
@@ -163,8 +164,8 @@ def run(
             threads.append(
                 thread(lambda: _find(source, captured, segmenter, settings, masked, meter), masked)
             )
-            for frame, alpha, at in masked:
-                _draw(frame, alpha, at, sink, settings, meter, scratch)
+            for frame, pyramid, mask, at in masked:
+                _draw(frame, pyramid, mask, at, sink, settings, meter, scratch)
                 meter.dropped = captured.replaced + masked.replaced
             if errors:
                 raise errors[0]
@@ -193,18 +194,20 @@ def _find(
     smoother = MaskSmoother()
     for frame, at in frames:
         start = time.perf_counter()
-        mask = segmenter(frame.image)
+        pyramid = Pyramid(frame.image)
+        mask = segmenter(pyramid)
         found = time.perf_counter()
         meter.stage("model", found - start)
         if source.moving and settings.smooth:
-            mask = smoother(mask, frame.image)
+            mask = smoother(mask, pyramid)
             meter.stage("smooth", time.perf_counter() - found)
-        if not out.put((frame, mask, at)):
+        if not out.put((frame, pyramid, mask, at)):
             return
 
 
 def _draw(
     frame: Frame,
+    pyramid: Pyramid,
     mask: np.ndarray,
     at: float,
     sink: Sink,
@@ -213,30 +216,31 @@ def _draw(
     scratch: Scratch,
 ) -> None:
     start = time.perf_counter()
-    alpha = upsample(sharpen(mask, settings.threshold), frame.image, scratch)
-    image = render(frame.image, alpha, sink.alpha, settings)
+    small = sharpen(mask, settings.threshold)
+    alpha = upsample(small, pyramid, scratch)
+    image = render(pyramid, alpha, sink.alpha, settings)
     if settings.meter and image.shape[2] == 3:
         image = write_meter(image, meter.line())
     drawn = time.perf_counter()
     meter.stage("draw", drawn - start)
-    meter.empty += float(alpha.mean()) < NOBODY
+    meter.empty += float(small.mean()) < NOBODY
     sink.show(frame, image)
     meter.stage("sink", time.perf_counter() - drawn)
     meter.done(at)
 
 
 def render(
-    picture: np.ndarray, alpha: np.ndarray, keeps_alpha: bool, settings: Settings
+    picture: np.ndarray | Pyramid, alpha: np.ndarray, keeps_alpha: bool, settings: Settings
 ) -> np.ndarray:
     """The finished picture, H,W,3 uint8 BGR, or H,W,4 where there is no background and the sink keeps alpha."""
-    background = settings.background
+    background, frame = settings.background, Pyramid.of(picture)
     if settings.view == "mask":
         return cv2.cvtColor(cv2.convertScaleAbs(alpha, alpha=255), cv2.COLOR_GRAY2BGR)
     if background is None and keeps_alpha:
-        return cut_out(picture, alpha)
-    behind = np.zeros_like(picture) if background is None else background(picture, alpha)
+        return cut_out(frame, alpha)
+    behind = np.zeros_like(frame.picture) if background is None else background(frame, alpha)
     # A blurred room has the old one's colours: there is nothing to take out at the border.
-    return composite(picture, alpha, behind, clean=not isinstance(background, Blur))
+    return composite(frame, alpha, behind, clean=not isinstance(background, Blur))
 
 
 def write_meter(image: np.ndarray, text: str) -> np.ndarray:

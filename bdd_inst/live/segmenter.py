@@ -14,6 +14,7 @@ from torch import nn
 from bdd_inst.base.errors import ConfigError
 from bdd_inst.live import runtimes
 from bdd_inst.live.folding import folded
+from bdd_inst.live.pyramid import Pyramid
 
 AREA = 256 * 256  # pixels that the model sees, in the picture's proportions
 MULTIPLE = 32  # sides of what a model sees that does not say how often it halves them
@@ -28,8 +29,8 @@ class Segmenter(Protocol):
 
     name: str
 
-    def __call__(self, picture: np.ndarray) -> np.ndarray:
-        """H,W,3 uint8 BGR to h,w float32, the probability 0..1 of a person, h and w of the segmenter's own choice."""
+    def __call__(self, frame: Pyramid) -> np.ndarray:
+        """A frame, H,W,3 uint8 BGR, to h,w float32, the probability 0..1 of a person, h and w of the segmenter's own choice."""
         ...
 
 
@@ -62,21 +63,18 @@ class ModelSegmenter:
         self._make: Callable = runtimes.torch_runtime
         self._ready: dict[tuple[int, int], Callable[[np.ndarray], np.ndarray]] = {}
 
-    def __call__(self, picture: np.ndarray) -> np.ndarray:
-        image = self.prepare(picture)
+    def __call__(self, frame: np.ndarray | Pyramid) -> np.ndarray:
+        image = self.prepare(frame)
         size = image.shape[2:]
         if size not in self._ready:
             self._ready[size] = self._make(self.model, size)
         return self._ready[size](image)
 
-    def prepare(self, picture: np.ndarray) -> np.ndarray:
-        """What the model sees of a picture: 1,3,h,w float32 in 0..255."""
-        height, width = network_size(*picture.shape[:2], self.area, self.multiple)
-        # Bilinear steps of more than two leave pixels out; averaging costs a millisecond and shows in the mask.
-        small = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
-        if self.channels == "RGB":
-            small = small[..., ::-1]
-        return np.ascontiguousarray(small.transpose(2, 0, 1), np.float32)[None]
+    def prepare(self, frame: np.ndarray | Pyramid) -> np.ndarray:
+        """What the model sees of a frame: 1,3,h,w float32 in 0..255."""
+        frame = Pyramid.of(frame)
+        size = network_size(*frame.picture.shape[:2], self.area, self.multiple)
+        return cv2.dnn.blobFromImage(frame.at(size), swapRB=self.channels == "RGB")
 
     def choose(
         self, size: tuple[int, int], names: Sequence[str] = runtimes.EXACT

@@ -5,6 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from bdd_inst.live.pyramid import Pyramid
+
 FLOW_LONG_SIDE = 192  # pixels of the pictures between which motion is found
 NEW = 0.3  # share of the new mask where the motion explains the picture
 # Grey values (0..255): where the carried picture is off by this much, the new mask counts alone. Twice as much costs
@@ -33,7 +35,7 @@ class MaskSmoother:
         self._grey: np.ndarray | None = None
         self._mask: np.ndarray | None = None
 
-    def __call__(self, mask: np.ndarray, picture: np.ndarray) -> np.ndarray:
+    def __call__(self, mask: np.ndarray, picture: np.ndarray | Pyramid) -> np.ndarray:
         """The steadied mask.
 
         Args:
@@ -43,7 +45,7 @@ class MaskSmoother:
         Returns:
             h,w float32 in 0..1.
         """
-        grey = self._small(picture)
+        grey = self._small(Pyramid.of(picture))
         known = self._mask is not None
         if known and self._mask.shape == mask.shape and self._grey.shape == grey.shape:
             mask = self._mix(mask, grey)
@@ -51,19 +53,12 @@ class MaskSmoother:
         return mask
 
     @staticmethod
-    def _small(picture: np.ndarray) -> np.ndarray:
-        height, width = picture.shape[:2]
+    def _small(frame: Pyramid) -> np.ndarray:
+        height, width = frame.picture.shape[:2]
         factor = FLOW_LONG_SIDE / max(height, width)
         # DIS needs some twenty pixels each way; narrower pictures are stretched.
-        size = max(32, round(width * factor)), max(32, round(height * factor))
-        # Four steps of bilinear sampling would alias: shrink by area where it is cheap, after a coarse bilinear step.
-        if min(height, width) > 4 * min(size):
-            picture = cv2.resize(
-                picture, (2 * size[0], 2 * size[1]), interpolation=cv2.INTER_LINEAR
-            )
-        return cv2.cvtColor(
-            cv2.resize(picture, size, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY
-        )
+        size = max(32, round(height * factor)), max(32, round(width * factor))
+        return cv2.cvtColor(frame.at(size), cv2.COLOR_BGR2GRAY)
 
     def _mix(self, mask: np.ndarray, grey: np.ndarray) -> np.ndarray:
         flow = self._flow.calc(grey, self._grey, None)  # from this frame back to the last one

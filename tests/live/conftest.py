@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from bdd_inst.images.video import VideoWriter
+from bdd_inst.live.pyramid import Pyramid
 
 
 class RedIsPerson:
@@ -19,8 +20,9 @@ class RedIsPerson:
     def __init__(self) -> None:
         self.calls = 0
 
-    def __call__(self, picture: np.ndarray) -> np.ndarray:
+    def __call__(self, frame: Pyramid) -> np.ndarray:
         self.calls += 1
+        picture = frame.picture
         size = max(1, picture.shape[1] // 4), max(1, picture.shape[0] // 4)
         small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(np.float32)
         return np.clip((small[..., 2] - small[..., :2].max(-1)) / 60, 0, 1).reshape(size[::-1])
