@@ -34,7 +34,11 @@ class Predictor:
         model: the model itself, in evaluation mode.
         metadata: what class numbers mean, in the catalog's words (``thing_classes``, ``thing_colors``, ...), as the weights say it;
             empty where they say nothing.
+        input_format: the order of channels in the arrays that it takes, for tools that ask Detectron2's predictor; always BGR, whatever
+            the model's own order.
     """
+
+    input_format = "BGR"
 
     def __init__(
         self,

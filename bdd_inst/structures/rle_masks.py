@@ -26,6 +26,10 @@ class RLEMasks:
         """Itself, as a tensor on the CPU would be."""
         return self
 
+    def detach(self) -> RLEMasks:
+        """Itself: codes have no gradient."""
+        return self
+
     def numpy(self) -> np.ndarray:
         """N,H,W bool, decoded anew at each call: what ``tensor.numpy()`` of Detectron2's masks gives."""
         return self.decode().numpy()
