@@ -3,35 +3,90 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
+# What a file system says when it takes no more; these errors name no file by themselves.
+NO_MORE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+
 
 @contextlib.contextmanager
-def atomic_write(path: str | os.PathLike, mode: str = "w") -> Iterator[IO]:
+def atomic_write(
+    path: str | os.PathLike,
+    mode: str = "w",
+    keep: Callable[[IO, BaseException], Path | None] | None = None,
+) -> Iterator[IO]:
     """Open a temporary file beside ``path``; on success fsync it and rename it into place, on any error remove it.
 
     A reader sees the old file or the new one, never half of either (POSIX ``rename``).
+
+    Args:
+        keep: after an error in the block: makes what was written whole, and says under which name it stays; None drops it.
+
+    Raises:
+        OSError: it cannot be written; the error names ``path``.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(
-        prefix=f".{path.name[:40]}.", suffix=".part", dir=path.parent
-    )
+    with naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(
+            prefix=hidden_name(path), suffix=".part", dir=path.parent
+        )
+        try:
+            set_usual_mode(temporary)
+            stream = os.fdopen(handle, mode, encoding=None if "b" in mode else "utf-8")
+            with contextlib.closing(stream):
+                try:
+                    yield stream
+                except BaseException as error:
+                    place = keep(stream, error) if keep is not None else None
+                    if place is not None:
+                        os.fsync(stream.fileno())
+                        os.replace(temporary, place)
+                    raise
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
+
+
+@contextlib.contextmanager
+def naming(path: str | os.PathLike) -> Iterator[None]:
+    """A full disk and the like inside the block are told with the name of the file that was to be, not that of a temporary one."""
     try:
-        # mkstemp makes 0600 files; what we leave behind follows the user's umask like any other file.
-        umask = os.umask(0)
-        os.umask(umask)
-        os.fchmod(handle, 0o666 & ~umask)
-        with os.fdopen(handle, mode, encoding=None if "b" in mode else "utf-8") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
+        yield
+    except OSError as error:
+        unnamed = error.errno in NO_MORE and error.filename is None
+        if unnamed or os.path.basename(str(error.filename)).startswith(hidden_name(path)):
+            error.filename, error.filename2 = os.fspath(path), None
         raise
+
+
+def hidden_name(path: str | os.PathLike) -> str:
+    """How the names of temporary files beside ``path`` begin."""
+    return f".{Path(path).name[:40]}."
+
+
+def set_usual_mode(path: str | os.PathLike) -> None:
+    """The user's umask for a file of ``mkstemp``, which makes them for its owner alone."""
+    umask = os.umask(0)
+    os.umask(umask)
+    os.chmod(path, 0o666 & ~umask)
+
+
+def write_all(number: int, data: bytes) -> None:
+    """All of ``data`` to a file descriptor, past any buffer.
+
+    Raises:
+        OSError: not all of it could be written.
+    """
+    view = memoryview(data)
+    while view:
+        view = view[os.write(number, view) :]

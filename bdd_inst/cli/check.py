@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 from bdd_inst import formats
+from bdd_inst.base.locks import FolderLock
 from bdd_inst.checks.run import CheckResult, Split, check
 from bdd_inst.checks.sources import split_of_dataset
 from bdd_inst.checks.table import finding_lines, statistics_lines, write_csv
@@ -128,8 +129,10 @@ def work(options: argparse.Namespace) -> int:
         from bdd_inst.report.data_page import write_page
 
         folder = Path(options.output)
-        write_csv(result.findings, folder / "problems.csv")
-        print(f"\n{write_page(result, folder, config=options.config, samples=options.samples)}")
+        with FolderLock(folder):
+            write_csv(result.findings, folder / "problems.csv")
+            page = write_page(result, folder, config=options.config, samples=options.samples)
+        print(f"\n{page}")
     return 1 if result.failed else 0
 
 

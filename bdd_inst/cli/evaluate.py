@@ -17,6 +17,7 @@ import sys
 from pathlib import Path
 
 from bdd_inst.base.errors import DataError
+from bdd_inst.base.locks import FolderLock
 from bdd_inst.cli.common import (
     add_model_options,
     config_of,
@@ -152,21 +153,22 @@ def evaluate_files(options: argparse.Namespace) -> int:
         threshold_source=scoring.threshold_source,
     )
     folder = Path(options.output or "evaluation")
-    report = not options.no_report
-    if report:
-        outcome.analyse()
-    outcome.write(folder)
-    print(tables.summary(outcome.metrics))
-    page = write_outcome_files(
-        outcome,
-        folder,
-        f"Evaluation of {Path(outcome.results.source).name}",
-        images=options.images,
-        run_folder=options.run,
-        comparison=compared(outcome, options),
-        report=report,
-    )
-    show_files(page, folder)
+    with FolderLock(folder):
+        report = not options.no_report
+        if report:
+            outcome.analyse()
+        outcome.write(folder)
+        print(tables.summary(outcome.metrics))
+        page = write_outcome_files(
+            outcome,
+            folder,
+            f"Evaluation of {Path(outcome.results.source).name}",
+            images=options.images,
+            run_folder=options.run,
+            comparison=compared(outcome, options),
+            report=report,
+        )
+        show_files(page, folder)
     return 0
 
 
@@ -182,25 +184,26 @@ def evaluate_weights(options: argparse.Namespace) -> int:
         )
     folder = Path(options.output or cfg.OUTPUT_DIR)
     scoring = scoring_options(options)
-    model = load_model(cfg)
-    sets = load_test_sets(cfg)
-    for test in sets:
-        show_problems(test.problems, f"{test.name}:")
-    report = not options.no_report
-    pictures = cfg.TEST.PICTURES if report else 0
-    results = evaluate_model(model, cfg, sets, folder, options=scoring, pictures=pictures)
-    print(tables.summary_of_sets({result.test.name: result.metrics for result in results}))
-    for result in results:
-        page = write_test_files(
-            result,
-            cfg,
-            str(cfg.MODEL.WEIGHTS),
-            run_folder=options.run,
-            comparison=compared(result.outcome, options),
-            report=report,
-        )
-        show_files(page, result.folder)
-    write_metrics_of_sets(results, folder)
+    with FolderLock(folder):
+        model = load_model(cfg)
+        sets = load_test_sets(cfg)
+        for test in sets:
+            show_problems(test.problems, f"{test.name}:")
+        report = not options.no_report
+        pictures = cfg.TEST.PICTURES if report else 0
+        results = evaluate_model(model, cfg, sets, folder, options=scoring, pictures=pictures)
+        print(tables.summary_of_sets({result.test.name: result.metrics for result in results}))
+        for result in results:
+            page = write_test_files(
+                result,
+                cfg,
+                str(cfg.MODEL.WEIGHTS),
+                run_folder=options.run,
+                comparison=compared(result.outcome, options),
+                report=report,
+            )
+            show_files(page, result.folder)
+        write_metrics_of_sets(results, folder)
     return 0
 
 

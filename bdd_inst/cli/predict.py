@@ -23,6 +23,7 @@ os.environ.setdefault(
 )  # idle threads that spin slow small operations down; read when torch loads
 
 from bdd_inst.base.errors import DataError
+from bdd_inst.base.locks import FolderLock
 from bdd_inst.base.output_paths import refuse_overlap
 from bdd_inst.cli import common as cli
 
@@ -120,9 +121,9 @@ def run(options: argparse.Namespace) -> int:
     stop = threading.Event()
     source = open_source(*options.input, stop=stop)
     refuse_overlap(options.output, *options.input)
-    Path(options.output).mkdir(parents=True, exist_ok=True)
-    predictor = Predictor(cfg)
-    with cli.ending(stop) if source.live else contextlib.nullcontext():
+    ending = cli.ending(stop) if source.live else contextlib.nullcontext()
+    with FolderLock(Path(options.output)), ending:
+        predictor = Predictor(cfg)
         if is_pixelwise(cfg):
             writer = PixelWriter(options, predictor, source)
             pictures = predict_all(options, source, predictor, writer.draw)

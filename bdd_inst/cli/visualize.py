@@ -114,6 +114,7 @@ def check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
 def run(options: argparse.Namespace) -> int:
     """Draw; 1 where not a single picture came out."""
     from bdd_inst.base.errors import ProblemLog
+    from bdd_inst.base.locks import FolderLock
     from bdd_inst.drawing.paint import Style
     from bdd_inst.report.album import AlbumOptions, fill_album, write_index
 
@@ -131,16 +132,17 @@ def run(options: argparse.Namespace) -> int:
         )
     style = Style(color_by=options.color_by, show_boxes=not options.no_boxes)
     page = AlbumOptions(options.show, options.verdicts, options.iou, options.score_threshold, style)
-    pages = fill_album(entries, options.output, class_table, page, problems, options.workers)
-    drawn = list(cli.progress(pages, number, "pictures"))
-    for log in logs:
-        problems.merge(log)
-    cli.show_problems(problems, "skipped or noted:")
-    if not drawn:
-        raise DataError(
-            "no picture was drawn" + ("" if problems else ": there are none in what was given")
-        )
-    print(f"{len(drawn)} pictures: {write_index(options.output, drawn, title(options))}")
+    with FolderLock(Path(options.output)):
+        pages = fill_album(entries, options.output, class_table, page, problems, options.workers)
+        drawn = list(cli.progress(pages, number, "pictures"))
+        for log in logs:
+            problems.merge(log)
+        cli.show_problems(problems, "skipped or noted:")
+        if not drawn:
+            raise DataError(
+                "no picture was drawn" + ("" if problems else ": there are none in what was given")
+            )
+        print(f"{len(drawn)} pictures: {write_index(options.output, drawn, title(options))}")
     return 0
 
 

@@ -19,8 +19,10 @@ from typing import Any
 import msgspec
 
 import bdd_inst
+from bdd_inst.base.children import end_with_parent
 from bdd_inst.base.errors import DataError, Problem, ProblemLog
 from bdd_inst.base.files import atomic_write
+from bdd_inst.base.locks import FolderLock
 from bdd_inst.formats.records import ImageLabels, LabelSet
 from bdd_inst.formats.target import Target
 
@@ -57,7 +59,17 @@ def convert(
     ``fingerprint`` stands for the source and all options (:func:`fingerprint_of`); without it nothing is taken from an earlier run.
     ``progress`` is called with the number of pictures of each finished chunk. DataError where no picture could be written.
     """
-    parts = PartStore(target, fingerprint)
+    with PartStore(target, fingerprint) as parts:
+        return _convert(labels, target, parts, workers, progress)
+
+
+def _convert(
+    labels: LabelSet,
+    target: Target,
+    parts: PartStore,
+    workers: int | None,
+    progress: Progress | None,
+) -> Conversion:
     workers = (os.cpu_count() or 1) if workers is None else workers
     if target.plan.pictures < WORTH_A_PROCESS:
         workers = 1
@@ -78,6 +90,7 @@ def convert(
         raise DataError(
             f"{labels.source}: nothing could be written: {'; '.join(skipped.lines()) if skipped else 'it holds no picture'}"
         )
+    parts.check()
     target.finish(parts.items)
     parts.remove()
     return Conversion(
@@ -177,6 +190,7 @@ _target: Target | None = None
 
 def _take_target(target: Target) -> None:
     global _target
+    end_with_parent()
     _target = target
 
 
@@ -202,29 +216,46 @@ def _take(log: ProblemLog, plain: list) -> None:
 
 
 class PartStore:
-    """The parts of one output on disk."""
+    """The parts of one output on disk, locked while it is open: two runs into one output would mix."""
 
     def __init__(self, target: Target, fingerprint: str) -> None:
-        self.target = target
+        """
+        Raises:
+            DataError: another run is writing this output.
+        """
+        self.target, self.fingerprint = target, fingerprint
         self.folder = target.path.parent / f".{target.path.name}.parts"
         self.count = 0
         self.resumed = 0
+        self._lock = FolderLock(self.folder, target.path)
+
+    def __enter__(self) -> PartStore:
+        before = self.folder.exists()
+        self._lock.acquire()
         mark = self.folder / "fingerprint"
-        if self.folder.exists():
-            _sweep(target.path)
-            if not (
-                fingerprint and mark.is_file() and mark.read_text(encoding="utf-8") == fingerprint
-            ):
-                shutil.rmtree(self.folder)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        if before:
+            _sweep(self.target.path)
+        same = self.fingerprint and _text(mark) == self.fingerprint
+        for file in () if same else self.folder.iterdir():
+            if file != self._lock.path:
+                file.unlink()
         with atomic_write(mark) as stream:
-            stream.write(fingerprint)
+            stream.write(self.fingerprint)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
 
     def _file(self, number: int) -> Path:
         return self.folder / f"{number:07d}.json"
 
     def outcome(self, number: int) -> dict | None:
         """What an earlier run noted of a chunk; None where it has not done it, or what it wrote is gone."""
+        outcome = self._read(number)
+        self.resumed += outcome is not None
+        return outcome
+
+    def _read(self, number: int) -> dict | None:
         try:
             outcome = msgspec.json.decode(self._file(number).read_bytes())
         except (OSError, msgspec.DecodeError):
@@ -233,7 +264,6 @@ class PartStore:
             file.is_file() for item in outcome["items"] for file in self.target.files_of(item)
         ):
             return None
-        self.resumed += 1
         return outcome
 
     def put(self, number: int, outcome: dict | bytes) -> dict:
@@ -248,8 +278,23 @@ class PartStore:
         for number in range(self.count):
             yield from msgspec.json.decode(self._file(number).read_bytes())["items"]
 
+    def check(self) -> None:
+        """
+        Raises:
+            DataError: a file that was written is no longer there.
+        """
+        for number in range(self.count):
+            if self._read(number) is None:
+                raise DataError(
+                    f"{self.target.path}: files that were written there have gone meanwhile; run it again, and leave the folder alone"
+                )
+
     def remove(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _text(file: Path) -> str:
+    return file.read_text(encoding="utf-8") if file.is_file() else ""
 
 
 def _sweep(folder: Path) -> None:

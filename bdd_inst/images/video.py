@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import logging
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +16,7 @@ import cv2
 import numpy as np
 
 from bdd_inst.base.errors import DataError
+from bdd_inst.base.files import hidden_name, naming, set_usual_mode
 from bdd_inst.base.output_paths import OutputPaths
 from bdd_inst.images.video_timing import (
     LONGEST_GAP,
@@ -124,7 +127,8 @@ class VideoReader:
 class VideoWriter:
     """Frames into an mp4; the file appears whole when the block ends without error, and not at all otherwise.
 
-    An interruption (Ctrl-C, SIGTERM) leaves what there is as ``NAME.partial.mp4``, and says so.
+    An interruption (Ctrl-C, SIGTERM) leaves what there is as ``NAME.partial.mp4``, and says so. A full disk, which OpenCV keeps to
+    itself, is an OSError that names the file.
     """
 
     def __init__(self, path: str | os.PathLike, rate: float):
@@ -134,10 +138,11 @@ class VideoWriter:
         self.written = self.left_out = 0
 
     def __enter__(self) -> VideoWriter:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        handle, self.temporary = tempfile.mkstemp(
-            prefix=f".{self.path.stem[:40]}.", suffix=".mp4", dir=self.path.parent
-        )
+        with naming(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            handle, self.temporary = tempfile.mkstemp(
+                prefix=hidden_name(self.path), suffix=".mp4", dir=self.path.parent
+            )
         os.close(handle)
         return self
 
@@ -162,9 +167,12 @@ class VideoWriter:
                     f"{self.path}: this OpenCV cannot write mp4; install opencv-python-headless from PyPI"
                 )
         frame = self._fitted(frame)
-        for _ in range(max(1, times)):
-            self.writer.write(frame)
-            self.written += 1
+        with quiet():
+            for _ in range(max(1, times)):
+                self.writer.write(frame)
+                self.written += 1
+        if not has_room(self.path.parent):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
 
     def _fitted(self, frame: np.ndarray) -> np.ndarray:
         """Cut or padded to the video's size."""
@@ -175,27 +183,48 @@ class VideoWriter:
         return np.ascontiguousarray(frame[:height, :width])
 
     def __exit__(self, kind: type | None, *_: object) -> None:
-        if self.writer is not None:
-            self.writer.release()
         interrupted = kind is not None and issubclass(kind, KeyboardInterrupt)
-        if self.writer is not None and (kind is None or interrupted):
-            target = self.path.with_suffix(".partial.mp4") if interrupted else self.path
-            umask = os.umask(0)
-            os.umask(umask)
-            os.chmod(self.temporary, 0o666 & ~umask)
-            os.replace(self.temporary, target)
-            if self.left_out:
-                log.warning(
-                    "%s: %d frames that lay closer together than %.3g s are left out",
-                    target,
-                    self.left_out,
-                    1 / self.rate,
-                )
-            if interrupted:
-                log.warning("%s holds the frames of before the interruption", target)
-        else:
+        try:
+            if self.writer is not None:
+                with quiet():
+                    self.writer.release()
+            if self.writer is not None and (kind is None or interrupted):
+                target = self.path.with_suffix(".partial.mp4") if interrupted else self.path
+                self._publish(target)
+                if interrupted:
+                    log.warning("%s holds the frames of before the interruption", target)
+        finally:
             with contextlib.suppress(OSError):
                 os.unlink(self.temporary)
+
+    def _publish(self, target: Path) -> None:
+        """The finished file under its name."""
+        with quiet():
+            found = cv2.VideoCapture(self.temporary)
+            whole = found.isOpened() and found.get(cv2.CAP_PROP_FRAME_COUNT) >= self.written
+            found.release()
+        if not whole:
+            raise OSError(
+                errno.EIO, "not all frames could be written; is the disk full?", str(target)
+            )
+        set_usual_mode(self.temporary)
+        os.replace(self.temporary, target)
+        if self.left_out:
+            log.warning(
+                "%s: %d frames that lay closer together than %.3g s are left out",
+                target,
+                self.left_out,
+                1 / self.rate,
+            )
+
+
+def has_room(folder: str | os.PathLike) -> bool:
+    """Whether the disk of ``folder`` has space left for this user."""
+    if not hasattr(os, "statvfs"):
+        return shutil.disk_usage(folder).free > 0
+    found = os.statvfs(folder)
+    free = found.f_bfree if os.geteuid() == 0 else found.f_bavail
+    return free > 0 or not found.f_blocks  # some file systems do not count
 
 
 def drawn_videos(folder: str | os.PathLike) -> OutputPaths:

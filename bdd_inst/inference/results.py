@@ -13,7 +13,7 @@ from typing import IO
 from fvcore.common.config import CfgNode
 
 from bdd_inst.base.errors import DataError
-from bdd_inst.base.files import atomic_write
+from bdd_inst.base.files import atomic_write, write_all
 from bdd_inst.base.vocabulary import COCO_INSTANCES
 from bdd_inst.datasets import catalog
 from bdd_inst.inference.sources import ImageSource
@@ -110,37 +110,54 @@ def to_results(instances: Instances, categories: OutputClasses, **common: object
 
 
 class ResultsFile:
-    """A JSON list that grows entry by entry."""
+    """A JSON list that grows picture by picture. Attributes: ``number`` of results in it."""
 
-    def __init__(self, stream: IO[str]):
-        self.stream, self.number = stream, 0
+    def __init__(self, stream: IO[bytes]):
+        self.stream, self.number, self._whole = stream, 0, 1
+        write_all(stream.fileno(), b"[")
 
     def add(self, entries: list[dict]) -> None:
-        """Append results."""
-        for entry in entries:
-            text = json.dumps(entry, ensure_ascii=False, allow_nan=False)
-            # In one piece: an interruption comes between two calls, and the list must stay one.
-            self.stream.write((",\n" if self.number else "\n") + text)
-            self.number += 1
+        """Append the results of one picture."""
+        texts = (json.dumps(entry, ensure_ascii=False, allow_nan=False) for entry in entries)
+        data = b"".join(
+            (b",\n" if self.number or place else b"\n") + text.encode()
+            for place, text in enumerate(texts)
+        )
+        write_all(self.stream.fileno(), data)
+        self._whole, self.number = self._whole + len(data), self.number + len(entries)
+
+    def close(self) -> None:
+        """End the list; what is half there of a last picture goes."""
+        number = self.stream.fileno()
+        os.ftruncate(number, self._whole)
+        os.lseek(number, self._whole, os.SEEK_SET)
+        write_all(number, b"\n]\n" if self.number else b"]\n")
 
 
 @contextlib.contextmanager
 def results_file(path: str | os.PathLike) -> Iterator[ResultsFile]:
-    """Open a results file; it appears whole at the end of the block, and not at all after an error.
+    """Open a results file; it appears whole at the end of the block.
 
-    An interruption (Ctrl-C, SIGTERM) closes the list with what it has, says so and goes on its way.
+    An interruption (Ctrl-C, SIGTERM) closes the list with the pictures that it has. After an error, such as a full disk, a file
+    of that name stays as it was, and the list so far goes beside it as ``NAME.partial.json``. Both are said.
     """
-    interruption: KeyboardInterrupt | None = None
-    with atomic_write(path) as stream:
-        stream.write("[")
-        results = ResultsFile(stream)
+    path = Path(path)
+    results: ResultsFile | None = None
+
+    def keep(_: IO, error: BaseException) -> Path | None:
+        if results is None or not results.number:
+            return None
+        interrupted = isinstance(error, KeyboardInterrupt)
+        place = path if interrupted else path.with_suffix(".partial.json")
         try:
-            yield results
-        except KeyboardInterrupt as error:
-            if not results.number:
-                raise
-            interruption = error
-        stream.write("\n]\n" if results.number else "]\n")
-    if interruption is not None:
-        log.warning("%s holds the %d results of before the interruption", path, results.number)
-        raise interruption
+            results.close()
+        except OSError:  # there is no room even for the end of the list
+            return None
+        what = "interruption" if interrupted else "error"
+        log.warning("%s holds the %d results of before the %s", place, results.number, what)
+        return place
+
+    with atomic_write(path, "wb", keep) as stream:
+        results = ResultsFile(stream)
+        yield results
+        results.close()

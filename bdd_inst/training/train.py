@@ -16,6 +16,7 @@ from lightning.fabric import Fabric
 from bdd_inst.base import distributed
 from bdd_inst.base.errors import ConfigError, DataError
 from bdd_inst.base.files import atomic_write
+from bdd_inst.base.locks import FolderLock
 from bdd_inst.base.program import option_words, start_words
 from bdd_inst.config.loading import leaves
 from bdd_inst.data.mapper import Mapper
@@ -33,7 +34,6 @@ from bdd_inst.training.hooks.evaluation import Checkpointer, Evaluation
 from bdd_inst.training.hooks.metric_log import MetricLog, check_loggers
 from bdd_inst.training.hooks.progress_bar import ProgressBar
 from bdd_inst.training.launch import LaunchConfig, find_launch_config, make_fabric, prepare_torch
-from bdd_inst.training.locks import FolderLock
 from bdd_inst.training.loop import Run
 from bdd_inst.training.metric_names import check_best_metric
 from bdd_inst.training.output import changed_keys

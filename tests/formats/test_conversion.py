@@ -19,6 +19,7 @@ from bdd_inst.formats.registry import READERS, WRITERS
 from bdd_inst.masks import run_lengths
 from bdd_inst.masks.outlines import Outline
 from tests.formats import examples
+from tests.waiting import locked_elsewhere
 
 FOLDERS = ("bitmask", "label-map", "binary-masks", "yolo")
 # The others have examples of their own among the cases.
@@ -640,3 +641,32 @@ def test_stored_parts_whose_files_are_gone_are_done_again(tmp_path, monkeypatch)
     assert done.resumed == 0
     assert len(list((tmp_path / "out").rglob("*.png"))) == done.pictures
     assert not half.exists()
+
+
+def test_files_that_go_while_others_are_written_are_an_error(tmp_path, monkeypatch):
+    path = many(tmp_path)
+    real = conversion.encode_chunk
+    calls = []
+
+    def lose_the_first(target, chunk):
+        if calls:
+            next((tmp_path / "out").rglob("*.png")).unlink()
+        calls.append(chunk)
+        return real(target, chunk)
+
+    monkeypatch.setattr(conversion, "encode_chunk", lose_the_first)
+    with pytest.raises(DataError, match="gone meanwhile"):
+        formats.write(formats.read(path), tmp_path / "out", to="bitmask", workers=1)
+    monkeypatch.undo()
+    done = formats.write(formats.read(path), tmp_path / "out", to="bitmask", workers=1)
+    assert len(list((tmp_path / "out").rglob("*.png"))) == done.pictures
+
+
+def test_two_runs_into_one_output_do_not_mix(tmp_path, project_root):
+    path = many(tmp_path)
+    with locked_elsewhere(tmp_path / ".out.parts", project_root):
+        with pytest.raises(DataError, match=r"out: another run is writing here"):
+            formats.write(formats.read(path), tmp_path / "out", to="bitmask")
+        assert not (tmp_path / "out").exists()
+    assert formats.write(formats.read(path), tmp_path / "out", to="bitmask").pictures
+    assert not (tmp_path / ".out.parts").exists()

@@ -10,9 +10,9 @@ import sys
 import pytest
 
 from bdd_inst.base.errors import DataError
-from bdd_inst.training.locks import NAME, FolderLock
+from bdd_inst.base.locks import NAME, FolderLock
 
-IMPORTS = "import os, sys; from pathlib import Path; from bdd_inst.training.locks import FolderLock"
+IMPORTS = "import os, sys; from pathlib import Path; from bdd_inst.base.locks import FolderLock"
 HOLD = IMPORTS + "; {more}; print('held', flush=True); sys.stdin.read()"
 TAKE = "lock = FolderLock(Path(sys.argv[1])); lock.acquire()"
 

@@ -25,15 +25,17 @@ class FolderLock:
     run has left is stale and taken over, and two runs cannot both take one over. Worker processes do not inherit it.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / NAME
+    def __init__(self, folder: Path, what: Path | None = None) -> None:
+        """``what``: what is locked, for messages, where it is not the folder itself."""
+        self.path, self.what = folder / NAME, what or folder
         self.handle: int | None = None
 
     def acquire(self) -> None:
-        """Take the lock.
+        """Take the lock; the folder is made where it is not there.
 
         Raises:
             DataError: another run holds it; the message names its pid and host.
+            OSError: nothing can be written there.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         while True:
@@ -42,17 +44,18 @@ class FolderLock:
                 holder = os.pread(handle, 400, 0).decode("utf-8", "replace") or "another process"
                 os.close(handle)
                 raise DataError(
-                    f"{self.path.parent}: another run is writing here ({holder}); wait for it, or give another --output"
+                    f"{self.what}: another run is writing here ({holder}); wait for it, or give another --output"
                 )
             # The holder before us may have removed the file between our open and our lock: then this is a lock on nothing.
             if self._is_current(handle):
                 break
             os.close(handle)
-        os.ftruncate(handle, 0)
-        os.pwrite(
-            handle, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode(), 0
-        )
         self.handle = handle
+        holder = json.dumps({"pid": os.getpid(), "host": socket.gethostname()})
+        # On a full disk the kernel's lock holds without a word in the file.
+        with contextlib.suppress(OSError) if fcntl is not None else contextlib.nullcontext():
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, holder.encode(), 0)
 
     def release(self) -> None:
         """Give the lock back and remove its file."""
