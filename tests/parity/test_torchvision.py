@@ -83,7 +83,11 @@ def paired(got, expected: dict) -> torch.Tensor:
     return rows
 
 
-@pytest.fixture(scope="module", params=CASES, ids=[name for name, _ in CASES])
+@pytest.fixture(
+    scope="module",
+    params=[CASES[0], pytest.param(CASES[1], marks=pytest.mark.slow)],
+    ids=[name for name, _ in CASES],
+)
 def pair(request, tmp_path_factory):
     """Their model, ours with its weights through a file, and a picture that neither resizes."""
     name, config = request.param

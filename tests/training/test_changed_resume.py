@@ -46,6 +46,7 @@ def weights(folder):
     return torch.load(folder / "model_final.pth", weights_only=True)["model"]
 
 
+@pytest.mark.slow
 def test_another_weight_decay_holds_from_then_on(tiny_cfg, stopped, tmp_path):
     train(tiny_cfg(*SHORT), str(tmp_path / "whole"))
     train(tiny_cfg(*SHORT, "SOLVER.WEIGHT_DECAY", 0.9), str(stopped), resume=True)

@@ -73,6 +73,7 @@ def test_one_process_writes(both):
     assert not (both[1] / "run.lock").exists()
 
 
+@pytest.mark.slow
 def test_accumulated_parts_make_the_same_step(tiny_cfg, both, tmp_path):
     """Four pictures in two parts: the same average of gradients as two processes take, in one process."""
     from bdd_inst.training.train import train

@@ -117,6 +117,7 @@ def test_pixelwise_runs_get_their_figures_on_every_data_set_and_what_they_cost(t
     assert second[2] == "**61.00**"
 
 
+@pytest.mark.slow
 def test_from_the_command_line(tiny, tmp_path):
     """Two real runs of three iterations, one of them with a value that the config refuses before anything runs."""
     stages = "[{'NAME': 'one', 'MAX_ITER': 1}]"

@@ -54,6 +54,7 @@ def free_algorithms():
         os.environ.pop("CUBLAS_WORKSPACE_CONFIG", None)
 
 
+@pytest.mark.slow
 def test_deterministic_runs_use_such_algorithms_and_give_the_same_bits(
     tiny_cfg, tmp_path, free_algorithms
 ):
@@ -121,6 +122,7 @@ def test_a_logger_that_is_there_is_taken(monkeypatch):
     metric_log.check_loggers(["csv", "tensorboard", "mlflow"])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGTERM")
 def test_sigterm_stops_two_processes_at_one_iteration_and_they_go_on(tiny, tmp_path):
     """The same batch and rates as one process has are asked to grow with the second; the log says to what."""
@@ -156,6 +158,7 @@ def test_sigterm_stops_two_processes_at_one_iteration_and_they_go_on(tiny, tmp_p
     assert (folder / "model_final.pth").is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGTERM")
 def test_sigterm_right_after_a_checkpoint_needs_no_second_one_from_any_process(tiny, tmp_path):
     """Rank 0 alone knew that the iteration was already saved, and the other process waited for it in the next collective."""

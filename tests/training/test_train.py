@@ -152,7 +152,9 @@ class StopAfter:
         return self.run.progress.total == self.iteration
 
 
-@pytest.mark.parametrize("stop_at", [3, 5, 6, 11])
+@pytest.mark.parametrize(
+    "stop_at", [5, 11, *(pytest.param(at, marks=pytest.mark.slow) for at in (3, 6))]
+)
 def test_stopped_and_resumed_is_the_same_as_never_stopped(
     whole, tiny_cfg, tmp_path, monkeypatch, stop_at
 ):
