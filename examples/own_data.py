@@ -7,7 +7,7 @@ import sys
 
 import bdd_inst
 from bdd_inst.data.mapper import DatasetMapper
-from bdd_inst.training.hooks.base import Hook
+from bdd_inst.training.hooks import Hook
 
 
 class Dimmed:

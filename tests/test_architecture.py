@@ -102,6 +102,40 @@ def test_a_room_imports_only_from_rooms_before_it(path):
         )
 
 
+def module_of(path: Path) -> str:
+    """``bdd_inst.training.state`` of a file of the package."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def top_level_imports(path: Path, modules: set[str]) -> set[str]:
+    """Modules of the package that a file imports when it is loaded, or that its types need."""
+    found, nodes = set(), list(tree_of(path).body)
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, ast.If | ast.Try):
+            nodes += ast.iter_child_nodes(node)
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = absolute(path, node)
+            names = {f"{base}.{alias.name}" for alias in node.names}
+            found |= (names & modules) or {base}
+    return found & modules
+
+
+def test_no_module_needs_itself():
+    files = {module_of(path): path for path in PACKAGE_FILES}
+    needs = {name: top_level_imports(path, set(files)) for name, path in files.items()}
+    while True:
+        # What needs nothing that is left is no part of a circle.
+        free = {name for name, others in needs.items() if not others & needs.keys()}
+        if not free:
+            break
+        needs = {name: others for name, others in needs.items() if name not in free}
+    assert not needs, f"a circle of imports among {', '.join(sorted(needs))}"
+
+
 @pytest.mark.parametrize("path", PACKAGE_FILES, ids=name_of)
 def test_nothing_in_the_package_imports_the_tools(path):
     for node in ast.walk(tree_of(path)):

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-import logging
-
-import torch
+from fvcore.common.config import CfgNode
 from torch import nn
 
-from bdd_inst.base.errors import ConfigError
+from bdd_inst.config.supported import check_supported
+from bdd_inst.engines.device import pick_device
 
 __all__ = ["build_model"]
 
-logger = logging.getLogger(__name__)
 
+def build_model(cfg: CfgNode) -> nn.Module:
+    """The model that a config describes.
 
-def build_model(cfg) -> nn.Module:
-    """The model of ``cfg`` on MODEL.DEVICE, in training mode, with random weights.
+    Args:
+        cfg: a whole config, as :func:`bdd_inst.load_cfg` gives it; MODEL.WEIGHTS is not read.
+
+    Returns:
+        the model on MODEL.DEVICE, in training mode, with random weights; parameters below MODEL.BACKBONE.FREEZE_AT do not train. It takes
+        ``list[dict]`` with ``image`` C,H,W; in training it gives a dict of losses, in evaluation a dict a picture: ``instances``,
+        ``sem_seg``.
 
     Raises:
         ConfigError: an unknown engine, a key that the engine does not support, Detectron2 asked for and absent.
     """
-    from bdd_inst.config.supported import check_supported
-
     check_supported(cfg)
+    # Either engine is imported where it is asked for: the other one's libraries may not be there.
     if cfg.MODEL.ENGINE == "detectron2":
         from bdd_inst.engines.detectron2_engine import build_detectron2_model
 
@@ -30,27 +34,3 @@ def build_model(cfg) -> nn.Module:
     from bdd_inst.modeling.meta import META_ARCHITECTURES
 
     return META_ARCHITECTURES[cfg.MODEL.META_ARCHITECTURE](cfg).to(pick_device(cfg.MODEL.DEVICE))
-
-
-def pick_device(name: str) -> torch.device:
-    """MODEL.DEVICE (``cpu``, ``cuda``, ``cuda:N``, ``mps``), or the CPU (and a line in the log) where this machine has none of its kind.
-
-    Raises:
-        ConfigError: a word that is no device, or a GPU's number that is not there.
-    """
-    kind, _, number = str(name).partition(":")
-    there = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "cpu": True,
-    }
-    if kind not in there or (":" in str(name) and not number.isdigit()):
-        raise ConfigError(f"MODEL.DEVICE {name!r} is none of cuda, cuda:N, mps, cpu")
-    if not there[kind]:
-        logger.warning("MODEL.DEVICE is %s but there is none here: running on the CPU", name)
-        return torch.device("cpu")
-    if kind == "cuda" and number and int(number) >= torch.cuda.device_count():
-        raise ConfigError(
-            f"MODEL.DEVICE {name}: this machine has {torch.cuda.device_count()} GPUs, counted from 0"
-        )
-    return torch.device(kind if kind == "cpu" else name)

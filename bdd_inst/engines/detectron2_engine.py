@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from bdd_inst.base.errors import ConfigError
 from bdd_inst.config.loading import get_key, known_keys
+from bdd_inst.engines.device import pick_device
 
 INSTALL_GUIDE = "https://detectron2.readthedocs.io/en/latest/tutorials/install.html"
 _AUTOCAST = {"float32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -95,8 +96,6 @@ def build_detectron2_model(cfg: CfgNode) -> Detectron2Model:
     Raises:
         ConfigError: Detectron2 is not importable, or it cannot build this config.
     """
-    from bdd_inst.engines import pick_device
-
     modeling = _import("detectron2.modeling")
     translated = to_detectron2_cfg(cfg)
     translated.MODEL.DEVICE = str(pick_device(cfg.MODEL.DEVICE))

@@ -22,7 +22,7 @@ from lightning.fabric.strategies import DDPStrategy
 
 from bdd_inst.base.errors import ConfigError
 from bdd_inst.base.program import option_words, restart_words
-from bdd_inst.engines import pick_device
+from bdd_inst.engines.device import pick_device
 from bdd_inst.training.console import quiet_libraries
 from bdd_inst.training.seeds import make_deterministic
 from bdd_inst.training.signals import passing_on

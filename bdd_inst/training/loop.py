@@ -6,75 +6,28 @@ import contextlib
 import gc
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from collections.abc import Iterator
 
-import torch
-from lightning.fabric import Fabric
 from torch import nn
 
 from bdd_inst.base import distributed
 from bdd_inst.base.errors import DataError
 from bdd_inst.data.worker_errors import plain_worker_errors
 from bdd_inst.modeling.freeze import set_trainable
-from bdd_inst.training.checkpoints import CheckpointFolder
-from bdd_inst.training.hooks import guards
-from bdd_inst.training.hooks.base import Hook, Progress, Step
+from bdd_inst.training import guards
 from bdd_inst.training.modes import train_mode
 from bdd_inst.training.optim import build_optimizer, clip_gradients
+from bdd_inst.training.saving import save_checkpoint
 from bdd_inst.training.schedules import LearningRate
 from bdd_inst.training.seeds import seed_all
-from bdd_inst.training.signals import StopRequest
 from bdd_inst.training.stages import Stage
+from bdd_inst.training.state import Progress, Step, TrainingState
 
 log = logging.getLogger(__name__)
 
-# Makes the endless batches of a stage, from the given batch on: (stage, batches already used) -> lists of dataset dicts.
-Batches = Callable[[Stage, int], Iterable[list[dict]]]
 
-
-@dataclass
-class Run:
-    """One training run: what it trains, on what, how far it is. ``train`` runs it from where ``progress`` stands."""
-
-    fabric: Fabric
-    model: nn.Module
-    stages: list[Stage]
-    batches: Batches
-    checkpoints: CheckpointFolder
-    seed: int
-    hooks: list[Hook] = field(default_factory=list)
-    stop: StopRequest = field(default_factory=StopRequest)
-    progress: Progress = field(default_factory=Progress)
-    last: Step = field(default_factory=Step)
-    last_saved: Path | None = None  # rank 0 writes, so only rank 0 knows it
-    saved_at: int = (
-        -1
-    )  # iterations done at the last checkpoint that was written; the same on every process
-    ended_at: int = 0  # iterations of the last stage that was finished
-    end_stage: str = ""  # a hook writes here why the stage should end early
-    stopped: bool = False
-    # Of the current stage
-    stage: Stage | None = None
-    wrapped: nn.Module | None = None
-    optimizer: torch.optim.Optimizer | None = None
-    rate: LearningRate | None = None
-    resumed: dict | None = None
-    identity: dict = field(default_factory=dict)  # goes into every checkpoint: what the model is
-
-    @property
-    def total_iterations(self) -> int:
-        """Optimizer steps of the whole run."""
-        return sum(stage.max_iter for stage in self.stages)
-
-    @property
-    def is_last_step(self) -> bool:
-        """Whether the step just taken ends the last stage."""
-        return (
-            self.progress.stage == len(self.stages) - 1
-            and self.progress.iteration >= self.stages[-1].max_iter
-        )
+class Trainer(TrainingState):
+    """Runs a training run from where its ``progress`` stands."""
 
     def train(self) -> None:
         """Run every stage that is left. Returns early, with ``stopped`` set and a checkpoint written, when a signal asks for it."""
@@ -148,7 +101,7 @@ class Run:
                         return
                     # All processes must come to the same answer here: saving is a collective.
                     if self.saved_at != progress.total:
-                        self.save()
+                        save_checkpoint(self)
                     return
         finally:
             close(source)
@@ -200,66 +153,8 @@ class Run:
         self.progress = Progress(self.progress.stage + 1, 0, self.progress.total)
         if self.progress.stage < len(self.stages):
             self.optimizer = None
-        self.save()  # the last stage's optimizer too: a larger MAX_ITER may train on
+        save_checkpoint(self)  # the last stage's optimizer too: a larger MAX_ITER may train on
         self.optimizer = None
-
-    def save(self) -> None:
-        """Write the numbered checkpoint of where the run stands. Rank 0 writes; a full disk is reported and training goes on."""
-        guards.check_weights(self.model, self)
-        state = self.state_dict()
-        error = ""
-        if distributed.world()[0] == 0:
-            try:
-                self.last_saved = self.checkpoints.save_step(self.progress.total, state)
-            except OSError as problem:
-                error = f"could not write a checkpoint ({problem}); {guards.last_good(self)}"
-        error = distributed.broadcast(error)
-        if not error:
-            self.saved_at = self.progress.total
-        if error and (self.stopped or self.progress.stage >= len(self.stages)):
-            raise DataError(f"{error}; free space there, then go on with --resume")
-        if error:
-            log.error("%s; training goes on and tries again at the next checkpoint", error)
-
-    def state_dict(self) -> dict:
-        """All that a run needs to go on as if it had never stopped. Random states are not in it: see ``seeds``."""
-        return {
-            **self.identity,
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict() if self.optimizer is not None else None,
-            "rate": self.rate.state_dict() if self.optimizer is not None else None,
-            "precision": self.fabric.strategy.precision.state_dict(),
-            "hooks": {type(hook).__name__: hook.state_dict() for hook in self.hooks},
-            "progress": asdict(self.progress),
-            "iteration": self.progress.total - 1,
-            "lengths": [stage.max_iter for stage in self.stages],
-            "ended_at": self.ended_at,
-            "seed": self.seed,
-            "batch_sizes": [stage.cfg.SOLVER.IMS_PER_BATCH for stage in self.stages],
-        }
-
-    def load_state_dict(self, state: dict) -> None:
-        """Stand where the checkpoint stood; the optimizer's part waits until its stage is set up."""
-        try:
-            self.model.load_state_dict(state["model"])
-        except RuntimeError as error:
-            line = " ".join(str(error).split()[:40])
-            raise DataError(
-                f"{self.last_saved}: the checkpoint is of another model than the config's ({line} ...); "
-                "resume with the config of the run, or start anew"
-            ) from None
-        self.progress = self.where_to_go_on(state)
-        for hook in self.hooks:
-            hook.load_state_dict(state["hooks"].get(type(hook).__name__, {}))
-        self.resumed = state
-
-    def where_to_go_on(self, state: dict) -> Progress:
-        """Where the checkpoint stood; of a run that had finished, the end of its last stage where that is longer now."""
-        progress, lengths = Progress(**state["progress"]), state.get("lengths", [])
-        over = progress.stage == len(self.stages) == len(lengths)
-        if over and self.stages[-1].max_iter > lengths[-1]:
-            return Progress(progress.stage - 1, state["ended_at"], progress.total)
-        return progress
 
 
 def describe(model: nn.Module, stage: Stage, progress: Progress) -> None:

@@ -28,13 +28,14 @@ from bdd_inst.training import provenance
 from bdd_inst.training.checkpoints import CheckpointFolder
 from bdd_inst.training.console import log_to, mute_others
 from bdd_inst.training.dry_run import check_numbers, dry_run
-from bdd_inst.training.hooks.base import Hook
+from bdd_inst.training.hooks import Hook
+from bdd_inst.training.hooks.checkpointer import Checkpointer
 from bdd_inst.training.hooks.ema import MovingAverage
-from bdd_inst.training.hooks.evaluation import Checkpointer, Evaluation
+from bdd_inst.training.hooks.evaluation import Evaluation
 from bdd_inst.training.hooks.metric_log import MetricLog, check_loggers
 from bdd_inst.training.hooks.progress_bar import ProgressBar
 from bdd_inst.training.launch import LaunchConfig, find_launch_config, make_fabric, prepare_torch
-from bdd_inst.training.loop import Run
+from bdd_inst.training.loop import Trainer
 from bdd_inst.training.metric_names import check_best_metric
 from bdd_inst.training.output import changed_keys
 from bdd_inst.training.restarts import mark_folder, run_folder
@@ -70,7 +71,7 @@ def train(
     mapper: Mapper | None = None,
     hooks: Sequence[Hook] = (),
 ) -> TrainingResult:
-    """Run every stage of ``cfg`` and evaluate, or with ``eval_only`` evaluate MODEL.WEIGHTS.
+    """Trainer every stage of ``cfg`` and evaluate, or with ``eval_only`` evaluate MODEL.WEIGHTS.
 
     Args:
         cfg: the whole config; not changed.
@@ -173,7 +174,7 @@ def on_first(action: Callable[[], object]) -> object:
 
 def build_run(
     cfg: CfgNode, folder: Path, fabric: Fabric, data: TrainingData, last: tuple[Path, dict] | None
-) -> Run:
+) -> Trainer:
     """Model, weights, stages and seed of a new run, or of the one that ``last`` (path and content of a checkpoint) goes on with."""
     path, state = last or (None, None)
     seed = state["seed"] if state else cfg.SEED
@@ -192,7 +193,7 @@ def build_run(
     )
     stages = fit_all(stages, [len(data.of(stage)) for stage in stages], distributed.world()[1])
     dry_run(model, stages, data.of)
-    run = Run(
+    run = Trainer(
         fabric,
         model,
         stages,
@@ -207,7 +208,7 @@ def build_run(
 
 
 def train_and_evaluate(
-    run: Run, cfg: CfgNode, folder: Path, scorer: Scorer, data: TrainingData, resume: bool
+    run: Trainer, cfg: CfgNode, folder: Path, scorer: Scorer, data: TrainingData, resume: bool
 ) -> TrainingResult:
     """Hooks on, train, then evaluate and draw."""
     first = distributed.world()[0] == 0
@@ -237,7 +238,7 @@ def train_and_evaluate(
     return finish(run, cfg, folder, scorer, evaluation, metrics, facts)
 
 
-def save_final(run: Run, folder: Path, average: MovingAverage | None) -> None:
+def save_final(run: Trainer, folder: Path, average: MovingAverage | None) -> None:
     """The weights of the whole run, and their moving average.
 
     Raises:
@@ -253,7 +254,7 @@ def save_final(run: Run, folder: Path, average: MovingAverage | None) -> None:
         ) from None
 
 
-def log_resume(run: Run, cfg: CfgNode, folder: Path, metrics: MetricLog) -> None:
+def log_resume(run: Trainer, cfg: CfgNode, folder: Path, metrics: MetricLog) -> None:
     """Say where a resumed run stands, and what has changed in its config; one that had finished is evaluated again."""
     if run.progress.stage >= len(run.stages):
         log.info(
@@ -269,7 +270,7 @@ def log_resume(run: Run, cfg: CfgNode, folder: Path, metrics: MetricLog) -> None
 
 
 def finish(
-    run: Run,
+    run: Trainer,
     cfg: CfgNode,
     folder: Path,
     scorer: Scorer,
@@ -330,7 +331,7 @@ def write_config(cfg: CfgNode, folder: Path) -> None:
         stream.write(cfg.dump())
 
 
-def stop_text(run: Run, folder: Path) -> str:
+def stop_text(run: Trainer, folder: Path) -> str:
     """What to type to go on."""
     words = [word for word in option_words() if word != "--resume"]
     if "--output" not in words:

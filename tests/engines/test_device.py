@@ -7,7 +7,7 @@ import torch
 
 from bdd_inst.base.errors import ConfigError
 from bdd_inst.config.loading import get_cfg
-from bdd_inst.engines import pick_device
+from bdd_inst.engines.device import pick_device
 from bdd_inst.training import launch
 
 

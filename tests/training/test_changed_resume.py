@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from bdd_inst.base.errors import DataError
-from bdd_inst.training.hooks.evaluation import Checkpointer
+from bdd_inst.training.hooks.checkpointer import Checkpointer
 from bdd_inst.training.stages import fit_all, parse_stages
 from bdd_inst.training.train import train
 from bdd_inst.training.tune.batch_size import resolve_auto

@@ -7,7 +7,7 @@ import torch
 
 from bdd_inst.data.mapper import DatasetMapper
 from bdd_inst.data.user_mapper import OneArgument, as_mapper
-from bdd_inst.training.hooks.base import Hook
+from bdd_inst.training.hooks import Hook
 from bdd_inst.training.train import train
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bdd_inst.base.errors import DataError
-from bdd_inst.training.hooks.evaluation import Checkpointer
+from bdd_inst.training.hooks.checkpointer import Checkpointer
 from bdd_inst.training.launch import LaunchConfig
 from bdd_inst.training.restarts import job_mark, mark_folder, restarted, run_folder
 from bdd_inst.training.train import train

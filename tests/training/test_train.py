@@ -159,13 +159,13 @@ def test_stopped_and_resumed_is_the_same_as_never_stopped(
     whole, tiny_cfg, tmp_path, monkeypatch, stop_at
 ):
     """In the first stage, at its end, at the start of the second, and within a log period."""
-    from bdd_inst.training.loop import Run
+    from bdd_inst.training.loop import Trainer
 
     cfg = tiny_cfg("TEST.EVAL_PERIOD", 6, "TEST.VAL_LOSS_PICTURES", 2)
     folder = tmp_path / "run"
-    real = Run.train
+    real = Trainer.train
     monkeypatch.setattr(
-        Run, "train", lambda run: (setattr(run, "stop", StopAfter(run, stop_at)), real(run))[1]
+        Trainer, "train", lambda run: (setattr(run, "stop", StopAfter(run, stop_at)), real(run))[1]
     )
     stopped = train(cfg, str(folder))
     monkeypatch.undo()

@@ -5,8 +5,7 @@ from __future__ import annotations
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from bdd_inst.training.hooks.base import Hook
-from bdd_inst.training.loop import Run
+from bdd_inst.training.state import Hook, TrainingState
 
 
 class MovingAverage(Hook):
@@ -31,13 +30,13 @@ class MovingAverage(Hook):
         count = int(count)
         get_ema_multi_avg_fn(min(self.decay, (1 + count) / (10 + count)))(averages, weights, count)
 
-    def before_stage(self, run: Run) -> None:
+    def before_stage(self, state: TrainingState) -> None:
         """Follow the model to its device."""
-        self.averaged.to(run.fabric.device)
+        self.averaged.to(state.fabric.device)
 
-    def after_step(self, run: Run) -> None:
+    def after_step(self, state: TrainingState) -> None:
         """Take in the weights as they are now."""
-        self.averaged.update_parameters(run.model)
+        self.averaged.update_parameters(state.model)
 
     def state_dict(self) -> dict:
         """The average and how many steps are in it."""

@@ -12,10 +12,9 @@ from fvcore.common.config import CfgNode
 from torch import nn
 
 from bdd_inst.base import distributed
-from bdd_inst.training.hooks.base import Hook
 from bdd_inst.training.hooks.ema import MovingAverage
 from bdd_inst.training.hooks.metric_log import MetricLog
-from bdd_inst.training.loop import Run
+from bdd_inst.training.state import Hook, TrainingState
 
 log = logging.getLogger(__name__)
 
@@ -48,21 +47,21 @@ class Evaluation(Hook):
         self.waited = 0
         self.unknown = False  # BEST_METRIC is no figure's name
 
-    def before_stage(self, run: Run) -> None:
+    def before_stage(self, state: TrainingState) -> None:
         """A stage starts with full patience; one that goes on keeps what it has counted."""
-        if run.progress.iteration == 0:
+        if state.progress.iteration == 0:
             self.reference, self.waited = None, 0
 
-    def after_step(self, run: Run) -> None:
+    def after_step(self, state: TrainingState) -> None:
         """Evaluate when it is time; the last step's evaluation is the run's final one."""
-        period = run.stage.cfg.TEST.EVAL_PERIOD
-        if period > 0 and run.progress.total % period == 0 and not run.is_last_step:
-            self.run_once(run)
+        period = state.stage.cfg.TEST.EVAL_PERIOD
+        if period > 0 and state.progress.total % period == 0 and not state.is_last_step:
+            self.run_once(state)
 
-    def run_once(self, run: Run) -> None:
+    def run_once(self, state: TrainingState) -> None:
         """Score, log, and draw the consequences."""
         started = time.perf_counter()
-        values = self.evaluate(run.model)
+        values = self.evaluate(state.model)
         if self.average is not None:
             values |= {
                 EMA_PREFIX + name: value
@@ -70,29 +69,29 @@ class Evaluation(Hook):
             }
         log.info(
             "evaluation after %d iterations (%.0f s): %s",
-            run.progress.total,
+            state.progress.total,
             time.perf_counter() - started,
             short(values),
         )
-        self.record(run, values)
+        self.record(state, values)
 
-    def record(self, run: Run, values: dict[str, float | None]) -> None:
+    def record(self, state: TrainingState, values: dict[str, float | None]) -> None:
         """Take in one evaluation's figures."""
-        self.metrics.write_evaluation(run.progress.total - 1, values)
+        self.metrics.write_evaluation(state.progress.total - 1, values)
         value = self.monitored(values)
         if value is not None and (self.best is None or value > self.best):
-            self.best, self.best_iteration = value, run.progress.total
-            self.save_best(run, values[self.name])
+            self.best, self.best_iteration = value, state.progress.total
+            self.save_best(state, values[self.name])
         if self.unknown:
             return
-        if run.rate is not None and run.rate.step_plateau(value):
+        if state.rate is not None and state.rate.step_plateau(value):
             log.info(
                 "no better %s for %d evaluations: the learning rate falls to %g of its schedule",
                 self.name,
-                run.rate.plateau.patience,
-                run.rate.reached,
+                state.rate.plateau.patience,
+                state.rate.reached,
             )
-        self.count_patience(run, value)
+        self.count_patience(state, value)
 
     def monitored(self, values: dict[str, float | None]) -> float | None:
         """The monitored metric, turned so that higher is better; a name that is not there is said once and not followed."""
@@ -110,7 +109,7 @@ class Evaluation(Hook):
             return None
         return -value if "loss" in self.name else value
 
-    def count_patience(self, run: Run, value: float | None) -> None:
+    def count_patience(self, state: TrainingState, value: float | None) -> None:
         """End the stage when the metric has not risen for ``TEST.EARLY_STOPPING.PATIENCE`` evaluations."""
         if value is not None and (
             self.reference is None or value > self.reference + self.min_delta
@@ -119,28 +118,28 @@ class Evaluation(Hook):
             return
         self.waited += 1
         if 0 < self.patience <= self.waited:
-            run.end_stage = (
+            state.end_stage = (
                 f"{self.name} has not improved for {self.waited} evaluations (TEST.EARLY_STOPPING)"
             )
 
-    def save_best(self, run: Run, value: float) -> None:
+    def save_best(self, state: TrainingState, value: float) -> None:
         """Write ``model_best.pth``: the weights that the metric was measured on."""
         if distributed.world()[0] != 0:
             return
         model = (
             self.average.model
             if self.average is not None and self.name.startswith(EMA_PREFIX)
-            else run.model
+            else state.model
         )
-        state = {
-            **run.identity,
+        content = {
+            **state.identity,
             "model": model.state_dict(),
-            "iteration": run.progress.total - 1,
+            "iteration": state.progress.total - 1,
             "metric": self.name,
             "value": float(value),
         }
         try:
-            run.checkpoints.save("model_best.pth", state)
+            state.checkpoints.save("model_best.pth", content)
         except OSError as error:
             log.error("could not write model_best.pth (%s); the one before it is whole", error)
 
@@ -154,21 +153,6 @@ class Evaluation(Hook):
         """Go on with it."""
         for name, value in state.items():
             setattr(self, name, value)
-
-
-class Checkpointer(Hook):
-    """Writes the numbered checkpoint every ``SOLVER.CHECKPOINT_PERIOD`` iterations; last of the hooks, to hold what they have done."""
-
-    def after_step(self, run: Run) -> None:
-        """Save when it is time; the end of a stage saves by itself."""
-        period = run.stage.cfg.SOLVER.CHECKPOINT_PERIOD
-        if (
-            period > 0
-            and run.progress.total % period == 0
-            and run.progress.iteration < run.stage.max_iter
-            and not run.end_stage
-        ):
-            run.save()
 
 
 def short(values: dict[str, float | None]) -> str:

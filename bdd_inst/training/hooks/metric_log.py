@@ -15,9 +15,8 @@ from bdd_inst.base import distributed
 from bdd_inst.base.csv_log import CsvLog
 from bdd_inst.base.errors import ConfigError
 from bdd_inst.base.files import atomic_write
-from bdd_inst.training.hooks.base import Hook, Step
-from bdd_inst.training.loop import Run
 from bdd_inst.training.memory import peak_memory
+from bdd_inst.training.state import Hook, Step, TrainingState
 
 log = logging.getLogger(__name__)
 
@@ -55,21 +54,21 @@ class MetricLog(Hook):
                 log_file.resume_from(iterations_done)
         return [make_logger(name, self.folder, iterations_done) for name in self.names]
 
-    def before_stage(self, run: Run) -> None:
+    def before_stage(self, state: TrainingState) -> None:
         """Open the logs once, where the run stands."""
         if self.loggers is None:
-            self.loggers = self.open_loggers(run.progress.total)
+            self.loggers = self.open_loggers(state.progress.total)
 
-    def after_step(self, run: Run) -> None:
+    def after_step(self, state: TrainingState) -> None:
         """Take in a step; at the end of a period (or of the stage) write its means."""
-        self.window.append(run.last)
-        if len(self.window) < self.period and run.progress.iteration < run.stage.max_iter:
+        self.window.append(state.last)
+        if len(self.window) < self.period and state.progress.iteration < state.stage.max_iter:
             return
-        self.latest = self.summary(run)
+        self.latest = self.summary(state)
         self.window.clear()
-        self.write(run.progress.total - 1, self.latest, self.csv, {"stage": run.stage.name})
+        self.write(state.progress.total - 1, self.latest, self.csv, {"stage": state.stage.name})
 
-    def summary(self, run: Run) -> dict[str, float]:
+    def summary(self, state: TrainingState) -> dict[str, float]:
         """Means over the window and over processes; pictures are summed over processes."""
         steps, count = self.window, len(self.window)
         seconds = sum(step.seconds for step in steps)
@@ -82,9 +81,9 @@ class MetricLog(Hook):
             "seconds_per_step": seconds / count,
             "data_wait_share": sum(step.waited for step in steps) / max(seconds, 1e-9),
             "pictures_per_second": sum(step.pictures for step in steps) / max(seconds, 1e-9),
-            "memory_gb": peak_memory(run.fabric.device) / 1e9,
+            "memory_gb": peak_memory(state.fabric.device) / 1e9,
         }
-        values = distributed.mean(values, run.fabric.device)
+        values = distributed.mean(values, state.fabric.device)
         values["pictures_per_second"] *= distributed.world()[1]
         return values
 

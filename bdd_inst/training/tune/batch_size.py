@@ -15,7 +15,7 @@ from torch import nn
 from bdd_inst.base import distributed
 from bdd_inst.base.errors import DataError
 from bdd_inst.modeling.freeze import set_trainable
-from bdd_inst.training.hooks.guards import is_out_of_memory
+from bdd_inst.training.guards import is_out_of_memory
 from bdd_inst.training.memory import free_memory, peak_memory
 from bdd_inst.training.modes import train_mode
 from bdd_inst.training.stages import AUTO_BATCH, Stage

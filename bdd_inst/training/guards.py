@@ -5,15 +5,12 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
 from bdd_inst.base.errors import DataError
-
-if TYPE_CHECKING:
-    from bdd_inst.training.loop import Run
+from bdd_inst.training.state import TrainingState
 
 HELPS = (
     "Lower SOLVER.BASE_LR, lengthen SOLVER.WARMUP_ITERS or set SOLVER.CLIP_GRADIENTS.ENABLED True"
@@ -25,7 +22,7 @@ def add_losses(
     losses: dict[str, torch.Tensor],
     parts: int,
     batch: list[dict],
-    run: Run,
+    state: TrainingState,
 ) -> None:
     """Add one batch's losses (a share of ``1 / parts`` of the step) to ``total``, with their sum as ``total_loss``.
 
@@ -42,22 +39,22 @@ def add_losses(
         if not math.isfinite(value)
     ]
     if bad:
-        raise diverged("; ".join(bad), batch, run)
+        raise diverged("; ".join(bad), batch, state)
     for name, value in zip(names, values, strict=True):
         total[name] = total.get(name, 0.0) + value / parts
     total["total_loss"] = total.get("total_loss", 0.0) + sum(values) / parts
 
 
-def diverged(what: str, batch: list[dict], run: Run) -> DataError:
+def diverged(what: str, batch: list[dict], state: TrainingState) -> DataError:
     """The error for numbers that are no longer finite, with the pictures of the batch and where to go back to."""
     pictures = ", ".join(
         f"{item.get('image_id')} ({item.get('file_name', 'no file')})" for item in batch
     )
-    where = f"stage {run.stage.name}, iteration {run.progress.iteration}"
-    return DataError(f"{where}: {what}; the batch was {pictures}; {last_good(run)}. {HELPS}")
+    where = f"stage {state.stage.name}, iteration {state.progress.iteration}"
+    return DataError(f"{where}: {what}; the batch was {pictures}; {last_good(state)}. {HELPS}")
 
 
-def check_weights(model: nn.Module, run: Run) -> None:
+def check_weights(model: nn.Module, state: TrainingState) -> None:
     """A checkpoint must be good: refuse to write weights that are not finite.
 
     Raises:
@@ -66,28 +63,28 @@ def check_weights(model: nn.Module, run: Run) -> None:
     for name, tensor in model.state_dict().items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise DataError(
-                f"after iteration {run.progress.total}: {name} is no longer finite; {last_good(run)}. {HELPS}"
+                f"after iteration {state.progress.total}: {name} is no longer finite; {last_good(state)}. {HELPS}"
             )
 
 
-def last_good(run: Run) -> str:
+def last_good(state: TrainingState) -> str:
     """Where to go back to."""
-    path = run.last_saved or run.checkpoints.last()
+    path = state.last_saved or state.checkpoints.last()
     return f"the last good checkpoint is {path}" if path else "there is no good checkpoint yet"
 
 
 @contextlib.contextmanager
-def explained(batch: list[dict], run: Run) -> Iterator[None]:
+def explained(batch: list[dict], state: TrainingState) -> Iterator[None]:
     """Turn what a model raises on a batch into advice that knows the batch.
 
     Raises:
         DataError: memory ran out (how large the batch was, which keys make it smaller), or the model met numbers that are not finite.
     """
-    cfg = run.stage.cfg
+    cfg = state.stage.cfg
     try:
         yield
     except FloatingPointError as error:
-        raise diverged(str(error).rstrip("."), batch, run) from None
+        raise diverged(str(error).rstrip("."), batch, state) from None
     except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise

@@ -1,0 +1,35 @@
+"""MODEL.DEVICE: where a model goes."""
+
+from __future__ import annotations
+
+import logging
+
+import torch
+
+from bdd_inst.base.errors import ConfigError
+
+logger = logging.getLogger(__name__)
+
+
+def pick_device(name: str) -> torch.device:
+    """MODEL.DEVICE (``cpu``, ``cuda``, ``cuda:N``, ``mps``), or the CPU (and a line in the log) where this machine has none of its kind.
+
+    Raises:
+        ConfigError: a word that is no device, or a GPU's number that is not there.
+    """
+    kind, _, number = str(name).partition(":")
+    there = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if kind not in there or (":" in str(name) and not number.isdigit()):
+        raise ConfigError(f"MODEL.DEVICE {name!r} is none of cuda, cuda:N, mps, cpu")
+    if not there[kind]:
+        logger.warning("MODEL.DEVICE is %s but there is none here: running on the CPU", name)
+        return torch.device("cpu")
+    if kind == "cuda" and number and int(number) >= torch.cuda.device_count():
+        raise ConfigError(
+            f"MODEL.DEVICE {name}: this machine has {torch.cuda.device_count()} GPUs, counted from 0"
+        )
+    return torch.device(kind if kind == "cpu" else name)
