@@ -22,13 +22,15 @@ from bdd_inst.cli.common import (
     add_model_options,
     config_of,
     guarded,
+    import_own,
     make_parser,
     show_problems,
 )
 from bdd_inst.evaluation import files, tables
 from bdd_inst.evaluation.build import ScoringOptions
+from bdd_inst.evaluation.evaluation_result import EvaluationResult
 from bdd_inst.evaluation.label_map import read_threshold
-from bdd_inst.evaluation.protocols import PROTOCOLS, EvaluationResult
+from bdd_inst.evaluation.protocols import PROTOCOLS
 from bdd_inst.report.evaluation_files import (
     Comparison,
     write_metrics_of_sets,
@@ -66,7 +68,9 @@ def build_parser() -> argparse.ArgumentParser:
 def add_scoring(parser: argparse.ArgumentParser) -> None:
     """How to score, and where the figures go."""
     parser.add_argument(
-        "--protocol", choices=PROTOCOLS, help="default: coco (with --config: TEST.PROTOCOL)"
+        "--protocol",
+        metavar="NAME",
+        help=f"{', '.join(PROTOCOLS)}, or one of --import (default: coco; with --config TEST.PROTOCOL)",
     )
     parser.add_argument(
         "--max-detections",
@@ -121,6 +125,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
             parser.error(
                 f"--{name} goes with --predictions: a model's data sets know their pictures"
             )
+    if options.protocol and options.protocol not in PROTOCOLS and not options.imports:
+        parser.error(f"--protocol {options.protocol}: there are {', '.join(PROTOCOLS)}")
     if options.max_detections < 1:
         parser.error("--max-detections must be 1 or more")
     return options
@@ -233,7 +239,10 @@ def work(options: argparse.Namespace) -> int:
     """Score what the options name."""
     if options.run and not Path(options.run).is_dir():
         raise DataError(f"{options.run}: no such run folder")
-    return evaluate_files(options) if options.ground_truth else evaluate_weights(options)
+    if options.ground_truth:
+        import_own(options)
+        return evaluate_files(options)
+    return evaluate_weights(options)
 
 
 if __name__ == "__main__":

@@ -14,13 +14,14 @@ from torch import nn
 from tqdm import tqdm
 
 from bdd_inst.base import distributed
-from bdd_inst.base.errors import ConfigError, ProblemLog
+from bdd_inst.base.errors import ProblemLog
 from bdd_inst.data.loader import build_test_loader, load_datasets
 from bdd_inst.data.worker_errors import plain_worker_errors
 from bdd_inst.datasets.own import folder_name
 from bdd_inst.evaluation.build import ScoringOptions, build_evaluator
+from bdd_inst.evaluation.evaluation_result import EvaluationResult
 from bdd_inst.evaluation.evaluator import Evaluator
-from bdd_inst.evaluation.protocols import PROTOCOLS, EvaluationResult
+from bdd_inst.evaluation.protocols import PROTOCOLS
 from bdd_inst.evaluation.sem_seg_evaluator import SemSegEvaluator
 from bdd_inst.inference.dataset import predict_outputs
 from bdd_inst.inference.label_maps import labels_of
@@ -74,8 +75,7 @@ def load_test_sets(cfg: CfgNode) -> list[TestSet]:
         ConfigError: an unknown TEST.PROTOCOL or data set, or a model with another number of classes.
         DataError: a data set that is not there or cannot be read.
     """
-    if cfg.TEST.PROTOCOL not in PROTOCOLS:
-        raise ConfigError(f"TEST.PROTOCOL {cfg.TEST.PROTOCOL!r} is none of {', '.join(PROTOCOLS)}")
+    PROTOCOLS.pick(cfg.TEST.PROTOCOL)
     return [TestSet(name, *load_datasets(cfg, [name], False)) for name in cfg.DATASETS.TEST]
 
 

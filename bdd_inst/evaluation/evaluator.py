@@ -14,8 +14,9 @@ import torch
 
 from bdd_inst.base.errors import DataError
 from bdd_inst.base.files import atomic_write
+from bdd_inst.evaluation.evaluation_result import EvaluationResult, add_label_maps
 from bdd_inst.evaluation.ground_truth import GroundTruth, from_dataset_dicts
-from bdd_inst.evaluation.protocols import EvaluationResult, add_label_maps, score
+from bdd_inst.evaluation.protocols import score
 from bdd_inst.evaluation.results import Results, ResultsBuilder
 
 logger = logging.getLogger(__name__)

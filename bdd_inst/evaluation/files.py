@@ -9,6 +9,7 @@ from bdd_inst import formats
 from bdd_inst.base.errors import DataError
 from bdd_inst.evaluation import coco_files, label_sets, results_file
 from bdd_inst.evaluation.compare import Difference, compare
+from bdd_inst.evaluation.evaluation_result import EvaluationResult, add_label_maps
 from bdd_inst.evaluation.ground_truth import GroundTruth, GroundTruthBuilder
 from bdd_inst.evaluation.label_map import LabelMapScores
 from bdd_inst.evaluation.label_map_files import (
@@ -18,7 +19,7 @@ from bdd_inst.evaluation.label_map_files import (
     open_maps,
     truth_of_maps,
 )
-from bdd_inst.evaluation.protocols import EvaluationResult, add_label_maps, score
+from bdd_inst.evaluation.protocols import score
 from bdd_inst.evaluation.results import Results, ResultsBuilder
 from bdd_inst.formats import score_files
 
@@ -118,7 +119,7 @@ def compare_with(
 ) -> tuple[list[Difference], str, str, str]:
     """A second results file against this outcome's: differences (other to this), both names, and the kind compared."""
     other = read_predictions(path, outcome.truth, images)
-    kind = "segm" if "segm" in outcome.main and other.masks is not None else "bbox"
+    kind = "segm" if "segm" in outcome.scores and other.masks is not None else "bbox"
     rows = compare(outcome.truth, other, outcome.results, kind)
     return rows, Path(path).stem, Path(outcome.results.source).stem, kind
 

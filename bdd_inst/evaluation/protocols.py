@@ -1,139 +1,120 @@
-"""Protocols by name: one call from ground truth and results to the content of ``metrics.json``."""
+"""Protocols by name: from ground truth and predictions to the figures of ``metrics.json``. A new one is a function and a line."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
-from bdd_inst.base.errors import ConfigError, DataError
-from bdd_inst.evaluation import analysis, bdd, coco, curves, label_map, outputs
+from bdd_inst.base.errors import DataError
+from bdd_inst.base.registry import Registry
+from bdd_inst.evaluation import bdd, coco
+from bdd_inst.evaluation.coco import CocoScores
+from bdd_inst.evaluation.evaluation_result import EvaluationResult
 from bdd_inst.evaluation.ground_truth import GroundTruth
-from bdd_inst.evaluation.label_map_files import MapFolder, count_results
 from bdd_inst.evaluation.results import Results
-from bdd_inst.evaluation.sem_seg import BACKGROUND, SemSegCounter
-
-PROTOCOLS = ("coco", "bdd", "both")
 
 
 @dataclass
-class EvaluationResult:
-    """Figures, and what they were made from.
+class ProtocolScores:
+    """What a protocol says of predictions.
 
-    ``scores`` maps protocol and kind (``("coco", "segm")``) to the precision arrays behind the figures; ``notes`` are sentences
-    that a reader of the figures must know.
+    Attributes:
+        figures: blocks of ``metrics.json`` by name, percent, None where undefined. ``bbox`` and ``segm`` hold ``AP``, ``AP50``, ...,
+            ``AR...`` and ``AP-<class>``; tables, curves and reports show those two. Others hold what the protocol likes.
+        scores: the precision arrays behind ``bbox`` and ``segm``, for curves and analysis; may be empty.
+        notes: sentences that a reader of the figures must know.
     """
 
-    metrics: dict
-    truth: GroundTruth
-    results: Results
-    scores: dict[tuple[str, str], coco.CocoScores]
+    figures: dict[str, object]
+    scores: dict[str, CocoScores] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-    label_maps: label_map.LabelMapCounter | None = None
-    analyses: dict[str, analysis.Analysis] = field(default_factory=dict)
-
-    @property
-    def main(self) -> dict[str, coco.CocoScores]:
-        """``bbox`` and ``segm`` of the protocol that the top level of ``metrics`` speaks of."""
-        protocol = "bdd" if self.metrics["protocol"] == "bdd" else "coco"
-        return {kind: scores for (name, kind), scores in self.scores.items() if name == protocol}
-
-    def curves(self) -> list[curves.Curve]:
-        """Every PR curve of the main protocol, boxes before masks."""
-        return [
-            curve for kind, scores in self.main.items() for curve in curves.pr_curves(scores, kind)
-        ]
-
-    def analyse(self) -> dict[str, analysis.Analysis]:
-        """The reasons behind the figures, by kind; worked out on the first call. Matching is COCO's under either protocol."""
-        for kind, scores in self.main.items():
-            if kind not in self.analyses:
-                self.analyses[kind] = analysis.analyse(self.truth, self.results, scores, kind)
-        return self.analyses
-
-    def write(self, folder: str | Path) -> None:
-        """``metrics.json``, ``pr_curves.csv`` and ``.png``; ``analysis.json`` after :meth:`analyse`."""
-        outputs.write_metrics(self.metrics, folder)
-        if self.scores:
-            outputs.write_curves(self.curves(), folder)
-        self.write_analysis(folder)
-
-    def write_analysis(self, folder: str | Path) -> None:
-        """``analysis.json``, where :meth:`analyse` has been called."""
-        if self.analyses:
-            outputs.write_analysis(
-                [one.as_dict(self.truth) for one in self.analyses.values()], folder
-            )
 
 
-def add_label_maps(
-    outcome: EvaluationResult,
-    threshold: float | None = None,
-    chosen_on: str = "",
-    maps: MapFolder | None = None,
-) -> None:
-    """Add the ``label_map`` and ``sem_seg`` blocks: instances combined by score against label maps, at a threshold given or chosen on these pictures."""
-    outcome.label_maps = count_results(outcome.truth, outcome.results, maps)
-    block = label_map.report(outcome.label_maps, threshold, chosen_on)
-    outcome.metrics["label_map"] = block
-    counter = SemSegCounter([BACKGROUND, *outcome.truth.class_names])
-    counter.confusion += outcome.label_maps.scores(block["threshold"]).confusion
-    outcome.metrics["sem_seg"] = counter.figures() | {"threshold": block["threshold"]}
+# (ground truth, predictions, kinds: ``bbox`` and ``segm`` as far as both sides have them, detections a picture and class that count).
+Protocol = Callable[[GroundTruth, Results, Sequence[str], int], ProtocolScores]
+
+
+def coco_protocol(
+    truth: GroundTruth, results: Results, kinds: Sequence[str], max_detections: int
+) -> ProtocolScores:
+    """COCO's, of boxes and masks."""
+    scores = {kind: coco_scores(truth, results, kind, max_detections) for kind in kinds}
+    return ProtocolScores({kind: found.figures() for kind, found in scores.items()}, scores)
+
+
+def bdd_protocol(
+    truth: GroundTruth, results: Results, kinds: Sequence[str], max_detections: int
+) -> ProtocolScores:
+    """BDD100K's: masks as bitmaps that do not overlap; boxes as COCO's, as the official tool has them."""
+    scores = {
+        kind: bdd.evaluate(truth, results.with_masks())
+        if kind == "segm"
+        else coco_scores(truth, results, kind, max_detections)
+        for kind in kinds
+    }
+    figures: dict[str, object] = {kind: found.figures() for kind, found in scores.items()}
+    figures |= bdd_remarks(truth, results, kinds)
+    return ProtocolScores(figures, scores, crowd_notes(truth, figures))
+
+
+def both_protocols(
+    truth: GroundTruth, results: Results, kinds: Sequence[str], max_detections: int
+) -> ProtocolScores:
+    """COCO's figures at the top level, and both protocols' under their names."""
+    first = coco_protocol(truth, results, kinds, max_detections)
+    second = bdd_protocol(truth, results, kinds, max_detections)
+    blocks = {kind: second.figures[kind] for kind in kinds}
+    remarks = {name: block for name, block in second.figures.items() if name not in kinds}
+    figures = first.figures | {"coco": dict(first.figures), "bdd": blocks} | remarks
+    return ProtocolScores(figures, first.scores, second.notes)
+
+
+# TEST.PROTOCOL and ``--protocol``.
+PROTOCOLS: Registry[Protocol] = Registry(
+    "TEST.PROTOCOL", {"coco": coco_protocol, "bdd": bdd_protocol, "both": both_protocols}
+)
 
 
 def score(
     truth: GroundTruth, results: Results, protocol: str = "coco", *, max_detections: int = 100
 ) -> EvaluationResult:
-    """Score one set of predictions by ``protocol``: boxes where they have boxes, masks where both sides have masks.
+    """Score one set of predictions: boxes where they have boxes, masks where both sides have masks.
 
-    ``both`` puts the COCO figures at the top level and both protocols under their names.
+    Args:
+        truth: the labelled objects; ``results``: predictions on the same pictures.
+        protocol: a name in ``PROTOCOLS``. ``both`` puts the COCO figures at the top level and both protocols under their names.
+        max_detections: detections a picture and class that count.
 
     Raises:
-        ConfigError: no such protocol. DataError: nothing that both sides have.
+        ConfigError: no such protocol. DataError: nothing that both sides have, or damaged masks.
     """
-    if protocol not in PROTOCOLS:
-        raise ConfigError(f"no evaluation protocol {protocol!r}; there are {', '.join(PROTOCOLS)}")
-    wanted = kinds(truth, results)
-    if not wanted:
+    run = PROTOCOLS.pick(protocol)
+    kinds = common_kinds(truth, results)
+    if not kinds:
         raise DataError(
             f"{results.source}: these predictions have only masks, but {truth.source} has only boxes; nothing to compare"
         )
-    names = ("coco", "bdd") if protocol == "both" else (protocol,)
     if results.masks:
         refuse_damaged_masks(truth)
-    scores, notes = {}, undefined_classes(truth) + limit_notes(results, max_detections)
-    notes += maskless_notes(truth) if "segm" in wanted else []
-    for name in names:
-        for kind in wanted:
-            scores[name, kind] = run(truth, results, name, kind, max_detections)
-    figures = {name: {kind: scores[name, kind].figures() for kind in wanted} for name in names}
-    metrics = {"protocol": protocol} | figures[names[0]]
-    if protocol == "both":
-        metrics |= figures
-    if "bdd" in names:
-        metrics |= bdd_remarks(truth, results, wanted)
-        notes += crowd_notes(truth, metrics)
-    notes += truth.problems.lines() + results.problems.lines()
-    return EvaluationResult(
-        metrics | ({"notes": notes} if notes else {}), truth, results, scores, notes
-    )
+    found = run(truth, results, kinds, max_detections)
+    notes = undefined_classes(truth) + limit_notes(results, max_detections)
+    notes += maskless_notes(truth) if "segm" in kinds else []
+    notes += found.notes + truth.problems.lines() + results.problems.lines()
+    metrics = {"protocol": protocol} | found.figures | ({"notes": notes} if notes else {})
+    return EvaluationResult(metrics, truth, results, found.scores, notes)
 
 
-def run(
-    truth: GroundTruth, results: Results, protocol: str, kind: str, max_detections: int
-) -> coco.CocoScores:
-    """One protocol on boxes or masks. BDD100K scores boxes as COCO does."""
-    if kind == "segm":
-        results = results.with_masks()
-    if protocol == "bdd" and kind == "segm":
-        return bdd.evaluate(truth, results)
+def coco_scores(truth: GroundTruth, results: Results, kind: str, max_detections: int) -> CocoScores:
+    """COCO's arrays of boxes or masks."""
+    results = results.with_masks() if kind == "segm" else results
     return coco.evaluate(truth, results, kind, max_detections=(1, 10, max_detections))
 
 
-def bdd_remarks(truth: GroundTruth, results: Results, wanted: list[str]) -> dict:
+def bdd_remarks(truth: GroundTruth, results: Results, kinds: Sequence[str]) -> dict:
     """What belongs beside BDD100K figures: the RLE variant, the official crowd rule where it matters, and what was mended."""
-    if "segm" not in wanted:
+    if "segm" not in kinds:
         return {}
     results = results.with_masks()
     resolved, changed = bdd.without_overlaps(truth, results)
@@ -159,7 +140,7 @@ def crowd_notes(truth: GroundTruth, metrics: dict) -> list[str]:
     ]
 
 
-def kinds(truth: GroundTruth, results: Results) -> list[str]:
+def common_kinds(truth: GroundTruth, results: Results) -> list[str]:
     """``bbox`` and ``segm``, as far as both sides have them."""
     masks = truth.has_masks or not len(truth)
     return (["bbox"] if results.boxes is not None else []) + (

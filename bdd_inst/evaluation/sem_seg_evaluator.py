@@ -8,9 +8,9 @@ from pathlib import Path
 from bdd_inst.base import distributed
 from bdd_inst.base.errors import DataError
 from bdd_inst.data.sem_seg import class_names, label_map_of
+from bdd_inst.evaluation.evaluation_result import EvaluationResult
 from bdd_inst.evaluation.ground_truth import GroundTruthBuilder
 from bdd_inst.evaluation.outputs import write_sem_seg
-from bdd_inst.evaluation.protocols import EvaluationResult
 from bdd_inst.evaluation.results import ResultsBuilder
 from bdd_inst.evaluation.sem_seg import SemSegCounter
 from bdd_inst.inference.label_maps import THRESHOLD, labels_of

@@ -50,7 +50,7 @@ def class_rows(metrics: dict) -> list[list[str]]:
 
 def headers(metrics: dict) -> list[str]:
     """A column name a block."""
-    return [f"{PROTOCOL_NAMES[p]} {NAMES[kind]}" for p, kind, _ in blocks(metrics)]
+    return [f"{PROTOCOL_NAMES.get(p, p)} {NAMES[kind]}" for p, kind, _ in blocks(metrics)]
 
 
 def summary(metrics: dict) -> str:

@@ -12,7 +12,7 @@ from bdd_inst.base import distributed
 from bdd_inst.base.files import atomic_write
 from bdd_inst.evaluation.compare import Difference
 from bdd_inst.evaluation.evaluate_model import TestResult, pictures_to_show
-from bdd_inst.evaluation.protocols import EvaluationResult
+from bdd_inst.evaluation.evaluation_result import EvaluationResult
 from bdd_inst.report.html import write_report
 from bdd_inst.report.paper import write_paper_tables
 from bdd_inst.report.side_by_side import picture_names, write_side_by_side

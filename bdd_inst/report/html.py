@@ -15,7 +15,7 @@ from bdd_inst import __version__
 from bdd_inst.base.errors import DataError
 from bdd_inst.base.files import atomic_write
 from bdd_inst.evaluation.compare import Difference
-from bdd_inst.evaluation.protocols import EvaluationResult
+from bdd_inst.evaluation.evaluation_result import EvaluationResult
 from bdd_inst.images.finder import ImageFinder
 from bdd_inst.report import report_data
 from bdd_inst.report.gallery import build_gallery
@@ -93,7 +93,7 @@ def asset(name: str) -> str:
 
 def subtitle(outcome: EvaluationResult) -> str:
     """What was scored against what, by which protocol."""
-    named = report_data.PROTOCOLS[outcome.metrics["protocol"]]
+    named = report_data.protocol_text(outcome.metrics["protocol"])
     return f"{outcome.results.source} against {outcome.truth.source}; {named}"
 
 

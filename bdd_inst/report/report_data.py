@@ -12,7 +12,7 @@ from bdd_inst.evaluation import bdd, tables, tide
 from bdd_inst.evaluation.analysis import Analysis
 from bdd_inst.evaluation.compare import Difference
 from bdd_inst.evaluation.curves import MEAN, pr_curves
-from bdd_inst.evaluation.protocols import EvaluationResult
+from bdd_inst.evaluation.evaluation_result import EvaluationResult
 
 PROTOCOLS = {
     "coco": "COCO protocol",
@@ -22,14 +22,19 @@ PROTOCOLS = {
 }
 
 
+def protocol_text(protocol: str) -> str:
+    """What figures are taken by, in words; of a user's own protocol its name."""
+    return PROTOCOLS.get(protocol, f"the protocol {protocol}")
+
+
 def report_tree(outcome: EvaluationResult) -> dict:
     """The parts that follow from an outcome alone; pictures, training, comparison and provenance are added by the caller."""
     metrics = outcome.metrics
     protocol = metrics["protocol"]
-    main = "bdd" if protocol == "bdd" else "coco"
+    main = "coco" if protocol == "both" else protocol
     blocks = [
         {
-            "name": f"{tables.PROTOCOL_NAMES[p]} {tables.NAMES[kind]}",
+            "name": f"{tables.PROTOCOL_NAMES.get(p, p)} {tables.NAMES[kind]}",
             "figures": figures,
             "main": p == main and kind == first_kind(outcome),
         }
@@ -37,7 +42,7 @@ def report_tree(outcome: EvaluationResult) -> dict:
     ]
     kinds = {analysis.kind: kind_tree(outcome, analysis) for analysis in outcome.analyses.values()}
     return {
-        "protocol_text": PROTOCOLS[protocol],
+        "protocol_text": protocol_text(protocol),
         "classes": list(outcome.truth.class_names)
         or (label_map_tree(metrics) or {}).get("confusion", {}).get("classes", [])[1:],
         "tiles": tiles(outcome),
@@ -80,8 +85,8 @@ def tiles(outcome: EvaluationResult) -> list[dict]:
     for kind in ("segm", "bbox"):
         if kind in metrics:
             word = "mask" if kind == "segm" else "box"
-            out.append({"name": f"{word} AP", "value": metrics[kind]["AP"], "main": not out})
-            out.append({"name": f"{word} AP50", "value": metrics[kind]["AP50"]})
+            out.append({"name": f"{word} AP", "value": metrics[kind].get("AP"), "main": not out})
+            out.append({"name": f"{word} AP50", "value": metrics[kind].get("AP50")})
     map_block = label_map_tree(metrics)
     if map_block:
         out.append({"name": "label map mean IoU", "value": map_block["mIoU"], "main": not out})
@@ -102,7 +107,7 @@ def tiles(outcome: EvaluationResult) -> list[dict]:
 
 def kind_tree(outcome: EvaluationResult, analysis: Analysis) -> dict:
     """Curves, classes, errors, confusions, calibration and slices of boxes or of masks."""
-    scores, truth = outcome.main[analysis.kind], outcome.truth
+    scores, truth = outcome.scores[analysis.kind], outcome.truth
     content = analysis.as_dict(truth, 0)
     objects = np.bincount(
         truth.category[~(truth.crowd | truth.ignored)], minlength=len(truth.class_names)
