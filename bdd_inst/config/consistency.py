@@ -8,6 +8,9 @@ from bdd_inst.base.errors import ConfigError
 
 STAGES = ("res2", "res3", "res4", "res5")
 TIMM = "build_timm_fpn_backbone"
+# Names of MODEL.SEM_SEG_HEAD that stand on MODEL.SEM_SEG_HEAD.ENCODER, and those that do not.
+WITH_ENCODER = ("Unet", "DeepLabV3", "DeepLabV3Plus", "FPN", "Segformer", "LightUnet")
+WITHOUT_ENCODER = ("SemSegFPNHead", "FastSCNN")
 PYRAMID_HEADS = ("StandardROIHeads", "CascadeROIHeads")
 
 
@@ -17,12 +20,8 @@ def check_consistency(cfg: CfgNode) -> None:
     Raises:
         ConfigError: one line that names both keys.
     """
-    pixelwise = cfg.MODEL.META_ARCHITECTURE == "SemanticSegmentor"
-    if not pixelwise or cfg.MODEL.SEM_SEG_HEAD.NAME == "SemSegFPNHead":
-        (_check_timm if cfg.MODEL.BACKBONE.NAME == TIMM else _check_resnet)(cfg)
-    (_check_sem_seg if pixelwise else _check_detector)(cfg)
-    if cfg.MODEL.META_ARCHITECTURE == "PanopticFPN":
-        _check_panoptic(cfg)
+    # A user's own model, backbone or head knows its keys itself.
+    ARCHITECTURES.get(cfg.MODEL.META_ARCHITECTURE, _nothing)(cfg)
     if not len(cfg.MODEL.PIXEL_MEAN) == len(cfg.MODEL.PIXEL_STD) == 3:
         raise ConfigError(
             "MODEL.PIXEL_MEAN and MODEL.PIXEL_STD need three numbers each, one a channel of INPUT.FORMAT"
@@ -33,7 +32,12 @@ def check_consistency(cfg: CfgNode) -> None:
         )
 
 
+def _nothing(cfg: CfgNode) -> None:
+    """No rule."""
+
+
 def _check_detector(cfg: CfgNode) -> None:
+    _check_backbone(cfg)
     features = _feature_names(cfg)
     for key in ("RPN", "ROI_HEADS"):
         _check_in_features(cfg, key, features)
@@ -42,6 +46,7 @@ def _check_detector(cfg: CfgNode) -> None:
 
 
 def _check_panoptic(cfg: CfgNode) -> None:
+    _check_detector(cfg)
     head, where = cfg.MODEL.SEM_SEG_HEAD, "with MODEL.META_ARCHITECTURE PanopticFPN"
     if head.NAME != "SemSegFPNHead":
         raise ConfigError(
@@ -54,6 +59,10 @@ def _check_panoptic(cfg: CfgNode) -> None:
     if not cfg.MODEL.MASK_ON:
         raise ConfigError(f"MODEL.MASK_ON must be True {where}, which makes segments of masks")
     _check_sem_seg(cfg)
+
+
+def _check_backbone(cfg: CfgNode) -> None:
+    BACKBONE_RULES.get(cfg.MODEL.BACKBONE.NAME, _nothing)(cfg)
 
 
 def _check_timm(cfg: CfgNode) -> None:
@@ -114,8 +123,10 @@ def _check_deformable(cfg: CfgNode, options: CfgNode) -> None:
         )
 
 
-def _feature_names(cfg: CfgNode) -> tuple[str, ...]:
-    """What the backbone gives: res names, or p2 ... p6 with an FPN."""
+def _feature_names(cfg: CfgNode) -> tuple[str, ...] | None:
+    """What the backbone gives: res names, or p2 ... p6 with an FPN; None for a user's own, which is asked when it is built."""
+    if cfg.MODEL.BACKBONE.NAME not in BACKBONE_RULES:
+        return None
     if cfg.MODEL.BACKBONE.NAME == "build_resnet_backbone":
         return tuple(cfg.MODEL.RESNETS.OUT_FEATURES)
     chosen = cfg.MODEL.FPN.IN_FEATURES
@@ -134,9 +145,10 @@ def _feature_names(cfg: CfgNode) -> tuple[str, ...]:
     return tuple(f"p{level}" for level in [*levels, levels[-1] + 1])
 
 
-def _check_in_features(cfg: CfgNode, key: str, features: tuple[str, ...]) -> None:
-    chosen = cfg.MODEL[key].IN_FEATURES
-    _check_subset(f"MODEL.{key}.IN_FEATURES", chosen, "the backbone's features", features)
+def _check_in_features(cfg: CfgNode, key: str, features: tuple[str, ...] | None) -> None:
+    if features is not None:
+        chosen = cfg.MODEL[key].IN_FEATURES
+        _check_subset(f"MODEL.{key}.IN_FEATURES", chosen, "the backbone's features", features)
 
 
 def _check_sem_seg(cfg: CfgNode) -> None:
@@ -152,7 +164,9 @@ def _check_sem_seg(cfg: CfgNode) -> None:
         raise ConfigError(
             f"TEST.TILES: OVERLAP must be from 0 to below SIZE {tiles.SIZE}, it is {tiles.OVERLAP}"
         )
-    needs_encoder = options.NAME not in ("SemSegFPNHead", "FastSCNN")
+    if options.NAME not in (*WITH_ENCODER, *WITHOUT_ENCODER):
+        return
+    needs_encoder = options.NAME in WITH_ENCODER
     if needs_encoder != bool(options.ENCODER):
         needed = "must name an encoder, e.g. resnet34," if needs_encoder else "must be ''"
         raise ConfigError(f"MODEL.SEM_SEG_HEAD.ENCODER {needed} {where}, it is {options.ENCODER!r}")
@@ -174,6 +188,7 @@ def _check_sem_seg(cfg: CfgNode) -> None:
             f"MODEL.BACKBONE.FREEZE_AT must be 0 {where}, which is trained from scratch; it is {cfg.MODEL.BACKBONE.FREEZE_AT}"
         )
     if options.NAME == "SemSegFPNHead":
+        _check_backbone(cfg)
         _check_sem_seg_fpn(cfg, _feature_names(cfg))
 
 
@@ -195,7 +210,9 @@ def _check_pixel_losses(options: CfgNode) -> None:
         )
 
 
-def _check_sem_seg_fpn(cfg: CfgNode, features: tuple[str, ...]) -> None:
+def _check_sem_seg_fpn(cfg: CfgNode, features: tuple[str, ...] | None) -> None:
+    if features is None:
+        return
     options = cfg.MODEL.SEM_SEG_HEAD
     _check_in_features(cfg, "SEM_SEG_HEAD", features)
     if not all(name.startswith("p") for name in features):
@@ -286,3 +303,16 @@ def _check_cascade(cfg: CfgNode) -> None:
     for key, (given, wanted) in needed.items():
         if given != wanted:
             raise ConfigError(f"MODEL.{key} must be {wanted} {where}, it is {given}")
+
+
+# MODEL.META_ARCHITECTURE and MODEL.BACKBONE.NAME -> what must hold with them.
+ARCHITECTURES = {
+    "GeneralizedRCNN": _check_detector,
+    "PanopticFPN": _check_panoptic,
+    "SemanticSegmentor": _check_sem_seg,
+}
+BACKBONE_RULES = {
+    "build_resnet_backbone": _check_resnet,
+    "build_resnet_fpn_backbone": _check_resnet,
+    TIMM: _check_timm,
+}

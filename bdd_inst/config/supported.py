@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from fnmatch import fnmatchcase
 
 from fvcore.common.config import CfgNode
 
 from bdd_inst.base.errors import ConfigError
+from bdd_inst.base.registry import table_of, unsupported
 from bdd_inst.config.consistency import check_consistency
 from bdd_inst.config.loading import get_cfg, get_key, known_keys
 
@@ -18,14 +18,8 @@ BOX_LOSSES = ("smooth_l1", "giou", "diou", "ciou")
 # Keys of which only these values are built. Others are refused whatever the default is.
 VALUES: dict[str, tuple] = {
     "VERSION": (2,),
-    "MODEL.META_ARCHITECTURE": ("GeneralizedRCNN", "PanopticFPN", "SemanticSegmentor"),
     "MODEL.ENGINE": ("builtin", "detectron2"),
     "MODEL.PRECISION": ("float32", "bf16", "fp16"),
-    "MODEL.BACKBONE.NAME": (
-        "build_resnet_fpn_backbone",
-        "build_resnet_backbone",
-        "build_timm_fpn_backbone",
-    ),
     "MODEL.BACKBONE.FREEZE_AT": (0, 1, 2, 3, 4, 5),
     "MODEL.RESNETS.DEPTH": (18, 34, 50, 101, 152),
     "MODEL.RESNETS.NORM": NORMS[1:],
@@ -36,7 +30,6 @@ VALUES: dict[str, tuple] = {
     "MODEL.PROPOSAL_GENERATOR.NAME": ("RPN",),
     "MODEL.RPN.HEAD_NAME": ("StandardRPNHead",),
     "MODEL.RPN.BBOX_REG_LOSS_TYPE": BOX_LOSSES,
-    "MODEL.ROI_HEADS.NAME": ("StandardROIHeads", "CascadeROIHeads", "Res5ROIHeads"),
     "MODEL.ROI_BOX_HEAD.NAME": ("FastRCNNConvFCHead", ""),
     "MODEL.ROI_BOX_HEAD.NORM": NORMS,
     "MODEL.ROI_BOX_HEAD.POOLER_TYPE": POOLERS,
@@ -44,16 +37,6 @@ VALUES: dict[str, tuple] = {
     "MODEL.ROI_MASK_HEAD.NAME": ("MaskRCNNConvUpsampleHead",),
     "MODEL.ROI_MASK_HEAD.NORM": NORMS,
     "MODEL.ROI_MASK_HEAD.POOLER_TYPE": POOLERS,
-    "MODEL.SEM_SEG_HEAD.NAME": (
-        "SemSegFPNHead",
-        "Unet",
-        "DeepLabV3",
-        "DeepLabV3Plus",
-        "FPN",
-        "Segformer",
-        "LightUnet",
-        "FastSCNN",
-    ),
     "MODEL.SEM_SEG_HEAD.ENCODER_DEPTH": (3, 4, 5),
     "MODEL.SEM_SEG_HEAD.NORM": NORMS,
     "INPUT.FORMAT": ("BGR", "RGB"),
@@ -62,6 +45,15 @@ VALUES: dict[str, tuple] = {
     "INPUT.RANDOM_FLIP": ("horizontal", "vertical", "none"),
     "INPUT.CROP.TYPE": ("relative", "relative_range", "absolute", "absolute_range"),
 }
+
+# Keys whose values are the names of a table (:mod:`bdd_inst.base.registry`), which a user's own module may add to.
+BY_TABLE = (
+    "MODEL.META_ARCHITECTURE",
+    "MODEL.BACKBONE.NAME",
+    "MODEL.ROI_HEADS.NAME",
+    "MODEL.SEM_SEG_HEAD.NAME",
+    "TEST.PROTOCOL",
+)
 
 # Keys refused wherever they differ from their default, with the reason; patterns cover subtrees.
 REFUSED: dict[str, str] = {
@@ -164,10 +156,9 @@ def check_supported(cfg: CfgNode) -> None:
         if engine == "detectron2" and _listed(key, DETECTRON2_BUILDS):
             continue
         value = get_key(cfg, key)
-        if key in VALUES and value not in VALUES[key]:
-            raise ConfigError(
-                f"{key} {value!r} is not supported; use {_choices(value, VALUES[key])}"
-            )
+        known = choices(key)
+        if known and value not in known:
+            raise ConfigError(unsupported(key, value, known))
         reason = next((why for pattern, why in refused.items() if fnmatchcase(key, pattern)), None)
         if reason and not _same(value, get_key(default, key)):
             raise ConfigError(
@@ -183,9 +174,14 @@ def check_supported(cfg: CfgNode) -> None:
             )
 
 
+def choices(key: str) -> tuple:
+    """The values that a key may have; empty where it takes any of its type, or where the room with its table is not loaded."""
+    return tuple(table_of(key) or ()) if key in BY_TABLE else VALUES.get(key, ())
+
+
 def is_classified(key: str) -> bool:
     """Whether the tables above say what becomes of a key."""
-    return key in VALUES or _listed(key, REFUSED) or _listed(key, HONOURED)
+    return key in VALUES or key in BY_TABLE or _listed(key, REFUSED) or _listed(key, HONOURED)
 
 
 def _listed(key: str, patterns) -> bool:
@@ -197,10 +193,3 @@ def _same(value: object, default: object) -> bool:
     if isinstance(value, (list, tuple)) and isinstance(default, (list, tuple)):
         return len(value) == len(default) and all(_same(a, b) for a, b in zip(value, default))
     return value == default
-
-
-def _choices(value: object, known: tuple) -> str:
-    near = difflib.get_close_matches(str(value), [str(k) for k in known], 1, 0.8)
-    return " or ".join(repr(k) for k in known) + (
-        f" (did you mean {near[0]}?)" if near and len(known) > 1 else ""
-    )

@@ -1,15 +1,15 @@
-"""Draws the transforms of one sample: rotation, crop, resize, flip, large-scale jitter, colour. Every draw comes from the given
-generator."""
+"""The geometry of augmentations: sizes, crops and jitter at random. Every draw comes from the given generator."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from fvcore.common.config import CfgNode
 
 from bdd_inst.base.errors import ConfigError
-from bdd_inst.data.transforms import Chain, Crop, Flip, Resize, Rotate, Transform
+from bdd_inst.data.transforms import Chain, Crop, Resize, Transform
 
 PADDING = (
     128  # grey around a picture smaller than the jitter's canvas, as in Detectron2's FixedSizeCrop
@@ -42,36 +42,6 @@ def test_chain(cfg: CfgNode, size: tuple[int, int]) -> Chain:
     return Chain(size, resized(size, cfg.INPUT.MIN_SIZE_TEST, cfg.INPUT.MAX_SIZE_TEST))
 
 
-def train_chain(
-    cfg: CfgNode, size: tuple[int, int], objects: ObjectBoxes, rng: np.random.Generator
-) -> Chain:
-    """The transforms of one training sample, in the order rotate, crop, resize (or jitter), flip."""
-    spec, steps = cfg.INPUT, []
-    if spec.ROTATION.ENABLED and rng.random() < spec.ROTATION.PROB:
-        angle = float(rng.uniform(*spec.ROTATION.ANGLE))
-        if angle % 360:
-            steps.append(Rotate(size, angle))
-    if spec.CROP.ENABLED:
-        here = Chain(size, steps)
-        steps.append(
-            random_crop(
-                spec.CROP, here.out, ObjectBoxes(here.boxes(objects.boxes), objects.classes), rng
-            )
-        )
-    size_now = steps[-1].out if steps else tuple(size)
-    if spec.LARGE_SCALE_JITTER.ENABLED:
-        steps += large_scale_jitter(size_now, spec.LARGE_SCALE_JITTER, rng)
-    else:
-        steps += resized(
-            size_now,
-            sample_edge(spec.MIN_SIZE_TRAIN, spec.MIN_SIZE_TRAIN_SAMPLING, rng),
-            spec.MAX_SIZE_TRAIN,
-        )
-    if spec.RANDOM_FLIP != "none" and rng.random() < 0.5:
-        steps.append(Flip(steps[-1].out if steps else tuple(size), spec.RANDOM_FLIP == "vertical"))
-    return Chain(size, steps)
-
-
 def resized(size: tuple[int, int], edge: float, longest: float) -> list[Transform]:
     """The resize to a shortest edge; none where ``edge`` is 0 or nothing changes."""
     if not edge:
@@ -99,13 +69,19 @@ def sample_edge(
 
 
 def random_crop(
-    spec: CfgNode, size: tuple[int, int], objects: ObjectBoxes, rng: np.random.Generator
+    out: tuple[int, int],
+    size: tuple[int, int],
+    objects: ObjectBoxes,
+    instance_prob: float,
+    rng: np.random.Generator,
 ) -> Crop:
-    """A window of random place; with probability INSTANCE_PROB it holds the middle of an object, of a class drawn evenly among those
-    there."""
-    out = crop_size(spec, size, rng)
+    """A window of random place; with ``instance_prob`` it holds the middle of an object, of a class drawn evenly among those there.
+
+    Args:
+        out: (height, width) of the window; ``size``: of the picture.
+    """
     low, high = np.zeros(2, int), np.subtract(size, out)
-    if len(objects.boxes) and rng.random() < spec.INSTANCE_PROB:
+    if len(objects.boxes) and rng.random() < instance_prob:
         label = rng.choice(np.unique(objects.classes))
         x1, y1, x2, y2 = objects.boxes[rng.choice(np.flatnonzero(objects.classes == label))]
         middle = np.array([(y1 + y2) / 2, (x1 + x2) / 2])
@@ -115,36 +91,46 @@ def random_crop(
     return Crop(tuple(size), x, y, out)
 
 
-def crop_size(spec: CfgNode, size: tuple[int, int], rng: np.random.Generator) -> tuple[int, int]:
-    """Height and width of the crop by INPUT.CROP.TYPE, as Detectron2 defines the four.
+def crop_size(
+    kind: str, wanted: Sequence[float], size: tuple[int, int], rng: np.random.Generator
+) -> tuple[int, int]:
+    """(height, width) of a crop, as Detectron2 defines the four kinds of INPUT.CROP.TYPE.
+
+    Args:
+        kind: ``relative``, ``relative_range``, ``absolute`` or ``absolute_range``.
+        wanted: shares of the picture (height, width), the least ones of a range; in pixels the largest and, of a range, bounds.
+        size: (height, width) of the picture.
 
     Raises:
-        ConfigError: an unknown TYPE.
+        ConfigError: an unknown kind.
     """
     height, width = size
-    if spec.TYPE in ("relative", "relative_range"):
-        share = np.asarray(spec.SIZE, np.float32)
-        if spec.TYPE == "relative_range":
+    if kind in ("relative", "relative_range"):
+        share = np.asarray(wanted, np.float32)
+        if kind == "relative_range":
             share = share + rng.random(2) * (1 - share)
         return int(height * share[0] + 0.5), int(width * share[1] + 0.5)
-    if spec.TYPE == "absolute":
-        return min(int(spec.SIZE[0]), height), min(int(spec.SIZE[1]), width)
-    if spec.TYPE == "absolute_range":
+    if kind == "absolute":
+        return min(int(wanted[0]), height), min(int(wanted[1]), width)
+    if kind == "absolute_range":
         return tuple(
-            int(rng.integers(min(side, int(spec.SIZE[0])), min(side, int(spec.SIZE[1])) + 1))
+            int(rng.integers(min(side, int(wanted[0])), min(side, int(wanted[1])) + 1))
             for side in size
         )
     raise ConfigError(
-        f"INPUT.CROP.TYPE {spec.TYPE!r} is unknown; use relative, relative_range, absolute or absolute_range"
+        f"INPUT.CROP.TYPE {kind!r} is unknown; use relative, relative_range, absolute or absolute_range"
     )
 
 
 def large_scale_jitter(
-    size: tuple[int, int], spec: CfgNode, rng: np.random.Generator
+    size: tuple[int, int],
+    wanted: Sequence[int],
+    scales: Sequence[float],
+    rng: np.random.Generator,
 ) -> list[Transform]:
-    """Scale to fit SIZE times a factor of SCALE, then cut or pad to SIZE (Ghiasi et al., arXiv 2012.07177)."""
-    target = np.array(spec.SIZE, int)
-    scale = rng.uniform(*spec.SCALE)
+    """Scale to fit ``wanted`` times a factor of the range ``scales``, then cut or pad to ``wanted`` (Ghiasi et al., arXiv 2012.07177)."""
+    target = np.array(wanted, int)
+    scale = rng.uniform(*scales)
     ratio = np.min(target * scale / size)
     out = tuple(int(v) for v in np.maximum(np.round(np.multiply(size, ratio)), 1))
     spare = np.maximum(np.subtract(out, target), 0)

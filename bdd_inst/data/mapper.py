@@ -11,7 +11,8 @@ from fvcore.common.config import CfgNode
 from PIL import Image
 
 from bdd_inst.base.errors import ConfigError, DataError
-from bdd_inst.data import augment, color, copy_paste, ground_truth, sem_seg
+from bdd_inst.data import augment, copy_paste, ground_truth, sem_seg
+from bdd_inst.data.augmentations import Augmentation, build_augmentations, sample_chain
 from bdd_inst.data.transforms import Chain
 from bdd_inst.datasets.catalog import MetadataCatalog
 from bdd_inst.images.read import read_image, to_tensor
@@ -30,7 +31,8 @@ class DatasetMapper:
     """Maps one dataset dict (Detectron2's standard form) to one model input.
 
     1. Read the picture, EXIF orientation applied; its size must be the dict's.
-    2. Training: rotate, crop, resize or jitter, flip, paste objects of another picture, recolour, as the config asks. Evaluation: resize.
+    2. Training: the steps of INPUT.AUGMENTATIONS; between those that move and those that recolour, objects of another picture are
+       pasted where the config asks for it. Evaluation: resize.
     3. ``image``: uint8 C,H,W in INPUT.FORMAT. ``height``, ``width``: of the original picture.
     4. Training: ``instances`` with ``gt_boxes``, ``gt_classes``, ``gt_masks``, without crowds and without what the transforms left empty.
     5. Training of a SemanticSegmentor: ``sem_seg`` instead, H,W int64, IGNORE_VALUE where unknown or padded.
@@ -52,11 +54,12 @@ class DatasetMapper:
             )
         self.cfg, self.is_train = cfg, is_train
         self.mask_format = cfg.INPUT.MASK_FORMAT if cfg.MODEL.MASK_ON else None
-        cut = (
-            cfg.INPUT.CROP.ENABLED
-            or cfg.INPUT.LARGE_SCALE_JITTER.ENABLED
-            or cfg.INPUT.ROTATION.ENABLED
-        )
+        self.augmentations = build_augmentations(cfg)
+        # Those that leave the pixels alone do not cost a copy of them.
+        self.recoloring = [
+            step for step in self.augmentations if type(step).recolor is not Augmentation.recolor
+        ]
+        cut = any(step.cuts for step in self.augmentations)
         self.recompute_boxes = bool(cut and self.mask_format)
         self.pastes = is_train and cfg.INPUT.COPY_PASTE.ENABLED
         self.onto_backgrounds = cfg.INPUT.COPY_PASTE.BACKGROUNDS
@@ -96,10 +99,8 @@ class DatasetMapper:
         image, instances = self.transformed(image, dataset_dict, rng)
         if self.pastes and another is not None and rng.random() < self.cfg.INPUT.COPY_PASTE.PROB:
             image, instances = self.pasted((image, instances), another(), rng)
-        if self.cfg.INPUT.COLOR_JITTER.ENABLED:
-            image = color.jitter(np.asarray(image), self.cfg.INPUT.COLOR_JITTER, rng)
-        if self.cfg.INPUT.BLUR.ENABLED:
-            image = color.blur(np.asarray(image), self.cfg.INPUT.BLUR, rng)
+        for step in self.recoloring:
+            image = step.recolor(np.asarray(image), rng)
         out["image"] = to_tensor(image, self.cfg.INPUT.FORMAT)
         if instances is not None:
             out["sem_seg" if self.pixelwise else "instances"] = instances
@@ -113,7 +114,7 @@ class DatasetMapper:
         objects = augment.ObjectBoxes(
             ground_truth.boxes_of(annotations), ground_truth.classes_of(annotations)
         )
-        chain = augment.train_chain(self.cfg, (image.height, image.width), objects, rng)
+        chain = sample_chain(self.augmentations, (image.height, image.width), objects, rng)
         image = chain.image(image)
         if self.pixelwise:
             return image, self.label_map(dataset_dict, chain)

@@ -7,6 +7,7 @@ from torch import nn
 
 from bdd_inst.config.supported import check_supported
 from bdd_inst.engines.device import pick_device
+from bdd_inst.modeling.meta import META_ARCHITECTURES
 
 __all__ = ["build_model"]
 
@@ -26,11 +27,10 @@ def build_model(cfg: CfgNode) -> nn.Module:
         ConfigError: an unknown engine, a key that the engine does not support, Detectron2 asked for and absent.
     """
     check_supported(cfg)
-    # Either engine is imported where it is asked for: the other one's libraries may not be there.
     if cfg.MODEL.ENGINE == "detectron2":
         from bdd_inst.engines.detectron2_engine import build_detectron2_model
 
         return build_detectron2_model(cfg)
-    from bdd_inst.modeling.meta import META_ARCHITECTURES
-
-    return META_ARCHITECTURES[cfg.MODEL.META_ARCHITECTURE](cfg).to(pick_device(cfg.MODEL.DEVICE))
+    return META_ARCHITECTURES.pick(cfg.MODEL.META_ARCHITECTURE)(cfg).to(
+        pick_device(cfg.MODEL.DEVICE)
+    )

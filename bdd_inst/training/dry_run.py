@@ -12,7 +12,8 @@ from torch import nn
 
 from bdd_inst.base.errors import ConfigError
 from bdd_inst.config.loading import get_key
-from bdd_inst.data.augment import ObjectBoxes, train_chain
+from bdd_inst.data.augment import ObjectBoxes
+from bdd_inst.data.augmentations import sample_chain
 from bdd_inst.data.mapper import DatasetMapper
 from bdd_inst.data.samplers import build_sampler
 from bdd_inst.modeling.freeze import set_trainable
@@ -106,9 +107,8 @@ def dry_run(
             factor(0), factor(stage.max_iter - 1)
             first = dicts_of(stage)[0]
             build_sampler(stage.cfg, [first], 0)
-            DatasetMapper(stage.cfg, True)
-            train_chain(
-                stage.cfg,
+            sample_chain(
+                DatasetMapper(stage.cfg, True).augmentations,
                 (first["height"], first["width"]),
                 ObjectBoxes(np.zeros((0, 4)), np.zeros(0, int)),
                 np.random.default_rng(0),

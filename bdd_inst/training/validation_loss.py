@@ -60,7 +60,7 @@ def without_augmentation(cfg: CfgNode) -> CfgNode:
     plain.defrost()
     chosen = plain.INPUT
     chosen.MIN_SIZE_TRAIN, chosen.MIN_SIZE_TRAIN_SAMPLING = [chosen.MIN_SIZE_TEST], "choice"
-    chosen.MAX_SIZE_TRAIN, chosen.RANDOM_FLIP = chosen.MAX_SIZE_TEST, "none"
-    for name in ("CROP", "ROTATION", "COLOR_JITTER", "LARGE_SCALE_JITTER", "COPY_PASTE"):
-        chosen[name].ENABLED = False
+    chosen.MAX_SIZE_TRAIN = chosen.MAX_SIZE_TEST
+    chosen.AUGMENTATIONS = ["resize"]
+    chosen.LARGE_SCALE_JITTER.ENABLED = chosen.COPY_PASTE.ENABLED = False
     return plain

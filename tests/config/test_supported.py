@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+import bdd_inst.engines  # noqa: F401 (its tables say which models there are)
 from bdd_inst.base.errors import ConfigError
 from bdd_inst.config.loading import get_cfg, get_key, known_keys, load_cfg, merge_overrides
 from bdd_inst.config.supported import HONOURED, REFUSED, VALUES, check_supported, is_classified

@@ -108,16 +108,3 @@ def _pyramid(cfg, bottom_up: ResNet | TimmBackbone) -> FPN:
     return FPN(
         bottom_up, tuple(options.IN_FEATURES), options.OUT_CHANNELS, options.NORM, options.FUSE_TYPE
     )
-
-
-# MODEL.BACKBONE.NAME -> from a cfg to a module with ``channels``, ``strides`` and ``size_divisibility``.
-BACKBONES = {
-    "build_resnet_backbone": build_resnet_backbone,
-    "build_resnet_fpn_backbone": build_resnet_fpn_backbone,
-    "build_timm_fpn_backbone": build_timm_fpn_backbone,
-}
-
-
-def build_backbone(cfg) -> nn.Module:
-    """The backbone of MODEL.BACKBONE.NAME with random weights."""
-    return BACKBONES[cfg.MODEL.BACKBONE.NAME](cfg)

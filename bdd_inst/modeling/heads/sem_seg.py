@@ -10,8 +10,8 @@ from fvcore.nn.weight_init import c2_msra_fill
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from bdd_inst.modeling.backbones import build_backbone, require_features
 from bdd_inst.modeling.backbones.fast_scnn import FastSCNNBackbone, separable
-from bdd_inst.modeling.backbones.fpn import build_backbone
 from bdd_inst.modeling.backbones.resnet import norm_conv
 from bdd_inst.modeling.backbones.smp_encoder import build_encoder, build_network
 from bdd_inst.modeling.heads.light_decoder import WIDTHS, LightDecoder
@@ -151,6 +151,8 @@ def _resized(x: Tensor, size: Sequence[int]) -> Tensor:
 def build_sem_seg_fpn(cfg) -> tuple[nn.Module, SemSegFPNHead]:
     """The backbone of MODEL.BACKBONE and the semantic FPN on it."""
     backbone = build_backbone(cfg)
+    names = cfg.MODEL.SEM_SEG_HEAD.IN_FEATURES
+    require_features(backbone, "MODEL.SEM_SEG_HEAD.IN_FEATURES", names)
     return backbone, SemSegFPNHead(cfg, backbone.channels, backbone.strides)
 
 
@@ -170,16 +172,3 @@ def build_light_unet(cfg) -> tuple[nn.Module, LightUnetHead]:
     """The encoder of MODEL.SEM_SEG_HEAD.ENCODER and the light decoder on it."""
     encoder = build_encoder(cfg)
     return encoder, LightUnetHead(cfg, encoder.out_channels[1:])
-
-
-# MODEL.SEM_SEG_HEAD.NAME -> from a cfg to (backbone, head).
-SEM_SEG_HEADS = {
-    "SemSegFPNHead": build_sem_seg_fpn,
-    "Unet": build_smp,
-    "DeepLabV3": build_smp,
-    "DeepLabV3Plus": build_smp,
-    "FPN": build_smp,
-    "Segformer": build_smp,
-    "LightUnet": build_light_unet,
-    "FastSCNN": build_fast_scnn,
-}

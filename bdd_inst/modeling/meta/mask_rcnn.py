@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from bdd_inst.base.errors import DataError
-from bdd_inst.modeling.backbones.fpn import build_backbone
+from bdd_inst.modeling.backbones import build_backbone, require_features
 from bdd_inst.modeling.freeze import set_trainable
 from bdd_inst.modeling.heads import ROI_HEADS
 from bdd_inst.modeling.heads.rpn import RPN
@@ -34,8 +34,10 @@ class MaskRCNN(PictureModel):
     def __init__(self, cfg):
         super().__init__(cfg)
         self.backbone = build_backbone(cfg)
+        for key in ("RPN", "ROI_HEADS"):
+            require_features(self.backbone, f"MODEL.{key}.IN_FEATURES", cfg.MODEL[key].IN_FEATURES)
         self.proposal_generator = RPN(cfg, self.backbone.channels, self.backbone.strides)
-        self.roi_heads = ROI_HEADS[cfg.MODEL.ROI_HEADS.NAME](
+        self.roi_heads = ROI_HEADS.pick(cfg.MODEL.ROI_HEADS.NAME)(
             cfg, self.backbone.channels, self.backbone.strides
         )
         self.mask_format = "bitmask"

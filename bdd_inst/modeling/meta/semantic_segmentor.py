@@ -11,7 +11,8 @@ from torch.nn import functional as F
 
 from bdd_inst.base.errors import ConfigError, DataError
 from bdd_inst.modeling.freeze import set_trainable
-from bdd_inst.modeling.heads.sem_seg import SEM_SEG_HEADS, PixelHead, at_least_float32
+from bdd_inst.modeling.heads import SEM_SEG_HEADS
+from bdd_inst.modeling.heads.sem_seg import PixelHead, at_least_float32
 from bdd_inst.modeling.meta.base import PictureModel, output_size
 from bdd_inst.modeling.meta.sem_seg_tiles import Tiles
 from bdd_inst.modeling.meta.tta import MeanProbability, View, Views
@@ -33,7 +34,7 @@ class SemanticSegmentor(PictureModel):
         super().__init__(cfg)
         self.tta = Views.from_cfg(cfg)
         self.tiles = Tiles.from_cfg(cfg)
-        self.backbone, self.sem_seg_head = SEM_SEG_HEADS[cfg.MODEL.SEM_SEG_HEAD.NAME](cfg)
+        self.backbone, self.sem_seg_head = SEM_SEG_HEADS.pick(cfg.MODEL.SEM_SEG_HEAD.NAME)(cfg)
 
     def losses(self, batch: Sequence[dict]) -> dict[str, Tensor]:
         """``loss_sem_seg``, a scalar.
