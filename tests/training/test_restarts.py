@@ -8,6 +8,7 @@ from bdd_inst.base.errors import DataError
 from bdd_inst.training.hooks.checkpointer import Checkpointer
 from bdd_inst.training.launch import LaunchConfig
 from bdd_inst.training.restarts import job_mark, mark_folder, restarted, run_folder
+from bdd_inst.training.saving import save_checkpoint
 from bdd_inst.training.train import train
 
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "none"}
@@ -54,7 +55,7 @@ def test_a_killed_run_goes_on_and_another_one_is_refused(tiny_cfg, tmp_path, mon
     )  # fmt: skip
 
     def die(self, run):
-        run.save()
+        save_checkpoint(run)
         raise RuntimeError("the node is gone")
 
     with monkeypatch.context() as patch:
