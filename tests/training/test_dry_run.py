@@ -40,7 +40,7 @@ MISTAKES = [
     (("STAGES.full.OPTIMIZER", "Adam"), "stage full: SOLVER.OPTIMIZER 'Adam'"),
     (("DATALOADER.SAMPLER_TRAIN", "Foo"), "DATALOADER.SAMPLER_TRAIN 'Foo'"),
     (("SOLVER.CLIP_GRADIENTS.CLIP_TYPE", "foo"), "CLIP_TYPE 'foo'"),
-    (("TEST.PROTOCOL", "foo"), "TEST.PROTOCOL 'foo' is none of coco, bdd, both"),
+    (("TEST.PROTOCOL", "foo"), "TEST.PROTOCOL 'foo' is not supported; use 'coco' or 'bdd'"),
 ]
 
 
