@@ -154,7 +154,6 @@ def test_not_found_on_the_server(server):
     "source",
     [
         "s3://bucket/x.pkl",
-        "catalog://ImageNetPretrained/MSRA/R-50",
         "http://a/x.pth",
         "detectron2://",
         "https://a/../b",
