@@ -52,6 +52,16 @@ BDD100K_PAN_SEG = (
     "vegetation", "sky", "person", "rider", "bicycle", "bus", "car", "caravan", "motorcycle", "trailer", "train", "truck",
 )  # fmt: skip
 
+BDD100K_PAN_STUFF, BDD100K_PAN_THINGS = BDD100K_PAN_SEG[:30], BDD100K_PAN_SEG[30:]
+# Words of instance segmentation labels -> the panoptic class.
+BDD100K_PAN_ALIASES = {
+    "pedestrian": "person",
+    "bike": "bicycle",
+    "motor": "motorcycle",
+    "motorbike": "motorcycle",
+    "van": "car",
+}
+
 # Cityscapes' classes by label id from 0 (``labels.py``); those from 24 on are things, numbered in ``instanceIds``.
 CITYSCAPES = (
     "unlabeled", "ego vehicle", "rectification border", "out of roi", "static", "dynamic", "ground", "road", "sidewalk",
@@ -74,6 +84,19 @@ COCO_INSTANCES = {
     78: "microwave", 79: "oven", 80: "toaster", 81: "sink", 82: "refrigerator", 84: "book", 85: "clock", 86: "vase", 87: "scissors",
     88: "teddy bear", 89: "hair drier", 90: "toothbrush",
 }  # fmt: skip
+
+# COCO's 53 stuff classes by category id (panoptic_*2017.json), which calls some of them "-merged" or "-other".
+COCO_STUFF = {
+    92: "banner", 93: "blanket", 95: "bridge", 100: "cardboard", 107: "counter", 109: "curtain", 112: "door-stuff", 118: "floor-wood",
+    119: "flower", 122: "fruit", 125: "gravel", 128: "house", 130: "light", 133: "mirror-stuff", 138: "net", 141: "pillow",
+    144: "platform", 145: "playingfield", 147: "railroad", 148: "river", 149: "road", 151: "roof", 154: "sand", 155: "sea", 156: "shelf",
+    159: "snow", 161: "stairs", 166: "tent", 168: "towel", 171: "wall-brick", 175: "wall-stone", 176: "wall-tile", 177: "wall-wood",
+    178: "water", 180: "window-blind", 181: "window", 184: "tree", 185: "fence", 186: "ceiling", 187: "sky", 188: "cabinet",
+    189: "table", 190: "floor", 191: "pavement", 192: "mountain", 193: "grass", 194: "dirt", 195: "paper", 196: "food",
+    197: "building", 198: "rock", 199: "wall", 200: "rug",
+}  # fmt: skip
+# What a pixel-wise head calls every pixel of an object, its class 0.
+THINGS = "things"
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from bdd_inst.base.errors import ConfigError, DataError, ProblemLog
 from bdd_inst.data.ground_truth import usable
 from bdd_inst.data.mapper import DatasetMapper, Mapper
+from bdd_inst.data.panoptic import is_panoptic
 from bdd_inst.data.samplers import batches, build_sampler, inference_shard
 from bdd_inst.data.sem_seg import BACKGROUND, class_names, is_pixelwise
 from bdd_inst.data.user_mapper import as_mapper
@@ -231,7 +232,9 @@ def load_datasets(
     metadata = common_metadata(names)
     check_classes(cfg, metadata, names)
     dicts = parts[0] if len(parts) == 1 else [d for part in parts for d in part]
-    if is_train and cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS:
+    # A label map of stuff trains a pixel-wise model without any object.
+    stuff = is_pixelwise(cfg) and metadata.get("stuff_classes")
+    if is_train and cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS and not stuff:
         dicts = without_empty(dicts, problems)
     if not len(dicts):
         reasons = "; ".join(problems.lines()) or "the label files list no pictures"
@@ -248,18 +251,31 @@ def common_metadata(names: Sequence[str]) -> dict:
     first = MetadataCatalog.get(names[0]).as_dict()
     for name in names[1:]:
         other = MetadataCatalog.get(name).as_dict()
-        if class_names(other) != class_names(first):
-            both = f"{class_names(first)} and {class_names(other)}"
+        for mine, theirs in zip(vocabularies(first), vocabularies(other), strict=True):
+            if mine == theirs:
+                continue
+            both = f"{mine} and {theirs}"
             raise ConfigError(
                 f"{names[0]} and {name} have different classes, {both}, and cannot be joined"
             )
     return first
 
 
+def vocabularies(metadata: dict) -> tuple[list[str], list[str]]:
+    """The classes of objects and those of label maps."""
+    return list(metadata.get("thing_classes") or ()), class_names(metadata)
+
+
 def check_classes(cfg: CfgNode, metadata: dict, names: Sequence[str]) -> None:
     """Raise ConfigError where the model has another number of classes than the data."""
-    if is_pixelwise(cfg):
+    if is_panoptic(cfg) and not metadata.get("stuff_classes"):
+        raise ConfigError(
+            f"{', '.join(names)}: its labels know no stuff, which MODEL.META_ARCHITECTURE PanopticFPN needs; "
+            "name a panoptic data set, e.g. synthetic_bdd_pan_seg_train"
+        )
+    if is_pixelwise(cfg) or is_panoptic(cfg):
         check_label_classes(cfg, metadata, names)
+    if is_pixelwise(cfg):
         return
     there, wanted = len(metadata["thing_classes"]), cfg.MODEL.ROI_HEADS.NUM_CLASSES
     if there != wanted:

@@ -11,7 +11,7 @@ from fvcore.common.config import CfgNode
 from PIL import Image
 
 from bdd_inst.base.errors import ConfigError, DataError
-from bdd_inst.data import augment, copy_paste, ground_truth, sem_seg
+from bdd_inst.data import augment, copy_paste, ground_truth, panoptic, sem_seg
 from bdd_inst.data.augmentations import Augmentation, build_augmentations, sample_chain
 from bdd_inst.data.transforms import Chain
 from bdd_inst.datasets.catalog import MetadataCatalog
@@ -24,6 +24,8 @@ LABELS = (
     "sem_seg_values",
     "sem_seg_scaled",
     "sem_seg_ignore_file",
+    "pan_seg_file_name",
+    "segments_info",
 )  # of a dict, not of a model input
 
 
@@ -35,7 +37,7 @@ class DatasetMapper:
        pasted where the config asks for it. Evaluation: resize.
     3. ``image``: uint8 C,H,W in INPUT.FORMAT. ``height``, ``width``: of the original picture.
     4. Training: ``instances`` with ``gt_boxes``, ``gt_classes``, ``gt_masks``, without crowds and without what the transforms left empty.
-    5. Training of a SemanticSegmentor: ``sem_seg`` instead, H,W int64, IGNORE_VALUE where unknown or padded.
+    5. Training of a SemanticSegmentor: ``sem_seg`` instead, H,W int64, IGNORE_VALUE where unknown or padded; of a PanopticFPN: both.
     6. Training: ``sample_seed``, an int for choices that the model makes at random.
 
     With the same transforms the picture equals Detectron2's pixel for pixel, and so do boxes and masks.
@@ -63,11 +65,15 @@ class DatasetMapper:
         self.recompute_boxes = bool(cut and self.mask_format)
         self.pastes = is_train and cfg.INPUT.COPY_PASTE.ENABLED
         self.onto_backgrounds = cfg.INPUT.COPY_PASTE.BACKGROUNDS
-        self.pixelwise = sem_seg.is_pixelwise(cfg)
+        self.pixelwise, self.panoptic = sem_seg.is_pixelwise(cfg), panoptic.is_panoptic(cfg)
         self.priority: dict[int, int] = {}
         if self.pixelwise and cfg.DATASETS.PRIORITY:
             names = MetadataCatalog.get(cfg.DATASETS.TRAIN[0]).thing_classes
             self.priority = sem_seg.layers(names, cfg.DATASETS.PRIORITY)
+        if self.pastes and self.panoptic:
+            raise ConfigError(
+                "INPUT.COPY_PASTE is not built for MODEL.META_ARCHITECTURE PanopticFPN; set INPUT.COPY_PASTE.ENABLED False"
+            )
         if self.pastes and not self.pixelwise and self.mask_format != "bitmask":
             need = "MODEL.MASK_ON and INPUT.MASK_FORMAT bitmask"
             raise ConfigError(
@@ -96,39 +102,45 @@ class DatasetMapper:
         if rng is None:
             raise ValueError("training samples need a random generator")
         out["sample_seed"] = int(rng.integers(2**31))
-        image, instances = self.transformed(image, dataset_dict, rng)
+        chain = self.chain(image, dataset_dict, rng)
+        image, target = chain.image(image), self.target(dataset_dict, chain)
         if self.pastes and another is not None and rng.random() < self.cfg.INPUT.COPY_PASTE.PROB:
-            image, instances = self.pasted((image, instances), another(), rng)
+            image, target = self.pasted((image, target), another(), rng)
         for step in self.recoloring:
             image = step.recolor(np.asarray(image), rng)
         out["image"] = to_tensor(image, self.cfg.INPUT.FORMAT)
-        if instances is not None:
-            out["sem_seg" if self.pixelwise else "instances"] = instances
+        if target is not None:
+            out["sem_seg" if self.pixelwise else "instances"] = target
+        if self.panoptic:
+            out["sem_seg"] = self.label_map(dataset_dict, chain)
         return out
 
-    def transformed(
-        self, image: Image.Image, dataset_dict: dict, rng: np.random.Generator
-    ) -> tuple[Image.Image, Instances | torch.Tensor | None]:
-        """A picture and its objects (or its label map) after random transforms; None for a dict without any."""
+    def chain(self, image: Image.Image, dataset_dict: dict, rng: np.random.Generator) -> Chain:
+        """Random transforms for a picture."""
         annotations = ground_truth.usable(dataset_dict.get("annotations", ()))
         objects = augment.ObjectBoxes(
             ground_truth.boxes_of(annotations), ground_truth.classes_of(annotations)
         )
-        chain = sample_chain(self.augmentations, (image.height, image.width), objects, rng)
-        image = chain.image(image)
+        return sample_chain(self.augmentations, (image.height, image.width), objects, rng)
+
+    def target(self, dataset_dict: dict, chain: Chain) -> Instances | torch.Tensor | None:
+        """The objects of a dict (or its label map) after the transforms; None for a dict without any."""
         if self.pixelwise:
-            return image, self.label_map(dataset_dict, chain)
+            return self.label_map(dataset_dict, chain)
         if "annotations" not in dataset_dict:
-            return image, None
+            return None
+        annotations = ground_truth.usable(dataset_dict["annotations"])
         name = Path(dataset_dict["file_name"]).name
-        return image, ground_truth.to_instances(
+        return ground_truth.to_instances(
             annotations, chain, self.mask_format, self.recompute_boxes, name
         )
 
     def pasted(self, sample: tuple, other: dict, rng: np.random.Generator) -> tuple:
         """A transformed sample with objects of another picture in it; or its own on the other, where that is a background."""
         options = self.cfg.INPUT.COPY_PASTE
-        second = self.transformed(read(other), other, rng)
+        image = read(other)
+        chain = self.chain(image, other, rng)
+        second = chain.image(image), self.target(other, chain)
         if not self.pixelwise:
             return copy_paste.paste(sample, second, options.MAX_INSTANCES, rng)
         target, source = (second, sample) if options.BACKGROUNDS else (sample, second)
@@ -136,7 +148,8 @@ class DatasetMapper:
 
     def label_map(self, dataset_dict: dict, chain: Chain) -> torch.Tensor | None:
         """H,W int64 after the transforms; None for a dict without labels."""
-        if "annotations" not in dataset_dict and "sem_seg_file_name" not in dataset_dict:
+        known = ("annotations", "sem_seg_file_name", "segments_info")
+        if not any(key in dataset_dict for key in known):
             return None
         head = self.cfg.MODEL.SEM_SEG_HEAD
         values = sem_seg.label_map_of(dataset_dict, head.IGNORE_VALUE, self.priority)

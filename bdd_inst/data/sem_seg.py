@@ -10,6 +10,7 @@ import torch
 from fvcore.common.config import CfgNode
 
 from bdd_inst.base.errors import ConfigError, DataError
+from bdd_inst.data import panoptic
 from bdd_inst.data.transforms import Chain
 from bdd_inst.formats.label_map import read_encoded
 from bdd_inst.masks import run_lengths
@@ -49,6 +50,7 @@ def label_map_of(
 ) -> np.ndarray:
     """The label map of a dataset dict, H,W uint8 (uint16 where a file has 16 bits), on the picture as it is.
 
+    A dict of a panoptic data set has its stuff (:func:`bdd_inst.data.panoptic.stuff_map_of`).
     A dict with ``sem_seg_file_name`` has it in that file; ``sem_seg_values`` says what the file's values mean where they are not
     class numbers. Without one the objects are painted: object of class k as k + 1, background 0. Where they overlap the class of higher
     ``priority`` (:func:`layers`) lies on top; within one the higher ``score``; without scores the smaller object. Crowds and ignored
@@ -59,16 +61,14 @@ def label_map_of(
     """
     size = record["height"], record["width"]
     path = record.get("sem_seg_file_name")
+    if path is None and panoptic.has_segments(record):
+        return panoptic.stuff_map_of(record, ignore)
     if path is None:
         return painted(record.get("annotations", ()), *size, ignore, priority or {})
     values = read_encoded(path, record.get("sem_seg_values"))
     if record.get("sem_seg_scaled"):
         values = cv2.resize(values, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
-    if values.shape != size:
-        found = f"{values.shape[1]}x{values.shape[0]}"
-        raise DataError(
-            f"{path}: the label map is {found}, its picture {size[1]}x{size[0]}; one of them is another version"
-        )
+    panoptic.check_size(values, size, path)
     band = record.get("sem_seg_ignore_file")
     if band is not None:
         unknown = read_encoded(band, "binary")
@@ -86,13 +86,7 @@ def painted(
         mask = item.get("segmentation")
         if mask is None or (not isinstance(mask, dict) and not len(mask)):
             continue
-        rle = (
-            mask if isinstance(mask, dict) else run_lengths.from_polygons_coco(mask, height, width)
-        )
-        if tuple(rle["size"]) != (height, width):
-            raise DataError(
-                f"a mask of {rle['size'][1]}x{rle['size'][0]} on a picture of {width}x{height}; one of them is another version"
-            )
+        rle = panoptic.as_rle(mask, height, width)
         unclear = bool(item.get("iscrowd", 0)) or bool(
             (item.get("attributes") or {}).get("ignored")
         )

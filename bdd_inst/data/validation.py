@@ -7,7 +7,6 @@ same rules, for training and for evaluation, so that nothing is found out only a
 from __future__ import annotations
 
 import math
-import operator
 import os
 from collections.abc import Mapping, Sequence
 
@@ -16,6 +15,8 @@ from fvcore.common.config import CfgNode
 
 from bdd_inst.base.errors import ConfigError, DataError, ProblemLog
 from bdd_inst.data.validation_masks import checked_mask
+from bdd_inst.data.validation_segments import checked_segments
+from bdd_inst.data.validation_values import shown, whole
 from bdd_inst.datasets.dict_array import NO_MASK, DictArray, blob_at
 from bdd_inst.structures import BoxMode
 
@@ -54,6 +55,7 @@ def checked_dicts(
             f"{name}: its loader gave a {type(dicts).__name__}; it must return a list of dicts, one a picture"
         )
     check = _Check(name, len(classes), is_train, is_train and cfg.MODEL.MASK_ON, problems)
+    check.stuff = len(metadata.get("stuff_classes") or ())
     out = [check.picture(record, number) for number, record in enumerate(dicts)]
     check.ids(out)
     check.whole()
@@ -112,6 +114,7 @@ class _Check:
     ) -> None:
         self.name, self.classes, self.is_train, self.masks = name, classes, is_train, masks
         self.problems = problems
+        self.stuff = 0  # classes of label maps
         self.objects = self.bare = self.xywh = self.corners = 0
         self.bare_example = self.corner_example = ""
 
@@ -130,6 +133,9 @@ class _Check:
                 raise DataError(
                     f"{where}: {key} is {shown(record, key)}; give the picture's {key} in pixels, a whole number"
                 )
+        if record.get("segments_info") is not None:
+            size, classes = (out["height"], out["width"]), (self.classes, self.stuff)
+            out["segments_info"] = checked_segments(record, where, classes, size, self.problems)
         if record.get("annotations") is None:
             out.pop("annotations", None)
             return out
@@ -249,27 +255,3 @@ class _Check:
         if self.corners and self.corners >= SUSPICIOUS * self.xywh:
             message = f"{self.corners} of {self.xywh} XYWH_ABS boxes leave their picture but would fit as corners; is bbox_mode XYXY_ABS meant?"
             self.problems.add("box-mode", self.corner_example, message, count=self.corners)
-
-
-def whole(value: object) -> int | None:
-    """A whole number of any integer type (a float without a fraction too) as int; None for anything else."""
-    if isinstance(value, (float, np.floating)) and float(value).is_integer():
-        return int(value)
-    try:
-        return operator.index(value)
-    except TypeError:
-        return None
-
-
-def shown(item: Mapping, key: str) -> str:
-    """A value for a message, cut short."""
-    if key not in item:
-        return "missing"
-    value = item[key]
-    if isinstance(value, (str, bytes, int, float, type(None), np.number)):
-        return repr(value)[:40]
-    return (
-        f"of type {type(value).__name__}"
-        if not isinstance(value, (list, tuple))
-        else (f"a {type(value).__name__} of {len(value)}")
-    )

@@ -8,9 +8,13 @@ from pathlib import Path
 
 from bdd_inst.base import vocabulary as classes
 from bdd_inst.datasets.bdd100k import load_bdd100k
+from bdd_inst.datasets.coco_panoptic import CLASSES as COCO_CLASSES
+from bdd_inst.datasets.coco_panoptic import load_coco_2017_panoptic
 from bdd_inst.datasets.coco_person import load_coco_2017
 from bdd_inst.datasets.dataset import DatasetRecords
 from bdd_inst.datasets.fashion import SPLITS, TARGETS, load_fashion
+from bdd_inst.datasets.panoptic import BDD100K as BDD100K_CLASSES
+from bdd_inst.datasets.panoptic import PanopticClasses, load_bdd100k_pan_seg
 from bdd_inst.datasets.people import load_people
 from bdd_inst.datasets.semantic import load_bdd100k_sem_seg
 from bdd_inst.synthetic import FOLDER as SYNTHETIC
@@ -21,6 +25,18 @@ def load_synthetic(
     root: str | os.PathLike, split: str, *, raster: str = "official"
 ) -> DatasetRecords:
     """The rendered street set, rendered first where it is not there."""
+    rendered(root)
+    return load_bdd100k(root, "ins_seg", split, raster=raster, folder=SYNTHETIC)
+
+
+def load_synthetic_panoptic(root: str | os.PathLike, split: str) -> DatasetRecords:
+    """As :func:`load_synthetic`, with its roads, skies and houses."""
+    rendered(root)
+    return load_bdd100k_pan_seg(root, split, folder=SYNTHETIC)
+
+
+def rendered(root: str | os.PathLike) -> None:
+    """Render the street set, with a progress bar, where it is not there."""
     from tqdm import tqdm
 
     render(
@@ -29,7 +45,6 @@ def load_synthetic(
             jobs, desc="rendering street scenes", unit="picture", disable=None
         ),
     )
-    return load_bdd100k(root, "ins_seg", split, raster=raster, folder=SYNTHETIC)
 
 
 COCO = tuple(classes.COCO_INSTANCES.values())
@@ -54,6 +69,22 @@ TABLE: dict[str, tuple[Callable[..., DatasetRecords], dict]] = {
     },
     **{
         f"bdd100k_sem_seg_{split}": (load_bdd100k_sem_seg, {"split": split})
+        for split in ("train", "val")
+    },
+    **{
+        f"bdd100k_pan_seg_{split}": (load_bdd100k_pan_seg, {"split": split})
+        for split in ("train", "val")
+    },
+    **{
+        f"coco_2017_{split}_panoptic_{kind}": (
+            load_coco_2017_panoptic,
+            {"split": split, "stuff_only": kind == "stuffonly"},
+        )
+        for split in ("train", "val")
+        for kind in ("separated", "stuffonly")
+    },
+    **{
+        f"synthetic_bdd_pan_seg_{split}": (load_synthetic_panoptic, {"split": split})
         for split in ("train", "val")
     },
     **{f"people_{split}": (load_people, {"split": split}) for split in ("train", "val", "test")},
@@ -82,6 +113,18 @@ IDS: dict[str, dict[int, int]] = {
     f"coco_2017_{split}": {number: n for n, number in enumerate(classes.COCO_INSTANCES)}
     for split in ("train", "val")
 }
+
+# Of panoptic data sets: things, stuff and their numbers.
+PANOPTIC: dict[str, PanopticClasses] = {
+    **{f"bdd100k_pan_seg_{split}": BDD100K_CLASSES for split in ("train", "val")},
+    **{f"synthetic_bdd_pan_seg_{split}": BDD100K_CLASSES for split in ("train", "val")},
+    **{
+        f"coco_2017_{split}_panoptic_{kind}": COCO_CLASSES
+        for split in ("train", "val")
+        for kind in ("separated", "stuffonly")
+    },
+}
+CLASSES |= {name: found.things for name, found in PANOPTIC.items()}
 
 
 class AtRoot:

@@ -172,7 +172,7 @@ def builtin_loaders(root: str | os.PathLike | None = None) -> dict[str, Loader]:
 
 def register_all(root: str | os.PathLike | None = None) -> None:
     """Enter every built-in data set under its name, here and, where it is installed, in Detectron2's catalogs."""
-    from bdd_inst.datasets.builtin import CLASSES, IDS, STUFF
+    from bdd_inst.datasets.builtin import CLASSES, IDS, PANOPTIC, STUFF
 
     for name, loader in builtin_loaders(root).items():
         DatasetCatalog._loaders.setdefault(name, loader)
@@ -185,6 +185,8 @@ def register_all(root: str | os.PathLike | None = None) -> None:
             metadata.set(thing_dataset_id_to_contiguous_id=dict(IDS[name]))
         if name in STUFF and metadata.get("stuff_classes") is None:
             metadata.set(stuff_classes=list(STUFF[name]))
+        if name in PANOPTIC and metadata.get("stuff_classes") is None:
+            metadata.set(**PANOPTIC[name].metadata())
     if "detectron2" in sys.modules:
         mirror_to_detectron2()
 

@@ -17,6 +17,7 @@ BDD100K = """\
     labels/ins_seg/bitmasks/{{train,val}}/*.png            will do)
     labels/det_20/det_{{train,val}}.json                "Detection 2020 Labels"
     labels/sem_seg/masks/{{train,val}}/*.png            "Semantic Segmentation"
+    labels/pan_seg/bitmasks/{{train,val}}/*.png         "Panoptic Segmentation" (or its polygons)
   Register at http://bdd-data.berkeley.edu, download the archives named above and unpack them side by side."""
 
 FASHION = """\
@@ -30,6 +31,8 @@ FASHION = """\
 COCO = """\
   {root}/coco/
     annotations/instances_{{train,val}}2017.json        "2017 Train/Val annotations" (241 MB)
+    annotations/panoptic_{{train,val}}2017.json         "2017 Panoptic Train/Val annotations" (821 MB)
+    panoptic_{{train,val}}2017/*.png                    (the archives inside it, unpacked)
     train2017/*.jpg                                   "2017 Train images" (18 GB)
     val2017/*.jpg                                     "2017 Val images" (1 GB)
   Download from https://cocodataset.org/#download and unpack below coco/."""

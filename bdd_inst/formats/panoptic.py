@@ -6,22 +6,20 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import numpy as np
-
 from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.formats import coco_entries as entries
 from bdd_inst.formats import fields
 from bdd_inst.formats.json_files import items, plain, top_level
+from bdd_inst.formats.panoptic_png import read_ids
 from bdd_inst.formats.reading import label_set
 from bdd_inst.formats.records import ImageLabels, Instance, LabelSet
 from bdd_inst.formats.sniff import Found
-from bdd_inst.images import png_kinds
 from bdd_inst.masks import run_lengths
 from bdd_inst.masks.label_runs import label_rles
 
 
 def read(found: Found) -> LabelSet:
-    """The label set of one file; its PNGs lie in the folder of its name, or beside it. Things and stuff are instances alike."""
+    """The label set of one file; its PNGs lie in the folder of its name, or beside it. Things and stuff are instances alike; ``things`` tells them apart."""
     file = found.files[0]
     top = found.top if found.top is not None else top_level(file)
     where = str(file)
@@ -45,13 +43,21 @@ def read(found: Found) -> LabelSet:
                 log.add("bad-label", f"{where}: annotation #{number}", f"{error}; left out")
         yield from pictures.values()
 
-    return label_set(
+    labels = label_set(
         found,
         generate,
         "pixels",
         categories=tuple(names.values()) or None,
         category_ids=tuple(names) or None,
     )
+    labels.things = tuple(names[key] for key in _things(top) if key in names)
+    return labels
+
+
+def _things(top: Any) -> list[int]:
+    """The ids of the categories that are things: all that are not said to be stuff."""
+    rows = [plain(raw) for raw in items(top.get("categories")) or []]
+    return [row["id"] for row in rows if fields.truth(row.get("isthing", 1))]
 
 
 def _fill(
@@ -66,10 +72,7 @@ def _fill(
     if picture is None:
         raise ValueError(f"image_id {value['image_id']!r} is no picture of this file")
     file = folder / PurePosixPath(str(value["file_name"])).name
-    colors = png_kinds.pixels(file)
-    if colors.ndim != 3:
-        raise ValueError(f"{file} is no colour PNG")
-    numbers = colors[..., :3].astype(np.uint32) @ np.array([1, 256, 65536], np.uint32)
+    numbers = read_ids(file)
     found = dict(zip(*(list(column) for column in label_rles(numbers)), strict=True))
     found = {int(number): rle for number, rle in found.items()}
     picture.labelled = True

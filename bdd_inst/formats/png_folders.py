@@ -45,9 +45,12 @@ def read(found: Found) -> LabelSet:
         known = classes.BDD100K_PAN_SEG if found.kind == "pan-seg" else classes.BDD100K_DET
         names, ids = _numbered(note, known)
         numbers, scores = dict(zip(ids, names, strict=True)), _scores(found, note)
-        return png_label_set(
+        labels = png_label_set(
             found, lambda file, log: _bitmask(file, numbers, scores, log), names, note, (), ids
         )
+        if found.kind == "pan-seg":
+            labels.things = tuple(name for name in names if name not in classes.BDD100K_PAN_STUFF)
+        return labels
     if found.kind == "label-map":
         ending = _ending(found)
         names, ids = _numbered(note, ENDINGS.get(ending, ()))

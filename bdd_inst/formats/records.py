@@ -90,6 +90,7 @@ class LabelSet:
     has one, and ``category_ids`` the ids that go with it. ``rule`` names the rule that made its masks, or that should make them from
     its polygons: ``official`` (BDD100K: snap, then every touched pixel), ``coco`` (pycocotools' fill), or ``pixels`` (the file holds
     masks drawn by hand or tool, no polygons to draw). ``notes`` say which reading of the format was chosen where there are two.
+    ``things``: in panoptic labels, which categories are countable objects; the others are stuff. None where the file tells no difference.
     """
 
     kind: str
@@ -100,6 +101,7 @@ class LabelSet:
     rule: str
     category_ids: tuple[int, ...] | None = None
     notes: tuple[str, ...] = ()
+    things: tuple[str, ...] | None = None
 
     def load(self) -> LabelSet:
         """Parse everything now and keep it as a list; returns itself."""

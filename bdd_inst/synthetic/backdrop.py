@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from bdd_inst.synthetic.scene import Scene
+from bdd_inst.synthetic.stuff import StuffMap
 
 SKY = {
     "clear": (120, 170, 225),
@@ -31,11 +32,15 @@ def clouds(
     return out / (out.std() + 1e-6)
 
 
-def paint_backdrop(scene: Scene, rng: np.random.Generator) -> np.ndarray:
-    """The empty street, H,W,3 float32 RGB 0-255, in daylight (light and weather come last, over everything)."""
+def paint_backdrop(scene: Scene, rng: np.random.Generator, stuff: StuffMap) -> np.ndarray:
+    """The empty street, H,W,3 float32 RGB 0-255, in daylight (light and weather come last, over everything).
+
+    ``stuff`` learns what each pixel is.
+    """
     camera = scene.camera
     h, w, horizon = camera.height, camera.width, int(camera.horizon)
     image = np.empty((h, w, 3), np.float32)
+    stuff.split(horizon)
     sky = np.array(SKY[scene.weather], np.float32)
     fall = np.linspace(0.75, 1.12, horizon, dtype=np.float32)[:, None, None]
     image[:horizon] = sky * fall
@@ -49,12 +54,12 @@ def paint_backdrop(scene: Scene, rng: np.random.Generator) -> np.ndarray:
     image[horizon:] = (
         np.array(ground, np.float32) + 14 * clouds(rng, h - horizon, w, (8, 30, 90))[..., None]
     )
-    skyline(image, scene, rng)
-    road(image, scene, rng)
+    skyline(image, scene, rng, stuff)
+    road(image, scene, rng, stuff)
     return image
 
 
-def skyline(image: np.ndarray, scene: Scene, rng: np.random.Generator) -> None:
+def skyline(image: np.ndarray, scene: Scene, rng: np.random.Generator, stuff: StuffMap) -> None:
     """Houses with windows along both sides, or trees and hills on the open road."""
     camera = scene.camera
     if scene.kind == "highway":
@@ -75,6 +80,7 @@ def skyline(image: np.ndarray, scene: Scene, rng: np.random.Generator) -> None:
                 tuple(float(v) for v in rng.uniform((50, 80, 50), (110, 125, 100))),
                 cv2.LINE_AA,
             )
+            stuff.fill(ridge, "terrain")
         return
     for side in (-1, 1):
         z = 60.0
@@ -82,6 +88,7 @@ def skyline(image: np.ndarray, scene: Scene, rng: np.random.Generator) -> None:
             depth = rng.uniform(6, 16)
             house(
                 image,
+                stuff,
                 scene,
                 rng,
                 side * rng.uniform(8.5, 11),
@@ -94,6 +101,7 @@ def skyline(image: np.ndarray, scene: Scene, rng: np.random.Generator) -> None:
 
 def house(
     image: np.ndarray,
+    stuff: StuffMap,
     scene: Scene,
     rng: np.random.Generator,
     x: float,
@@ -112,23 +120,22 @@ def house(
     def quad(z1: float, z2: float, y1: float, y2: float, colour: np.ndarray) -> None:
         points = np.array([corner(z1, y1), corner(z2, y1), corner(z2, y2), corner(z1, y2)])
         fill(image, points, colour)
+        stuff.fill(points, "building")
 
     quad(far, near, 0, tall, wall)
     # The face turned to the viewer, of a house that stands free.
     px, py = camera.ground(x, far)
     s = camera.scale(far)
-    fill(
-        image,
-        np.array(
-            [
-                (px, py),
-                (px + np.sign(x) * 12 * s, py),
-                (px + np.sign(x) * 12 * s, py - tall * s),
-                (px, py - tall * s),
-            ]
-        ),
-        wall * 0.8,
+    face = np.array(
+        [
+            (px, py),
+            (px + np.sign(x) * 12 * s, py),
+            (px + np.sign(x) * 12 * s, py - tall * s),
+            (px, py - tall * s),
+        ]
     )
+    fill(image, face, wall * 0.8)
+    stuff.fill(face, "building")
     lit = scene.time != "daytime"
     for y in np.arange(1.2, tall - 1.2, 3.0):
         for z in np.arange(near + 1, far - 1.5, 2.6):
@@ -148,7 +155,7 @@ def fill(image: np.ndarray, points: np.ndarray, colour: np.ndarray | tuple[float
     cv2.fillPoly(image, [shifted], tuple(float(v) for v in colour), cv2.LINE_AA, 4)
 
 
-def road(image: np.ndarray, scene: Scene, rng: np.random.Generator) -> None:
+def road(image: np.ndarray, scene: Scene, rng: np.random.Generator, stuff: StuffMap) -> None:
     """Asphalt with grain, pavements, dashed and solid lines, a crossing now and then."""
     camera = scene.camera
     half = 9.0 if scene.kind == "highway" else 4.6
@@ -156,22 +163,16 @@ def road(image: np.ndarray, scene: Scene, rng: np.random.Generator) -> None:
         1.25 if scene.weather == "snowy" else 0.8 if scene.weather == "rainy" else 1.0
     )
 
-    def strip(x1: float, x2: float, z1: float, z2: float, colour: tuple[float, ...]) -> None:
-        fill(
-            image,
-            np.array(
-                [
-                    camera.ground(x1, z1),
-                    camera.ground(x2, z1),
-                    camera.ground(x2, z2),
-                    camera.ground(x1, z2),
-                ]
-            ),
-            colour,
-        )
+    def strip(
+        x1: float, x2: float, z1: float, z2: float, colour: tuple[float, ...], name: str = "road"
+    ) -> None:
+        corners = ((x1, z1), (x2, z1), (x2, z2), (x1, z2))
+        points = np.array([camera.ground(x, z) for x, z in corners])
+        fill(image, points, colour)
+        stuff.fill(points, name)
 
     if scene.kind != "highway":
-        strip(-8.5, 8.5, 2.2, 200, (grey * 1.5, grey * 1.46, grey * 1.42))
+        strip(-8.5, 8.5, 2.2, 200, (grey * 1.5, grey * 1.46, grey * 1.42), "sidewalk")
         strip(-half - 2.3, half + 2.3, 2.2, 200, (grey * 1.12, grey * 1.12, grey * 1.12))
     strip(-half, half, 2.2, 200, (grey, grey, grey * 1.03))
     paint = (205, 205, 200)

@@ -1,4 +1,4 @@
-"""Street furniture that nobody labels: lamps, trees, signs, bins, traffic lights, posters."""
+"""Street furniture that only panoptic labels know: lamps, trees, signs, bins, traffic lights, posters."""
 
 from __future__ import annotations
 
@@ -6,6 +6,16 @@ import numpy as np
 
 from bdd_inst.synthetic.pen import Contour, ellipse, rectangle
 from bdd_inst.synthetic.shapes import Shape, paint_colour
+
+# What panoptic labels call them.
+STUFF = {
+    "lamp": "street light",
+    "tree": "vegetation",
+    "sign": "traffic sign",
+    "bin": "static",
+    "light": "traffic light",
+    "poster": "billboard",
+}
 
 
 def distractor(name: str, rng: np.random.Generator) -> Shape:

@@ -1,12 +1,14 @@
-"""Scalabel frames of painted scenes: curves where an object is seen whole, traced polygons where something cuts it."""
+"""Labels of painted scenes: Scalabel frames (curves where an object is seen whole, traced polygons where something cuts it), and panoptic segments."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 
+from bdd_inst.formats.bitmask import BitmaskInstance
 from bdd_inst.synthetic.paint import Painted
 from bdd_inst.synthetic.scene import Scene
+from bdd_inst.synthetic.stuff import StuffMap, panoptic_instances
 
 MIN_PIXELS = 40  # smaller remains are left unlabelled, as annotators do
 MIN_SHARE = 0.15  # so is what shows less than this share of itself
@@ -26,11 +28,9 @@ def frame_of(name: str, scene: Scene, painted: list[Painted], timestamp: int = 1
 
 def label_of(item: Painted, identity: str) -> dict | None:
     """One Scalabel label, or None where too little of the object shows."""
-    shown, whole = int(item.visible.sum()), int(item.whole.sum())
-    if shown < MIN_PIXELS or shown < MIN_SHARE * whole:
+    if not is_labelled(item):
         return None
-    occluded = shown < 0.98 * whole
-    if item.outline is not None and not item.cut and shown == whole:
+    if item.outline is not None and not item.cut and (item.visible == item.whole).all():
         parts = [poly2d(rounded(path.vertices), path.types) for path in item.outline]
     else:
         parts = [poly2d(points.tolist(), "L" * len(points)) for points in trace(item.visible)]
@@ -44,7 +44,7 @@ def label_of(item: Painted, identity: str) -> dict | None:
         "x2": float(xs.max()),
         "y2": float(ys.max()),
     }
-    attributes = {"occluded": occluded, "truncated": item.cut}
+    attributes = {"occluded": is_occluded(item), "truncated": item.cut}
     return {
         "id": identity,
         "category": item.thing.category,
@@ -52,6 +52,27 @@ def label_of(item: Painted, identity: str) -> dict | None:
         "box2d": box,
         "poly2d": parts,
     }
+
+
+def is_labelled(item: Painted) -> bool:
+    """Whether enough of the object shows."""
+    shown = int(item.visible.sum())
+    return shown >= MIN_PIXELS and shown >= MIN_SHARE * int(item.whole.sum())
+
+
+def is_occluded(item: Painted) -> bool:
+    """Whether something covers the object."""
+    return int(item.visible.sum()) < 0.98 * int(item.whole.sum())
+
+
+def segments_of(painted: list[Painted], stuff: StuffMap) -> list[BitmaskInstance]:
+    """The segments of one picture, as BDD100K's ``pan_seg`` bitmasks have them; what nobody labels belongs to none."""
+    things = [
+        (item.thing.category, item.visible, is_occluded(item), item.cut)
+        for item in painted
+        if is_labelled(item)
+    ]
+    return panoptic_instances(stuff, things)
 
 
 def poly2d(vertices: list, types: str) -> dict:

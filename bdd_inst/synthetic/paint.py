@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 
 from bdd_inst.synthetic.backdrop import SKY, clouds, fill, finish, paint_backdrop
-from bdd_inst.synthetic.pen import Contour
+from bdd_inst.synthetic.pen import Contour, cover
 from bdd_inst.synthetic.scene import Camera, Scene, Thing
+from bdd_inst.synthetic.stuff import StuffMap
 
 FOG = {"foggy": 0.035, "snowy": 0.012, "rainy": 0.010, "overcast": 0.004}
 
@@ -30,10 +31,11 @@ class Painted:
     cut: bool
 
 
-def paint(scene: Scene, rng: np.random.Generator) -> tuple[np.ndarray, list[Painted]]:
-    """The picture H,W,3 uint8 RGB and its labelled things, far to near."""
+def paint(scene: Scene, rng: np.random.Generator) -> tuple[np.ndarray, list[Painted], StuffMap]:
+    """The picture H,W,3 uint8 RGB, its labelled things, far to near, and what all else is."""
     camera = scene.camera
-    image = paint_backdrop(scene, rng)
+    stuff = StuffMap(camera.height, camera.width)
+    image = paint_backdrop(scene, rng, stuff)
     glow = np.zeros_like(image)
     texture = clouds(rng, camera.height, camera.width, (12, 50, 140))
     painted: list[Painted] = []
@@ -46,13 +48,12 @@ def paint(scene: Scene, rng: np.random.Generator) -> tuple[np.ndarray, list[Pain
         light_up(glow, thing, camera, silhouette)
         for other in painted:
             other.visible &= ~silhouette
+        stuff.mark(silhouette, thing.stuff)
         if thing.category is not None:
             painted.append(
                 Painted(thing, outline, silhouette, silhouette.copy(), is_cut(thing, camera))
             )
-        else:
-            continue
-    return finish(image, scene, rng, glow), painted
+    return finish(image, scene, rng, glow), painted, stuff
 
 
 def silhouette_of(thing: Thing, camera: Camera) -> tuple[np.ndarray | None, list[Contour] | None]:
@@ -65,17 +66,6 @@ def silhouette_of(thing: Thing, camera: Camera) -> tuple[np.ndarray | None, list
     if flank is not None:
         cover(mask, flank)
     return (mask.astype(bool), near if flank is None else None) if mask.any() else (None, None)
-
-
-def cover(mask: np.ndarray, points: np.ndarray) -> None:
-    """Set the pixels of ``mask`` (H,W uint8) inside a polygon of float points, whole pixels only."""
-    cv2.fillPoly(
-        mask,
-        [np.round((np.clip(points, -4000, 4000) - 0.5) * 16).astype(np.int32)],
-        1,
-        cv2.LINE_8,
-        4,
-    )
 
 
 def flank_of(thing: Thing, camera: Camera) -> np.ndarray | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import cv2
 import numpy as np
 
 # Control points of a quarter circle lie this share of the radius along the tangent (the usual cubic approximation).
@@ -86,3 +87,14 @@ def ellipse(x: float, y: float, rx: float, ry: float | None = None) -> Contour:
 def rectangle(x1: float, y1: float, x2: float, y2: float) -> Contour:
     """An axis-parallel rectangle."""
     return Contour().line((x1, y1), (x2, y1), (x2, y2), (x1, y2))
+
+
+def cover(mask: np.ndarray, points: np.ndarray, value: int = 1) -> None:
+    """Set the pixels of ``mask`` (H,W uint8) inside a polygon of float points, whole pixels only."""
+    cv2.fillPoly(
+        mask,
+        [np.round((np.clip(points, -4000, 4000) - 0.5) * 16).astype(np.int32)],
+        value,
+        cv2.LINE_8,
+        4,
+    )

@@ -1,4 +1,4 @@
-"""Writes the rendered data set: pictures and ``ins_seg`` JSON in the tree of a real BDD100K download, whole or not at all."""
+"""Writes the rendered data set: pictures, ``ins_seg`` JSON and ``pan_seg`` bitmasks in the tree of a real BDD100K download, whole or not at all."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ import cv2
 import numpy as np
 
 from bdd_inst.base.errors import DataError
-from bdd_inst.synthetic.labels import frame_of
+from bdd_inst.formats.bitmask import write_bitmask
+from bdd_inst.synthetic.labels import frame_of, segments_of
 from bdd_inst.synthetic.paint import paint
 from bdd_inst.synthetic.scene import compose
 
 FOLDER = "synthetic_bdd"
 # Goes into the folder's stamp: a change of the renderer renders anew instead of training on old pictures.
-VERSION = 2
+VERSION = 3
 SPLITS = {"train": 240, "val": 60}
 
 log = logging.getLogger(__name__)
@@ -36,7 +37,8 @@ def render(
 ) -> Path:
     """Render the data set to ``root/synthetic_bdd`` unless it is there already, and return that folder.
 
-    The tree is BDD100K's: ``images/10k/{split}/*.jpg`` and ``labels/ins_seg/polygons/ins_seg_{split}.json``. The same arguments give the
+    The tree is BDD100K's: ``images/10k/{split}/*.jpg``, ``labels/ins_seg/polygons/ins_seg_{split}.json`` and
+    ``labels/pan_seg/bitmasks/{split}/*.png``. The same arguments give the
     same labels and pictures. Everything is written beside the target and renamed into place.
 
     Args:
@@ -77,15 +79,18 @@ def render(
 
 
 def render_image(folder: Path, split: str, index: int, size: tuple[int, int], seed: int) -> dict:
-    """Paint and write picture ``index`` of a split; returns its Scalabel frame."""
+    """Paint and write picture ``index`` of a split and its panoptic bitmask; returns its Scalabel frame."""
     rng = np.random.default_rng([seed, sum(split.encode()), index])
     scene = compose(rng, *size)
-    image, painted = paint(scene, rng)
+    image, painted, stuff = paint(scene, rng)
     name = "{:08x}-{:08x}.jpg".format(*rng.integers(0, 2**32, 2))
     path = folder / "images" / "10k" / split / name
     path.parent.mkdir(parents=True, exist_ok=True)
     if not cv2.imwrite(str(path), image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92]):
         raise DataError(f"{path}: cannot be written; is the disk full?")
+    mask = folder / "labels" / "pan_seg" / "bitmasks" / split / Path(name).with_suffix(".png").name
+    mask.parent.mkdir(parents=True, exist_ok=True)
+    write_bitmask(mask, segments_of(painted, stuff), size[1], size[0])
     return frame_of(name, scene, painted)
 
 

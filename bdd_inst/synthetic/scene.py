@@ -45,13 +45,14 @@ class Camera:
 
 @dataclass(slots=True)
 class Thing:
-    """An object that stands in the scene; ``category`` None for distractors that nobody labels."""
+    """An object that stands in the scene; ``category`` None for distractors, which only panoptic labels know, as ``stuff``."""
 
     category: str | None
     shape: Shape
     x: float
     z: float
     mirror: bool = False
+    stuff: str | None = None
 
     def place(self, outline: Contour, camera: Camera, behind: float = 0.0) -> Contour:
         """The outline in picture pixels, or its copy ``behind`` metres farther away."""
@@ -244,6 +245,7 @@ def distractors(rng: np.random.Generator, kind: str) -> list[Thing]:
                 furniture.distractor(name, rng),
                 side * rng.uniform(near, near + 4),
                 rng.uniform(7, 34),
+                stuff=furniture.STUFF[name],
             )
         )
     return things

@@ -21,7 +21,8 @@ from bdd_inst.weights.load_report import LoadReport, group_names
 from bdd_inst.weights.reader import IDENTITY, read_weights
 
 # What of a data set's metadata goes into the file: plain values that say what the model's outputs mean.
-KEPT = ("thing_classes", "thing_colors", "thing_dataset_id_to_contiguous_id", "stuff_classes")
+ID_TABLES = ("thing_dataset_id_to_contiguous_id", "stuff_dataset_id_to_contiguous_id")
+KEPT = ("thing_classes", "thing_colors", "stuff_classes", *ID_TABLES)
 # Detectron2's words for the same kinds of file, config or weights, by their suffix.
 CONFIG_SUFFIXES = (".yaml", ".yml")
 
@@ -33,7 +34,8 @@ class Identity:
     Attributes:
         config: the whole config it was trained with, YAML.
         metadata: Detectron2's words for its classes, those of ``KEPT`` that its data set has: ``thing_classes`` (names by index),
-            ``thing_colors`` (RGB by index), ``thing_dataset_id_to_contiguous_id`` (category id to index), ``stuff_classes``.
+            ``thing_colors`` (RGB by index), ``thing_dataset_id_to_contiguous_id`` (category id to index), ``stuff_classes`` and
+            ``stuff_dataset_id_to_contiguous_id``.
         version: of the package that wrote it.
     """
 
@@ -157,9 +159,10 @@ def _checked(content: object) -> Identity | None:
     colors = given.get("thing_colors")
     if _all(colors, list) and all(len(c) == 3 and _all(c, int) for c in colors):
         kept["thing_colors"] = [list(color) for color in colors]
-    ids = given.get("thing_dataset_id_to_contiguous_id")
-    if isinstance(ids, Mapping) and _all([*ids, *ids.values()], int):
-        kept["thing_dataset_id_to_contiguous_id"] = dict(ids)
+    for key in ID_TABLES:
+        ids = given.get(key)
+        if isinstance(ids, Mapping) and _all([*ids, *ids.values()], int):
+            kept[key] = dict(ids)
     return Identity(content["config"], kept, str(content.get("version", "")))
 
 

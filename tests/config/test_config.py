@@ -18,8 +18,8 @@ def write(path, text):
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
 def test_every_shipped_config_loads(path):
     cfg = load_cfg(path)
-    assert (cfg.MODEL.META_ARCHITECTURE == "GeneralizedRCNN") == cfg.MODEL.MASK_ON
-    assert cfg.MODEL.META_ARCHITECTURE in ("GeneralizedRCNN", "SemanticSegmentor")
+    assert cfg.MODEL.META_ARCHITECTURE in ("GeneralizedRCNN", "PanopticFPN", "SemanticSegmentor")
+    assert (cfg.MODEL.META_ARCHITECTURE != "SemanticSegmentor") == cfg.MODEL.MASK_ON
     for stage in cfg.STAGES:
         assert {"NAME", "TRAIN"} <= set(stage)
 
@@ -28,6 +28,9 @@ def test_every_shipped_config_loads(path):
     ("name", "classes"),
     [
         ("bdd_maskrcnn", 8),
+        ("bdd_cascade", 8),
+        ("bdd_panoptic", 10),
+        ("coco_panoptic", 80),
         ("fashion_person_maskrcnn", 1),
         ("fashion_clothes_maskrcnn", 6),
         ("coco_person_maskrcnn", 1),
@@ -37,7 +40,7 @@ def test_bare_names_are_found_and_have_their_classes(name, classes, monkeypatch,
     monkeypatch.chdir(tmp_path)
     cfg = load_cfg(f"{name}.yaml")
     assert classes == cfg.MODEL.ROI_HEADS.NUM_CLASSES
-    assert cfg.MODEL.WEIGHTS.startswith("detectron2://COCO-InstanceSegmentation/")
+    assert cfg.MODEL.WEIGHTS.startswith("detectron2://")
 
 
 def test_base_files_are_inherited_and_overridden(tmp_path):

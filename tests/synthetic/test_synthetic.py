@@ -10,8 +10,10 @@ import pytest
 
 from bdd_inst.base import vocabulary as classes
 from bdd_inst.base.errors import DataError
+from bdd_inst.base.vocabulary import BDD100K_PAN_SEG
 from bdd_inst.datasets.bdd100k import load_bdd100k
 from bdd_inst.formats import detect
+from bdd_inst.formats.bitmask import read_bitmask
 from bdd_inst.masks import rasterize, run_lengths
 from bdd_inst.synthetic import FOLDER, render
 from bdd_inst.synthetic.labels import trace
@@ -100,7 +102,7 @@ def test_labels_cover_the_pixels_that_are_seen(rendered):
     for i, frame in enumerate(frames):
         rng = np.random.default_rng([2018, sum(b"train"), i])
         scene = compose(rng, 320, 180)
-        _, painted = paint(scene, rng)
+        _, painted, _ = paint(scene, rng)
         visible = {}
         for item in painted:
             ys, xs = np.nonzero(item.visible)
@@ -116,6 +118,29 @@ def test_labels_cover_the_pixels_that_are_seen(rendered):
             overlaps.append((drawn & seen).sum() / seen.sum())
     assert np.mean(overlaps) > 0.97
     assert min(overlaps) > 0.75
+
+
+def test_panoptic_bitmasks_hold_the_visible_things_and_what_is_around_them(rendered):
+    names = sorted((rendered / FOLDER / "labels/pan_seg/bitmasks/train").glob("*.png"))
+    pictures = sorted((rendered / FOLDER / "images/10k/train").glob("*.jpg"))
+    assert [n.stem for n in names] == [p.stem for p in pictures]
+    frames = json.loads(
+        (rendered / FOLDER / "labels/ins_seg/polygons/ins_seg_train.json").read_text()
+    )
+    for frame in frames:
+        size, found = read_bitmask(
+            rendered / FOLDER / "labels/pan_seg/bitmasks/train" / f"{frame['name'][:-4]}.png"
+        )
+        assert size == (180, 320)
+        things = [item for item in found if item.category > 30]
+        words = [BDD100K_PAN_SEG[item.category - 1] for item in things]
+        assert words == [one["category"].replace("pedestrian", "person") for one in frame["labels"]]
+        for item, one in zip(things, frame["labels"], strict=True):
+            x1, y1, x2, y2 = run_lengths.to_bbox(item.rle)
+            assert [x1, y1, x2 - 1, y2 - 1] == [one["box2d"][k] for k in ("x1", "y1", "x2", "y2")]
+        stuff = {BDD100K_PAN_SEG[item.category - 1] for item in found if item.category <= 30}
+        assert {"road", "sky"} <= stuff
+        assert sum(run_lengths.area(item.rle) for item in found) > 0.98 * 180 * 320
 
 
 def load_paths(one):
