@@ -65,7 +65,7 @@ def naming(path: str | os.PathLike) -> Iterator[None]:
     except OSError as error:
         unnamed = error.errno in NO_MORE and error.filename is None
         if unnamed or os.path.basename(str(error.filename)).startswith(hidden_name(path)):
-            error.filename, error.filename2 = os.fspath(path), None
+            raise OSError(error.errno, error.strerror, os.fspath(path)) from error
         raise
 
 

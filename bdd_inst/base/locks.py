@@ -37,7 +37,10 @@ class FolderLock:
             DataError: another run holds it; the message names its pid and host.
             OSError: nothing can be written there.
         """
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self.what)) from error
         while True:
             handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
             if not self._lock(handle):

@@ -171,10 +171,13 @@ def find_objects(options: argparse.Namespace, source, predictor) -> None:
 
 
 def some(pictures: int, options: argparse.Namespace, source) -> int:
-    """The number of pictures; DataError where there is none."""
+    """The number of pictures; DataError where there is none, with the reasons."""
     if not pictures:
-        cli.show_problems(source.problems, "not read:")
-        raise DataError(f"{', '.join(options.input)}: nothing in it could be read")
+        reasons = "; ".join(source.problems.lines())
+        raise DataError(
+            f"{', '.join(options.input)}: nothing in it could be read"
+            + (f": {reasons}" if reasons else "")
+        )
     return pictures
 
 

@@ -14,11 +14,14 @@ from typing import Any
 
 import msgspec
 
-from bdd_inst.base.errors import DataError
+from bdd_inst.base.errors import ConfigError, DataError
 
 # A label file of 8 GB is forty times COCO's largest; what is bigger is another thing, or a bomb.
 LARGEST_FILE = 8 << 30
 LARGEST_UNPACKED = 2 << 30
+# Labels shrink to a fourth up to a thirtieth; what shrinks more is mostly nothing, and made to fill the memory.
+MOST_SHRUNK, ALWAYS_UNPACKED = 100, 8 << 20
+UNPACKED_VARIABLE = "BDD_INST_MAX_UNPACKED"
 # Python's json writes these three words, which JSON does not know. They become a number out of range: refused where it stands.
 NOT_FINITE = re.compile(rb"(?<=[\[,:\s])(?:NaN|[-+]?Infinity)(?=\s*[\],}])")
 # How a file of JSON begins in each encoding of Unicode, the longer marks first: byte-order marks, then "{" and "[" without one.
@@ -42,7 +45,7 @@ Top = list[msgspec.Raw] | dict[str, msgspec.Raw]
 
 
 def read_bytes(path: str | os.PathLike) -> bytes:
-    """The bytes of a text file as UTF-8 without a byte-order mark; ``.gz`` is unpacked, up to 2 GB."""
+    """The bytes of a text file as UTF-8 without a byte-order mark; ``.gz`` is unpacked, within :func:`largest_unpacked`."""
     path = Path(path)
     try:
         if path.stat().st_size > LARGEST_FILE:
@@ -81,17 +84,39 @@ def _as_utf8(data: bytes, path: Path) -> bytes:
     return data if encoding == "utf-8" else text.encode(errors="replace")
 
 
+def largest_unpacked(packed: int) -> int:
+    """Bytes that a gzip file of ``packed`` bytes may unpack to: ``$BDD_INST_MAX_UNPACKED``, else what labels can come to.
+
+    Raises:
+        ConfigError: the variable is no whole number above 0.
+    """
+    text = os.environ.get(UNPACKED_VARIABLE, "").strip()
+    if not text:
+        return min(LARGEST_UNPACKED, max(ALWAYS_UNPACKED, MOST_SHRUNK * packed))
+    if not (text.isascii() and text.isdecimal() and len(text) < 16 and int(text)):
+        raise ConfigError(
+            f"{UNPACKED_VARIABLE}={text[:40]!r}: give a number of bytes, e.g. 4000000000"
+        )
+    return int(text)
+
+
 def _unpack(data: bytes, path: Path) -> bytes:
-    parts, left = [], LARGEST_UNPACKED
+    limit = largest_unpacked(len(data))
+    parts, left, packed = [], limit, len(data)
     while data[:2] == b"\x1f\x8b":  # a gzip file may have several members, one after the other
         try:
             unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-            parts.append(unpacker.decompress(data, left))
+            parts.append(unpacker.decompress(data, left + 1))
         except zlib.error as error:
             raise DataError(f"{path}: broken gzip file ({error}); fetch it again") from None
         left -= len(parts[-1])
-        if unpacker.unconsumed_tail or left <= 0:
-            raise DataError(f"{path}: unpacks to more than {LARGEST_UNPACKED >> 30} GB; refused")
+        if unpacker.unconsumed_tail or left < 0:
+            raise DataError(
+                f"{path}: its {packed} bytes unpack to more than {limit}; if you trust it, "
+                f"set {UNPACKED_VARIABLE} to a larger number of bytes"
+            )
+        if not unpacker.eof:
+            raise DataError(f"{path}: broken gzip file (it breaks off); fetch it again")
         data = unpacker.unused_data
     return parts[0] if len(parts) == 1 else b"".join(parts)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bdd_inst.base.errors import DataError, ProblemLog
+from bdd_inst.base.errors import ConfigError, DataError, ProblemLog
 from bdd_inst.base.pipeline import Newest
 from bdd_inst.images import video
 from bdd_inst.images.finder import list_images
@@ -121,6 +121,8 @@ class ImageSource:
     def _picture(self, entry: Entry) -> Iterator[Frame]:
         try:
             image = read_bgr(entry.path)
+        except ConfigError:  # a limit that is no number: true of every picture
+            raise
         except DataError as error:
             self._unreadable("unreadable-image", entry, error)
         else:

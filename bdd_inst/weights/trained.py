@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from fvcore.common.config import CfgNode
 from torch import nn
@@ -70,7 +70,8 @@ def read_identity(source: str | os.PathLike) -> Identity | None:
 def trained_cfg(source: str | os.PathLike, overrides: Sequence[str] = ()) -> CfgNode:
     """The config that a weight file carries, MODEL.WEIGHTS set to the file, then ``KEY VALUE`` pairs.
 
-    Modules that the config names for import are not imported: a weight file never makes code run.
+    Modules that the config names for import are not imported: a weight file never makes code run. Nor does it choose a place to write
+    to: an OUTPUT_DIR outside the working folder is set back to the default.
 
     Raises:
         DataError: the file carries no config, as files of other projects do.
@@ -87,6 +88,9 @@ def trained_cfg(source: str | os.PathLike, overrides: Sequence[str] = ()) -> Cfg
     cfg.MODEL.WEIGHTS = os.fspath(source)
     if "IMPORTS" in cfg.DATASETS:
         cfg.DATASETS.IMPORTS = []
+    place = PurePath(cfg.OUTPUT_DIR)
+    if place.is_absolute() or place.drive or ".." in place.parts:
+        cfg.OUTPUT_DIR = get_cfg().OUTPUT_DIR
     merge_overrides(cfg, overrides)
     return cfg
 

@@ -123,3 +123,14 @@ def test_a_backbone_alone_does_not_predict(model, cfg, tmp_path):
     torch.save({"model": state}, tmp_path / "backbone.pth")
     with pytest.raises(DataError, match=r"not in the file .*train first"):
         load_model(as_cfg(cfg, ["MODEL.WEIGHTS", str(tmp_path / "backbone.pth")]))
+
+
+@pytest.mark.parametrize("place", ["/etc/x", "../../x", "a/../../x"])
+def test_a_weight_file_neither_imports_nor_chooses_where_to_write(place, model, cfg, tmp_path):
+    other = cfg.clone()
+    other.defrost()
+    other.OUTPUT_DIR, other.DATASETS.IMPORTS = place, ["this_module_is_not_there"]
+    save_weights(model, tmp_path / "m.pth", identity_of(other, METADATA).entry())
+    found = trained_cfg(tmp_path / "m.pth")
+    assert (found.OUTPUT_DIR, found.DATASETS.IMPORTS) == ("./output", [])
+    assert trained_cfg(tmp_path / "m.pth", ["OUTPUT_DIR", place]).OUTPUT_DIR == place
