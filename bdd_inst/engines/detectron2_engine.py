@@ -25,8 +25,11 @@ class Detectron2Model(nn.Module):
     optimizers see no difference between the engines. One remains: BN layers that MODEL.BACKBONE.FREEZE_AT freezes are built as
     FrozenBN by Detectron2, so a later stage can train their convolutions but not them.
 
-    Attributes: ``mask_format``, ``bitmask`` (N,H,W bool) or ``rle`` (RLEMasks), as the builtin engine's.
+    Attributes:
+        mask_formats: what :meth:`forward` takes as ``mask_format``, as the builtin engine's.
     """
+
+    mask_formats = ("bitmask", "rle")
 
     def __init__(self, model: nn.Module, precision: torch.dtype | None = None):
         super().__init__()
@@ -34,7 +37,6 @@ class Detectron2Model(nn.Module):
         self.__dict__["_engine"] = model
         for name, child in model.named_children():
             self.add_module(name, child)
-        self.mask_format = "bitmask"
         self.precision = precision
 
     @property
@@ -50,8 +52,14 @@ class Detectron2Model(nn.Module):
         self._engine._apply(fn)
         return super()._apply(fn, recurse)
 
-    def forward(self, batch: Sequence[dict]) -> dict[str, Tensor] | list[dict]:
-        """A dict of losses in training, ``[{"instances": Instances}]`` (or ``sem_seg``) in evaluation."""
+    def forward(
+        self, batch: Sequence[dict], mask_format: str = "bitmask"
+    ) -> dict[str, Tensor] | list[dict]:
+        """A dict of losses in training, ``[{"instances": Instances}]`` (or ``sem_seg``) in evaluation.
+
+        Args:
+            mask_format: ``bitmask`` for masks N,H,W bool, ``rle`` for RLEMasks.
+        """
         from bdd_inst.engines.detectron2_structures import to_detectron2
 
         if not self.training:
@@ -60,7 +68,7 @@ class Detectron2Model(nn.Module):
                 outputs = self._engine(
                     [{key: entry[key] for key in known if key in entry} for entry in batch]
                 )
-            return [self._converted(output) for output in outputs]
+            return [_converted(output, mask_format) for output in outputs]
         from detectron2.utils.events import EventStorage
 
         from bdd_inst.modeling.meta.mask_rcnn import require_instances
@@ -76,18 +84,19 @@ class Detectron2Model(nn.Module):
         with EventStorage(), _seeded(batch, self.device):
             return self._engine(converted)
 
-    def _converted(self, output: dict) -> dict:
-        """Instances as ours; other kinds of output (``sem_seg``) are tensors in both."""
-        if "instances" not in output:
-            return output
-        from bdd_inst.engines.detectron2_structures import from_detectron2
-
-        return {**output, "instances": from_detectron2(output["instances"], self.mask_format)}
-
     def _autocast(self) -> contextlib.AbstractContextManager:
         if self.precision is None:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, self.precision)
+
+
+def _converted(output: dict, mask_format: str) -> dict:
+    """Instances as ours; other kinds of output (``sem_seg``) are tensors in both."""
+    if "instances" not in output:
+        return output
+    from bdd_inst.engines.detectron2_structures import from_detectron2
+
+    return {**output, "instances": from_detectron2(output["instances"], mask_format)}
 
 
 def build_detectron2_model(cfg: CfgNode) -> Detectron2Model:

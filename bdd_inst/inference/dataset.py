@@ -59,21 +59,11 @@ def predict_batch(model: nn.Module, batch: Sequence[dict]) -> list[dict]:
     Returns:
         a dict a picture: ``instances`` as this project's Instances, tensors on the CPU, anything else as it came.
     """
-    with run_length_masks(model), torch.inference_mode():
-        return [{name: _on_cpu(value) for name, value in output.items()} for output in model(batch)]
-
-
-@contextlib.contextmanager
-def run_length_masks(model: nn.Module) -> Iterator[None]:
-    """A model that can gives its masks as run lengths: made as pixels first, they cost more than finding them."""
-    before = getattr(model, "mask_format", None)
-    if before is not None:
-        model.mask_format = "rle"
-    try:
-        yield
-    finally:
-        if before is not None:
-            model.mask_format = before
+    # Made as pixels first, a picture's masks cost more than finding them.
+    options = {"mask_format": "rle"} if "rle" in getattr(model, "mask_formats", ()) else {}
+    with torch.inference_mode():
+        outputs = model(batch, **options)
+        return [{name: _on_cpu(value) for name, value in output.items()} for output in outputs]
 
 
 def _on_cpu(value: object) -> object:

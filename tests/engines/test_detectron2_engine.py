@@ -192,8 +192,7 @@ def test_pictures_where_nothing_is_found(weights, rng, engine):
 def test_masks_as_run_lengths(weights, rng):
     data, model = batch(rng), engines(weights)[1].eval()
     bitmaps = model(data)[0]["instances"].pred_masks
-    model.mask_format = "rle"
-    codes = model(data)[0]["instances"].pred_masks
+    codes = model(data, mask_format="rle")[0]["instances"].pred_masks
     assert isinstance(codes, RLEMasks)
     assert torch.equal(codes.decode(), bitmaps)
 

@@ -108,8 +108,7 @@ def test_detections_do_not_depend_on_the_company():
 def test_rle_and_bitmask_are_the_same_masks():
     built = model().eval()
     plain = built(batch(1))[0]["instances"]
-    built.mask_format = "rle"
-    coded = built(batch(1))[0]["instances"]
+    coded = built(batch(1), mask_format="rle")[0]["instances"]
     assert isinstance(coded.pred_masks, RLEMasks)
     assert (coded.pred_masks.decode() == plain.pred_masks).all()
 

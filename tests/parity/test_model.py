@@ -105,8 +105,7 @@ class TestDetections:
     def test_on_the_original_picture(self, variant, index, mask_format):
         want = expected(variant, index)
         model = detector(variant)
-        model.mask_format = mask_format
-        got = model([mapped(variant, index)])[0]["instances"]
+        got = model([mapped(variant, index)], mask_format=mask_format)[0]["instances"]
         rows = paired(got, want["boxes"], want["classes"])
         assert np.abs(got.pred_boxes.tensor[rows].numpy() - want["boxes"]).max() < BOX
         assert np.abs(got.scores[rows].numpy() - want["scores"]).max() < SCORE

@@ -68,12 +68,8 @@ class TestOutputs:
                 assert got["area"] == pytest.approx(other["area"], abs=40)
 
     def test_run_lengths_give_the_same_segments(self, index):
-        model = panoptic()
-        model.mask_format = "rle"
-        try:
-            ids, segments = model([objects.mapped(VARIANT, index)])[0]["panoptic_seg"]
-        finally:
-            model.mask_format = "bitmask"
+        batch = [objects.mapped(VARIANT, index)]
+        ids, segments = panoptic()(batch, mask_format="rle")[0]["panoptic_seg"]
         assert torch.equal(ids, outputs(index)["panoptic_seg"][0])
         assert segments == outputs(index)["panoptic_seg"][1]
 

@@ -171,15 +171,15 @@ def inference(job: BenchmarkTask, model) -> Callable[[], dict]:
 
     model.eval()
     entry = {"image": picture(SIZE, 0), "height": 720, "width": 1280}
-    if job.engine == "builtin":
-        model.mask_format = "rle" if job.task == "rle" else "bitmask"
+    as_rle = job.task == "rle" and job.engine == "builtin"
+    options = {"mask_format": "rle"} if as_rle else {}
 
     @torch.no_grad()
     def once() -> dict:
         if job.engine == "torchvision":
             found = model([entry["image"] / 255.0])[0]
             return {"count": len(found["scores"])}
-        found = model([entry])[0]["instances"]
+        found = model([entry], **options)[0]["instances"]
         masks = found.pred_masks
         if job.task == "rle" and job.engine == "detectron2":
             import pycocotools.mask as coco_mask

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 
+from fvcore.common.config import CfgNode
 from fvcore.nn.weight_init import c2_xavier_fill
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bdd_inst.modeling.backbones.resnet import ResNet, build_resnet
-from bdd_inst.modeling.backbones.timm_backbone import TimmBackbone, build_timm
+from bdd_inst.modeling.backbones.resnet import ResNet, resnet_from_config
+from bdd_inst.modeling.backbones.timm_backbone import TimmBackbone, timm_from_config
 from bdd_inst.modeling.layers.convolution import Conv2d
 from bdd_inst.modeling.layers.norms import LayerNorm2d, get_norm
 
@@ -86,24 +87,24 @@ def add_doubled(fine: Tensor, coarse: Tensor) -> Tensor:
     return fine
 
 
-def build_resnet_backbone(cfg) -> nn.Module:
+def build_resnet_backbone(cfg: CfgNode) -> nn.Module:
     """The bare ResNet of the C4 and DC5 variants."""
-    bottom_up = build_resnet(cfg)
+    bottom_up = resnet_from_config(cfg)
     bottom_up.size_divisibility = 0
     return bottom_up
 
 
-def build_resnet_fpn_backbone(cfg) -> FPN:
+def build_resnet_fpn_backbone(cfg: CfgNode) -> FPN:
     """The FPN on a ResNet."""
-    return _pyramid(cfg, build_resnet(cfg))
+    return _pyramid(cfg, resnet_from_config(cfg))
 
 
-def build_timm_fpn_backbone(cfg) -> FPN:
+def build_timm_fpn_backbone(cfg: CfgNode) -> FPN:
     """The FPN on a model of timm."""
-    return _pyramid(cfg, build_timm(cfg))
+    return _pyramid(cfg, timm_from_config(cfg))
 
 
-def _pyramid(cfg, bottom_up: ResNet | TimmBackbone) -> FPN:
+def _pyramid(cfg: CfgNode, bottom_up: ResNet | TimmBackbone) -> FPN:
     options = cfg.MODEL.FPN
     return FPN(
         bottom_up, tuple(options.IN_FEATURES), options.OUT_CHANNELS, options.NORM, options.FUSE_TYPE

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 
+from fvcore.common.config import CfgNode
 from fvcore.nn.weight_init import c2_msra_fill
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -174,58 +177,105 @@ class ResNet(nn.Module):
         return parts[: max(freeze_at, 0)]
 
 
-def build_stage(cfg, name: str, inputs: int) -> nn.Sequential:
-    """One stage (``res2`` ... ``res5``) by MODEL.RESNETS."""
-    options = cfg.MODEL.RESNETS
+@dataclass(frozen=True)
+class ResNetOptions:
+    """What the stages of a ResNet or ResNeXt are made of.
+
+    Attributes:
+        depth: 18, 34 (basic blocks) or 50, 101, 152 (bottlenecks).
+        norm: as :func:`bdd_inst.modeling.layers.norms.get_norm` names it.
+        res2_channels: that the first stage gives; each later one gives twice as many.
+        groups, width_per_group: of the 3x3 convolutions of bottlenecks.
+        stride_in_1x1: whether a bottleneck halves in its first convolution (MSRA) or in its 3x3 (torchvision).
+        res5_dilation: 2 keeps the last stage at the stride of the one before.
+        deform_on: by stage, whether 3x3 convolutions are deformable, in ``deform_groups``, ``deform_modulated`` or not.
+    """
+
+    depth: int = 50
+    norm: str = "FrozenBN"
+    res2_channels: int = 256
+    groups: int = 1
+    width_per_group: int = 64
+    stride_in_1x1: bool = True
+    res5_dilation: int = 1
+    deform_on: tuple[bool, ...] = (False, False, False, False)
+    deform_groups: int = 1
+    deform_modulated: bool = False
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode) -> ResNetOptions:
+        """By MODEL.RESNETS."""
+        options = cfg.MODEL.RESNETS
+        return cls(
+            depth=options.DEPTH,
+            norm=options.NORM,
+            res2_channels=options.RES2_OUT_CHANNELS,
+            groups=options.NUM_GROUPS,
+            width_per_group=options.WIDTH_PER_GROUP,
+            stride_in_1x1=options.STRIDE_IN_1X1,
+            res5_dilation=options.RES5_DILATION,
+            deform_on=tuple(options.DEFORM_ON_PER_STAGE),
+            deform_groups=options.DEFORM_NUM_GROUPS,
+            deform_modulated=options.DEFORM_MODULATED,
+        )
+
+    def channels(self, name: str) -> int:
+        """How many a stage gives."""
+        return self.res2_channels * 2 ** STAGES.index(name)
+
+
+def build_stage(options: ResNetOptions, name: str, inputs: int) -> nn.Sequential:
+    """One stage, ``res2`` ... ``res5``, on ``inputs`` channels."""
     index = STAGES.index(name)
-    outputs = options.RES2_OUT_CHANNELS * 2**index
-    dilation = options.RES5_DILATION if name == "res5" else 1
+    outputs = options.channels(name)
+    dilation = options.res5_dilation if name == "res5" else 1
     stride = 1 if index == 0 or dilation == 2 else 2
     blocks, block = [], BottleneckBlock
-    if options.DEFORM_ON_PER_STAGE[index]:
+    if options.deform_on[index]:
         block = partial(
             DeformBottleneckBlock,
-            offset_groups=options.DEFORM_NUM_GROUPS,
-            modulated=options.DEFORM_MODULATED,
+            offset_groups=options.deform_groups,
+            modulated=options.deform_modulated,
         )
-    for position in range(BLOCKS[options.DEPTH][index]):
+    for position in range(BLOCKS[options.depth][index]):
         shape = (
             inputs if position == 0 else outputs,
             outputs,
-            options.NORM,
+            options.norm,
             stride if position == 0 else 1,
         )
-        if options.DEPTH < 50:
+        if options.depth < 50:
             blocks.append(BasicBlock(*shape))
         else:
-            width = options.NUM_GROUPS * options.WIDTH_PER_GROUP * 2**index
             blocks.append(
                 block(
                     *shape,
-                    width=width,
-                    groups=options.NUM_GROUPS,
-                    stride_in_1x1=options.STRIDE_IN_1X1,
+                    width=options.groups * options.width_per_group * 2**index,
+                    groups=options.groups,
+                    stride_in_1x1=options.stride_in_1x1,
                     dilation=dilation,
                 )
             )
     return nn.Sequential(*blocks)
 
 
-def build_resnet(cfg) -> ResNet:
-    """The ResNet of MODEL.RESNETS. Stages beyond the last of OUT_FEATURES are not built, as in Detectron2."""
-    options = cfg.MODEL.RESNETS
-    last = max(STAGES.index(name) for name in options.OUT_FEATURES)
+def build_resnet(options: ResNetOptions, stem_channels: int, out_features: Sequence[str]) -> ResNet:
+    """A ResNet with random weights. Stages beyond the last of ``out_features`` are not built, as in Detectron2."""
+    last = max(STAGES.index(name) for name in out_features)
     stages, channels, strides = {}, {}, {}
-    inputs, stride = options.STEM_OUT_CHANNELS, 4
+    inputs, stride = stem_channels, 4
     for index, name in enumerate(STAGES[: last + 1]):
-        stages[name] = build_stage(cfg, name, inputs)
-        inputs = channels[name] = options.RES2_OUT_CHANNELS * 2**index
-        halves = index > 0 and not (name == "res5" and options.RES5_DILATION == 2)
+        stages[name] = build_stage(options, name, inputs)
+        inputs = channels[name] = options.channels(name)
+        halves = index > 0 and not (name == "res5" and options.res5_dilation == 2)
         stride = strides[name] = stride * 2 if halves else stride
-    return ResNet(
-        BasicStem(options.STEM_OUT_CHANNELS, options.NORM),
-        stages,
-        channels,
-        strides,
-        tuple(options.OUT_FEATURES),
+    stem = BasicStem(stem_channels, options.norm)
+    return ResNet(stem, stages, channels, strides, tuple(out_features))
+
+
+def resnet_from_config(cfg: CfgNode) -> ResNet:
+    """The ResNet of MODEL.RESNETS."""
+    options = cfg.MODEL.RESNETS
+    return build_resnet(
+        ResNetOptions.from_config(cfg), options.STEM_OUT_CHANNELS, options.OUT_FEATURES
     )

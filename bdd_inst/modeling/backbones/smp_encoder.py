@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from types import ModuleType
 
 from fvcore.common.config import CfgNode
@@ -42,48 +43,77 @@ def import_smp() -> ModuleType:
     return smp
 
 
-def build_network(cfg) -> nn.Module:
-    """The model of MODEL.SEM_SEG_HEAD.NAME and ENCODER with random weights: ``encoder``, ``decoder``, ``segmentation_head``.
+@dataclass(frozen=True)
+class EncoderOptions:
+    """Which encoder, and for what.
+
+    Attributes:
+        architecture: the name of MODEL.SEM_SEG_HEAD that it serves.
+        name: of segmentation-models-pytorch, or with ``tu-`` before it of timm.
+        depth: how many of its features are used.
+    """
+
+    architecture: str
+    name: str
+    depth: int = 5
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode) -> EncoderOptions:
+        """By MODEL.SEM_SEG_HEAD."""
+        options = cfg.MODEL.SEM_SEG_HEAD
+        return cls(options.NAME, options.ENCODER, options.ENCODER_DEPTH)
+
+
+def build_network(
+    options: EncoderOptions, num_classes: int, decoder_widths: Sequence[int] = ()
+) -> nn.Module:
+    """A model of the library with random weights: ``encoder``, ``decoder``, ``segmentation_head``.
 
     The encoder gains ``size_divisibility``, which the sides of the input must be multiples of, and ``freeze_parts``, the parameter
     names of the five parts that MODEL.BACKBONE.FREEZE_AT counts (None where its layout is not known).
 
+    Args:
+        num_classes: planes of logits.
+        decoder_widths: of Unet's decoder, coarsest first; one number for the others; empty for their own.
+
     Raises:
         ConfigError: no such encoder, or it cannot serve this architecture.
     """
-    smp, options = import_smp(), cfg.MODEL.SEM_SEG_HEAD
-    depth, widths = options.ENCODER_DEPTH, list(options.DECODER_CHANNELS)
-    arguments = {"encoder_name": options.ENCODER, "encoder_depth": depth, "encoder_weights": None}
-    if options.NAME == "Unet":
-        arguments["decoder_channels"] = widths or UNET_WIDTHS[:depth]
+    smp, widths = import_smp(), list(decoder_widths)
+    arguments: dict = {
+        "encoder_name": options.name,
+        "encoder_depth": options.depth,
+        "encoder_weights": None,
+    }
+    if options.architecture == "Unet":
+        arguments["decoder_channels"] = widths or UNET_WIDTHS[: options.depth]
     elif widths:
-        arguments[WIDTHS[options.NAME]] = widths[0]
-    build = getattr(smp, options.NAME)
-    network = _built(options, lambda: build(classes=options.NUM_CLASSES, **arguments))
-    _prepare(network.encoder, depth)
+        arguments[WIDTHS[options.architecture]] = widths[0]
+    build = getattr(smp, options.architecture)
+    network = _built(options, lambda: build(classes=num_classes, **arguments))
+    _prepare(network.encoder, options.depth)
     return network
 
 
-def build_encoder(cfg) -> nn.Module:
-    """The encoder of ENCODER alone, as :func:`build_network` has it; ``out_channels`` are those of the picture and of each stride."""
-    smp, options = import_smp(), cfg.MODEL.SEM_SEG_HEAD
-    depth = options.ENCODER_DEPTH
+def build_encoder(options: EncoderOptions) -> nn.Module:
+    """The encoder alone, as :func:`build_network` has it; ``out_channels`` are those of the picture and of each stride."""
+    smp = import_smp()
     encoder = _built(
-        options, lambda: smp.encoders.get_encoder(options.ENCODER, depth=depth, weights=None)
+        options,
+        lambda: smp.encoders.get_encoder(options.name, depth=options.depth, weights=None),
     )
-    _prepare(encoder, depth)
+    _prepare(encoder, options.depth)
     return encoder
 
 
-def _built(options: CfgNode, build: Callable[[], nn.Module]) -> nn.Module:
-    _check_name(import_smp(), options.ENCODER)
+def _built(options: EncoderOptions, build: Callable[[], nn.Module]) -> nn.Module:
+    _check_name(import_smp(), options.name)
     try:
         return build()
     except TIMM_ERRORS as error:
         reason = " ".join(str(error).split())[:160]
         raise ConfigError(
-            f"MODEL.SEM_SEG_HEAD.ENCODER {options.ENCODER} cannot serve {options.NAME} at ENCODER_DEPTH {options.ENCODER_DEPTH}: "
-            f"{reason}"
+            f"MODEL.SEM_SEG_HEAD.ENCODER {options.name} cannot serve {options.architecture} at ENCODER_DEPTH {options.depth}: {reason}"
         ) from None
 
 

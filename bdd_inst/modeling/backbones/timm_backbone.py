@@ -84,18 +84,24 @@ class TimmBackbone(nn.Module):
             yield name.split(".", 1)[1], name
 
 
-def build_timm(cfg: CfgNode) -> TimmBackbone:
-    """The model of MODEL.BACKBONE.TIMM_NAME with random weights; nothing is downloaded.
+def build_timm(name: str, norm: str) -> TimmBackbone:
+    """A model of timm with random weights; nothing is downloaded.
 
-    MODEL.RESNETS.NORM says what becomes of its batch norms, if it has any: FrozenBN, BN or SyncBN. Other norms stay as they are.
+    Args:
+        name: as ``timm.create_model`` takes it.
+        norm: what becomes of its batch norms, if it has any: FrozenBN, BN or SyncBN. Other norms stay as they are.
 
     Raises:
         ConfigError: timm is not installed, has no such model, or its features do not suit an FPN.
     """
-    name = cfg.MODEL.BACKBONE.TIMM_NAME
-    body = _create(_timm(), name)
+    return TimmBackbone(_with_norm(_create(_timm(), name), norm))
+
+
+def timm_from_config(cfg: CfgNode) -> TimmBackbone:
+    """The model of MODEL.BACKBONE.TIMM_NAME, its batch norms by MODEL.RESNETS.NORM."""
+    backbone = build_timm(cfg.MODEL.BACKBONE.TIMM_NAME, cfg.MODEL.RESNETS.NORM)
     _say_unused(cfg)
-    return TimmBackbone(_with_norm(body, cfg.MODEL.RESNETS.NORM))
+    return backbone
 
 
 def preprocessing(name: str) -> tuple[list[float], list[float]]:

@@ -19,9 +19,9 @@ from bdd_inst.modeling.heads.sem_seg import (
 ROI_HEADS: Registry[Callable[[CfgNode, dict[str, int], dict[str, int]], nn.Module]] = Registry(
     "MODEL.ROI_HEADS.NAME",
     {
-        "StandardROIHeads": StandardROIHeads,
-        "CascadeROIHeads": CascadeROIHeads,
-        "Res5ROIHeads": Res5ROIHeads,
+        "StandardROIHeads": StandardROIHeads.from_config,
+        "CascadeROIHeads": CascadeROIHeads.from_config,
+        "Res5ROIHeads": Res5ROIHeads.from_config,
     },
 )
 

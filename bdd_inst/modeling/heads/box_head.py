@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from fvcore.common.config import CfgNode
 from fvcore.nn.weight_init import c2_msra_fill, c2_xavier_fill
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -17,37 +18,65 @@ from bdd_inst.structures import Boxes, Instances
 
 
 class ConvFCHead(nn.Module):
-    """3x3 convolutions ``conv1`` ... then linear layers ``fc1`` ..., each with ReLU, by MODEL.ROI_BOX_HEAD.
+    """3x3 convolutions ``conv1`` ... then linear layers ``fc1`` ..., each with ReLU.
 
-    Attribute ``outputs``: the length of the flattened result.
+    Args:
+        channels, size: of the pooled features C,S,S.
+        num_conv, conv_dim, norm: of the convolutions.
+        num_fc, fc_dim: of the linear layers.
+
+    Attributes:
+        outputs: the length of the flattened result.
     """
 
-    def __init__(self, cfg, channels: int, size: int):
+    def __init__(
+        self,
+        channels: int,
+        size: int,
+        *,
+        num_conv: int = 0,
+        conv_dim: int = 256,
+        norm: str = "",
+        num_fc: int = 2,
+        fc_dim: int = 1024,
+    ):
         super().__init__()
-        options = cfg.MODEL.ROI_BOX_HEAD
         self.convs, self.fcs = [], []
-        for index in range(options.NUM_CONV):
-            norm = get_norm(options.NORM, options.CONV_DIM)
+        for index in range(num_conv):
             conv = Conv2d(
                 channels,
-                options.CONV_DIM,
+                conv_dim,
                 3,
                 padding=1,
-                bias=not options.NORM,
-                norm=norm,
+                bias=not norm,
+                norm=get_norm(norm, conv_dim),
                 relu=True,
             )
             c2_msra_fill(conv)
             self.convs.append(f"conv{index + 1}")
             self.add_module(self.convs[-1], conv)
-            channels = options.CONV_DIM
+            channels = conv_dim
         self.outputs = channels * size * size
-        for index in range(options.NUM_FC):
-            fc = Linear(self.outputs, options.FC_DIM)
+        for index in range(num_fc):
+            fc = Linear(self.outputs, fc_dim)
             c2_xavier_fill(fc)
             self.fcs.append(f"fc{index + 1}")
             self.add_module(self.fcs[-1], fc)
-            self.outputs = options.FC_DIM
+            self.outputs = fc_dim
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode, channels: int, size: int) -> ConvFCHead:
+        """By MODEL.ROI_BOX_HEAD."""
+        options = cfg.MODEL.ROI_BOX_HEAD
+        return cls(
+            channels,
+            size,
+            num_conv=options.NUM_CONV,
+            conv_dim=options.CONV_DIM,
+            norm=options.NORM,
+            num_fc=options.NUM_FC,
+            fc_dim=options.FC_DIM,
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """R,C,S,S to R,outputs."""
@@ -62,28 +91,63 @@ class ConvFCHead(nn.Module):
 class BoxPredictor(nn.Module):
     """``cls_score`` (K classes and the background, last) and ``bbox_pred`` (4 a class, or 4 in all).
 
-    ``weights`` are those of the box deltas, MODEL.ROI_BOX_HEAD.BBOX_REG_WEIGHTS where none are given.
+    Args:
+        inputs: length of a region's features.
+        num_classes: K.
+        transform: between boxes and deltas.
+        class_agnostic: one box for all classes.
+        loss: of the boxes, its kind, its ``beta`` and the weight of its sum.
+        sigmoid: one binary decision a class instead of a softmax.
+        score_threshold, nms_threshold, most: which detections are kept; ``most`` below 0 keeps all.
     """
 
-    def __init__(self, cfg, inputs: int, weights: Sequence[float] | None = None):
+    def __init__(
+        self,
+        inputs: int,
+        num_classes: int,
+        transform: BoxTransform,
+        *,
+        class_agnostic: bool = False,
+        loss: tuple[str, float, float] = ("smooth_l1", 0.0, 1.0),
+        sigmoid: bool = False,
+        score_threshold: float = 0.05,
+        nms_threshold: float = 0.5,
+        most: int = 100,
+    ):
         super().__init__()
-        options, heads = cfg.MODEL.ROI_BOX_HEAD, cfg.MODEL.ROI_HEADS
-        self.classes, self.agnostic = heads.NUM_CLASSES, options.CLS_AGNOSTIC_BBOX_REG
-        self.cls_score = Linear(inputs, self.classes + 1)
-        self.bbox_pred = Linear(inputs, 4 if self.agnostic else 4 * self.classes)
+        self.classes, self.agnostic = num_classes, class_agnostic
+        self.cls_score = Linear(inputs, num_classes + 1)
+        self.bbox_pred = Linear(inputs, 4 if class_agnostic else 4 * num_classes)
         nn.init.normal_(self.cls_score.weight, std=0.01)
         nn.init.normal_(self.bbox_pred.weight, std=0.001)
         nn.init.zeros_(self.cls_score.bias)
         nn.init.zeros_(self.bbox_pred.bias)
-        self.transform = BoxTransform(options.BBOX_REG_WEIGHTS if weights is None else weights)
-        self.loss_kind, self.beta, self.box_weight = (
-            options.BBOX_REG_LOSS_TYPE,
-            options.SMOOTH_L1_BETA,
-            options.BBOX_REG_LOSS_WEIGHT,
+        self.transform = transform
+        self.loss_kind, self.beta, self.box_weight = loss
+        self.sigmoid = sigmoid
+        self.score_threshold, self.nms_threshold, self.most = score_threshold, nms_threshold, most
+
+    @classmethod
+    def from_config(
+        cls, cfg: CfgNode, inputs: int, weights: Sequence[float] | None = None
+    ) -> BoxPredictor:
+        """By MODEL.ROI_BOX_HEAD, MODEL.ROI_HEADS and TEST; ``weights`` of the deltas in place of its BBOX_REG_WEIGHTS."""
+        options, heads = cfg.MODEL.ROI_BOX_HEAD, cfg.MODEL.ROI_HEADS
+        return cls(
+            inputs,
+            heads.NUM_CLASSES,
+            BoxTransform(options.BBOX_REG_WEIGHTS if weights is None else weights),
+            class_agnostic=options.CLS_AGNOSTIC_BBOX_REG,
+            loss=(
+                options.BBOX_REG_LOSS_TYPE,
+                options.SMOOTH_L1_BETA,
+                options.BBOX_REG_LOSS_WEIGHT,
+            ),
+            sigmoid=options.USE_SIGMOID_CE,
+            score_threshold=heads.SCORE_THRESH_TEST,
+            nms_threshold=heads.NMS_THRESH_TEST,
+            most=cfg.TEST.DETECTIONS_PER_IMAGE,
         )
-        self.sigmoid = options.USE_SIGMOID_CE
-        self.score_threshold, self.nms_threshold = heads.SCORE_THRESH_TEST, heads.NMS_THRESH_TEST
-        self.most = cfg.TEST.DETECTIONS_PER_IMAGE
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """R,inputs to R,K+1 logits and R,4K (or R,4) deltas, float32."""

@@ -5,11 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 
 from bdd_inst.modeling.heads.box_head import BoxPredictor, ConvFCHead
-from bdd_inst.modeling.heads.roi_heads import SampledProposals, StandardROIHeads
+from bdd_inst.modeling.heads.mask_head import MaskHead
+from bdd_inst.modeling.heads.roi_heads import (
+    SampledProposals,
+    SamplingOptions,
+    StandardROIHeads,
+    build_pooler,
+    mask_branch,
+)
 from bdd_inst.modeling.layers.matching import Matcher
+from bdd_inst.modeling.layers.poolers import ROIPooler
 from bdd_inst.structures import Boxes, Instances
 
 
@@ -20,17 +29,46 @@ class CascadeROIHeads(StandardROIHeads):
     the mean of all stages'. The mask head learns from the proposals sampled for the first stage.
     """
 
-    def build_boxes(self, cfg, width: int) -> None:
-        """As :meth:`StandardROIHeads.build_boxes`, a head and a predictor a stage, and their matchers."""
+    def __init__(
+        self,
+        sampling: SamplingOptions,
+        box_pooler: ROIPooler,
+        box_head: nn.ModuleList,
+        box_predictor: nn.ModuleList,
+        mask_pooler: ROIPooler | None = None,
+        mask_head: MaskHead | None = None,
+        *,
+        ious: Sequence[float] = (0.5, 0.6, 0.7),
+    ):
+        """As :class:`StandardROIHeads`, with a head and a predictor a stage; ``ious``: from which overlap on each sees an object."""
+        super().__init__(sampling, box_pooler, box_head, box_predictor, mask_pooler, mask_head)
+        self.matchers = [Matcher([iou], [0, 1], keep_best=False) for iou in ious]
+        self.matcher = self.matchers[0]
+
+    @classmethod
+    def from_config(
+        cls, cfg: CfgNode, channels: dict[str, int], strides: dict[str, int]
+    ) -> CascadeROIHeads:
+        """As :meth:`StandardROIHeads.from_config`, the stages by MODEL.ROI_BOX_CASCADE_HEAD."""
+        sampling = SamplingOptions.from_config(cfg)
+        width = channels[sampling.in_features[0]]
+        own = [strides[name] for name in sampling.in_features]
+        pooler = build_pooler(cfg.MODEL.ROI_BOX_HEAD, own)
+        boxes = cls.box_branch(cfg, width, pooler.size)
+        masks = mask_branch(cfg, width, own) if cfg.MODEL.MASK_ON else ()
+        ious = cfg.MODEL.ROI_BOX_CASCADE_HEAD.IOUS
+        return cls(sampling, pooler, *boxes, *masks, ious=ious)
+
+    @staticmethod
+    def box_branch(cfg: CfgNode, channels: int, size: int) -> tuple[nn.ModuleList, nn.ModuleList]:
+        """A head and a predictor a stage."""
         options = cfg.MODEL.ROI_BOX_CASCADE_HEAD
-        heads = [ConvFCHead(cfg, width, self.box_pooler.size) for _ in options.IOUS]
+        heads = [ConvFCHead.from_config(cfg, channels, size) for _ in options.IOUS]
         predictors = [
-            BoxPredictor(cfg, head.outputs, weights)
+            BoxPredictor.from_config(cfg, head.outputs, weights)
             for head, weights in zip(heads, options.BBOX_REG_WEIGHTS, strict=True)
         ]
-        self.box_head, self.box_predictor = nn.ModuleList(heads), nn.ModuleList(predictors)
-        self.matchers = [Matcher([iou], [0, 1], keep_best=False) for iou in options.IOUS]
-        self.matcher = self.matchers[0]
+        return nn.ModuleList(heads), nn.ModuleList(predictors)
 
     def run_stage(
         self, stage: int, maps: Sequence[Tensor], boxes: Sequence[Tensor]

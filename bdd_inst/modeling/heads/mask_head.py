@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from fvcore.common.config import CfgNode
 from fvcore.nn.weight_init import c2_msra_fill
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -15,35 +16,60 @@ from bdd_inst.structures import Instances
 
 
 class MaskHead(nn.Module):
-    """3x3 convolutions ``mask_fcn1`` ..., ``deconv`` to twice the side, ``predictor`` to one map a class (or one in all)."""
+    """3x3 convolutions ``mask_fcn1`` ..., ``deconv`` to twice the side, ``predictor`` to one map a class (or one in all).
 
-    def __init__(self, cfg, channels: int):
+    Args:
+        channels: of the pooled features.
+        num_classes: maps of the predictor, 1 where it is class-agnostic.
+        num_conv, conv_dim, norm: of the convolutions.
+        class_agnostic: one map for all classes.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        num_classes: int,
+        *,
+        num_conv: int = 4,
+        conv_dim: int = 256,
+        norm: str = "",
+        class_agnostic: bool = False,
+    ):
         super().__init__()
-        options = cfg.MODEL.ROI_MASK_HEAD
-        self.agnostic = options.CLS_AGNOSTIC_MASK
+        self.agnostic = class_agnostic
         self.convs = []
-        for index in range(options.NUM_CONV):
-            norm = get_norm(options.NORM, options.CONV_DIM)
+        for index in range(num_conv):
             conv = Conv2d(
                 channels,
-                options.CONV_DIM,
+                conv_dim,
                 3,
                 padding=1,
-                bias=not options.NORM,
-                norm=norm,
+                bias=not norm,
+                norm=get_norm(norm, conv_dim),
                 relu=True,
             )
             c2_msra_fill(conv)
             self.convs.append(f"mask_fcn{index + 1}")
             self.add_module(self.convs[-1], conv)
-            channels = options.CONV_DIM
-        self.deconv = ConvTranspose2d(channels, options.CONV_DIM, 2, stride=2)
+            channels = conv_dim
+        self.deconv = ConvTranspose2d(channels, conv_dim, 2, stride=2)
         c2_msra_fill(self.deconv)
-        self.predictor = Conv2d(
-            options.CONV_DIM, 1 if self.agnostic else cfg.MODEL.ROI_HEADS.NUM_CLASSES, 1
-        )
+        self.predictor = Conv2d(conv_dim, 1 if class_agnostic else num_classes, 1)
         nn.init.normal_(self.predictor.weight, std=0.001)
         nn.init.zeros_(self.predictor.bias)
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode, channels: int) -> MaskHead:
+        """By MODEL.ROI_MASK_HEAD."""
+        options = cfg.MODEL.ROI_MASK_HEAD
+        return cls(
+            channels,
+            cfg.MODEL.ROI_HEADS.NUM_CLASSES,
+            num_conv=options.NUM_CONV,
+            conv_dim=options.CONV_DIM,
+            norm=options.NORM,
+            class_agnostic=options.CLS_AGNOSTIC_MASK,
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """R,C,S,S to R,classes,2S,2S logits (classes is 1 when class-agnostic), float32."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import torch
+from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -44,7 +45,7 @@ class PixelLoss(nn.Module):
         self.terms = [(LOSSES[name](self), factor) for name, factor in chosen.items()]
 
     @classmethod
-    def from_cfg(cls, cfg) -> PixelLoss:
+    def from_config(cls, cfg: CfgNode) -> PixelLoss:
         """By MODEL.SEM_SEG_HEAD."""
         options = cfg.MODEL.SEM_SEG_HEAD
         return cls(

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 
-from bdd_inst.modeling.backbones.resnet import build_stage
+from bdd_inst.modeling.backbones.resnet import ResNetOptions, build_stage
 from bdd_inst.modeling.heads.box_head import BoxPredictor, ConvFCHead
 from bdd_inst.modeling.heads.mask_head import MaskHead
 from bdd_inst.modeling.layers.matching import Matcher, sample
@@ -31,18 +32,52 @@ class SampledProposals:
         )
 
 
+@dataclass(frozen=True)
+class SamplingOptions:
+    """Which proposals a second stage learns from.
+
+    Attributes:
+        in_features: names of the maps that it reads, finest first.
+        num_classes: K; background is number K.
+        matcher: proposals to objects.
+        samples, fraction: proposals of each picture, and the share of foreground at most.
+        append_objects: whether the objects' own boxes are proposals too.
+        train_on_predictions: whether the mask branch sees the boxes just predicted.
+    """
+
+    in_features: tuple[str, ...]
+    num_classes: int
+    matcher: Matcher
+    samples: int = 512
+    fraction: float = 0.25
+    append_objects: bool = True
+    train_on_predictions: bool = False
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode) -> SamplingOptions:
+        """By MODEL.ROI_HEADS."""
+        options = cfg.MODEL.ROI_HEADS
+        return cls(
+            tuple(options.IN_FEATURES),
+            options.NUM_CLASSES,
+            Matcher(options.IOU_THRESHOLDS, options.IOU_LABELS, keep_best=False),
+            options.BATCH_SIZE_PER_IMAGE,
+            options.POSITIVE_FRACTION,
+            options.PROPOSAL_APPEND_GT,
+            cfg.MODEL.ROI_BOX_HEAD.TRAIN_ON_PRED_BOXES,
+        )
+
+
 class ROIHeads(nn.Module):
     """What every second stage shares: sampling proposals, and mask targets. A subclass has ``losses``, ``detect`` and ``add_masks``."""
 
-    def __init__(self, cfg):
+    def __init__(self, sampling: SamplingOptions):
         super().__init__()
-        options = cfg.MODEL.ROI_HEADS
-        self.in_features = tuple(options.IN_FEATURES)
-        self.classes = options.NUM_CLASSES
-        self.matcher = Matcher(options.IOU_THRESHOLDS, options.IOU_LABELS, keep_best=False)
-        self.samples, self.fraction = options.BATCH_SIZE_PER_IMAGE, options.POSITIVE_FRACTION
-        self.append_objects = options.PROPOSAL_APPEND_GT
-        self.train_on_predictions = cfg.MODEL.ROI_BOX_HEAD.TRAIN_ON_PRED_BOXES
+        self.in_features, self.classes = sampling.in_features, sampling.num_classes
+        self.matcher = sampling.matcher
+        self.samples, self.fraction = sampling.samples, sampling.fraction
+        self.append_objects = sampling.append_objects
+        self.train_on_predictions = sampling.train_on_predictions
 
     def forward(
         self,
@@ -136,26 +171,45 @@ class ROIHeads(nn.Module):
 
 
 class StandardROIHeads(ROIHeads):
-    """Separate pooling for the box head and for the mask head, which sees foreground or detected boxes only."""
+    """Separate pooling for the box head and for the mask head, which sees foreground or detected boxes only.
 
-    def __init__(self, cfg, channels: dict[str, int], strides: dict[str, int]):
-        super().__init__(cfg)
-        self.box_pooler = build_pooler(
-            cfg.MODEL.ROI_BOX_HEAD, [strides[n] for n in self.in_features]
-        )
-        width = channels[self.in_features[0]]
-        self.build_boxes(cfg, width)
-        self.mask_head = None
-        if cfg.MODEL.MASK_ON:
-            self.mask_pooler = build_pooler(
-                cfg.MODEL.ROI_MASK_HEAD, [strides[n] for n in self.in_features]
-            )
-            self.mask_head = MaskHead(cfg, width)
+    Args:
+        sampling: which proposals it learns from.
+        box_pooler, box_head, box_predictor: maps and boxes to features, to classes and better boxes.
+        mask_pooler, mask_head: None for boxes alone.
+    """
 
-    def build_boxes(self, cfg, width: int) -> None:
-        """``box_head`` and ``box_predictor`` on pooled features of ``width`` channels."""
-        self.box_head = ConvFCHead(cfg, width, self.box_pooler.size)
-        self.box_predictor = BoxPredictor(cfg, self.box_head.outputs)
+    def __init__(
+        self,
+        sampling: SamplingOptions,
+        box_pooler: ROIPooler,
+        box_head: nn.Module,
+        box_predictor: nn.Module,
+        mask_pooler: ROIPooler | None = None,
+        mask_head: MaskHead | None = None,
+    ):
+        super().__init__(sampling)
+        self.box_pooler, self.box_head, self.box_predictor = box_pooler, box_head, box_predictor
+        self.mask_pooler, self.mask_head = mask_pooler, mask_head
+
+    @classmethod
+    def from_config(
+        cls, cfg: CfgNode, channels: dict[str, int], strides: dict[str, int]
+    ) -> StandardROIHeads:
+        """By MODEL.ROI_HEADS, ROI_BOX_HEAD and ROI_MASK_HEAD, on a backbone's ``channels`` and ``strides`` by map name."""
+        sampling = SamplingOptions.from_config(cfg)
+        width = channels[sampling.in_features[0]]
+        own = [strides[name] for name in sampling.in_features]
+        pooler = build_pooler(cfg.MODEL.ROI_BOX_HEAD, own)
+        boxes = cls.box_branch(cfg, width, pooler.size)
+        masks = mask_branch(cfg, width, own) if cfg.MODEL.MASK_ON else ()
+        return cls(sampling, pooler, *boxes, *masks)
+
+    @staticmethod
+    def box_branch(cfg: CfgNode, channels: int, size: int) -> tuple[nn.Module, nn.Module]:
+        """Box head and predictor on pooled features C,S,S."""
+        head = ConvFCHead.from_config(cfg, channels, size)
+        return head, BoxPredictor.from_config(cfg, head.outputs)
 
     def detect(
         self,
@@ -197,16 +251,43 @@ class StandardROIHeads(ROIHeads):
 
 
 class Res5ROIHeads(ROIHeads):
-    """The C4 second stage: one pooling from one map, then ``res5`` on every box; box and mask heads share its result."""
+    """The C4 second stage: one pooling from one map, then ``res5`` on every box; box and mask heads share its result.
 
-    def __init__(self, cfg, channels: dict[str, int], strides: dict[str, int]):
-        super().__init__(cfg)
-        name = self.in_features[0]
-        self.pooler = build_pooler(cfg.MODEL.ROI_BOX_HEAD, [strides[name]])
-        self.res5 = build_stage(cfg, "res5", channels[name])
-        width = cfg.MODEL.RESNETS.RES2_OUT_CHANNELS * 8
-        self.box_predictor = BoxPredictor(cfg, width)
-        self.mask_head = MaskHead(cfg, width) if cfg.MODEL.MASK_ON else None
+    Args:
+        sampling: which proposals it learns from.
+        pooler, res5: map and boxes to features.
+        box_predictor: features, averaged over the grid, to classes and better boxes.
+        mask_head: None for boxes alone.
+    """
+
+    def __init__(
+        self,
+        sampling: SamplingOptions,
+        pooler: ROIPooler,
+        res5: nn.Module,
+        box_predictor: BoxPredictor,
+        mask_head: MaskHead | None = None,
+    ):
+        super().__init__(sampling)
+        self.pooler, self.res5 = pooler, res5
+        self.box_predictor, self.mask_head = box_predictor, mask_head
+
+    @classmethod
+    def from_config(
+        cls, cfg: CfgNode, channels: dict[str, int], strides: dict[str, int]
+    ) -> Res5ROIHeads:
+        """By MODEL.ROI_HEADS, ROI_BOX_HEAD, ROI_MASK_HEAD and RESNETS, on a backbone's ``channels`` and ``strides``."""
+        sampling = SamplingOptions.from_config(cfg)
+        name = sampling.in_features[0]
+        options = ResNetOptions.from_config(cfg)
+        width = options.channels("res5")
+        return cls(
+            sampling,
+            build_pooler(cfg.MODEL.ROI_BOX_HEAD, [strides[name]]),
+            build_stage(options, "res5", channels[name]),
+            BoxPredictor.from_config(cfg, width),
+            MaskHead.from_config(cfg, width) if cfg.MODEL.MASK_ON else None,
+        )
 
     def detect(
         self,
@@ -242,7 +323,13 @@ class Res5ROIHeads(ROIHeads):
         return detections
 
 
-def build_pooler(options, strides: Sequence[int]) -> ROIPooler:
-    """The pooler of MODEL.ROI_BOX_HEAD or MODEL.ROI_MASK_HEAD."""
+def mask_branch(cfg: CfgNode, channels: int, strides: Sequence[int]) -> tuple[ROIPooler, MaskHead]:
+    """Pooler and mask head by MODEL.ROI_MASK_HEAD on maps of ``channels`` and ``strides``."""
+    pooler = build_pooler(cfg.MODEL.ROI_MASK_HEAD, strides)
+    return pooler, MaskHead.from_config(cfg, channels)
+
+
+def build_pooler(options: CfgNode, strides: Sequence[int]) -> ROIPooler:
+    """The pooler of a section, MODEL.ROI_BOX_HEAD or MODEL.ROI_MASK_HEAD, on maps of ``strides``."""
     aligned = options.POOLER_TYPE == "ROIAlignV2"
     return ROIPooler(options.POOLER_RESOLUTION, strides, options.POOLER_SAMPLING_RATIO, aligned)

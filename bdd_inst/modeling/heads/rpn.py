@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
+from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.ops import batched_nms
@@ -54,37 +56,97 @@ class RPNHead(nn.Module):
         return logits, deltas
 
 
-class RPN(nn.Module):
-    """The head, its anchors, its losses and its choice of proposals, by MODEL.RPN."""
+@dataclass(frozen=True)
+class ProposalOptions:
+    """Which proposals an RPN gives.
 
-    def __init__(self, cfg, channels: dict[str, int], strides: dict[str, int]):
-        super().__init__()
+    Attributes:
+        before_nms, after_nms: how many of each map go into NMS, how many of all maps are kept: (in training, in evaluation).
+        nms_threshold: IoU from which on a worse proposal is dropped.
+        min_size: pixels that both sides of a proposal must exceed.
+    """
+
+    before_nms: tuple[int, int] = (12000, 6000)
+    after_nms: tuple[int, int] = (2000, 1000)
+    nms_threshold: float = 0.7
+    min_size: float = 0
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode) -> ProposalOptions:
+        """By MODEL.RPN and MODEL.PROPOSAL_GENERATOR."""
         options = cfg.MODEL.RPN
-        self.in_features = tuple(options.IN_FEATURES)
-        anchors = cfg.MODEL.ANCHOR_GENERATOR
-        self.anchor_generator = AnchorGenerator(
-            anchors.SIZES,
-            anchors.ASPECT_RATIOS,
-            [strides[name] for name in self.in_features],
-            anchors.OFFSET,
-            anchors.ROUND,
-        )
-        self.rpn_head = RPNHead(
-            channels[self.in_features[0]], self.anchor_generator.per_cell[0], options.CONV_DIMS
-        )
-        self.matcher = Matcher(options.IOU_THRESHOLDS, options.IOU_LABELS, keep_best=True)
-        self.transform = BoxTransform(options.BBOX_REG_WEIGHTS)
-        self.samples, self.fraction = options.BATCH_SIZE_PER_IMAGE, options.POSITIVE_FRACTION
-        self.boundary = options.BOUNDARY_THRESH
-        self.loss_kind, self.beta = options.BBOX_REG_LOSS_TYPE, options.SMOOTH_L1_BETA
-        self.class_weight = options.LOSS_WEIGHT
-        self.box_weight = options.LOSS_WEIGHT * options.BBOX_REG_LOSS_WEIGHT
-        self.nms_threshold, self.min_size = (
+        return cls(
+            (options.PRE_NMS_TOPK_TRAIN, options.PRE_NMS_TOPK_TEST),
+            (options.POST_NMS_TOPK_TRAIN, options.POST_NMS_TOPK_TEST),
             options.NMS_THRESH,
             cfg.MODEL.PROPOSAL_GENERATOR.MIN_SIZE,
         )
-        self.before_nms = {True: options.PRE_NMS_TOPK_TRAIN, False: options.PRE_NMS_TOPK_TEST}
-        self.after_nms = {True: options.POST_NMS_TOPK_TRAIN, False: options.POST_NMS_TOPK_TEST}
+
+
+class RPN(nn.Module):
+    """The head, its anchors, its losses and its choice of proposals.
+
+    Args:
+        in_features: names of the maps, finest first.
+        anchor_generator, head, transform: what is predicted, and how it is coded.
+        matcher: anchors to objects.
+        samples, fraction: anchors of each picture that the losses look at, and the share of positive ones at most.
+        boundary: pixels that an anchor may leave the picture by before it is ignored in training; below 0 any.
+        loss: of the boxes, its kind and its ``beta``; ``weights`` of the losses of class and box.
+        proposals: which are given.
+    """
+
+    def __init__(
+        self,
+        in_features: Sequence[str],
+        anchor_generator: AnchorGenerator,
+        head: RPNHead,
+        transform: BoxTransform,
+        matcher: Matcher,
+        *,
+        samples: int = 256,
+        fraction: float = 0.5,
+        boundary: float = -1,
+        loss: tuple[str, float] = ("smooth_l1", 0.0),
+        weights: tuple[float, float] = (1.0, 1.0),
+        proposals: ProposalOptions = ProposalOptions(),
+    ):
+        super().__init__()
+        self.in_features = tuple(in_features)
+        self.anchor_generator, self.rpn_head = anchor_generator, head
+        self.matcher, self.transform = matcher, transform
+        self.samples, self.fraction, self.boundary = samples, fraction, boundary
+        self.loss_kind, self.beta = loss
+        self.class_weight, self.box_weight = weights
+        self.nms_threshold, self.min_size = proposals.nms_threshold, proposals.min_size
+        self.before_nms = dict(zip((True, False), proposals.before_nms, strict=True))
+        self.after_nms = dict(zip((True, False), proposals.after_nms, strict=True))
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode, channels: dict[str, int], strides: dict[str, int]) -> RPN:
+        """By MODEL.RPN and MODEL.ANCHOR_GENERATOR, on a backbone's ``channels`` and ``strides`` by map name."""
+        options, anchors = cfg.MODEL.RPN, cfg.MODEL.ANCHOR_GENERATOR
+        names = options.IN_FEATURES
+        generator = AnchorGenerator(
+            anchors.SIZES,
+            anchors.ASPECT_RATIOS,
+            [strides[name] for name in names],
+            anchors.OFFSET,
+            anchors.ROUND,
+        )
+        return cls(
+            names,
+            generator,
+            RPNHead(channels[names[0]], generator.per_cell[0], options.CONV_DIMS),
+            BoxTransform(options.BBOX_REG_WEIGHTS),
+            Matcher(options.IOU_THRESHOLDS, options.IOU_LABELS, keep_best=True),
+            samples=options.BATCH_SIZE_PER_IMAGE,
+            fraction=options.POSITIVE_FRACTION,
+            boundary=options.BOUNDARY_THRESH,
+            loss=(options.BBOX_REG_LOSS_TYPE, options.SMOOTH_L1_BETA),
+            weights=(options.LOSS_WEIGHT, options.LOSS_WEIGHT * options.BBOX_REG_LOSS_WEIGHT),
+            proposals=ProposalOptions.from_config(cfg),
+        )
 
     def forward(
         self,

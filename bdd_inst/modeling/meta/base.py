@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 
 from bdd_inst.modeling.freeze import hold_statistics
@@ -15,21 +16,45 @@ PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.fl
 
 
 class PictureModel(nn.Module):
-    """A model on ``list[dict]``: a subclass builds ``backbone`` and defines ``losses(batch)`` and ``inference(batch)``.
+    """A model on ``list[dict]``: a subclass has ``backbone`` and defines ``losses(batch)`` and ``inference(batch)``.
 
-    Attributes: ``precision``, the dtype of inference; ``backbone.size_divisibility`` must be there.
+    Args:
+        pixel_mean, pixel_std: of the three channels, on 0..255, in INPUT.FORMAT's order.
+        precision: the dtype of inference.
+        channels_last: the memory order of pictures and features, which changes no result.
+
+    Attributes:
+        precision: as given; ``backbone.size_divisibility`` must be there.
+        mask_formats: what :meth:`forward` takes as ``mask_format`` in evaluation; empty where there are no masks of objects.
     """
 
-    def __init__(self, cfg):
+    mask_formats: tuple[str, ...] = ()
+
+    def __init__(
+        self,
+        pixel_mean: Sequence[float],
+        pixel_std: Sequence[float],
+        *,
+        precision: torch.dtype = torch.float32,
+        channels_last: bool = True,
+    ):
         super().__init__()
-        for name, values in (
-            ("pixel_mean", cfg.MODEL.PIXEL_MEAN),
-            ("pixel_std", cfg.MODEL.PIXEL_STD),
-        ):
+        for name, values in (("pixel_mean", pixel_mean), ("pixel_std", pixel_std)):
             statistics = torch.tensor(values, dtype=torch.float32).view(-1, 1, 1)
             self.register_buffer(name, statistics, persistent=False)
-        self.precision = PRECISIONS[cfg.MODEL.PRECISION]
-        self._wants_channels_last = bool(cfg.MODEL.CHANNELS_LAST)
+        self.precision = precision
+        self._wants_channels_last = channels_last
+
+    @staticmethod
+    def picture_options(cfg: CfgNode) -> dict:
+        """The arguments above by MODEL's keys, for a subclass's ``from_config``."""
+        options = cfg.MODEL
+        return {
+            "pixel_mean": options.PIXEL_MEAN,
+            "pixel_std": options.PIXEL_STD,
+            "precision": PRECISIONS[options.PRECISION],
+            "channels_last": bool(options.CHANNELS_LAST),
+        }
 
     @property
     def device(self) -> torch.device:
@@ -51,9 +76,13 @@ class PictureModel(nn.Module):
         hold_statistics(self)
         return self
 
-    def forward(self, batch: Sequence[dict]) -> dict[str, Tensor] | list[dict]:
-        """A dict of losses in training, one dict of outputs a picture in evaluation."""
-        return self.losses(batch) if self.training else self.inference(batch)
+    def forward(self, batch: Sequence[dict], **options: object) -> dict[str, Tensor] | list[dict]:
+        """A dict of losses in training, one dict of outputs a picture in evaluation.
+
+        Args:
+            options: of ``inference``, such as ``mask_format``.
+        """
+        return self.losses(batch) if self.training else self.inference(batch, **options)
 
     def preprocess(self, batch: Sequence[dict]) -> ImageList:
         """Normalised pictures, padded with zeros to a size that the backbone's strides divide."""

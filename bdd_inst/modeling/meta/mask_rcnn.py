@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from fvcore.common.config import CfgNode
+from torch import Tensor, nn
 
 from bdd_inst.base.errors import DataError
 from bdd_inst.modeling.backbones import build_backbone, require_features
@@ -27,21 +28,33 @@ class MaskRCNN(PictureModel):
     In training a dict of losses; in evaluation ``[{"instances": Instances}]`` with ``pred_boxes``, ``scores``,
     ``pred_classes`` and ``pred_masks`` on the picture of ``height`` x ``width``.
 
-    Attributes: ``mask_format``, ``bitmask`` (N,H,W bool) or ``rle`` (RLEMasks); ``precision``, the dtype of inference; ``tta``, how
-    a picture is seen several times in evaluation (TEST.AUG), or None.
+    Args:
+        backbone: N,3,H,W to maps by name, with ``channels``, ``strides`` and ``size_divisibility``.
+        proposal_generator, roi_heads: first and second stage.
+        tta: how a picture is seen several times in evaluation (TEST.AUG), or None.
+        picture_options: of :class:`PictureModel`.
     """
 
-    def __init__(self, cfg):
-        super().__init__(cfg)
-        self.backbone = build_backbone(cfg)
-        for key in ("RPN", "ROI_HEADS"):
-            require_features(self.backbone, f"MODEL.{key}.IN_FEATURES", cfg.MODEL[key].IN_FEATURES)
-        self.proposal_generator = RPN(cfg, self.backbone.channels, self.backbone.strides)
-        self.roi_heads = ROI_HEADS.pick(cfg.MODEL.ROI_HEADS.NAME)(
-            cfg, self.backbone.channels, self.backbone.strides
-        )
-        self.mask_format = "bitmask"
-        self.tta = RCNNTTA.from_cfg(cfg)
+    mask_formats = ("bitmask", "rle")
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        proposal_generator: RPN,
+        roi_heads: nn.Module,
+        *,
+        tta: RCNNTTA | None = None,
+        **picture_options,
+    ):
+        super().__init__(**picture_options)
+        self.backbone = backbone
+        self.proposal_generator, self.roi_heads = proposal_generator, roi_heads
+        self.tta = tta
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode) -> MaskRCNN:
+        """By MODEL, with random weights."""
+        return cls(*detector_parts(cfg), tta=RCNNTTA.from_config(cfg), **cls.picture_options(cfg))
 
     def losses(self, batch: Sequence[dict]) -> dict[str, Tensor]:
         """``loss_rpn_cls``, ``loss_rpn_loc``, ``loss_cls``, ``loss_box_reg``, ``loss_mask``.
@@ -66,10 +79,14 @@ class MaskRCNN(PictureModel):
         return losses | rpn_losses
 
     @torch.no_grad()
-    def inference(self, batch: Sequence[dict], do_postprocess: bool = True) -> list:
+    def inference(
+        self, batch: Sequence[dict], do_postprocess: bool = True, mask_format: str = "bitmask"
+    ) -> list:
         """Detections, of all views of a picture where TEST.AUG is on.
 
-        Without ``do_postprocess`` Instances on the resized pictures, seen once, with ``pred_masks`` N,1,M,M probabilities.
+        Args:
+            do_postprocess: False gives Instances on the resized pictures, seen once, with ``pred_masks`` N,1,M,M probabilities.
+            mask_format: ``bitmask`` for N,H,W bool, ``rle`` for RLEMasks, which are made without whole bitmaps.
         """
         if not do_postprocess:
             return self.detect(*self.extract(batch))
@@ -78,7 +95,7 @@ class MaskRCNN(PictureModel):
         else:
             detections = [self.tta.detect(self, entry) for entry in batch]
         return [
-            {"instances": self._postprocess(d, entry)}
+            {"instances": self._postprocess(d, entry, mask_format)}
             for d, entry in zip(detections, batch, strict=True)
         ]
 
@@ -101,9 +118,10 @@ class MaskRCNN(PictureModel):
         """Mask probabilities for boxes that are already there, where there is a mask head."""
         return self.roi_heads.forward_with_given_boxes(features, detections)
 
-    def _postprocess(self, detections: Instances, entry: dict) -> Instances:
+    @staticmethod
+    def _postprocess(detections: Instances, entry: dict, mask_format: str) -> Instances:
         height, width = output_size(entry, detections.image_size)
-        return postprocess(detections, height, width, self.mask_format)
+        return postprocess(detections, height, width, mask_format)
 
 
 def require_instances(batch: Sequence[dict]) -> None:
@@ -116,8 +134,22 @@ def require_instances(batch: Sequence[dict]) -> None:
             )
 
 
-def build_mask_rcnn(cfg) -> MaskRCNN:
+def detector_parts(cfg: CfgNode) -> tuple[nn.Module, RPN, nn.Module]:
+    """Backbone, first and second stage by MODEL.BACKBONE, RPN and ROI_HEADS.
+
+    Raises:
+        ConfigError: a stage reads a map that the backbone does not give.
+    """
+    backbone = build_backbone(cfg)
+    for key in ("RPN", "ROI_HEADS"):
+        require_features(backbone, f"MODEL.{key}.IN_FEATURES", cfg.MODEL[key].IN_FEATURES)
+    maps = backbone.channels, backbone.strides
+    rpn = RPN.from_config(cfg, *maps)
+    return backbone, rpn, ROI_HEADS.pick(cfg.MODEL.ROI_HEADS.NAME)(cfg, *maps)
+
+
+def build_mask_rcnn(cfg: CfgNode) -> MaskRCNN:
     """The model of ``cfg``, randomly initialised, frozen as MODEL.BACKBONE.FREEZE_AT says."""
-    model = MaskRCNN(cfg)
+    model = MaskRCNN.from_config(cfg)
     set_trainable(model, "all", cfg.MODEL.BACKBONE.FREEZE_AT)
     return model

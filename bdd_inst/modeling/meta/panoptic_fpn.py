@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
+from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 
 from bdd_inst.modeling.freeze import set_trainable
+from bdd_inst.modeling.heads.rpn import RPN
 from bdd_inst.modeling.heads.sem_seg import SemSegFPNHead
 from bdd_inst.modeling.meta.base import output_size
-from bdd_inst.modeling.meta.mask_rcnn import MaskRCNN, require_instances
-from bdd_inst.modeling.meta.panoptic_merge import merge_from_cfg
+from bdd_inst.modeling.meta.mask_rcnn import MaskRCNN, detector_parts, require_instances
+from bdd_inst.modeling.meta.panoptic_merge import Panoptic, merge_from_config
+from bdd_inst.modeling.meta.rcnn_tta import RCNNTTA
 from bdd_inst.modeling.meta.semantic_segmentor import sem_seg_postprocess, sem_seg_targets
 from bdd_inst.modeling.meta.tta import MeanProbability, View
 from bdd_inst.structures import ImageList, Instances
@@ -28,11 +31,42 @@ class PanopticFPN(MaskRCNN):
     ``panoptic_seg``: H,W int32 ids and a list of segments (:mod:`bdd_inst.modeling.meta.panoptic_merge`).
     """
 
-    def __init__(self, cfg):
-        super().__init__(cfg)
-        self.sem_seg_head = SemSegFPNHead(cfg, self.backbone.channels, self.backbone.strides)
-        self.merge = merge_from_cfg(cfg)
-        self.instance_weight = cfg.MODEL.PANOPTIC_FPN.INSTANCE_LOSS_WEIGHT
+    def __init__(
+        self,
+        backbone: nn.Module,
+        proposal_generator: RPN,
+        roi_heads: nn.Module,
+        sem_seg_head: SemSegFPNHead,
+        merge: Callable[[Instances, Tensor], Panoptic],
+        *,
+        instance_weight: float = 1.0,
+        **options,
+    ):
+        """As :class:`MaskRCNN`.
+
+        Args:
+            sem_seg_head: the pixel-wise head on the same maps.
+            merge: objects and labels H,W to segments.
+            instance_weight: of the losses of boxes and masks.
+            options: of :class:`MaskRCNN`.
+        """
+        super().__init__(backbone, proposal_generator, roi_heads, **options)
+        self.sem_seg_head, self.merge = sem_seg_head, merge
+        self.instance_weight = instance_weight
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode) -> PanopticFPN:
+        """By MODEL, with random weights."""
+        backbone, *stages = detector_parts(cfg)
+        return cls(
+            backbone,
+            *stages,
+            SemSegFPNHead.from_config(cfg, backbone.channels, backbone.strides),
+            merge_from_config(cfg),
+            instance_weight=cfg.MODEL.PANOPTIC_FPN.INSTANCE_LOSS_WEIGHT,
+            tta=RCNNTTA.from_config(cfg),
+            **cls.picture_options(cfg),
+        )
 
     def losses(self, batch: Sequence[dict]) -> dict[str, Tensor]:
         """Those of :class:`MaskRCNN` and ``loss_sem_seg``.
@@ -53,16 +87,16 @@ class PanopticFPN(MaskRCNN):
         return self.sem_seg_head.losses(logits, targets) | weighed
 
     @torch.no_grad()
-    def inference(self, batch: Sequence[dict]) -> list[dict]:
+    def inference(self, batch: Sequence[dict], mask_format: str = "bitmask") -> list[dict]:
         """``instances``, ``sem_seg`` and ``panoptic_seg`` of each picture on its original size, of all its views where TEST.AUG is on."""
         if self.tta is not None:
-            return [self.infer_views(entry) for entry in batch]
+            return [self.infer_views(entry, mask_format) for entry in batch]
         images, features = self.extract(batch)
         logits = self.sem_seg_head(features, tuple(images.tensor.shape[-2:]))
         detections = self.detect(images, features)
         return [
             self.merged(
-                self._postprocess(found, entry),
+                self._postprocess(found, entry, mask_format),
                 sem_seg_postprocess(planes, size, *output_size(entry, size)),
             )
             for found, planes, size, entry in zip(
@@ -70,7 +104,7 @@ class PanopticFPN(MaskRCNN):
             )
         ]
 
-    def infer_views(self, entry: dict) -> dict:
+    def infer_views(self, entry: dict, mask_format: str) -> dict:
         """One picture's output: objects merged and pixel probabilities averaged over its views, then combined."""
         mean = MeanProbability()
 
@@ -80,7 +114,7 @@ class PanopticFPN(MaskRCNN):
                 mean.add(sem_seg_postprocess(planes, view.size, *view.original), view.mirrored)
 
         found = self.tta.detect(self, entry, look)
-        return self.merged(self._postprocess(found, entry), mean.logits())
+        return self.merged(self._postprocess(found, entry, mask_format), mean.logits())
 
     def merged(self, instances: Instances, sem_seg: Tensor) -> dict:
         """The output dict of instances and logits K,H,W on the original picture."""
@@ -91,8 +125,8 @@ class PanopticFPN(MaskRCNN):
         }
 
 
-def build_panoptic_fpn(cfg) -> nn.Module:
+def build_panoptic_fpn(cfg: CfgNode) -> PanopticFPN:
     """The model of ``cfg``, randomly initialised, frozen as MODEL.BACKBONE.FREEZE_AT says."""
-    model = PanopticFPN(cfg)
+    model = PanopticFPN.from_config(cfg)
     set_trainable(model, "all", cfg.MODEL.BACKBONE.FREEZE_AT)
     return model

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
+from fvcore.common.config import CfgNode
 from torch import Tensor
 
 from bdd_inst.structures import Instances
@@ -13,7 +14,7 @@ from bdd_inst.structures import Instances
 Panoptic = tuple[Tensor, list[dict]]
 
 
-def merge_from_cfg(cfg) -> Callable[[Instances, Tensor], Panoptic]:
+def merge_from_config(cfg: CfgNode) -> Callable[[Instances, Tensor], Panoptic]:
     """:func:`combine_semantic_and_instance_outputs` by MODEL.PANOPTIC_FPN.COMBINE."""
     options = cfg.MODEL.PANOPTIC_FPN.COMBINE
     return partial(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from fvcore.common.config import CfgNode
 from torch import Tensor
 
 from bdd_inst.modeling.heads.box_head import choose_detections
@@ -23,21 +24,32 @@ Features = dict[str, Tensor]
 class RCNNTTA:
     """Sees one picture after the other in all views.
 
-    Attributes: ``views``; the rest by MODEL.ROI_HEADS and TEST.
+    Args:
+        views: how.
+        num_classes: of the model.
+        nms_threshold, most: which of the merged detections are kept; ``most`` below 0 keeps all.
+        masks: whether the model has masks.
     """
 
-    def __init__(self, cfg, views: Views):
-        self.views = views
-        self.classes = cfg.MODEL.ROI_HEADS.NUM_CLASSES
-        self.nms_threshold = cfg.MODEL.ROI_HEADS.NMS_THRESH_TEST
-        self.most = cfg.TEST.DETECTIONS_PER_IMAGE
-        self.masks = bool(cfg.MODEL.MASK_ON)
+    def __init__(
+        self, views: Views, num_classes: int, nms_threshold: float, most: int, masks: bool
+    ):
+        self.views, self.classes, self.masks = views, num_classes, masks
+        self.nms_threshold, self.most = nms_threshold, most
 
     @classmethod
-    def from_cfg(cls, cfg) -> RCNNTTA | None:
+    def from_config(cls, cfg: CfgNode) -> RCNNTTA | None:
         """By TEST.AUG; None where it is off."""
-        views = Views.from_cfg(cfg)
-        return None if views is None else cls(cfg, views)
+        views, heads = Views.from_config(cfg), cfg.MODEL.ROI_HEADS
+        if views is None:
+            return None
+        return cls(
+            views,
+            heads.NUM_CLASSES,
+            heads.NMS_THRESH_TEST,
+            cfg.TEST.DETECTIONS_PER_IMAGE,
+            bool(cfg.MODEL.MASK_ON),
+        )
 
     def detect(
         self,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from fvcore.common.config import CfgNode
 from torch import Tensor
 
 
@@ -23,7 +24,7 @@ class Tiles:
     overlap: int
 
     @classmethod
-    def from_cfg(cls, cfg) -> Tiles | None:
+    def from_config(cls, cfg: CfgNode) -> Tiles | None:
         """By TEST.TILES; None where it is off."""
         options = cfg.TEST.TILES
         return cls(options.SIZE, options.OVERLAP) if options.ENABLED else None

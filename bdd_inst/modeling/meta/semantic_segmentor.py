@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Sequence
 
 import torch
+from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -26,15 +27,36 @@ class SemanticSegmentor(PictureModel):
     In training ``{"loss_sem_seg": ...}``; in evaluation ``[{"sem_seg": K,height,width}]`` logits, float32. With
     MODEL.SEM_SEG_HEAD.NUM_CLASSES 1 there is one plane: its sigmoid is the probability of label 1.
 
-    Attributes: ``precision``, the dtype of inference (by autocast); ``tta``, how often a picture is seen in evaluation (TEST.AUG);
-    ``tiles``, in what pieces (TEST.TILES).
+    Args:
+        backbone: N,3,H,W to features, with ``size_divisibility``.
+        sem_seg_head: features and the batch's size to logits, and their losses.
+        tta: how often a picture is seen in evaluation (TEST.AUG); None: once.
+        tiles: in what pieces (TEST.TILES); None: as a whole.
+        picture_options: of :class:`PictureModel`; arithmetic of half precision is autocast's.
     """
 
-    def __init__(self, cfg):
-        super().__init__(cfg)
-        self.tta = Views.from_cfg(cfg)
-        self.tiles = Tiles.from_cfg(cfg)
-        self.backbone, self.sem_seg_head = SEM_SEG_HEADS.pick(cfg.MODEL.SEM_SEG_HEAD.NAME)(cfg)
+    def __init__(
+        self,
+        backbone: nn.Module,
+        sem_seg_head: PixelHead,
+        *,
+        tta: Views | None = None,
+        tiles: Tiles | None = None,
+        **picture_options,
+    ):
+        super().__init__(**picture_options)
+        self.tta, self.tiles = tta, tiles
+        self.backbone, self.sem_seg_head = backbone, sem_seg_head
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode) -> SemanticSegmentor:
+        """By MODEL.SEM_SEG_HEAD, with random weights."""
+        return cls(
+            *SEM_SEG_HEADS.pick(cfg.MODEL.SEM_SEG_HEAD.NAME)(cfg),
+            tta=Views.from_config(cfg),
+            tiles=Tiles.from_config(cfg),
+            **cls.picture_options(cfg),
+        )
 
     def losses(self, batch: Sequence[dict]) -> dict[str, Tensor]:
         """``loss_sem_seg``, a scalar.
@@ -170,8 +192,8 @@ def sem_seg_postprocess(logits: Tensor, size: tuple[int, int], height: int, widt
     )[0]
 
 
-def build_semantic_segmentor(cfg) -> nn.Module:
+def build_semantic_segmentor(cfg: CfgNode) -> SemanticSegmentor:
     """The model of ``cfg``, randomly initialised, frozen as MODEL.BACKBONE.FREEZE_AT says."""
-    model = SemanticSegmentor(cfg)
+    model = SemanticSegmentor.from_config(cfg)
     set_trainable(model, "all", cfg.MODEL.BACKBONE.FREEZE_AT)
     return model

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from fvcore.common.config import CfgNode
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
@@ -69,7 +70,7 @@ class Views:
     flip: bool
 
     @classmethod
-    def from_cfg(cls, cfg) -> Views | None:
+    def from_config(cls, cfg: CfgNode) -> Views | None:
         """By TEST.AUG; None where it is off. Without sizes there is the one of evaluation."""
         options = cfg.TEST.AUG
         if not options.ENABLED:
