@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
@@ -16,6 +15,7 @@ from bdd_inst.base.errors import ConfigError, DataError
 from bdd_inst.config.loading import get_cfg, load_cfg, merge_overrides, merge_tree
 from bdd_inst.config.yaml_files import parse
 from bdd_inst.weights.checkpoint import load_weights, unwrap
+from bdd_inst.weights.class_count import describe_class_counts
 from bdd_inst.weights.files import find_weights
 from bdd_inst.weights.load_report import LoadReport, group_names
 from bdd_inst.weights.reader import IDENTITY, read_weights
@@ -118,17 +118,21 @@ def as_cfg(source: CfgNode | str | os.PathLike, overrides: Sequence[str] = ()) -
 def load_trained(model: nn.Module, source: str | os.PathLike, cfg: CfgNode) -> LoadReport:
     """Load the weights of a model that is to predict: all of it must be in the file.
 
+    Args:
+        model: built from ``cfg``; changed in place.
+        source: a path, ``https://``, ``detectron2://`` or ``package://``.
+        cfg: its config.
+
+    Returns:
+        what became of each parameter.
+
     Raises:
         ConfigError: the file is of another number of classes.
         DataError: parameters are missing, a backbone alone for example: their random values would find objects everywhere.
     """
     report = load_weights(model, source, cfg)
     if report.reinitialised:
-        rows = re.search(r"cls_score\.\w+ \((\d+)", " ".join(report.reinitialised))
-        advice = f"; set MODEL.ROI_HEADS.NUM_CLASSES {int(rows[1]) - 1}" if rows else ""
-        raise ConfigError(
-            f"MODEL.WEIGHTS {source}: trained for another number of classes: {report.reinitialised[0]}{advice}"
-        )
+        raise ConfigError(f"MODEL.WEIGHTS {source}: {describe_class_counts(report.reinitialised)}")
     learned = {name for name, _ in unwrap(model).named_parameters()}
     lost = [name for name in report.missing if name in learned]
     lost += [name.split(" ")[0] for name in report.mismatched]
