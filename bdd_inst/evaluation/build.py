@@ -8,8 +8,10 @@ from pathlib import Path
 
 from fvcore.common.config import CfgNode
 
+from bdd_inst.data.panoptic import is_panoptic
 from bdd_inst.data.sem_seg import is_pixelwise, layers
 from bdd_inst.evaluation.evaluator import Evaluator
+from bdd_inst.evaluation.panoptic_evaluator import PanopticEvaluator
 from bdd_inst.evaluation.sem_seg_evaluator import SemSegEvaluator
 
 
@@ -52,7 +54,8 @@ def build_evaluator(
     """
     options = options or ScoringOptions()
     if not is_pixelwise(cfg):
-        return Evaluator(
+        kind = PanopticEvaluator if is_panoptic(cfg) else Evaluator
+        return kind(
             dataset_dicts,
             metadata,
             options.protocol or cfg.TEST.PROTOCOL,

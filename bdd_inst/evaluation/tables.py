@@ -105,7 +105,25 @@ def interval(row: object) -> str:
 
 def pixel_lines(metrics: dict) -> list[str]:
     """The table of pixel-wise figures: of ``label_map`` (instances combined) where it is there, else of ``sem_seg``."""
-    return label_map_lines(metrics.get("label_map")) or sem_seg_lines(metrics.get("sem_seg"))
+    lines = label_map_lines(metrics.get("label_map")) or sem_seg_lines(metrics.get("sem_seg"))
+    return lines + panoptic_lines(metrics)
+
+
+def panoptic_lines(metrics: dict) -> list[str]:
+    """PQ, SQ and RQ of all classes, things and stuff, by protocol where there are two, then by class."""
+    block = metrics.get("panoptic_seg")
+    if not block:
+        return []
+    both = metrics["protocol"] == "both"
+    named = [(p, metrics[p]["panoptic_seg"]) for p in ("coco", "bdd")] if both else [("", block)]
+    rows = []
+    for protocol, found in named:
+        for suffix, word in (("", "all"), ("_th", "things"), ("_st", "stuff")):
+            label = f"{word} ({PROTOCOL_NAMES[protocol]})" if protocol else word
+            rows.append([label, *(shown(found[f"{c}{suffix}"]) for c in ("PQ", "SQ", "RQ"))])
+    names = [name[3:] for name in block if name.startswith("PQ-") and block[name] is not None]
+    rows += [[name, *(shown(block[f"{c}-{name}"]) for c in ("PQ", "SQ", "RQ"))] for name in names]
+    return ["", *grid(["panoptic quality", "PQ", "SQ", "RQ"], rows), ""]
 
 
 def sem_seg_lines(block: dict | None) -> list[str]:

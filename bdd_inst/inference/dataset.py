@@ -11,6 +11,8 @@ from torch import nn
 from bdd_inst.masks import run_lengths
 from bdd_inst.structures import Instances, RLEMasks
 
+KEPT = ("instances", "sem_seg", "panoptic_seg")  # of a model's output
+
 
 def predict_dataset(
     model: nn.Module, loader: Iterable[list[dict]]
@@ -29,11 +31,11 @@ def predict_dataset(
 
 
 def predict_outputs(model: nn.Module, loader: Iterable[list[dict]]) -> Iterator[tuple[dict, dict]]:
-    """As :func:`predict_dataset` of any meta-architecture: each input with its whole output, ``instances`` and ``sem_seg`` on the CPU."""
+    """As :func:`predict_dataset` of any meta-architecture: each input with its whole output on the CPU."""
     with evaluation_mode(model):
         for batch in loader:
             for entry, output in zip(batch, predict_batch(model, batch), strict=True):
-                kept = {name: output[name] for name in ("instances", "sem_seg") if name in output}
+                kept = {name: output[name] for name in KEPT if name in output}
                 yield entry, kept
 
 

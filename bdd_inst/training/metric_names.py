@@ -13,6 +13,7 @@ from fvcore.common.config import CfgNode
 
 from bdd_inst.base.errors import ConfigError
 from bdd_inst.config.loading import defaults
+from bdd_inst.data.panoptic import is_panoptic
 from bdd_inst.data.sem_seg import is_pixelwise
 from bdd_inst.evaluation.build import build_evaluator
 from bdd_inst.masks import run_lengths
@@ -55,6 +56,8 @@ def fake_output(cfg: CfgNode, size: tuple[int, int]) -> dict:
         one.pred_masks = RLEMasks(
             [run_lengths.encode_crop(np.ones((1, 1), bool), 0, 0, *size)], size
         )
+    if is_panoptic(cfg):
+        return {"instances": one, "panoptic_seg": (torch.zeros(size, dtype=torch.int32), [])}
     return {"instances": one}
 
 
