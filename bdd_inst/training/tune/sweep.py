@@ -130,7 +130,8 @@ def sweep(trials: Sequence[Trial], folder: Path, command: Callable[[Trial], list
         if trial.results:
             log.info("sweep %d/%d: %s is there already", i + 1, len(trials), trial.folder.name)
             continue
-        log.info("sweep %d/%d: %s", i + 1, len(trials), " ".join(trial.overrides))
+        asked = (word for pair in trial.values.items() for word in pair)
+        log.info("sweep %d/%d: %s", i + 1, len(trials), " ".join(asked))
         process = subprocess.Popen(
             command(trial), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
         )
