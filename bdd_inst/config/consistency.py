@@ -22,13 +22,33 @@ def check_consistency(cfg: CfgNode) -> None:
     """
     # A user's own model, backbone or head knows its keys itself.
     ARCHITECTURES.get(cfg.MODEL.META_ARCHITECTURE, _nothing)(cfg)
-    if not len(cfg.MODEL.PIXEL_MEAN) == len(cfg.MODEL.PIXEL_STD) == 3:
+    _check_input(cfg)
+    _check_solver(cfg)
+
+
+def _check_input(cfg: CfgNode) -> None:
+    options = cfg.INPUT
+    sizes, sampling = options.MIN_SIZE_TRAIN, options.MIN_SIZE_TRAIN_SAMPLING
+    sizes = [sizes] if isinstance(sizes, int) else list(sizes)
+    if not sizes or (sampling == "range" and len(sizes) != 2):
         raise ConfigError(
-            "MODEL.PIXEL_MEAN and MODEL.PIXEL_STD need three numbers each, one a channel of INPUT.FORMAT"
+            f"INPUT.MIN_SIZE_TRAIN {sizes} and MIN_SIZE_TRAIN_SAMPLING {sampling!r}: choice takes a list, range two sizes"
         )
-    if any(std <= 0 for std in cfg.MODEL.PIXEL_STD):
+
+
+def _check_solver(cfg: CfgNode) -> None:
+    solver, loader = cfg.SOLVER, cfg.DATALOADER
+    if (
+        solver.LR_SCHEDULER_NAME == "WarmupCosineLR"
+        and not 0 <= solver.BASE_LR_END <= solver.BASE_LR
+    ):
         raise ConfigError(
-            f"MODEL.PIXEL_STD {list(cfg.MODEL.PIXEL_STD)}: every number must be above 0"
+            f"SOLVER.BASE_LR_END {solver.BASE_LR_END} must lie between 0 and SOLVER.BASE_LR {solver.BASE_LR}"
+        )
+    if loader.SAMPLER_TRAIN == "RepeatFactorTrainingSampler" and loader.REPEAT_THRESHOLD <= 0:
+        raise ConfigError(
+            "DATALOADER.SAMPLER_TRAIN RepeatFactorTrainingSampler needs DATALOADER.REPEAT_THRESHOLD > 0, the share of pictures below "
+            "which a class is rare"
         )
 
 
@@ -203,10 +223,6 @@ def _check_pixel_losses(options: CfgNode) -> None:
     if weights and (len(weights) != labels or min(weights) < 0):
         raise ConfigError(
             f"MODEL.SEM_SEG_HEAD.CLASS_WEIGHTS needs {labels} numbers from 0 on, one a label, it is {weights}"
-        )
-    if not 0 <= options.LABEL_SMOOTHING < 1:
-        raise ConfigError(
-            f"MODEL.SEM_SEG_HEAD.LABEL_SMOOTHING must be from 0 to below 1, it is {options.LABEL_SMOOTHING}"
         )
 
 

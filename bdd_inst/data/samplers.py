@@ -6,12 +6,13 @@ Every stream is a function of its seed alone, so all processes see the same one,
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from fvcore.common.config import CfgNode
 
 from bdd_inst.base.errors import ConfigError
+from bdd_inst.base.registry import Registry
 from bdd_inst.datasets.dict_array import DictArray
 
 
@@ -97,35 +98,43 @@ def repeat_factors(
     )
 
 
+def _plain(cfg: CfgNode, dicts: Sequence[dict], seed: int) -> TrainingSampler:
+    return TrainingSampler(len(dicts), seed)
+
+
+def _random_subset(cfg: CfgNode, dicts: Sequence[dict], seed: int) -> TrainingSampler:
+    return RandomSubsetTrainingSampler(len(dicts), cfg.DATALOADER.RANDOM_SUBSET_RATIO, seed)
+
+
+def _repeat_factor(cfg: CfgNode, dicts: Sequence[dict], seed: int) -> TrainingSampler:
+    present = (
+        dicts.category_sets()
+        if isinstance(dicts, DictArray)
+        else [{a["category_id"] for a in d["annotations"]} for d in dicts]
+    )
+    options = cfg.DATALOADER
+    factors = repeat_factors(present, options.REPEAT_THRESHOLD, options.REPEAT_SQRT)
+    return RepeatFactorTrainingSampler(factors, seed)
+
+
+# From a cfg, the dicts and the seed to a sampler.
+SAMPLERS: Registry[Callable[[CfgNode, Sequence[dict], int], TrainingSampler]] = Registry(
+    "DATALOADER.SAMPLER_TRAIN",
+    {
+        "TrainingSampler": _plain,
+        "RandomSubsetTrainingSampler": _random_subset,
+        "RepeatFactorTrainingSampler": _repeat_factor,
+    },
+)
+
+
 def build_sampler(cfg: CfgNode, dicts: Sequence[dict], seed: int) -> TrainingSampler:
     """The sampler that DATALOADER.SAMPLER_TRAIN names.
 
     Raises:
-        ConfigError: an unknown sampler, or a repeat factor without a threshold.
+        ConfigError: an unknown sampler.
     """
-    spec = cfg.DATALOADER
-    if spec.SAMPLER_TRAIN == "TrainingSampler":
-        return TrainingSampler(len(dicts), seed)
-    if spec.SAMPLER_TRAIN == "RandomSubsetTrainingSampler":
-        return RandomSubsetTrainingSampler(len(dicts), spec.RANDOM_SUBSET_RATIO, seed)
-    if spec.SAMPLER_TRAIN == "RepeatFactorTrainingSampler":
-        if spec.REPEAT_THRESHOLD <= 0:
-            need = (
-                "DATALOADER.REPEAT_THRESHOLD > 0, the share of pictures below which a class is rare"
-            )
-            raise ConfigError(f"RepeatFactorTrainingSampler needs {need}")
-        present = (
-            dicts.category_sets()
-            if isinstance(dicts, DictArray)
-            else [{a["category_id"] for a in d["annotations"]} for d in dicts]
-        )
-        return RepeatFactorTrainingSampler(
-            repeat_factors(present, spec.REPEAT_THRESHOLD, spec.REPEAT_SQRT), seed
-        )
-    known = "TrainingSampler, RepeatFactorTrainingSampler, RandomSubsetTrainingSampler"
-    raise ConfigError(
-        f"DATALOADER.SAMPLER_TRAIN {spec.SAMPLER_TRAIN!r} is unknown; there are {known}"
-    )
+    return SAMPLERS.pick(cfg.DATALOADER.SAMPLER_TRAIN)(cfg, dicts, seed)
 
 
 def batches(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fvcore.common.config import CfgNode
 from torch import nn
 
-from bdd_inst.config.supported import check_supported
+from bdd_inst.config.checking import check_config
 from bdd_inst.engines.device import pick_device
 from bdd_inst.modeling.meta import META_ARCHITECTURES
 
@@ -26,7 +26,7 @@ def build_model(cfg: CfgNode) -> nn.Module:
     Raises:
         ConfigError: an unknown engine, a key that the engine does not support, Detectron2 asked for and absent.
     """
-    check_supported(cfg)
+    check_config(cfg)
     if cfg.MODEL.ENGINE == "detectron2":
         from bdd_inst.engines.detectron2_engine import build_detectron2_model
 

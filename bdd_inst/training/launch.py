@@ -214,8 +214,6 @@ def pick_precision(cfg: CfgNode, accelerator: str) -> str:
     amp = cfg.SOLVER.AMP
     if not amp.ENABLED:
         return "32-true"
-    if amp.PRECISION not in ("auto", "bf16", "fp16"):
-        raise ConfigError(f"SOLVER.AMP.PRECISION {amp.PRECISION!r} is none of auto, bf16, fp16")
     if amp.PRECISION == "fp16" and accelerator == "cpu":
         log.warning("SOLVER.AMP.PRECISION fp16 needs a GPU: bf16 is used on the CPU")
     if accelerator == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from fvcore.common.config import CfgNode
 from torch import nn
 
 from bdd_inst.base.errors import ConfigError
+from bdd_inst.base.registry import Registry
 
 # Layers whose parameters take SOLVER.WEIGHT_DECAY_NORM. Local response norm has no parameters and is left out.
 NORMS = (
@@ -20,7 +21,6 @@ NORMS = (
 )
 # What ConvNeXt and Swin train without decay besides their norms: layer scales, position tables, the temperature of SwinV2's attention.
 SCALES = ("gamma", "relative_position_bias_table", "logit_scale")
-CLIP_TYPES = ("value", "norm", "full_model")
 
 
 def parameter_groups(model: nn.Module, cfg: CfgNode) -> list[dict]:
@@ -88,60 +88,68 @@ def layers_above(name: str) -> int:
     return 6 - int(stage[1]) if stage else 5
 
 
+def _sgd(groups: list[dict], solver: CfgNode) -> torch.optim.Optimizer:
+    return torch.optim.SGD(
+        groups,
+        lr=solver.BASE_LR,
+        momentum=solver.MOMENTUM,
+        nesterov=solver.NESTEROV,
+        weight_decay=solver.WEIGHT_DECAY,
+        foreach=True,
+    )
+
+
+def _adamw(groups: list[dict], solver: CfgNode) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(
+        groups, lr=solver.BASE_LR, weight_decay=solver.WEIGHT_DECAY, foreach=True
+    )
+
+
+# From parameter groups and the SOLVER section to an optimizer. ``foreach`` updates them together, as Detectron2 does.
+OPTIMIZERS: Registry[Callable[[list[dict], CfgNode], torch.optim.Optimizer]] = Registry(
+    "SOLVER.OPTIMIZER", {"SGD": _sgd, "AdamW": _adamw}
+)
+
+
 def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
-    """SGD or AdamW over the trainable parameters. ``foreach`` updates them together, as Detectron2 does.
+    """The optimizer of SOLVER.OPTIMIZER over the trainable parameters.
 
     Raises:
         ConfigError: nothing trains, or an optimizer of another name.
     """
-    solver = cfg.SOLVER
     groups = parameter_groups(model, cfg)
     if not groups:
         raise ConfigError(
             "no parameter trains in this stage; see STAGES.<stage>.TRAIN and FREEZE_AT"
         )
-    if solver.OPTIMIZER == "SGD":
-        return torch.optim.SGD(
-            groups,
-            lr=solver.BASE_LR,
-            momentum=solver.MOMENTUM,
-            nesterov=solver.NESTEROV,
-            weight_decay=solver.WEIGHT_DECAY,
-            foreach=True,
-        )
-    if solver.OPTIMIZER == "AdamW":
-        return torch.optim.AdamW(
-            groups, lr=solver.BASE_LR, weight_decay=solver.WEIGHT_DECAY, foreach=True
-        )
-    raise ConfigError(f"SOLVER.OPTIMIZER {solver.OPTIMIZER!r} is none of SGD, AdamW")
+    return OPTIMIZERS.pick(cfg.SOLVER.OPTIMIZER)(groups, cfg.SOLVER)
+
+
+def _clip_values(parameters: list[nn.Parameter], clip: CfgNode) -> None:
+    nn.utils.clip_grad_value_(parameters, clip.CLIP_VALUE)
+
+
+def _clip_norms(parameters: list[nn.Parameter], clip: CfgNode) -> None:
+    for parameter in parameters:
+        nn.utils.clip_grad_norm_(parameter, clip.CLIP_VALUE, clip.NORM_TYPE)
+
+
+def _clip_full_model(parameters: list[nn.Parameter], clip: CfgNode) -> None:
+    nn.utils.clip_grad_norm_(parameters, clip.CLIP_VALUE, clip.NORM_TYPE)
+
+
+# ``value`` clips every entry, ``norm`` the norm of each parameter's gradient on its own (both as Detectron2), ``full_model`` the norm of
+# all gradients together (as its DETR-style projects do).
+CLIPPERS: Registry[Callable[[list[nn.Parameter], CfgNode], None]] = Registry(
+    "SOLVER.CLIP_GRADIENTS.CLIP_TYPE",
+    {"value": _clip_values, "norm": _clip_norms, "full_model": _clip_full_model},
+)
 
 
 def clip_gradients(optimizer: torch.optim.Optimizer, cfg: CfgNode) -> None:
-    """Clip in place where SOLVER.CLIP_GRADIENTS asks for it.
-
-    ``value`` clips every entry, ``norm`` the norm of each parameter's gradient on its own (both as Detectron2), ``full_model``
-    the norm of all gradients together (as its DETR-style projects do).
-    """
+    """Clip the gradients in place where SOLVER.CLIP_GRADIENTS asks for it."""
     clip = cfg.SOLVER.CLIP_GRADIENTS
-    if not clip.ENABLED:
-        return
-    check_clipping(cfg)
-    parameters = [
-        p for group in optimizer.param_groups for p in group["params"] if p.grad is not None
-    ]
-    if clip.CLIP_TYPE == "value":
-        nn.utils.clip_grad_value_(parameters, clip.CLIP_VALUE)
-    elif clip.CLIP_TYPE == "norm":
-        for parameter in parameters:
-            nn.utils.clip_grad_norm_(parameter, clip.CLIP_VALUE, clip.NORM_TYPE)
-    else:
-        nn.utils.clip_grad_norm_(parameters, clip.CLIP_VALUE, clip.NORM_TYPE)
-
-
-def check_clipping(cfg: CfgNode) -> None:
-    """Raise ConfigError for a SOLVER.CLIP_GRADIENTS.CLIP_TYPE that is none."""
-    kind = cfg.SOLVER.CLIP_GRADIENTS.CLIP_TYPE
-    if kind not in CLIP_TYPES:
-        raise ConfigError(
-            f"SOLVER.CLIP_GRADIENTS.CLIP_TYPE {kind!r} is none of {', '.join(CLIP_TYPES)}"
-        )
+    if clip.ENABLED:
+        groups = optimizer.param_groups
+        parameters = [p for group in groups for p in group["params"] if p.grad is not None]
+        CLIPPERS.pick(clip.CLIP_TYPE)(parameters, clip)

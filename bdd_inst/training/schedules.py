@@ -16,41 +16,50 @@ from fvcore.common.param_scheduler import (
     StepWithFixedGammaParamScheduler,
 )
 
-from bdd_inst.base.errors import ConfigError
+from bdd_inst.base.registry import Registry
 
 # fvcore's even steps are defined below 1 (less its rounding margin of 1e-6); warm-up as long as the stage asks for 1.
 BEFORE_END = 1 - 1e-5
 PLATEAU = "WarmupReduceOnPlateau"
-NAMES = ("WarmupMultiStepLR", "WarmupCosineLR", "WarmupStepWithFixedGammaLR", PLATEAU)
+
+# From 0 to 1, the share of the stage that is done, to a factor.
+Schedule = Callable[[float], float]
 
 
-def decay(cfg: CfgNode) -> Callable[[float], float]:
-    """The multiplier after warm-up, as a function of the share of the stage that is done (0 to 1)."""
-    solver = cfg.SOLVER
-    if solver.LR_SCHEDULER_NAME == "WarmupMultiStepLR":
-        steps = [step for step in solver.STEPS if step <= solver.MAX_ITER]
-        return MultiStepParamScheduler(
-            [solver.GAMMA**k for k in range(len(steps) + 1)],
-            milestones=steps,
-            num_updates=solver.MAX_ITER,
-        )
-    if solver.LR_SCHEDULER_NAME == "WarmupCosineLR":
-        end = solver.BASE_LR_END / solver.BASE_LR
-        if not 0 <= end <= 1:
-            raise ConfigError(
-                f"SOLVER.BASE_LR_END {solver.BASE_LR_END} must lie between 0 and SOLVER.BASE_LR {solver.BASE_LR}"
-            )
-        return CosineParamScheduler(1, end)
-    if solver.LR_SCHEDULER_NAME == "WarmupStepWithFixedGammaLR":
-        steps = StepWithFixedGammaParamScheduler(
-            1.0, gamma=solver.GAMMA, num_decays=solver.NUM_DECAYS, num_updates=solver.MAX_ITER
-        )
-        return lambda share: steps(min(share, BEFORE_END))
-    if solver.LR_SCHEDULER_NAME == PLATEAU:
-        return MultiStepParamScheduler([1.0], num_updates=solver.MAX_ITER)
-    raise ConfigError(
-        f"SOLVER.LR_SCHEDULER_NAME {solver.LR_SCHEDULER_NAME!r} is none of {', '.join(NAMES)}"
+def _multi_step(solver: CfgNode) -> Schedule:
+    steps = [step for step in solver.STEPS if step <= solver.MAX_ITER]
+    return MultiStepParamScheduler(
+        [solver.GAMMA**k for k in range(len(steps) + 1)],
+        milestones=steps,
+        num_updates=solver.MAX_ITER,
     )
+
+
+def _cosine(solver: CfgNode) -> Schedule:
+    return CosineParamScheduler(1, solver.BASE_LR_END / solver.BASE_LR)
+
+
+def _fixed_gamma(solver: CfgNode) -> Schedule:
+    steps = StepWithFixedGammaParamScheduler(
+        1.0, gamma=solver.GAMMA, num_decays=solver.NUM_DECAYS, num_updates=solver.MAX_ITER
+    )
+    return lambda share: steps(min(share, BEFORE_END))
+
+
+def _constant(solver: CfgNode) -> Schedule:
+    return MultiStepParamScheduler([1.0], num_updates=solver.MAX_ITER)
+
+
+# From the SOLVER section to the factor after warm-up.
+SCHEDULES: Registry[Callable[[CfgNode], Schedule]] = Registry(
+    "SOLVER.LR_SCHEDULER_NAME",
+    {
+        "WarmupMultiStepLR": _multi_step,
+        "WarmupCosineLR": _cosine,
+        "WarmupStepWithFixedGammaLR": _fixed_gamma,
+        PLATEAU: _constant,
+    },
+)
 
 
 def multiplier(cfg: CfgNode) -> Callable[[int], float]:
@@ -60,18 +69,14 @@ def multiplier(cfg: CfgNode) -> Callable[[int], float]:
     ``WARMUP_FACTOR`` times the first value to the value that the schedule has where warm-up ends.
     """
     solver = cfg.SOLVER
-    after = decay(cfg)
+    after = SCHEDULES.pick(solver.LR_SCHEDULER_NAME)(solver)
     share = min(solver.WARMUP_ITERS / solver.MAX_ITER, 1.0)
     first = solver.WARMUP_FACTOR * after(0.0)
     if solver.WARMUP_METHOD == "constant":
         warmup: ParamScheduler = ConstantParamScheduler(first)
-    elif solver.WARMUP_METHOD == "linear":
+    else:
         warmup = LinearParamScheduler(
             first, after(0.0) if solver.RESCALE_INTERVAL else after(share)
-        )
-    else:
-        raise ConfigError(
-            f"SOLVER.WARMUP_METHOD {solver.WARMUP_METHOD!r} is none of linear, constant"
         )
     scaling = ["rescaled", "rescaled" if solver.RESCALE_INTERVAL else "fixed"]
     whole = CompositeParamScheduler(

@@ -27,7 +27,7 @@ from bdd_inst.report.plots import training_curves
 from bdd_inst.training import provenance
 from bdd_inst.training.checkpoints import CheckpointFolder
 from bdd_inst.training.console import log_to, mute_others
-from bdd_inst.training.dry_run import check_numbers, dry_run
+from bdd_inst.training.dry_run import check_stages, dry_run
 from bdd_inst.training.hooks import Hook
 from bdd_inst.training.hooks.checkpointer import Checkpointer
 from bdd_inst.training.hooks.ema import MovingAverage
@@ -95,7 +95,7 @@ def train(
     prepare_torch(cfg)
     check_norms(cfg, fabric)
     stages = [] if eval_only else parse_stages(cfg)
-    check_numbers(stages)
+    check_stages(stages)
     check_loggers(cfg.LOGGERS)
     folder, resume = on_first(
         lambda: run_folder(output, cfg.OUTPUT_DIR, resume=resume, training=not eval_only)

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bdd_inst.base.errors import ConfigError
+from bdd_inst.config.checking import check_config
 from bdd_inst.config.loading import get_cfg
 from bdd_inst.data.samplers import (
     RandomSubsetTrainingSampler,
@@ -98,7 +99,7 @@ def test_a_wrong_sampler_or_threshold_is_named():
     cfg = get_cfg()
     cfg.DATALOADER.SAMPLER_TRAIN = "RepeatFactorTrainingSampler"
     with pytest.raises(ConfigError, match="REPEAT_THRESHOLD"):
-        build_sampler(cfg, [{0}], 1)
+        check_config(cfg)
     cfg.DATALOADER.SAMPLER_TRAIN = "Sampler"
     with pytest.raises(ConfigError, match="TrainingSampler"):
         build_sampler(cfg, [{0}], 1)

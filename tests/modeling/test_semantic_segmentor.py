@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from bdd_inst.base.errors import ConfigError, DataError
+from bdd_inst.config.checking import check_config
 from bdd_inst.config.loading import load_cfg
-from bdd_inst.config.supported import check_supported
 from bdd_inst.engines import build_model
 from bdd_inst.modeling.freeze import set_trainable
 from bdd_inst.modeling.meta.sem_seg_tiles import Tiles
@@ -137,7 +137,7 @@ def test_half_precision_is_close():
 
 def test_detectron2s_semantic_config_is_supported():
     cfg = load_cfg(ZOO / "misc" / "semantic_R_50_FPN_1x.yaml")
-    check_supported(cfg)
+    check_config(cfg)
     assert cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES == 54
 
 

@@ -241,7 +241,7 @@ def test_without_data_one_screen_says_what_is_missing(tiny_cfg, tmp_path, monkey
     ("key", "value", "words"),
     [
         ("DATASETS.TRAIN", "[]", "DATASETS.TRAIN is empty"),
-        ("LOGGERS", "['tensorbord']", "none of csv, tensorboard"),
+        ("LOGGERS", "['tensorbord']", "LOGGERS 'tensorbord' is not supported; use 'csv'"),
         ("MODEL.DEVICE", "gpu", "none of cuda"),
         ("SOLVER.AMP", None, ""),
     ],
@@ -249,7 +249,7 @@ def test_without_data_one_screen_says_what_is_missing(tiny_cfg, tmp_path, monkey
 def test_mistakes_stop_before_training(tiny_cfg, tmp_path, key, value, words):
     if value is None:
         cfg = tiny_cfg("SOLVER.AMP.ENABLED", True, "SOLVER.AMP.PRECISION", "fp8")
-        words = "none of auto"
+        words = "SOLVER.AMP.PRECISION 'fp8' is not supported; use 'auto'"
     else:
         cfg = tiny_cfg(key, value)
     with pytest.raises(ConfigError, match=words):

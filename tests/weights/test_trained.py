@@ -133,4 +133,4 @@ def test_a_weight_file_neither_imports_nor_chooses_where_to_write(place, model, 
     save_weights(model, tmp_path / "m.pth", identity_of(other, METADATA).entry())
     found = trained_cfg(tmp_path / "m.pth")
     assert (found.OUTPUT_DIR, found.DATASETS.IMPORTS) == ("./output", [])
-    assert trained_cfg(tmp_path / "m.pth", ["OUTPUT_DIR", place]).OUTPUT_DIR == place
+    assert place == trained_cfg(tmp_path / "m.pth", ["OUTPUT_DIR", place]).OUTPUT_DIR

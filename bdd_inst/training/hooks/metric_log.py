@@ -20,7 +20,6 @@ from bdd_inst.training.state import Hook, Step, TrainingState
 
 log = logging.getLogger(__name__)
 
-LOGGERS = ("csv", "tensorboard", "wandb", "mlflow")
 OPTIONAL = {
     "wandb": ("wandb",),
     "mlflow": ("mlflow", "mlflow_skinny"),
@@ -143,11 +142,9 @@ def check_loggers(names: Sequence[str]) -> None:
     """Refuse LOGGERS that cannot be, before anything is computed or written.
 
     Raises:
-        ConfigError: an unknown logger, or one whose package is not installed.
+        ConfigError: one whose package is not installed.
     """
     for name in names:
-        if name not in LOGGERS:
-            raise ConfigError(f"LOGGERS: {name!r} is none of {', '.join(LOGGERS)}")
         if name in OPTIONAL and not any(find_spec(package) for package in OPTIONAL[name]):
             raise ConfigError(
                 f"LOGGERS: {name} is not installed; pip install {name}, or take it out of LOGGERS"

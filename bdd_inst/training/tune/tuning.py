@@ -16,7 +16,7 @@ from bdd_inst.base.files import atomic_write
 from bdd_inst.datasets.own import prepare
 from bdd_inst.engines import build_model
 from bdd_inst.modeling.freeze import set_trainable
-from bdd_inst.training.dry_run import check_numbers, dry_run
+from bdd_inst.training.dry_run import check_stages, dry_run
 from bdd_inst.training.launch import LaunchConfig, make_fabric, prepare_torch
 from bdd_inst.training.modes import train_mode
 from bdd_inst.training.output import choose_folder
@@ -44,7 +44,7 @@ def find_learning_rate(cfg: CfgNode, output: str | None, launch_config: LaunchCo
     if cfg.SEED < 0:
         cfg.SEED = new_seed()
     stages = parse_stages(cfg)
-    check_numbers(stages)
+    check_stages(stages)
     data = TrainingData(stages)
     folder = choose_folder(output, cfg.OUTPUT_DIR, resume=False, training=False)
     tests = {}

@@ -1,15 +1,11 @@
-"""Every config key: honoured, honoured with these values, or refused by name. Nothing that a config asks for is dropped in silence."""
+"""What every config key may be set to: one table, asked by :mod:`bdd_inst.config.checking`.
+
+Names, numbers in a range, anything of its type, or nothing but its default. Nothing that a config asks for is dropped in silence.
+"""
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
-
-from fvcore.common.config import CfgNode
-
-from bdd_inst.base.errors import ConfigError
-from bdd_inst.base.registry import table_of, unsupported
-from bdd_inst.config.consistency import check_consistency
-from bdd_inst.config.loading import get_cfg, get_key, known_keys
+from collections.abc import Callable
 
 NORMS = ("", "FrozenBN", "BN", "SyncBN", "nnSyncBN", "GN")
 POOLERS = ("ROIAlignV2", "ROIAlign")
@@ -44,6 +40,9 @@ VALUES: dict[str, tuple] = {
     "INPUT.MIN_SIZE_TRAIN_SAMPLING": ("choice", "range"),
     "INPUT.RANDOM_FLIP": ("horizontal", "vertical", "none"),
     "INPUT.CROP.TYPE": ("relative", "relative_range", "absolute", "absolute_range"),
+    "SOLVER.WARMUP_METHOD": ("linear", "constant"),
+    "SOLVER.AMP.PRECISION": ("auto", "bf16", "fp16"),
+    "LOGGERS": ("csv", "tensorboard", "wandb", "mlflow"),
 }
 
 # Keys whose values are the names of a table (:mod:`bdd_inst.base.registry`), which a user's own module may add to.
@@ -52,8 +51,72 @@ BY_TABLE = (
     "MODEL.BACKBONE.NAME",
     "MODEL.ROI_HEADS.NAME",
     "MODEL.SEM_SEG_HEAD.NAME",
+    "INPUT.AUGMENTATIONS",
+    "DATALOADER.SAMPLER_TRAIN",
+    "SOLVER.OPTIMIZER",
+    "SOLVER.LR_SCHEDULER_NAME",
+    "SOLVER.CLIP_GRADIENTS.CLIP_TYPE",
     "TEST.PROTOCOL",
 )
+# Of these, whose value is a list, each entry must be one.
+LISTS = ("INPUT.AUGMENTATIONS", "LOGGERS")
+
+Rule = tuple[str, Callable[[float], bool]]
+POSITIVE: Rule = ("above 0", lambda v: v > 0)
+NOT_NEGATIVE: Rule = ("0 or more", lambda v: v >= 0)
+SHARE: Rule = ("between 0 and 1", lambda v: 0 <= v <= 1)
+PART: Rule = ("above 0, at most 1", lambda v: 0 < v <= 1)
+FINITE: Rule = ("that are finite", lambda v: True)
+BELOW_ONE: Rule = ("from 0 to below 1", lambda v: 0 <= v < 1)
+
+# What numbers may be; in a list it holds for each.
+NUMBERS: dict[str, Rule] = {
+    "MODEL.PIXEL_MEAN": FINITE,
+    "MODEL.PIXEL_STD": POSITIVE,
+    "MODEL.SEM_SEG_HEAD.LABEL_SMOOTHING": BELOW_ONE,
+    "SOLVER.BASE_LR": POSITIVE,
+    "SOLVER.MOMENTUM": NOT_NEGATIVE,
+    "SOLVER.WEIGHT_DECAY": NOT_NEGATIVE,
+    "SOLVER.WEIGHT_DECAY_NORM": NOT_NEGATIVE,
+    "SOLVER.WEIGHT_DECAY_BIAS": NOT_NEGATIVE,
+    "SOLVER.WARMUP_ITERS": NOT_NEGATIVE,
+    "SOLVER.NUM_DECAYS": POSITIVE,
+    "SOLVER.STEPS": POSITIVE,
+    "SOLVER.EMA.DECAY": SHARE,
+    "INPUT.MIN_SIZE_TRAIN": NOT_NEGATIVE,
+    "INPUT.MAX_SIZE_TRAIN": POSITIVE,
+    "INPUT.MIN_SIZE_TEST": NOT_NEGATIVE,
+    "INPUT.MAX_SIZE_TEST": POSITIVE,
+    "INPUT.LARGE_SCALE_JITTER.SIZE": POSITIVE,
+    "INPUT.LARGE_SCALE_JITTER.SCALE": POSITIVE,
+    "INPUT.COPY_PASTE.MAX_INSTANCES": POSITIVE,
+    "INPUT.COPY_PASTE.PROB": SHARE,
+    "INPUT.ROTATION.ANGLE": FINITE,
+    "INPUT.ROTATION.PROB": SHARE,
+    "INPUT.BLUR.PROB": SHARE,
+    "INPUT.BLUR.SIGMA": POSITIVE,
+    "INPUT.CROP.INSTANCE_PROB": SHARE,
+    "DATALOADER.NUM_WORKERS": NOT_NEGATIVE,
+    "DATALOADER.RANDOM_SUBSET_RATIO": PART,
+}
+# How many numbers a list has.
+LENGTHS = {
+    "MODEL.PIXEL_MEAN": 3,
+    "MODEL.PIXEL_STD": 3,
+    "INPUT.LARGE_SCALE_JITTER.SIZE": 2,
+    "INPUT.LARGE_SCALE_JITTER.SCALE": 2,
+    "INPUT.ROTATION.ANGLE": 2,
+    "INPUT.BLUR.SIGMA": 2,
+    "INPUT.CROP.SIZE": 2,
+}
+# Lists whose numbers do not fall; of the second kind no two are equal either.
+RISING = (
+    "INPUT.LARGE_SCALE_JITTER.SCALE",
+    "INPUT.ROTATION.ANGLE",
+    "INPUT.BLUR.SIGMA",
+    "SOLVER.STEPS",
+)
+STRICTLY_RISING = ("SOLVER.STEPS",)
 
 # Keys refused wherever they differ from their default, with the reason; patterns cover subtrees.
 REFUSED: dict[str, str] = {
@@ -139,57 +202,3 @@ BUILTIN_ONLY = (
     "MODEL.SEM_SEG_HEAD.CLASS_WEIGHTS",
     "MODEL.SEM_SEG_HEAD.LABEL_SMOOTHING",
 )
-
-
-def check_supported(cfg: CfgNode) -> None:
-    """Refuse what a config asks for and nobody would do.
-
-    With MODEL.ENGINE detectron2 the keys of ``DETECTRON2_BUILDS`` are left to Detectron2.
-
-    Raises:
-        ConfigError: one line that names the key, its value, and what can be used.
-    """
-    default = get_cfg()
-    engine = cfg.MODEL.ENGINE
-    refused = REFUSED | REFUSED_IN.get(cfg.MODEL.META_ARCHITECTURE, {})
-    for key in sorted(known_keys(default)):
-        if engine == "detectron2" and _listed(key, DETECTRON2_BUILDS):
-            continue
-        value = get_key(cfg, key)
-        known = choices(key)
-        if known and value not in known:
-            raise ConfigError(unsupported(key, value, known))
-        reason = next((why for pattern, why in refused.items() if fnmatchcase(key, pattern)), None)
-        if reason and not _same(value, get_key(default, key)):
-            raise ConfigError(
-                f"{key} {value!r} is not supported: {reason}; leave it at {get_key(default, key)!r}"
-            )
-    if engine == "builtin":
-        check_consistency(cfg)
-        return
-    for key in sorted(known_keys(default)):
-        if _listed(key, BUILTIN_ONLY) and not _same(get_key(cfg, key), get_key(default, key)):
-            raise ConfigError(
-                f"{key} {get_key(cfg, key)!r} is not supported with MODEL.ENGINE detectron2; use builtin"
-            )
-
-
-def choices(key: str) -> tuple:
-    """The values that a key may have; empty where it takes any of its type, or where the room with its table is not loaded."""
-    return tuple(table_of(key) or ()) if key in BY_TABLE else VALUES.get(key, ())
-
-
-def is_classified(key: str) -> bool:
-    """Whether the tables above say what becomes of a key."""
-    return key in VALUES or key in BY_TABLE or _listed(key, REFUSED) or _listed(key, HONOURED)
-
-
-def _listed(key: str, patterns) -> bool:
-    return any(fnmatchcase(key, pattern) for pattern in patterns)
-
-
-def _same(value: object, default: object) -> bool:
-    """Equal, with lists and tuples alike (YAML has lists, Detectron2's defaults tuples)."""
-    if isinstance(value, (list, tuple)) and isinstance(default, (list, tuple)):
-        return len(value) == len(default) and all(_same(a, b) for a, b in zip(value, default))
-    return value == default

@@ -7,16 +7,15 @@ import pytest
 
 import bdd_inst.engines  # noqa: F401 (its tables say which models there are)
 from bdd_inst.base.errors import ConfigError
+from bdd_inst.config.checking import allowed, check_config, is_classified
 from bdd_inst.config.loading import get_cfg, get_key, known_keys, load_cfg, merge_overrides
-from bdd_inst.config.supported import HONOURED, REFUSED, VALUES, check_supported, is_classified
+from bdd_inst.config.rules import HONOURED, REFUSED, VALUES
 
 ROOT = Path(__file__).resolve().parents[2]
 ZOO = ROOT / "tests" / "fixtures" / "zoo_configs" / "instance_segmentation"
 MISC, PANOPTIC = ZOO.parent / "misc", ZOO.parent / "panoptic"
 FPN = ZOO / "mask_rcnn_R_50_FPN_3x.yaml"
-SOURCE = "\n".join(
-    p.read_text() for p in (ROOT / "bdd_inst").rglob("*.py") if p.name != "supported.py"
-)
+SOURCE = "\n".join(p.read_text() for p in (ROOT / "bdd_inst").rglob("*.py") if p.name != "rules.py")
 DEFORM = ("MODEL.RESNETS.DEFORM_ON_PER_STAGE", "[False,True,True,True]")
 KEYS = sorted(known_keys(get_cfg()))
 
@@ -48,6 +47,20 @@ def test_a_key_said_to_be_honoured_is_read(key):
     )
 
 
+@pytest.mark.parametrize("key", KEYS)
+def test_what_a_key_may_be_has_an_answer(key):
+    assert allowed(key)
+
+
+def test_the_answers_are_those_of_the_table():
+    assert allowed("SOLVER.BASE_LR") == "a number above 0"
+    assert allowed("INPUT.LARGE_SCALE_JITTER.SCALE") == "two rising numbers above 0"
+    assert "'GeneralizedRCNN', 'PanopticFPN'" in allowed("MODEL.META_ARCHITECTURE")
+    assert allowed("LOGGERS").startswith("each one of 'csv', 'tensorboard'")
+    assert "keypoints are not built" in allowed("MODEL.KEYPOINT_ON")
+    assert allowed("OUTPUT_DIR") == "anything of its type"
+
+
 def test_the_tables_name_no_key_that_does_not_exist():
     assert not [key for key in VALUES if key not in KEYS]
     for pattern in (*HONOURED, *REFUSED):
@@ -59,14 +72,14 @@ def test_the_tables_name_no_key_that_does_not_exist():
     "path", sorted([*MISC.glob("*.yaml"), *PANOPTIC.glob("*.yaml")]), ids=lambda p: p.stem
 )
 def test_the_zoos_other_models_are_supported(path):
-    check_supported(load_cfg(path))
+    check_config(load_cfg(path))
 
 
 @pytest.mark.parametrize("path", sorted(ZOO.glob("*.yaml")), ids=lambda p: p.stem)
 def test_every_mask_rcnn_of_detectron2s_zoo_is_supported(path):
     """The fixtures hold the values of the eleven COCO-InstanceSegmentation files of Detectron2's model zoo."""
     cfg = load_cfg(path)
-    check_supported(cfg)
+    check_config(cfg)
     assert cfg.MODEL.MASK_ON
     assert ("101" if "_101_" in path.stem else "50") == str(cfg.MODEL.RESNETS.DEPTH)
 
@@ -98,7 +111,7 @@ def test_the_fixtures_are_the_whole_zoo():
 )
 def test_what_is_not_built_is_refused_by_name(key, value):
     with pytest.raises(ConfigError, match=re.escape(key)) as caught:
-        check_supported(changed(key, value))
+        check_config(changed(key, value))
     assert "\n" not in str(caught.value)
 
 
@@ -113,21 +126,21 @@ def test_every_refused_key_is_refused(key):
         else [*value, 1]
     )
     with pytest.raises(ConfigError, match=re.escape(key)):
-        check_supported(changed(key, repr(other)))
+        check_config(changed(key, repr(other)))
 
 
 def test_the_nearest_value_is_named():
     with pytest.raises(ConfigError, match=r"did you mean build_resnet_fpn_backbone\?"):
-        check_supported(changed("MODEL.BACKBONE.NAME", "build_resnet_fpn_backbon"))
+        check_config(changed("MODEL.BACKBONE.NAME", "build_resnet_fpn_backbon"))
 
 
 def test_the_real_detectron2_builds_more():
     retina = ("MODEL.RPN.HEAD_NAME", "MyRPNHead")
     with pytest.raises(ConfigError, match="HEAD_NAME"):
-        check_supported(changed(*retina))
-    check_supported(changed("MODEL.ENGINE", "detectron2", *retina))
+        check_config(changed(*retina))
+    check_config(changed("MODEL.ENGINE", "detectron2", *retina))
     with pytest.raises(ConfigError, match="KEYPOINT_ON"):
-        check_supported(changed("MODEL.ENGINE", "detectron2", "MODEL.KEYPOINT_ON", "True"))
+        check_config(changed("MODEL.ENGINE", "detectron2", "MODEL.KEYPOINT_ON", "True"))
 
 
 @pytest.mark.parametrize(
@@ -160,7 +173,7 @@ def test_the_real_detectron2_builds_more():
 )
 def test_keys_that_contradict_each_other(overrides, says):
     with pytest.raises(ConfigError, match=says):
-        check_supported(changed(*overrides))
+        check_config(changed(*overrides))
 
 
 @pytest.mark.parametrize(
@@ -182,12 +195,12 @@ def test_keys_that_contradict_a_cascade(overrides, says):
     cfg = load_cfg(MISC / "cascade_mask_rcnn_R_50_FPN_3x.yaml")
     merge_overrides(cfg, overrides)
     with pytest.raises(ConfigError, match=says):
-        check_supported(cfg)
+        check_config(cfg)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda p: p.stem)
 def test_our_own_configs_are_supported(path):
-    check_supported(load_cfg(path))
+    check_config(load_cfg(path))
 
 
 @pytest.mark.parametrize(
@@ -205,4 +218,4 @@ def test_keys_that_contradict_a_panoptic_model(overrides, says):
     cfg = load_cfg(PANOPTIC / "panoptic_fpn_R_50_3x.yaml")
     merge_overrides(cfg, overrides)
     with pytest.raises(ConfigError, match=says):
-        check_supported(cfg)
+        check_config(cfg)

@@ -1,0 +1,147 @@
+"""The one place where a config is held against the rules: what each key may be, then what keys need of each other."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+
+from fvcore.common.config import CfgNode
+
+from bdd_inst.base.errors import ConfigError
+from bdd_inst.base.registry import table_of, unsupported
+from bdd_inst.config import rules
+from bdd_inst.config.consistency import check_consistency
+from bdd_inst.config.loading import defaults, get_key, known_keys
+
+COUNTS = {2: "two", 3: "three"}
+
+
+def check_config(cfg: CfgNode, where: str = "") -> None:
+    """Refuse what a config asks for and nobody would do.
+
+    With MODEL.ENGINE detectron2 the keys of ``DETECTRON2_BUILDS`` are left to Detectron2.
+
+    Args:
+        cfg: a whole config.
+        where: what is said first, for example ``stage heads``.
+
+    Raises:
+        ConfigError: one line that names the key, its value, and what can be used.
+    """
+    try:
+        _check(cfg)
+    except ConfigError as error:
+        if not where:
+            raise
+        raise ConfigError(f"{where}: {error}") from None
+
+
+def allowed(key: str, architecture: str = "GeneralizedRCNN") -> str:
+    """What a key may be set to, in words.
+
+    Args:
+        key: dotted, such as ``SOLVER.BASE_LR``.
+        architecture: of MODEL.META_ARCHITECTURE, some of which refuse keys of others.
+    """
+    reason = _refusal(key, architecture)
+    if reason:
+        return f"nothing but its default: {reason}"
+    names = choices(key)
+    if names:
+        kind = "each one of" if key in rules.LISTS else "one of"
+        return f"{kind} {', '.join(map(repr, names))}"
+    if key in rules.BY_TABLE:
+        return "a name of its table"
+    default = get_key(defaults(), key)
+    many = isinstance(default, list)
+    words = [COUNTS[rules.LENGTHS[key]]] if key in rules.LENGTHS else []
+    words += ["rising"] if key in rules.RISING else []
+    words += ["numbers" if many else "a number"]
+    if key in rules.NUMBERS:
+        return " ".join([*words, rules.NUMBERS[key][0]])
+    if len(words) > 1:
+        return " ".join(words)
+    return "anything of its type" if default is not None else "a number, or null"
+
+
+def choices(key: str) -> tuple:
+    """The values that a key may have; empty where it takes any of its type, or where the room with its table is not loaded."""
+    return tuple(table_of(key) or ()) if key in rules.BY_TABLE else rules.VALUES.get(key, ())
+
+
+def is_classified(key: str) -> bool:
+    """Whether the tables say what becomes of a key."""
+    listed = key in rules.VALUES or key in rules.BY_TABLE
+    return listed or _listed(key, rules.REFUSED) or _listed(key, rules.HONOURED)
+
+
+def _check(cfg: CfgNode) -> None:
+    engine, architecture = cfg.MODEL.ENGINE, cfg.MODEL.META_ARCHITECTURE
+    for key in sorted(known_keys(defaults())):
+        if engine == "detectron2" and _listed(key, rules.DETECTRON2_BUILDS):
+            continue
+        value, default = get_key(cfg, key), get_key(defaults(), key)
+        _check_names(key, value)
+        _check_numbers(key, value)
+        reason = _refusal(key, architecture)
+        if reason and not _same(value, default):
+            raise ConfigError(
+                f"{key} {value!r} is not supported: {reason}; leave it at {default!r}"
+            )
+        if (
+            engine == "detectron2"
+            and _listed(key, rules.BUILTIN_ONLY)
+            and not _same(value, default)
+        ):
+            raise ConfigError(
+                f"{key} {value!r} is not supported with MODEL.ENGINE detectron2; use builtin"
+            )
+    if engine == "builtin":
+        check_consistency(cfg)
+
+
+def _check_names(key: str, value: object) -> None:
+    known = choices(key)
+    for name in value if key in rules.LISTS else [value]:
+        if known and name not in known:
+            raise ConfigError(unsupported(key, name, known))
+
+
+def _check_numbers(key: str, value: object) -> None:
+    if key in rules.LENGTHS and len(value) != rules.LENGTHS[key]:
+        raise ConfigError(f"{key} {list(value)}: expected {COUNTS[rules.LENGTHS[key]]} numbers")
+    if key in rules.NUMBERS:
+        words, holds = rules.NUMBERS[key]
+        many = isinstance(value, list | tuple)
+        for entry in value if many else [value]:
+            if entry is not None and not (_is_number(entry) and holds(entry)):
+                kind = "numbers" if many else "a number"
+                raise ConfigError(f"{key} {value!r}: expected {kind} {words}")
+    if key in rules.RISING:
+        strict = key in rules.STRICTLY_RISING
+        for low, high in itertools.pairwise(value):
+            if high < low or (strict and high == low):
+                raise ConfigError(f"{key} {list(value)}: expected rising numbers")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _refusal(key: str, architecture: str) -> str | None:
+    """Why a key must keep its default; None where it need not."""
+    table = rules.REFUSED | rules.REFUSED_IN.get(architecture, {})
+    return next((why for pattern, why in table.items() if fnmatchcase(key, pattern)), None)
+
+
+def _listed(key: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(key, pattern) for pattern in patterns)
+
+
+def _same(value: object, default: object) -> bool:
+    """Equal, with lists and tuples alike (YAML has lists, Detectron2's defaults tuples)."""
+    if isinstance(value, list | tuple) and isinstance(default, list | tuple):
+        return len(value) == len(default) and all(_same(a, b) for a, b in zip(value, default))
+    return value == default
