@@ -8,7 +8,9 @@ import numpy as np
 from bdd_inst.live.pyramid import Pyramid
 
 FLOW_LONG_SIDE = 192  # pixels of the pictures between which motion is found
-NEW = 0.3  # share of the new mask where the motion explains the picture
+NEW = 0.2  # share of the new mask where the motion explains the picture
+STILL = 0.06  # and where nothing moves at all
+MOVED = 8.0  # grey values (0..255) by which a place of the picture has changed that does not count as still
 # Grey values (0..255): where the carried picture is off by this much, the new mask counts alone. Twice as much costs
 # exact masks of fast dancers 1 to 3 points of IoU, no limit 22 to 24; half a point and less at 12.
 MISFIT = 12.0
@@ -23,9 +25,9 @@ class MaskSmoother:
     >>> steady = [smoother(mask, frame) for mask, frame in zip(masks, frames)]
     """
 
-    def __init__(self, new: float = NEW):
-        """``new``: share of the new mask, in 0..1; 1 smooths nothing."""
-        self.new = new
+    def __init__(self, new: float = NEW, still: float = STILL):
+        """Shares of the new mask, in 0..1, where things move and where they do not; 1 smooths nothing."""
+        self.new, self.still = new, still
         preset = cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST
         self._flow = cv2.DISOpticalFlow_create(preset)
         self.reset()
@@ -34,6 +36,7 @@ class MaskSmoother:
         """Forget the past: the next mask is taken as it is."""
         self._grey: np.ndarray | None = None
         self._mask: np.ndarray | None = None
+        self._seen = 0  # masks since then
 
     def __call__(self, mask: np.ndarray, picture: np.ndarray | Pyramid) -> np.ndarray:
         """The steadied mask.
@@ -49,7 +52,9 @@ class MaskSmoother:
         known = self._mask is not None
         if known and self._mask.shape == mask.shape and self._grey.shape == grey.shape:
             mask = self._mix(mask, grey)
-        self._grey, self._mask = grey, mask
+        else:
+            self._seen = 0
+        self._grey, self._mask, self._seen = grey, mask, self._seen + 1
         return mask
 
     @staticmethod
@@ -68,13 +73,24 @@ class MaskSmoother:
         carried_grey = cv2.remap(
             self._grey, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
         )
-        off = cv2.boxFilter(cv2.absdiff(grey, carried_grey).astype(np.float32), -1, (5, 5))
+        off, changed = _difference(grey, carried_grey), _difference(grey, self._grey)
         if off.mean() > CUT:
+            self._seen = 0
             return mask
         h, w = mask.shape
         scale = np.float32([w / width, h / height])
         at = cv2.resize(at, (w, h), interpolation=cv2.INTER_LINEAR) * scale
         carried = cv2.remap(self._mask, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        share = self.new + (1 - self.new) * np.clip(off * np.float32(1 / MISFIT), 0, 1) ** 2
+        share = self.still + (self.new - self.still) * np.minimum(
+            changed * np.float32(1 / MOVED), 1
+        )
+        # The first masks all count alike: a bad first one would stay for seconds otherwise.
+        share = np.maximum(share, np.float32(1 / (self._seen + 1)))
+        share += (1 - share) * np.minimum(off * np.float32(1 / MISFIT), 1) ** 2
         share = cv2.resize(share, (w, h), interpolation=cv2.INTER_LINEAR)
         return carried + share * (mask - carried)
+
+
+def _difference(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Mean absolute difference around each pixel, float32: sensor noise averages out."""
+    return cv2.boxFilter(cv2.absdiff(one, other), cv2.CV_32F, (5, 5))
