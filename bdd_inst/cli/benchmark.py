@@ -3,6 +3,7 @@
 Examples:
     bdd-inst benchmark                  every benchmark
     bdd-inst benchmark model masks      two of them
+    bdd-inst benchmark live --people datasets/people    speed and masks of the live background, beside MediaPipe
     bdd-inst benchmark --list           what there is
 """
 
@@ -44,6 +45,14 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--threads", type=int, default=0, help="torch threads (default: as many as cores)"
+    )
+    parser.add_argument(
+        "--people",
+        metavar="DIR",
+        help="live: person pictures with masks below it (folders with images/ and masks/): IoU, flicker, lag",
+    )
+    parser.add_argument(
+        "--weights", metavar="W", help="live: of another person model than the package's"
     )
     options = parser.parse_args(arguments)
     unknown = sorted(set(options.names) - set(available()))

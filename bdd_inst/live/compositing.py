@@ -67,36 +67,49 @@ def upsample(
         H,W float32 in 0..1, exactly 0 or 1 where it is within CERTAIN of them.
     """
     frame = Pyramid.of(picture)
-    height, width = frame.picture.shape[:2]
-    grey = cv2.cvtColor(frame.picture, cv2.COLOR_BGR2GRAY)
-    small = fitting_size(height, width, GUIDE_LONG_SIDE)
+    size = frame.picture.shape[:2]
+    small = fitting_size(*size, GUIDE_LONG_SIDE)
     guide = cv2.cvtColor(frame.at(small), cv2.COLOR_BGR2GRAY)
     scale, offset = _coefficients(
         guide.astype(np.float32) * np.float32(1 / 255), _resized(alpha, small)
     )
     scratch = scratch or Scratch()
-    out, line, rest = (scratch(name, (height, width)) for name in ("out", "line", "rest"))
-    part = _reach(scale, offset, (height, width))
+    out = scratch("out", size)
+    out.fill(0)
+    near, part = _reach(scale, offset, size)
+    if near[0].stop == 0:
+        return out
+    grey = cv2.cvtColor(frame.picture[part], cv2.COLOR_BGR2GRAY)
+    grey = grey.reshape(out[part].shape)
+    line, rest = scratch("line", grey.shape), scratch("rest", grey.shape)
     # The ramp ends a little inside 0..1, so that haze far from the person and holes within go.
     stretch = np.float32(1 / (1 - 2 * CERTAIN))
-    cv2.resize(scale * (stretch / np.float32(255)), (width, height), dst=line)
-    cv2.resize((offset - np.float32(CERTAIN)) * stretch, (width, height), dst=rest)
-    out.fill(0)
-    line[part] *= grey[part]
-    line[part] += rest[part]
-    np.clip(line[part], 0, 1, out=out[part])
+    cv2.resize(scale[near] * (stretch / np.float32(255)), grey.shape[::-1], dst=line)
+    cv2.resize((offset[near] - np.float32(CERTAIN)) * stretch, grey.shape[::-1], dst=rest)
+    cv2.multiply(line, grey, dst=line, dtype=cv2.CV_32F)
+    line += rest
+    np.clip(line, 0, 1, out=out[part])
     return out
 
 
-def _reach(scale: np.ndarray, offset: np.ndarray, size: tuple[int, int]) -> tuple[slice, slice]:
-    """The part of a picture of ``size`` where the enlarged lines can come above CERTAIN; the rest is background."""
-    highest = cv2.max(offset, offset + scale)  # of grey values in 0..1
-    part = _extent(highest.reshape(scale.shape) > CERTAIN / 2)
-    factors = size[0] / scale.shape[0], size[1] / scale.shape[1]
-    return tuple(
-        slice(max(0, int((one.start - 1) * factor)), int((one.stop + 1) * factor) + 1)
-        for one, factor in zip(part, factors, strict=True)
+def _reach(
+    scale: np.ndarray, offset: np.ndarray, size: tuple[int, int]
+) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """Where the enlarged lines can come above CERTAIN, in the small maps and in the picture of ``size``; the rest is background."""
+    highest = cv2.max(offset, offset + scale).reshape(scale.shape)  # of grey values in 0..1
+    near = _extent(highest > CERTAIN / 2)
+    if near[0].stop == 0:
+        return near, near
+    factors = [full // side for full, side in zip(size, scale.shape, strict=True)]
+    if any(full != f * side for full, f, side in zip(size, factors, scale.shape, strict=True)):
+        # A part enlarged by itself lies as it does in the whole only where each pixel becomes a whole number of them.
+        return tuple(slice(0, side) for side in scale.shape), tuple(slice(0, side) for side in size)
+    near = tuple(
+        slice(max(0, one.start - 2), min(side, one.stop + 2))
+        for one, side in zip(near, scale.shape, strict=True)
     )
+    part = tuple(slice(one.start * f, one.stop * f) for one, f in zip(near, factors, strict=True))
+    return near, part
 
 
 def _coefficients(guide: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -155,11 +168,11 @@ def composite(
         H,W,3 uint8, a new array.
     """
     frame, out = Pyramid.of(picture), background.copy()
-    part = _extent(alpha > 0)
+    share = cv2.convertScaleAbs(alpha, alpha=255).reshape(alpha.shape)
+    part = _extent(share)
     if part[0].stop == 0:
         return out
-    share = cv2.convertScaleAbs(alpha[part], alpha=255).reshape(alpha[part].shape)
-    share = cv2.merge([share] * 3)
+    share = cv2.merge([share[part]] * 3)
     # In whole numbers it is twice as fast as cv2.blendLinear, and off by one grey value at most.
     shown = cv2.multiply(frame.picture[part], share, scale=1 / 255)
     behind = cv2.multiply(background[part], cv2.bitwise_not(share), scale=1 / 255)
@@ -243,9 +256,6 @@ def _resized(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def _extent(inside: np.ndarray) -> tuple[slice, slice]:
-    """Rows and columns that hold all true values of H,W bool; empty slices where there are none."""
-    rows = np.flatnonzero(inside.any(1))
-    if not rows.size:
-        return slice(0, 0), slice(0, 0)
-    columns = np.flatnonzero(inside[rows[0] : rows[-1] + 1].any(0))
-    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    """Rows and columns that hold all true (or positive) values of H,W bool or uint8; empty slices where there are none."""
+    left, top, width, height = cv2.boundingRect(inside.view(np.uint8))
+    return slice(top, top + height), slice(left, left + width)

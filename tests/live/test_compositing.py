@@ -36,6 +36,29 @@ def test_a_coarse_mask_moves_onto_the_edges_of_the_picture():
     assert (fine[110:130, 150:170] == 1).all()
 
 
+@pytest.mark.parametrize("size", [(720, 1280), (360, 640), (240, 428), (301, 403)])
+def test_a_part_is_enlarged_as_in_the_whole(size, monkeypatch):
+    rng = np.random.default_rng(0)
+    picture = cv2.resize(rng.integers(0, 255, (20, 30, 3), dtype=np.uint8), size[::-1])
+    alpha = np.zeros((48, 84), np.float32)
+    alpha[20:40, 30:50] = 1
+    found = compositing.upsample(alpha, picture).copy()
+    whole = (slice(0, None),) * 2
+    monkeypatch.setattr(
+        compositing, "_reach", lambda scale, *_: (tuple(slice(0, s) for s in scale.shape), whole)
+    )
+    assert np.abs(found - compositing.upsample(alpha, picture)).max() < 1e-5
+    assert (found == 1).any()
+    assert (found == 0).mean() > 0.7
+
+
+def test_nobody_is_nothing():
+    picture, _ = disc()
+    alpha = compositing.upsample(np.zeros((48, 84), np.float32), picture)
+    assert not alpha.any()
+    assert (compositing.composite(picture, alpha, np.full_like(picture, GREEN)) == GREEN).all()
+
+
 @pytest.mark.parametrize("size", [(1, 1), (3, 500), (37, 41), (720, 1280)])
 def test_any_size_is_upsampled(size):
     picture = np.full((*size, 3), 90, np.uint8)

@@ -1,89 +1,53 @@
-"""Live background: milliseconds a frame by stage and frames a second end to end at 1280x720, beside MediaPipe where it has its model."""
+"""Live background: milliseconds a frame by stage, frames a second end to end at 1280x720, and masks, beside MediaPipe."""
 
 from __future__ import annotations
 
 import argparse
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
 
-from bdd_inst.cli.benchmarks.common import importable, machine, measure_all, print_table
+from bdd_inst.cli.benchmarks import _live_masks
+from bdd_inst.cli.benchmarks._live_peers import AsOval, Oval, mediapipe_models
+from bdd_inst.cli.benchmarks.common import machine, measure_all, print_table
 from bdd_inst.images.video import VideoReader, VideoWriter
 from bdd_inst.live import backgrounds, compositing, pipeline, sinks, smoothing, sources, weights
+from bdd_inst.live.pyramid import Pyramid
 from bdd_inst.live.segmenter import ModelSegmenter, Segmenter
 
 DESCRIPTION = (
     "a person in front of another background, 1280x720: each stage, and all of it end to end"
 )
 HEIGHT, WIDTH, RATE = 720, 1280, 30.0
-# What runs while the package brings no person model: the same arithmetic, with weights that know nothing.
-UNTRAINED = (
-    *("MODEL.META_ARCHITECTURE", "SemanticSegmentor", "MODEL.DEVICE", "cpu"),
-    *("MODEL.SEM_SEG_HEAD.NAME", "Unet", "MODEL.SEM_SEG_HEAD.NUM_CLASSES", "1"),
-    *("MODEL.SEM_SEG_HEAD.ENCODER", "tu-tf_efficientnet_lite0"),
-    *("MODEL.SEM_SEG_HEAD.DECODER_CHANNELS", "[64, 48, 32, 24, 16]"),
-)
-
-
-class Oval:
-    """A segmenter that costs nothing: an oval in the middle, of a person's size, so that drawing has its usual work."""
-
-    name = "none"
-
-    def __call__(self, picture: np.ndarray) -> np.ndarray:
-        """192,352 float32 in 0..1."""
-        y, x = np.mgrid[-1:1:192j, -1:1:352j]
-        return np.clip(6 * (0.8 - np.hypot(x * 2, y)), 0, 1).astype(np.float32)
-
-
-class MediaPipe:
-    """MediaPipe's selfie segmentation, as its own example calls it."""
-
-    name = "MediaPipe"
-
-    def __init__(self) -> None:
-        """Raises ImportError or AttributeError where this MediaPipe carries no such model."""
-        import mediapipe
-
-        self.model = mediapipe.solutions.selfie_segmentation.SelfieSegmentation(model_selection=1)
-
-    def __call__(self, picture: np.ndarray) -> np.ndarray:
-        """The picture's own size, float32 in 0..1."""
-        return self.model.process(np.ascontiguousarray(picture[:, :, ::-1])).segmentation_mask
 
 
 def run(options: argparse.Namespace) -> None:
-    """Print the table of stages and that of whole runs."""
+    """Print the table of stages, that of whole runs and, with ``--people``, that of the masks."""
     import cv2
     import torch
 
     torch.set_num_threads(options.threads or 1)
     cv2.setNumThreads(options.threads or 1)
     print(f"  {machine()}")
-    model, found = our_model()
+    model = weights.load_segmenter(options.weights)
+    found = model.choose((HEIGHT, WIDTH))
     print(f"  model: {model.name} ({', '.join(f'{k} {v}' for k, v in found.items())})")
+    peers = mediapipe_models()
+    if not peers:
+        print(
+            "  no mediapipe with its selfie models (0.10.21 or before) is installed: its rows are missing"
+        )
     with tempfile.TemporaryDirectory() as folder:
         clip = Path(folder, "clip.mp4")
-        write_clip(clip, 30 if options.quick else 150)
-        stages(options, model, clip)
-        runs(options, model, clip)
-
-
-def our_model() -> tuple[ModelSegmenter, dict[str, str]]:
-    """The package's person model, or an untrained one of that kind, run in the fastest way."""
-    if weights.packaged_weights() is None:
-        from bdd_inst.config.loading import get_cfg, merge_overrides
-        from bdd_inst.engines import build_model
-        from bdd_inst.live.segmenter import from_cfg
-
-        cfg = get_cfg()
-        merge_overrides(cfg, UNTRAINED)
-        model = from_cfg(cfg, build_model(cfg))
-        print("  no person model in the package: an untrained one, for its speed alone")
-    else:
-        model = weights.load_segmenter(None)
-    return model, model.choose((HEIGHT, WIDTH))
+        write_clip(clip, 60 if options.quick else 300)
+        stages(options, model, peers, clip)
+        runs(options, model, peers, clip)
+    if options.people:
+        _live_masks.run(
+            Path(options.people), {"bdd_inst": model, **peers}, 10 if options.quick else 40
+        )
 
 
 def write_clip(path: Path, frames: int) -> None:
@@ -96,52 +60,61 @@ def write_clip(path: Path, frames: int) -> None:
             writer.add(np.roll(ground, 2 * step, 1))
 
 
-def stages(options: argparse.Namespace, model: Segmenter, clip: Path) -> None:
-    """Each stage alone, on one thread."""
+def stages(
+    options: argparse.Namespace, model: Segmenter, peers: dict[str, Segmenter], clip: Path
+) -> None:
+    """Each stage alone, on one thread, by the processor's clock."""
     frames = iter(VideoReader(clip))
     picture = next(frames)
-    mask, scratch = Oval()(picture), compositing.Scratch()
-    alpha = compositing.upsample(mask, picture)
+    frame, scratch = Pyramid(picture), compositing.Scratch()
+    mask = Oval()(frame)
+    alpha = compositing.upsample(mask, frame).copy()
     blur, smoother = backgrounds.Blur(), smoothing.MaskSmoother()
-    behind = blur(picture, alpha)
+    behind = blur(frame, alpha)
     with tempfile.TemporaryDirectory() as folder, VideoWriter(Path(folder, "o.mp4"), RATE) as out:
         seconds = measure_all(
             {
                 "decode": lambda: next(frames),
-                f"model ({model.name})": lambda: model(picture),
-                "smoothing": lambda: smoother(mask, picture),
-                "upsampling, guided": lambda: compositing.upsample(mask, picture, scratch),
-                "blurred background": lambda: blur(picture, alpha),
-                "blend": lambda: compositing.composite(picture, alpha, behind, clean=False),
+                "make small": lambda: model.prepare(Pyramid(picture)),
+                f"model ({model.name}, with making small)": lambda: model(Pyramid(picture)),
+                **{name: lambda peer=peer: peer(frame) for name, peer in peers.items()},
+                "smoothing": lambda: smoother(mask, frame),
+                "upsampling, guided": lambda: compositing.upsample(mask, frame, scratch),
+                "blurred background": lambda: blur(frame, alpha),
+                "blend": lambda: compositing.composite(frame, alpha, behind, clean=False),
                 "blend, border's colours cleaned": lambda: compositing.composite(
-                    picture, alpha, behind
+                    frame, alpha, behind
                 ),
-                "cut out with alpha": lambda: compositing.cut_out(picture, alpha),
+                "cut out with alpha": lambda: compositing.cut_out(frame, alpha),
                 "encode mp4v": lambda: out.add(picture),
             },
-            min(20, 4 * options.repeat) if options.quick else 25,
+            min(20, 4 * options.repeat) if options.quick else 50,
             warmup=2,
+            clock=time.process_time,
         )
-    print_table(["stage", "ms a frame"], [[name, 1e3 * value] for name, value in seconds.items()])
+    print_table(
+        ["stage", "CPU ms a frame"], [[name, 1e3 * value] for name, value in seconds.items()]
+    )
 
 
-def runs(options: argparse.Namespace, model: Segmenter, clip: Path) -> None:
-    """Video to video, everything at once."""
-    chains: dict[str, Segmenter] = {"bdd_inst": model, "chain without a model": Oval()}
-    if importable("mediapipe"):
-        try:
-            chains["MediaPipe in the same chain"] = MediaPipe()
-        except (ImportError, AttributeError):
-            print("  this MediaPipe carries no selfie segmentation: its rows are missing")
-    else:
-        print("  mediapipe is not installed: its rows are missing")
+def runs(
+    options: argparse.Namespace, model: ModelSegmenter, peers: dict[str, Segmenter], clip: Path
+) -> None:
+    """Video to video, everything at once. All draw the same oval, for nobody is in the clip."""
+    chains = {"bdd_inst": AsOval(model), "chain without a model": Oval()}
+    chains |= {f"{name} in the same chain": AsOval(peer) for name, peer in peers.items()}
     rows = []
-    for name, segmenter in chains.items():
-        for background in ("blur", "#00b140"):
+    for background in ("blur", "#00b140"):
+        for name, segmenter in chains.items():
+            wall, processor = time.perf_counter(), time.process_time()
             meter = whole(segmenter, clip, background)
+            wall, processor = time.perf_counter() - wall, time.process_time() - processor
             times = [1e3 * float(np.median(meter.stages[s])) for s in ("model", "smooth", "draw")]
-            rows.append([name, background, meter.fps, *times])
-    print_table(["", "background", "fps", "model ms", "smoothing ms", "drawing ms"], rows)
+            rows.append(
+                [name, background, meter.frames / wall, 1e3 * processor / meter.frames, *times]
+            )
+    columns = ["", "background", "fps", "CPU ms a frame", "model ms", "smoothing ms", "drawing ms"]
+    print_table(columns, rows)
 
 
 def whole(segmenter: Segmenter, clip: Path, background: str) -> pipeline.Meter:
