@@ -7,7 +7,7 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,25 +34,23 @@ LABEL_SUFFIXES = (".json", ".jsonl", ".gz", ".zip", ".png")
 def prepare(cfg: CfgNode) -> None:
     """Import the user's modules, register the label files that ``cfg`` names, and fit the model to their classes; in place.
 
-    Label files in DATASETS.TRAIN and DATASETS.TEST become data sets under their absolute paths. DATASETS.CLASSES is filled with their
-    classes where it is empty, so that a run's config and checkpoint keep them, and the NUM_CLASSES of the heads follow it. Configs
-    that name data sets of the catalog alone are left as they are.
+    Label files in DATASETS.TRAIN and DATASETS.TEST, and in a stage's own DATASETS.TRAIN, become data sets under their absolute paths.
+    DATASETS.CLASSES is filled with their classes where it is empty, so that a run's config and checkpoint keep them, and the NUM_CLASSES
+    of the heads follow it. Configs that name data sets of the catalog alone are left as they are.
 
     Raises:
         ConfigError: a module that cannot be imported, lists of unequal length. DataError: files that are missing or cannot be read.
     """
     import_modules(cfg.DATASETS.IMPORTS)
-    places = {}
+    places: dict[str, str] = {}
     for key, folders in (("TRAIN", "TRAIN_IMAGES"), ("TEST", "TEST_IMAGES")):
-        found = _places(cfg, key, folders)
-        images = [folder for _, folder in found.values()]
-        cfg.DATASETS[key], cfg.DATASETS[folders] = list(found), images if any(images) else []
-        places |= {name: folder for name, (own, folder) in found.items() if own}
+        places |= _resolve(cfg.DATASETS, key, folders, "DATASETS.")
+    shared = list(cfg.DATASETS.TRAIN_IMAGES) if len(cfg.DATASETS.TRAIN_IMAGES) == 1 else []
+    cfg.STAGES = [_resolved_stage(stage, shared, places) for stage in cfg.STAGES]
     if not places:
         return
     if not len(cfg.DATASETS.CLASSES):
-        sources = [n for n in cfg.DATASETS.TRAIN if n in places] or list(places)
-        cfg.DATASETS.CLASSES = list(classes_of(sources))
+        cfg.DATASETS.CLASSES = list(_training_classes(cfg, places))
     classes = tuple(cfg.DATASETS.CLASSES)
     for name, images in places.items():
         register(name, images or None, classes, masks=_needs_masks(cfg))
@@ -217,21 +215,55 @@ def images_beside(path: str, labels: LabelSet) -> Path:
     )
 
 
-def _places(cfg: CfgNode, key: str, folders: str) -> dict[str, tuple[bool, str]]:
-    """Data set's name -> whether it is a label file, and the folder of its pictures ("" where none is named)."""
-    names, images = list(cfg.DATASETS[key]), list(cfg.DATASETS[folders])
+def _resolve(section: dict, key: str, folders: str, where: str) -> dict[str, str]:
+    """Make label files that ``section[key]`` names absolute, and the folders of their pictures; those files and their folders ("" none)."""
+    names, images = list(section[key]), list(section.get(folders) or ())
     if images and len(images) not in (1, len(names)):
         raise ConfigError(
-            f"DATASETS.{folders} names {len(images)} folders for {len(names)} data sets; give one, or one for each"
+            f"{where}{folders} names {len(images)} folders for {len(names)} data sets; give one, or one for each"
         )
     images = images * len(names) if len(images) == 1 else images or [""] * len(names)
-    out = {}
-    for name, folder in zip(names, images):
-        own = _is_path(name)
-        out[os.path.abspath(name) if own else name] = (
-            own,
-            os.path.abspath(folder) if folder else "",
-        )
+    own: dict[str, str] = {}
+    every: dict[str, str] = {}
+    for name, folder in zip(names, images, strict=True):
+        folder = os.path.abspath(folder) if folder else ""
+        if _is_path(name):
+            name = os.path.abspath(name)
+            own[name] = folder
+        every[name] = folder
+    section[key] = list(every)
+    section[folders] = list(every.values()) if any(every.values()) else []
+    return own
+
+
+def _training_classes(cfg: CfgNode, places: Mapping[str, str]) -> Sequence[str]:
+    """The classes of what is trained on: of the catalog's sets where stages add label files to one, else of the label files."""
+    known = [MetadataCatalog.get(n).get("thing_classes") for n in cfg.DATASETS.TRAIN]
+    tested = set(cfg.DATASETS.TEST) - set(cfg.DATASETS.TRAIN)
+    trained = [name for name in places if name not in tested]
+    if trained and not set(trained) & set(cfg.DATASETS.TRAIN) and known and known[0]:
+        return known[0]
+    return classes_of(trained or list(places))
+
+
+def _resolved_stage(stage: object, shared: list[str], places: dict[str, str]) -> object:
+    """A stage with the label files that it trains on made absolute; they and their folders are added to ``places``.
+
+    A stage writes ``DATASETS: {TRAIN: [...]}`` or ``DATASETS.TRAIN: [...]``. Pictures of one folder are those of every stage (``shared``).
+    """
+    if not isinstance(stage, Mapping):
+        return stage  # refused where stages are parsed, by name
+    out = dict(stage)
+    nested = isinstance(out.get("DATASETS"), Mapping)
+    section, prefix = (dict(out["DATASETS"]), "") if nested else (out, "DATASETS.")
+    key, folders = f"{prefix}TRAIN", f"{prefix}TRAIN_IMAGES"
+    if not isinstance(section.get(key), (list, tuple)):
+        return stage
+    section.setdefault(folders, shared)
+    found = _resolve(section, key, folders, "STAGES: ")
+    if nested:
+        out["DATASETS"] = section
+    places |= {name: folder for name, folder in found.items() if name not in places}
     return out
 
 

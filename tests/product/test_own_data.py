@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import cv2
 import numpy as np
@@ -13,6 +14,7 @@ from bdd_inst.cli import evaluate, predict, train
 from bdd_inst.config.loading import load_cfg
 from bdd_inst.datasets import own
 from bdd_inst.datasets.catalog import DatasetCatalog, MetadataCatalog
+from bdd_inst.training.stages import parse_stages
 from bdd_inst.weights.trained import trained_cfg
 
 SMALL = [
@@ -120,7 +122,7 @@ def test_train_evaluate_and_predict_on_labels_of_two_formats(data, tmp_path, mon
     assert list(cfg.DATASETS.CLASSES) == ["cat", "dog"]
     assert cfg.MODEL.ROI_HEADS.NUM_CLASSES == 2
     assert list(cfg.DATASETS.TRAIN) == [str(labels)]
-    assert [d["category_id"] for d in DatasetCatalog.get(str(val))[0]["annotations"]] == [1, 0]
+    assert [d["category_id"] for d in DatasetCatalog.get(str(val))[0]["annotations"]] == [0, 1]
     # Nothing but the weights is needed later, from any folder.
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
@@ -159,6 +161,34 @@ def test_the_classes_may_be_chosen(data):
     dicts = DatasetCatalog.get(str(data[1]))
     assert [len(d["annotations"]) for d in dicts] == [1, 1]
     assert MetadataCatalog.get(str(data[1])).problems.counts["unknown-category"] == 2
+
+
+@pytest.mark.parametrize("nested", [True, False])
+def test_a_stage_may_name_labels_of_its_own(data, nested):
+    images = str(data[0].parents[1] / "pictures")
+    cfg = load_cfg("demo.yaml", ["DATASETS.TRAIN", repr([str(data[1])])])
+    first, second = (dict(stage) for stage in cfg.STAGES)
+    keys = {"TRAIN": [os.path.relpath(data[0])], "TRAIN_IMAGES": [images]}
+    second |= {"DATASETS": keys} if nested else {f"DATASETS.{k}": v for k, v in keys.items()}
+    cfg.STAGES = [first, second]
+    own.prepare(cfg)
+    assert list(cfg.DATASETS.CLASSES) == ["cat", "dog"]
+    stages = parse_stages(cfg)
+    assert [list(stage.cfg.DATASETS.TRAIN) for stage in stages] == [[str(data[1])], [str(data[0])]]
+    assert MetadataCatalog.get(str(data[0])).thing_classes == ["cat", "dog"]
+    dicts = DatasetCatalog.get(str(data[0]))
+    assert [a["category_id"] for a in dicts[0]["annotations"]] == [0, 1]
+    own.prepare(cfg)  # once more, as a tool that starts another does
+    assert list(parse_stages(cfg)[1].cfg.DATASETS.TRAIN) == [str(data[0])]
+
+
+def test_a_stages_labels_go_by_the_classes_of_the_runs_data_set(data):
+    cfg = load_cfg("demo.yaml")
+    labels = coco(data[1], data[1].parent / "pictures", ("car", "dog"))
+    cfg.STAGES = [dict(cfg.STAGES[0]), dict(cfg.STAGES[1]) | {"DATASETS.TRAIN": [str(labels)]}]
+    own.prepare(cfg)
+    assert len(cfg.DATASETS.CLASSES) == cfg.MODEL.ROI_HEADS.NUM_CLASSES == 8
+    assert list(cfg.DATASETS.CLASSES)[2] == "car"
 
 
 def test_label_maps_have_a_background_before_the_classes(data):
