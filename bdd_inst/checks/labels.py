@@ -11,7 +11,7 @@ from bdd_inst.base.errors import ProblemLog
 from bdd_inst.checks.findings import Findings
 from bdd_inst.checks.outlines import first_crossing, on_a_line, signed_area
 from bdd_inst.checks.statistics import Statistics
-from bdd_inst.formats import draw
+from bdd_inst.formats import shapes
 from bdd_inst.formats.records import BDD_SIZE, ImageLabels, Instance, LabelSet, size_of
 from bdd_inst.formats.words import BDD_KINDS
 from bdd_inst.masks import bezier, run_lengths
@@ -31,7 +31,7 @@ class LabelChecker:
         self.statistics = statistics
         self.names: set[tuple[str | None, str]] = set()
         self.words: Counter[str] = Counter()
-        self.rule = labels.rule if labels.rule in ("official", "coco") else "coco"
+        self.rule = labels.drawing_rule
 
     def picture(self, picture: ImageLabels) -> None:
         """Check one picture's labels."""
@@ -81,7 +81,7 @@ class LabelChecker:
         if size is None:
             return [instance.rle for instance in picture.instances]
         log = ProblemLog()
-        rles = draw.masks(picture, *size, self.rule, log)
+        rles = shapes.image_masks(picture, *size, self.rule, log)
         for instance in picture.instances:
             if instance.rle is not None and instance.rle["size"] != list(size):
                 height, width = instance.rle["size"]

@@ -11,10 +11,10 @@ from bdd_inst.base.errors import DataError
 from bdd_inst.base.files import atomic_write
 from bdd_inst.base.output_paths import output_name
 from bdd_inst.drawing.draw import draw_instances
-from bdd_inst.formats import draw
+from bdd_inst.formats import shapes
+from bdd_inst.formats.names import full_name
 from bdd_inst.formats.records import ImageLabels
 from bdd_inst.formats.target import Parts, Target
-from bdd_inst.formats.write_png import full_name
 from bdd_inst.images.finder import ImageFinder
 from bdd_inst.images.read import read_bgr
 from bdd_inst.masks import run_lengths
@@ -72,9 +72,11 @@ class OverlayTarget(Target):
         """The picture with every instance that has a box or a mask."""
         height, width = image.shape[:2]
         rows = []
-        masks = draw.masks(picture, height, width, self.plan.rule, self.skipped, prefer=self.prefer)
+        masks = shapes.image_masks(
+            picture, height, width, self.plan.rule, self.skipped, prefer=self.prefer
+        )
         for instance, rle in zip(picture.instances, masks, strict=True):
-            found, box = self.category(instance.category), draw.box_of(instance, rle)
+            found, box = self.category(instance.category), shapes.box_of(instance, rle)
             if found is None or box is None:
                 continue
             rle = rle or run_lengths.empty(height, width)

@@ -12,7 +12,7 @@ import numpy as np
 
 from bdd_inst import formats
 from bdd_inst.evaluation.ground_truth import GroundTruth, GroundTruthBuilder
-from bdd_inst.formats import draw
+from bdd_inst.formats import shapes
 from bdd_inst.formats.coco_entries import key_of
 from bdd_inst.formats.records import Instance, size_of
 
@@ -45,7 +45,7 @@ def read_truth(path: str | Path, images: str | Path | None = None) -> GroundTrut
 
 def add_object(builder: GroundTruthBuilder, instance: Instance, category: int, where: str) -> None:
     """One object; a missing box is taken from its mask, a missing area from mask or box. One with neither is counted."""
-    mask = instance.rle or draw.polygons(instance)[0] or None
+    mask = instance.rle or shapes.flat_polygons(instance)[0] or None
     if mask is not None and instance.rle is None and not encloses(mask):
         builder.problems.add("no-area", where, "its outline encloses nothing; mask left out")
         mask = None

@@ -8,7 +8,8 @@ from bdd_inst.base import vocabulary as classes
 from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.evaluation.ground_truth import GroundTruth, GroundTruthBuilder
 from bdd_inst.evaluation.results import Results, ResultsBuilder
-from bdd_inst.formats.names import ImageNames
+from bdd_inst.formats import shapes
+from bdd_inst.formats.names import ImageNames, full_name
 from bdd_inst.formats.records import BDD_SIZE, ImageLabels, Instance, LabelSet, size_of
 from bdd_inst.formats.score_files import Scores
 from bdd_inst.formats.words import (
@@ -18,7 +19,7 @@ from bdd_inst.formats.words import (
     own_vocabulary,
     resolve_classes,
 )
-from bdd_inst.masks import rasterize, run_lengths
+from bdd_inst.masks import run_lengths
 
 
 def truth_from_labels(labels: LabelSet) -> GroundTruth:
@@ -52,8 +53,9 @@ def truth_from_labels(labels: LabelSet) -> GroundTruth:
             builder.problems.add(
                 "unlabelled-image", where, "no labels; every prediction there counts as false"
             )
-        for instance in picture.instances:
-            add_instance(builder, instance, picture, position, labels.rule)
+        masks = masks_of(picture, *builder.sizes[-1], labels.drawing_rule, builder.problems)
+        for instance, mask in zip(picture.instances, masks, strict=True):
+            add_instance(builder, instance, mask, picture, position)
     if not builder.image_ids:
         raise DataError(f"{labels.source}: no picture in it; there is nothing to score against")
     built = builder.build()
@@ -64,11 +66,11 @@ def truth_from_labels(labels: LabelSet) -> GroundTruth:
 def add_instance(
     builder: GroundTruthBuilder,
     instance: Instance,
+    mask: dict | None,
     picture: ImageLabels,
     position: dict[str, int],
-    rule: str,
 ) -> None:
-    """One labelled object; those of classes that are not scored are counted."""
+    """One labelled object with its mask; those of classes that are not scored are counted."""
     name, ignored = match_class(instance.category, position) or (None, False)
     where = f"{builder.source}: {picture.name}"
     if name is None:
@@ -79,7 +81,6 @@ def add_instance(
     if instance.rle is not None and instance.paths:
         message = "carries a mask and an outline: the mask is scored; training draws the outline unless DATASETS.SOURCE is rles"
         builder.problems.add("mask-and-outline", where, message)
-    mask = mask_of(instance, *builder.sizes[-1], rule)
     box = instance.box if instance.box is not None else mask_box(mask)
     if box is None:
         builder.problems.add("no-shape", where, f"a {instance.category} with neither box nor mask")
@@ -111,28 +112,18 @@ def class_names(labels: LabelSet) -> list[str]:
     return list(labels.categories or sorted(present))
 
 
-def full_name(picture: ImageLabels) -> str:
-    """The picture's name with its video's folder, where it has one."""
-    return (
-        f"{picture.video}/{picture.name}"
-        if picture.video and "/" not in picture.name
-        else picture.name
-    )
-
-
-def mask_of(instance: Instance, height: int, width: int, rule: str) -> dict | None:
-    """The object's mask as compressed RLE: its own, or its outline drawn by ``rule``; open lines have none."""
-    if instance.rle is not None:
-        return instance.rle
-    paths = [path for path in instance.paths or () if path.closed]
-    if not paths:
-        return None
+def masks_of(
+    picture: ImageLabels, height: int, width: int, rule: str, problems: ProblemLog
+) -> list[dict | None]:
+    """The masks of a picture's objects as compressed RLE: their own, or their outlines drawn by ``rule``; open lines have none."""
     if not height or not width:
-        raise DataError(
-            "outlines need the pictures' sizes; give the folder of pictures with --images"
-        )
-    return rasterize.polygons_to_rle(
-        paths, height, width, rule="coco" if rule == "coco" else "official"
+        if any(i.rle is None and shapes.area_outlines(i) for i in picture.instances):
+            raise DataError(
+                "outlines need the pictures' sizes; give the folder of pictures with --images"
+            )
+        return [instance.rle for instance in picture.instances]
+    return shapes.image_masks(
+        picture, int(height), int(width), rule, problems, prefer="rle", lines=False
     )
 
 
@@ -165,11 +156,7 @@ def results_from_labels(
         if place in seen:
             raise DataError(f"{labels.source}: picture {picture.name} comes twice")
         seen.add(place)
-        columns = [
-            row
-            for row in (reader.row(instance, picture, place) for instance in picture.instances)
-            if row is not None
-        ]
+        columns = reader.rows(picture, place)
         if columns:
             classes_, scores_, boxes, masks = zip(*columns, strict=True)
             builder.add(
@@ -179,7 +166,7 @@ def results_from_labels(
                 np.array(boxes, np.float64),
                 list(masks),
             )
-    refuse_damage(labels.problems)
+    refuse_damage(reader.problems)
     results = builder.build(labels.source)
     results.problems = reader.problems
     note_maskless(results)
@@ -221,11 +208,24 @@ class PredictionReader:
             message = "bitmasks carry no scores; every instance counts with score 1 (name a file of scores with --scores)"
             self.problems.add("no-scores", labels.source, message)
 
-    def row(self, instance: Instance, picture: ImageLabels, place: int) -> tuple | None:
+    def rows(self, picture: ImageLabels, place: int) -> list[tuple]:
+        """The rows of a picture's predictions, those that are left out (and counted) not among them."""
+        size = self.truth.sizes[place]
+        for instance in picture.instances:
+            self.check_size(instance.rle, place, self.where(instance, picture))
+        masks = masks_of(picture, *size, self.labels.drawing_rule, self.problems)
+        pairs = zip(picture.instances, masks, strict=True)
+        rows = (self.row(instance, mask, picture) for instance, mask in pairs)
+        return [row for row in rows if row is not None]
+
+    def where(self, instance: Instance, picture: ImageLabels) -> str:
+        """How messages call a prediction."""
+        own = f" (id {instance.id})" if instance.id is not None else ""
+        return f"{self.labels.source}: {picture.name}, a {instance.category}{own}"
+
+    def row(self, instance: Instance, mask: dict | None, picture: ImageLabels) -> tuple | None:
         """class, score, box (x, y, w, h) and mask of one predicted object; None for one that is left out (and counted)."""
-        where = f"{self.labels.source}: {picture.name}, a {instance.category}" + (
-            f" (id {instance.id})" if instance.id is not None else ""
-        )
+        where = self.where(instance, picture)
         name, _ = match_class(instance.category, self.position) or (None, False)
         if name is None:
             raise DataError(
@@ -234,8 +234,6 @@ class PredictionReader:
         score = self.score(instance, picture)
         if score is None or not np.isfinite(score):
             raise DataError(f"{where}: it has no score; every prediction needs one")
-        mask = mask_of(instance, *self.truth.sizes[place], self.labels.rule)
-        self.check_size(mask, place, where)
         box = instance.box if instance.box is not None else mask_box(mask)
         if box is None:
             self.problems.add("no-shape", where, "neither box nor mask; left out")

@@ -96,7 +96,7 @@ def write_class_masks(
         raise DataError(
             f"class masks need 1 to {MAX_CLASSES} different categories, not {', '.join(categories) or 'none'}"
         )
-    rule = raster or (labels.rule if labels.rule in ("official", "coco") else "coco")
+    rule = raster or labels.drawing_rule
     target = ClassMaskTarget(make_plan(labels, rule, list(categories)), Path(output), crowds=crowds)
     check_output(target, labels, images)
     _check_names(labels, target)

@@ -1,4 +1,4 @@
-"""Detectron2's standard dataset dicts as JSON: a list, with the class names in ``NAME.meta.json`` beside it."""
+"""Detectron2's standard dataset dicts: made of labels for every loader and writer, and read from JSON (class names in ``NAME.meta.json``)."""
 
 from __future__ import annotations
 
@@ -13,10 +13,57 @@ from bdd_inst.formats import fields
 from bdd_inst.formats.coco_segmentation import SegmentationReader
 from bdd_inst.formats.json_files import describe, plain
 from bdd_inst.formats.reading import contents, label_set
-from bdd_inst.formats.records import ImageLabels, Instance, LabelSet
+from bdd_inst.formats.records import Box, ImageLabels, Instance, LabelSet
 from bdd_inst.formats.sniff import Found
 
-XYXY_ABS, XYWH_ABS = 0, 1
+XYXY_ABS, XYWH_ABS = 0, 1  # the values of structures.BoxMode, which needs torch
+
+
+def image_dict(image: ImageLabels, file_name: str, height: int, width: int) -> dict[str, Any]:
+    """Detectron2's standard dict of an image, without its ``annotations``; what it lacks a key for travels in ``attributes``."""
+    attributes = dict(image.attributes)
+    if image.video is not None:
+        attributes |= {"video": image.video, "frame_index": image.frame_index}
+    return {
+        "file_name": file_name,
+        "height": height,
+        "width": width,
+        "image_id": image.image_id,
+        "attributes": attributes,
+    }
+
+
+def annotation_dict(
+    instance: Instance,
+    category_id: int,
+    ignored: bool,
+    box: Box,
+    segmentation: list[list[float]] | dict | None,
+) -> dict[str, Any]:
+    """Detectron2's annotation of an object.
+
+    Args:
+        category_id: the class's number from 0.
+        ignored: detections of the object count neither way; it is ``iscrowd`` 1, as a crowd is, and ``attributes`` tell which.
+        box: x1, y1, x2, y2 in pixels, exclusive.
+        segmentation: flat polygons, or a compressed RLE with str counts; None where boxes alone are wanted.
+    """
+    flags = {
+        "occluded": instance.occluded,
+        "truncated": instance.truncated,
+        "crowd": instance.crowd,
+        "ignored": ignored,
+    }
+    out = {
+        "bbox": [float(v) for v in box],
+        "bbox_mode": XYXY_ABS,
+        "category_id": category_id,
+        "iscrowd": int(instance.crowd or ignored),
+        "attributes": {**instance.attributes, **flags, "id": instance.id},
+    }
+    if segmentation is not None:
+        out["segmentation"] = segmentation
+    return out
 
 
 def meta_path(path: Path) -> Path:
@@ -120,7 +167,9 @@ def _instance(annotation: Any, names: tuple[str, ...] | None) -> Instance:
         )
     flags, others = fields.split_flags(annotation.get("attributes"))
     flags["crowd"] = fields.crowd_of(flags, annotation.get("iscrowd"))
-    own, score = fields.identity(annotation.get("id")), fields.score_of(annotation.get("score"))
+    # Detectron2 has no place for an id: ours stands among the attributes, others write it beside the box.
+    own = fields.identity(annotation.get("id", others.pop("id", None)))
+    score = fields.score_of(annotation.get("score"))
     return Instance(
         names[category] if names else str(category),
         box,

@@ -6,11 +6,20 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
+from bdd_inst.formats.records import ImageLabels
+
 
 def bare(name: str) -> str:
     """A name with its folder and without its ending."""
     path = PurePosixPath(name)
     return str(path.parent / path.stem)
+
+
+def full_name(image: ImageLabels) -> str:
+    """An image's name, below its video's where the name itself has no folder."""
+    if not image.video or "/" in image.name.replace("\\", "/"):
+        return image.name
+    return f"{image.video.replace(chr(92), '/').rpartition('/')[2]}/{image.name}"
 
 
 class ImageNames:

@@ -103,6 +103,11 @@ class LabelSet:
     notes: tuple[str, ...] = ()
     things: tuple[str, ...] | None = None
 
+    @property
+    def drawing_rule(self) -> str:
+        """The rule that draws outlines of these labels into masks: ``official`` or ``coco``."""
+        return "official" if self.rule == "official" else "coco"
+
     def load(self) -> LabelSet:
         """Parse everything now and keep it as a list; returns itself."""
         if not isinstance(self.images, list):

@@ -154,7 +154,7 @@ def write(
     """
     if writer is None and to not in WRITERS:
         raise DataError(f"unknown target {to!r}; known are {', '.join(WRITERS)}")
-    rule = raster or (labels.rule if labels.rule in ("official", "coco") else "coco")
+    rule = raster or labels.drawing_rule
     plan = make_plan(labels, rule, categories)
     if writer is None:
         writer = WRITERS[to]

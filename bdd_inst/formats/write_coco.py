@@ -7,17 +7,29 @@ What COCO has no word for travels in extra keys that its tools pass over: ``attr
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from bdd_inst.base.errors import DataError
 from bdd_inst.base.files import atomic_write
-from bdd_inst.formats import draw
+from bdd_inst.formats import shapes
 from bdd_inst.formats.records import Box, ImageLabels, Instance
 from bdd_inst.formats.target import Parts, Target
 from bdd_inst.masks import run_lengths
+
+
+class WrittenObject(NamedTuple):
+    """An object as it is written: its class, whether detections of it are excused, its box x1, y1, x2, y2, its mask in both forms."""
+
+    instance: Instance
+    name: str
+    ignored: bool
+    box: Box
+    rle: dict | None
+    segmentation: list | dict | None
 
 
 @dataclass
@@ -42,49 +54,55 @@ class CocoTarget(Target):
             image |= {"video_name": picture.video, "frame_index": picture.frame_index}
         if not picture.labelled:
             image["labelled"] = False
-        drawn = draw.masks(picture, height, width, self.plan.rule, self.skipped, prefer=self.prefer)
-        annotations = [
-            self._annotation(i, rle, picture)
-            for i, rle in zip(picture.instances, drawn, strict=True)
-        ]
-        return {"image": image, "annotations": [a for a in annotations if a is not None]}
+        annotations = [self._annotation(one) for one in self.objects(picture, height, width)]
+        return {"image": image, "annotations": annotations}
 
-    def _annotation(
-        self, instance: Instance, rle: dict | None, picture: ImageLabels
-    ) -> dict | None:
-        found = self.category(instance.category)
-        if found is None:
-            return None
-        name, ignored = found
-        ignored = ignored or instance.ignored
-        box = draw.box_of(instance, rle)
-        if box is None:
-            self.skipped.add(
-                "no-shape",
-                draw.where(picture, instance),
-                "neither a box nor a mask with any pixel; left out",
-            )
-            return None
+    def objects(self, picture: ImageLabels, height: int, width: int) -> Iterator[WrittenObject]:
+        """The objects that are written, with what COCO and Detectron2 both say of them; the others are counted."""
+        drawn = shapes.image_masks(
+            picture, height, width, self.plan.rule, self.skipped, prefer=self.prefer
+        )
+        for instance, rle in zip(picture.instances, drawn, strict=True):
+            found = self.category(instance.category)
+            if found is None:
+                continue
+            box = shapes.box_of(instance, rle)
+            if box is None:
+                self.skipped.add(
+                    "no-shape",
+                    shapes.instance_name(picture, instance),
+                    "neither a box nor a mask with any pixel; left out",
+                )
+                continue
+            name, ignored = found
+            segmentation = self._segmentation(instance, rle, picture)
+            yield WrittenObject(instance, name, ignored or instance.ignored, box, rle, segmentation)
+
+    def _annotation(self, one: WrittenObject) -> dict:
+        instance = one.instance
         out: dict[str, Any] = {
             "id": instance.id,
             "image_id": None,
-            "category_id": self.plan.number[name],
-            "bbox": xywh(box),
+            "category_id": self.plan.number[one.name],
+            "bbox": xywh(one.box),
         }
-        segmentation = self._segmentation(instance, rle, picture)
-        if segmentation is not None:
-            out["segmentation"] = segmentation
+        if one.segmentation is not None:
+            out["segmentation"] = one.segmentation
         out["area"] = (
             instance.area
             if instance.area is not None
-            else run_lengths.area(rle)
-            if rle
+            else run_lengths.area(one.rle)
+            if one.rle
             else out["bbox"][2] * out["bbox"][3]
         )
-        out["iscrowd"] = int(instance.crowd or ignored)
-        flags = {"occluded": instance.occluded, "truncated": instance.truncated, "ignored": ignored}
+        out["iscrowd"] = int(instance.crowd or one.ignored)
+        flags = {
+            "occluded": instance.occluded,
+            "truncated": instance.truncated,
+            "ignored": one.ignored,
+        }
         attributes = instance.attributes | {key: True for key, value in flags.items() if value}
-        if ignored:
+        if one.ignored:
             attributes["crowd"] = instance.crowd
         if attributes:
             out["attributes"] = attributes
@@ -108,15 +126,17 @@ class CocoTarget(Target):
             or (self.prefer == "rle" and instance.rle is not None)
         ):
             return {"size": rle["size"], "counts": rle["counts"]}
-        out, curved, left_out = draw.polygons(instance)
+        out, curved, left_out = shapes.flat_polygons(instance)
         if curved:
             self.lost.add(
-                "lost-curves", draw.where(picture, instance), "Bezier curves became straight pieces"
+                "lost-curves",
+                shapes.instance_name(picture, instance),
+                "Bezier curves became straight pieces",
             )
         if left_out:
             self.lost.add(
                 "lost-lines",
-                draw.where(picture, instance),
+                shapes.instance_name(picture, instance),
                 "COCO has no open lines; that part is left out",
             )
         return out or None
@@ -158,4 +178,4 @@ class CocoTarget(Target):
 def xywh(box: Box) -> list[float]:
     """x1, y1, x2, y2 -> x, y, width, height, in decimals that give the same box back when read."""
     x1, y1, x2, y2 = box
-    return [x1, y1, draw.shortest(x2 - x1, x2, x1), draw.shortest(y2 - y1, y2, y1)]
+    return [x1, y1, shapes.shortest(x2 - x1, x2, x1), shapes.shortest(y2 - y1, y2, y1)]

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 
 from bdd_inst.base.errors import DataError
 from bdd_inst.base.files import atomic_write
-from bdd_inst.formats.dicts import XYXY_ABS, meta_path
+from bdd_inst.formats.dicts import annotation_dict, image_dict, meta_path
 from bdd_inst.formats.records import ImageLabels
 from bdd_inst.formats.target import Parts
-from bdd_inst.formats.write_coco import CocoTarget
+from bdd_inst.formats.write_coco import CocoTarget, WrittenObject
 from bdd_inst.images.finder import ImageFinder
 
 
@@ -23,23 +22,14 @@ class DictsTarget(CocoTarget):
     images: str | None = None
 
     def encode(self, picture: ImageLabels) -> dict | None:
-        part = super().encode(picture)
-        if part is None:
+        try:
+            height, width = self.size(picture)
+        except DataError as error:
+            self.skipped.add("no-image-size", self.plan.kind, str(error))
             return None
-        image = part["image"]
-        out: dict[str, Any] = {
-            "file_name": self._file_name(picture),
-            "height": image["height"],
-            "width": image["width"],
-            "image_id": image["id"],
-        }
+        out = image_dict(picture, self._file_name(picture), height, width)
         if picture.labelled:
-            out["annotations"] = [self._dict(a) for a in part["annotations"]]
-        attributes = dict(picture.attributes)
-        if picture.video is not None:
-            attributes |= {"video": picture.video, "frame_index": picture.frame_index}
-        if attributes:
-            out["attributes"] = attributes
+            out["annotations"] = [self._dict(one) for one in self.objects(picture, height, width)]
         return out
 
     def _file_name(self, picture: ImageLabels) -> str:
@@ -60,20 +50,11 @@ class DictsTarget(CocoTarget):
             )
         return str(found or picture.name)
 
-    def _dict(self, annotation: dict) -> dict:
-        x, y, w, h = annotation["bbox"]
-        out = {
-            "bbox": [x, y, x + w, y + h],
-            "bbox_mode": XYXY_ABS,
-            "category_id": self.plan.ids.index(annotation["category_id"]),
-            "iscrowd": annotation["iscrowd"],
-            "id": annotation["id"],
-        }
-        return out | {
-            key: annotation[key]
-            for key in ("segmentation", "attributes", "score")
-            if key in annotation
-        }
+    def _dict(self, one: WrittenObject) -> dict:
+        number = self.plan.categories.index(one.name)
+        out = annotation_dict(one.instance, number, one.ignored, one.box, one.segmentation)
+        # Detectron2's dicts have no scores: a list with them is a list of predictions.
+        return out if one.instance.score is None else out | {"score": one.instance.score}
 
     def finish(self, parts: Parts) -> None:
         meta = {

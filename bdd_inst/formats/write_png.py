@@ -19,20 +19,14 @@ from bdd_inst.base import vocabulary as classes
 from bdd_inst.base.errors import DataError
 from bdd_inst.base.files import atomic_write
 from bdd_inst.base.output_paths import output_name
-from bdd_inst.formats import bitmask, draw, label_map
+from bdd_inst.formats import bitmask, label_map, shapes
+from bdd_inst.formats.names import full_name
 from bdd_inst.formats.png_folders import NOTE_FILE
 from bdd_inst.formats.records import ImageLabels, Instance
 from bdd_inst.formats.target import Parts, Target
 from bdd_inst.formats.words import BDD_KINDS
 from bdd_inst.masks import run_lengths
 from bdd_inst.masks.label_runs import drawing_order
-
-
-def full_name(picture: ImageLabels) -> str:
-    """A picture's name, below its video's where the name itself has no folder."""
-    if not picture.video or "/" in picture.name.replace("\\", "/"):
-        return picture.name
-    return f"{picture.video.replace(chr(92), '/').rpartition('/')[2]}/{picture.name}"
 
 
 @dataclass
@@ -47,7 +41,9 @@ class PngTarget(Target):
             return None
         height, width = size
         chosen: list[tuple[Instance, dict, str, bool]] = []
-        drawn = draw.masks(picture, height, width, self.plan.rule, self.skipped, prefer=self.prefer)
+        drawn = shapes.image_masks(
+            picture, height, width, self.plan.rule, self.skipped, prefer=self.prefer
+        )
         for instance, rle in zip(picture.instances, drawn, strict=True):
             found = self.category(instance.category)
             if found is None or self.class_number(found[0]) is None:
@@ -61,7 +57,7 @@ class PngTarget(Target):
             if rle is None:
                 self.skipped.add(
                     "no-mask",
-                    draw.where(picture, instance),
+                    shapes.instance_name(picture, instance),
                     "a label without outline or mask; left out",
                 )
                 continue

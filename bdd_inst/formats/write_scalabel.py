@@ -13,7 +13,7 @@ import msgspec
 
 from bdd_inst.base.errors import DataError
 from bdd_inst.base.files import atomic_write
-from bdd_inst.formats import draw
+from bdd_inst.formats import shapes
 from bdd_inst.formats.records import Box, ImageLabels, Instance
 from bdd_inst.formats.target import Parts, Target
 from bdd_inst.masks.outlines import Outline
@@ -78,7 +78,9 @@ class ScalabelTarget(Target):
             out["box2d"] = box2d(instance.box)
         if instance.area is not None:
             self.lost.add(
-                "lost-areas", draw.where(picture, instance), "Scalabel has no field for COCO's area"
+                "lost-areas",
+                shapes.instance_name(picture, instance),
+                "Scalabel has no field for COCO's area",
             )
         return out
 
@@ -117,7 +119,9 @@ class RleTarget(ScalabelTarget):
         except DataError as error:
             self.skipped.add("no-image-size", self.plan.kind, str(error))
             return None
-        drawn = draw.masks(picture, height, width, self.plan.rule, self.skipped, prefer=self.prefer)
+        drawn = shapes.image_masks(
+            picture, height, width, self.plan.rule, self.skipped, prefer=self.prefer
+        )
         labels = []
         for place, (instance, rle) in enumerate(zip(picture.instances, drawn, strict=True)):
             label = self.label(instance, place, picture)
@@ -126,7 +130,7 @@ class RleTarget(ScalabelTarget):
                 if instance.paths:
                     self.lost.add(
                         "lost-outlines",
-                        draw.where(picture, instance),
+                        shapes.instance_name(picture, instance),
                         "became masks of whole pixels",
                     )
             labels.append(label)
@@ -139,8 +143,8 @@ def box2d(box: Box) -> dict[str, float]:
     return {
         "x1": x1,
         "y1": y1,
-        "x2": draw.shortest(x2 - 1, x2, 1),
-        "y2": draw.shortest(y2 - 1, y2, 1),
+        "x2": shapes.shortest(x2 - 1, x2, 1),
+        "y2": shapes.shortest(y2 - 1, y2, 1),
     }
 
 

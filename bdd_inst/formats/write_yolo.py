@@ -12,10 +12,10 @@ import yaml
 
 from bdd_inst.base.files import atomic_write
 from bdd_inst.base.output_paths import output_name
-from bdd_inst.formats import draw
+from bdd_inst.formats import shapes
+from bdd_inst.formats.names import full_name
 from bdd_inst.formats.records import ImageLabels, Instance
 from bdd_inst.formats.target import Parts, Target
-from bdd_inst.formats.write_png import full_name
 from bdd_inst.formats.yolo import as_number
 from bdd_inst.masks import run_lengths
 
@@ -34,7 +34,9 @@ class YoloTarget(Target):
         if size is None:
             return None
         height, width = size
-        drawn = draw.masks(picture, height, width, self.plan.rule, self.skipped, prefer=self.prefer)
+        drawn = shapes.image_masks(
+            picture, height, width, self.plan.rule, self.skipped, prefer=self.prefer
+        )
         lines = []
         for instance, rle in zip(picture.instances, drawn, strict=True):
             line = self._line(instance, rle, picture, np.array([width, height]))
@@ -52,7 +54,7 @@ class YoloTarget(Target):
         found = self.category(instance.category)
         if found is None:
             return None
-        where = draw.where(picture, instance)
+        where = shapes.instance_name(picture, instance)
         if instance.crowd or instance.ignored or found[1]:
             self.skipped.add("crowd-left-out", where, "YOLO has no crowds and no ignored regions")
             return None
@@ -65,7 +67,7 @@ class YoloTarget(Target):
                 self.lost.add("joined-parts", where, f"{len(parts)} parts became one outline")
             points = (joined(parts) / sides).reshape(-1)
         else:
-            box = draw.box_of(instance, rle)
+            box = shapes.box_of(instance, rle)
             if box is None:
                 self.skipped.add("no-shape", where, "neither a box nor a mask; left out")
                 return None
@@ -76,7 +78,7 @@ class YoloTarget(Target):
     def _parts(self, instance: Instance, rle: dict | None) -> list[np.ndarray]:
         """The object's outlines, V,2 each: its own, or those of its mask."""
         if instance.paths and not (self.prefer == "rle" and instance.rle is not None):
-            flat, curved, left_out = draw.polygons(instance)
+            flat, curved, left_out = shapes.flat_polygons(instance)
             if curved or left_out:
                 self.lost.add(
                     "lost-curves", instance.category, "curves became straight, open lines went"

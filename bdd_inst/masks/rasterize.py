@@ -67,6 +67,22 @@ def objects_to_rles(
     return out
 
 
+def draw_objects(
+    objects: Sequence[Sequence[Part]], height: int, width: int, rule: str = "official"
+) -> list[dict | DataError]:
+    """:func:`objects_to_rles` where an object that cannot be drawn costs itself alone: in its place stands what is wrong with it."""
+    try:
+        return list(objects_to_rles(objects, height, width, rule))
+    except DataError:
+        out: list[dict | DataError] = []
+        for parts in objects:
+            try:
+                out.append(polygons_to_rle(parts, height, width, rule))
+            except DataError as error:
+                out.append(error)
+        return out
+
+
 def _draw_official(objects: list[list[Outline]], height: int, width: int) -> list[dict]:
     paths = [path for parts in objects for path in parts if len(path.vertices)]
     texts = _outlines_to_counts(paths, height, width)

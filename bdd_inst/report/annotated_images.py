@@ -11,7 +11,7 @@ import numpy as np
 from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.drawing.colors import PALETTE, Color, class_color, class_colors, street_color
 from bdd_inst.drawing.objects import DrawnObjects, gather
-from bdd_inst.evaluation.label_sets import ImageNames, full_name
+from bdd_inst.formats.names import ImageNames, full_name
 from bdd_inst.formats.records import ImageLabels, Instance, LabelSet
 from bdd_inst.formats.words import match_class
 from bdd_inst.images.finder import ImageFinder

@@ -214,9 +214,7 @@ def _records(split: Split, number: int) -> tuple[list[dict], tuple[str, ...]]:
         if counts
         else set()
     )
-    plan = make_plan(
-        split.labels, split.labels.rule if split.labels.rule in ("official", "coco") else "coco"
-    )
+    plan = make_plan(split.labels, split.labels.drawing_rule)
     target = DictsTarget(plan, Path("unused"), images=str(split.images))
     records = []
     for place, picture in enumerate(split.labels.images):

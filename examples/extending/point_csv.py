@@ -14,7 +14,7 @@ import numpy as np
 
 from bdd_inst.base.errors import DataError
 from bdd_inst.base.files import atomic_write
-from bdd_inst.formats import ImageLabels, Instance, draw
+from bdd_inst.formats import ImageLabels, Instance, shapes
 from bdd_inst.formats.reading import label_set
 from bdd_inst.formats.registry import register_format
 from bdd_inst.formats.target import Target
@@ -63,9 +63,11 @@ class PointCsv(Target):
         rows = []
         for instance in image.instances:
             found = self.category(instance.category)
-            parts = draw.polygons(instance)[0] if instance.paths else []
+            parts = shapes.flat_polygons(instance)[0] if instance.paths else []
             if found is not None and not parts:
-                self.skipped.add("no-shape", draw.where(image, instance), "no outline; left out")
+                self.skipped.add(
+                    "no-shape", shapes.instance_name(image, instance), "no outline; left out"
+                )
             rows += [[image.name, width, height, found[0], *part] for part in parts if found]
         return rows or [[image.name, width, height, ""]]
 

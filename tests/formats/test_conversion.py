@@ -13,7 +13,7 @@ from pycocotools.coco import COCO
 
 from bdd_inst import formats
 from bdd_inst.base.errors import DataError, ProblemLog
-from bdd_inst.formats import bitmask, conversion, draw
+from bdd_inst.formats import bitmask, conversion, shapes
 from bdd_inst.formats.records import ImageLabels, Instance, LabelSet
 from bdd_inst.formats.registry import READERS, WRITERS
 from bdd_inst.masks import run_lengths
@@ -123,7 +123,7 @@ def test_coco_is_what_pycocotools_reads(tmp_path, capsys):
     ]
     annotations = coco.loadAnns(coco.getAnnIds())
     assert [a["id"] for a in annotations] == [1, 2, 3]
-    drawn = draw.masks(
+    drawn = shapes.image_masks(
         formats.read(tmp_path / "scalabel.json").load().images[0], 60, 80, "coco", ProblemLog()
     )
     for annotation, rle in zip(annotations[:2], drawn, strict=False):

@@ -16,7 +16,7 @@ from hypothesis import settings
 
 from bdd_inst import formats
 from bdd_inst.base.errors import DataError, ProblemLog
-from bdd_inst.formats import draw
+from bdd_inst.formats import shapes
 from bdd_inst.formats.records import ImageLabels, Instance
 from tests.formats import examples
 
@@ -111,7 +111,7 @@ def consume(path) -> None:
             check(instance)
         width, height = picture.width or examples.WIDTH, picture.height or examples.HEIGHT
         if width * height <= 1 << 22:
-            draw.masks(picture, height, width, "coco", ProblemLog())
+            shapes.image_masks(picture, height, width, "coco", ProblemLog())
 
 
 def check(instance: Instance) -> None:
