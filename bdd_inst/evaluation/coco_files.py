@@ -15,17 +15,19 @@ from bdd_inst.evaluation.ground_truth import GroundTruth, GroundTruthBuilder
 from bdd_inst.formats import shapes
 from bdd_inst.formats.coco_entries import key_of
 from bdd_inst.formats.records import Instance, size_of
+from bdd_inst.formats.sniff import Found
 
 
-def read_truth(path: str | Path, images: str | Path | None = None) -> GroundTruth:
-    """A COCO instances file as ground truth; ``images`` is the folder of pictures, for sizes that the file does not say.
+def read_truth(path: str | Path | Found, images: str | Path | None = None) -> GroundTruth:
+    """A COCO instances file (or what :func:`formats.inspect` found there) as ground truth; ``images`` is the folder of pictures, for sizes that the file does not say.
 
     Pictures and classes are ordered by id. Objects whose class, picture or shape cannot be told are left out, counted.
 
     Raises:
         DataError: unreadable JSON, no pictures, classes that share an id or a name, outlines in a picture of unknown size.
     """
-    labels = formats.read(path, kind="coco", images=images).load()
+    found = path if isinstance(path, Found) else formats.inspect(path, "coco")
+    labels, path = formats.read(found, images=images).load(), found.path
     named = zip(labels.category_ids or (), labels.categories or (), strict=True)
     classes = dict(sorted(named)) or {
         int(word): word for word in sorted({i.category for p in labels.images for i in p.instances})

@@ -13,15 +13,16 @@ from bdd_inst.evaluation.evaluation_result import EvaluationResult, add_label_ma
 from bdd_inst.evaluation.ground_truth import GroundTruth, GroundTruthBuilder
 from bdd_inst.evaluation.label_map import LabelMapScores
 from bdd_inst.evaluation.label_map_files import (
+    MAP_KINDS,
     MapFolder,
     compare_folders,
-    is_map_source,
     open_maps,
     truth_of_maps,
 )
 from bdd_inst.evaluation.protocols import score
 from bdd_inst.evaluation.results import Results, ResultsBuilder
 from bdd_inst.formats import score_files
+from bdd_inst.formats.sniff import Found
 
 
 def evaluate_files(
@@ -71,17 +72,16 @@ def outcome_of_files(
         threshold_source: where a given threshold was chosen, for the record.
         class_names: what the values 1, 2, ... of label maps mean, where file names do not say.
     """
-    maps = None
-    if is_map_source(ground_truth):
-        predicted = (
-            open_maps(predictions)
-            if not is_empty_list(Path(predictions)) and is_map_source(predictions)
-            else None
-        )
-        maps = open_maps(ground_truth, predicted)
+    maps, found = None, formats.inspect(ground_truth)
+    if found.kind in MAP_KINDS:
+        empty = is_empty_list(Path(predictions))
+        given = None if empty else formats.inspect(predictions)
+        predicted = open_maps(given) if given is not None and given.kind in MAP_KINDS else None
+        maps = open_maps(found, predicted)
         if predicted is not None:
             return outcome_of_maps(maps, predicted, class_names)
-    truth = read_truth(ground_truth, images) if maps is None else truth_of_maps(maps, class_names)
+    truth = read_truth(found, images) if maps is None else truth_of_maps(maps, class_names)
+    found.top = None  # its text is read, and as large as the file
     results = read_predictions(predictions, truth, images, scores)
     outcome = score(truth, results, protocol, max_detections=max_detections)
     if maps is not None or label_maps:
@@ -124,19 +124,24 @@ def compare_with(
     return rows, Path(path).stem, Path(outcome.results.source).stem, kind
 
 
-def read_truth(path: str | Path, images: str | Path | None = None) -> GroundTruth:
-    """Ground truth of any kind.
+def read_truth(path: str | Path | Found, images: str | Path | None = None) -> GroundTruth:
+    """Ground truth of any kind; the file is opened once.
+
+    Args:
+        path: a file or folder, or what :func:`formats.inspect` found there.
+        images: the folder of pictures, where labels do not say their sizes.
 
     Raises:
         DataError: no such file, no format that we know, a results file where labels belong, labels that contradict themselves.
     """
-    if formats.detect(path) == "coco":
-        return coco_files.read_truth(path, images)
-    if formats.detect(path) == "coco-results":
+    found = path if isinstance(path, Found) else formats.inspect(path)
+    if found.kind == "coco":
+        return coco_files.read_truth(found, images)
+    if found.kind == "coco-results":
         raise DataError(
-            f"{path}: this is a list of COCO results, not ground truth; are the two files swapped?"
+            f"{found.path}: this is a list of COCO results, not ground truth; are the two files swapped?"
         )
-    return label_sets.truth_from_labels(formats.read(path, images=images))
+    return label_sets.truth_from_labels(formats.read(found, images=images))
 
 
 def read_predictions(
@@ -145,7 +150,7 @@ def read_predictions(
     images: str | Path | None = None,
     scores: str | Path | None = None,
 ) -> Results:
-    """Predictions of any kind on the pictures of ``truth``.
+    """Predictions of any kind on the pictures of ``truth``; the file is opened once.
 
     Raises:
         DataError: as :func:`read_truth`, and whatever the protocol has no answer to.
@@ -160,27 +165,22 @@ def read_predictions(
         if score_files.within_bitmasks(path, beside)
         else None
     )
-    kind = known or formats.detect(path)
-    if kind == "coco-results":
-        return results_file.read_results(path, truth)
-    if kind == "coco":
-        labels = formats.read(
-            path, kind=kind
-        ).load()  # converted predictions have their scores in the annotations
-        if all(
-            instance.score is None for picture in labels.images for instance in picture.instances
-        ):
-            raise DataError(
-                f"{path}: this is COCO ground truth (images, annotations), not a list of results with scores"
-            )
-        return label_sets.results_from_labels(labels, truth)
-    scores = scores or beside
-    if kind == "bitmask":
+    found = formats.inspect(path, known)
+    if found.kind == "coco-results":
+        return results_file.read_results(found, truth)
+    table = None
+    if found.kind == "bitmask":
+        scores = scores or beside
         table = score_files.Scores(scores) if scores else None
-        return label_sets.results_from_labels(
-            formats.read(path, kind=kind, images=images), truth, table
+    labels = formats.read(found, images=None if found.kind == "coco" else images).load()
+    # Converted predictions have their scores in the annotations; a COCO file without any is no list of results.
+    if found.kind == "coco" and all(
+        instance.score is None for picture in labels.images for instance in picture.instances
+    ):
+        raise DataError(
+            f"{path}: this is COCO ground truth (images, annotations), not a list of results with scores"
         )
-    return label_sets.results_from_labels(formats.read(path, images=images), truth)
+    return label_sets.results_from_labels(labels, truth, table)
 
 
 def is_empty_list(path: Path) -> bool:

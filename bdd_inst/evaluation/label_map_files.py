@@ -16,7 +16,7 @@ from bdd_inst.evaluation.label_map import LabelMapCounter
 from bdd_inst.evaluation.results import Results, group
 from bdd_inst.evaluation.sem_seg import BACKGROUND, SemSegCounter
 from bdd_inst.formats.label_map import VOID, class_instances, read_label_map
-from bdd_inst.formats.sniff import sniff
+from bdd_inst.formats.sniff import Found
 from bdd_inst.images.png_kinds import kind_of, pixels
 from bdd_inst.masks import run_lengths
 from bdd_inst.masks.label_runs import paint
@@ -44,42 +44,36 @@ class MapFolder:
         return ((values if values.ndim == 2 else values[..., 0]) > 127).astype(np.uint8)
 
 
-def is_map_source(path: str | Path) -> bool:
-    """True for PNG label maps or 0/255 masks: a folder, a pattern or one file. DataError as :func:`formats.detect`."""
-    return sniff(path).kind in ("label-map", "binary-masks")
+MAP_KINDS = ("label-map", "binary-masks")
 
 
-def open_maps(path: str | Path, like: MapFolder | None = None) -> MapFolder:
-    """The label maps below ``path`` (a folder, a pattern such as ``labels/*_person.png``, or one PNG).
+def open_maps(found: Found, like: MapFolder | None = None) -> MapFolder:
+    """The label maps of a source of one of MAP_KINDS: a folder, a pattern such as ``labels/*_person.png``, or one PNG.
 
     Where it holds maps of persons and of clothes, those of the same target as ``like`` are taken.
 
     Raises:
         DataError: files of two targets together, two files for one picture, no label maps.
     """
-    found = sniff(path)
-    target_of = {
-        file: match[1] if (match := SUFFIX.search(file.stem)) else "" for file in found.files
-    }
+    path, chosen = found.path, found.files
+    target_of = {file: match[1] if (match := SUFFIX.search(file.stem)) else "" for file in chosen}
     targets = set(target_of.values()) - {""}
     if len(targets) > 1 and like is not None and like.target in targets:
-        found.files = [file for file in found.files if target_of[file] == like.target]
+        chosen = [file for file in chosen if target_of[file] == like.target]
         targets = {like.target}
     if len(targets) > 1:
         raise DataError(
             f"{path}: holds maps of {' and '.join(sorted(targets))}; name one kind, e.g. '{path}/*_person.png'"
         )
     files: dict[str, Path] = {}
-    for file in found.files:
+    for file in chosen:
         key = SUFFIX.sub("", file.stem)
         if key in files:
             raise DataError(f"{path}: {files[key].name} and {file.name} are of one picture")
         files[key] = file
     target = targets.pop() if targets else ""
     names = list(TARGETS[target]) if target else None
-    return MapFolder(
-        files, kind_of(found.files, Path(path)) == "binary-masks", names, str(path), target
-    )
+    return MapFolder(files, kind_of(chosen, path) == "binary-masks", names, str(path), target)
 
 
 def compare_folders(

@@ -13,14 +13,17 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from bdd_inst import formats
 from bdd_inst.base.errors import DataError, ProblemLog
+from bdd_inst.base.memory import gc_paused
 from bdd_inst.evaluation.ground_truth import GroundTruth
 from bdd_inst.evaluation.result_pictures import match_pictures
 from bdd_inst.evaluation.results import Results
 from bdd_inst.formats import fields
 from bdd_inst.formats.coco_entries import Id, key_of
 from bdd_inst.formats.coco_segmentation import as_parts
-from bdd_inst.formats.json_files import decode, no_collection, place, plain
+from bdd_inst.formats.json_files import place, plain
+from bdd_inst.formats.sniff import Found, seen
 from bdd_inst.masks import rasterize, run_lengths
 from bdd_inst.masks.outlines import Outline
 from bdd_inst.masks.rle_check import rle_faults
@@ -38,7 +41,7 @@ class ResultRow(msgspec.Struct, gc=False):
     category_name: str | None = None
 
 
-def read_results(path: str | Path, truth: GroundTruth) -> Results:
+def read_results(path: str | Path | Found, truth: GroundTruth) -> Results:
     """A COCO results list (``image_id, category_id, score``, ``bbox`` and/or ``segmentation``) on the pictures of ``truth``.
 
     Pictures are matched by id; classes by id, and by name where the file says ``category_name``: the two must agree.
@@ -46,9 +49,10 @@ def read_results(path: str | Path, truth: GroundTruth) -> Results:
     Raises:
         DataError: for anything that the protocol has no answer to, naming file and entry.
     """
-    source = str(path)
-    with no_collection():
-        rows = read_columns(Path(path))
+    found = path if isinstance(path, Found) else formats.inspect(path, "coco-results")
+    source = str(found.path)
+    with gc_paused():
+        rows = read_columns(found)
 
     def where(n: int) -> str:
         return f"{source}: entry {n + 1} (picture {rows.image_ids[n]!r})"
@@ -86,9 +90,11 @@ class Columns:
         return len(self.scores)
 
 
-def read_columns(path: Path) -> Columns:
+def read_columns(found: Found) -> Columns:
     """Parse the file entry by entry: only columns and masks are kept, so memory is little more than the masks'."""
-    entries = decode(path, list[msgspec.Raw], "a COCO results list")
+    path, entries, found.top = found.path, found.top, None
+    if not isinstance(entries, list):
+        raise DataError(f"{path}: not a COCO results list: {seen(entries)}")
     decoder, out = msgspec.json.Decoder(ResultRow), Columns()
     sizes: dict[tuple, list[int]] = {}
     for n, raw in enumerate(entries):

@@ -16,7 +16,7 @@ from bdd_inst.formats import label_map
 from bdd_inst.formats.conversion import Conversion, convert, fingerprint_of
 from bdd_inst.formats.plan import make_plan
 from bdd_inst.formats.records import ImageLabels, Instance, LabelSet
-from bdd_inst.formats.registry import check_output, source_files
+from bdd_inst.formats.registry import check_output
 from bdd_inst.formats.write_png import PngTarget
 from bdd_inst.masks import run_lengths
 
@@ -100,14 +100,13 @@ def write_class_masks(
     target = ClassMaskTarget(make_plan(labels, rule, list(categories)), Path(output), crowds=crowds)
     check_output(target, labels, images)
     _check_names(labels, target)
-    files = source_files(labels)
     options = {
         "to": "class-masks",
         "raster": rule,
         "categories": tuple(categories),
         "crowds": crowds,
     }
-    mark = fingerprint_of(labels.source, files, options) if files else ""
+    mark = fingerprint_of(labels.source, labels.files, options) if labels.files else ""
     return convert(labels, target, fingerprint=mark, workers=workers, progress=progress)
 
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import json
 import os
 import re
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from bdd_inst.base.errors import ConfigError, DataError
+from bdd_inst.base.memory import gc_paused
 
 # A label file of 8 GB is forty times COCO's largest; what is bigger is another thing, or a bomb.
 LARGEST_FILE = 8 << 30
@@ -121,23 +119,11 @@ def _unpack(data: bytes, path: Path) -> bytes:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-@contextlib.contextmanager
-def no_collection() -> Iterator[None]:
-    """Garbage collection off: it is most of the time of building millions of small objects, and frees none of them."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
-
-
 def decode(path: Path, kind: type, what: str) -> Any:
     """The typed content of a JSON file, or a DataError that names file, entry and reason."""
     data = read_bytes(path)
     try:
-        with no_collection():
+        with gc_paused():
             try:
                 return msgspec.json.decode(data, type=kind)
             except msgspec.ValidationError:

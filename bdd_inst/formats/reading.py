@@ -56,4 +56,5 @@ def label_set(
         rule,
         category_ids,
         notes,
+        tuple(found.files),
     )

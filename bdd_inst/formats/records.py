@@ -7,13 +7,13 @@ curves and all; masks are COCO compressed RLE with ``str`` counts.
 
 from __future__ import annotations
 
-import contextlib
-import gc
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from bdd_inst.base.errors import ProblemLog
+from bdd_inst.base.memory import gc_paused
 from bdd_inst.masks.outlines import Outline
 
 Box = tuple[float, float, float, float]
@@ -91,6 +91,8 @@ class LabelSet:
     its polygons: ``official`` (BDD100K: snap, then every touched pixel), ``coco`` (pycocotools' fill), or ``pixels`` (the file holds
     masks drawn by hand or tool, no polygons to draw). ``notes`` say which reading of the format was chosen where there are two.
     ``things``: in panoptic labels, which categories are countable objects; the others are stuff. None where the file tells no difference.
+    masks drawn by hand or tool, no polygons to draw). ``notes`` say which reading of the format was chosen where there are two;
+    ``files`` are those that it was read from.
     """
 
     kind: str
@@ -102,6 +104,7 @@ class LabelSet:
     category_ids: tuple[int, ...] | None = None
     notes: tuple[str, ...] = ()
     things: tuple[str, ...] | None = None
+    files: tuple[Path, ...] = ()
 
     @property
     def drawing_rule(self) -> str:
@@ -114,18 +117,6 @@ class LabelSet:
             with gc_paused():
                 self.images = list(self.images)
         return self
-
-
-@contextlib.contextmanager
-def gc_paused() -> Iterator[None]:
-    """Keep the garbage collector from walking millions of fresh objects, none of them garbage; it is most of a large read's time."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 class LazyImages:

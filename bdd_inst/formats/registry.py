@@ -44,20 +44,21 @@ READERS: dict[str, str | Reader] = {
 
 
 def read(
-    path: str | os.PathLike,
+    path: str | os.PathLike | Found,
     kind: str | None = None,
     images: str | os.PathLike | None = None,
     bitmasks: str | os.PathLike | None = None,
     class_attribute: str | None = None,
 ) -> LabelSet:
-    """Read a label source of any kind.
+    """Read a label source of any kind; ``path`` may be what :func:`sniff` found there, which is not read again.
 
     ``kind`` spares the look at its content; ``images`` fills in sizes that the labels lack; ``bitmasks``, a folder of them, the masks;
     ``class_attribute`` names the attribute that is an object's class (VIA).
     """
     if kind is not None and kind not in READERS:
         raise DataError(f"unknown label kind {kind!r}; known are {', '.join(READERS)}")
-    found = sniff(path, kind)
+    found = path if isinstance(path, Found) else sniff(path, kind)
+    path = found.path
     found.images = None if images is None else Path(images)
     found.class_attribute = class_attribute
     if class_attribute is not None and found.kind != "via":
@@ -175,9 +176,8 @@ def write(
         else {}
     )
     target = writer(plan, Path(path), prefer=prefer, masks=masks, **extra)
-    files = source_files(labels)
     check_output(target, labels, images)
-    mark = fingerprint_of(labels.source, files, options) if files else ""
+    mark = fingerprint_of(labels.source, labels.files, options) if labels.files else ""
     return convert(labels, target, fingerprint=mark, workers=workers, progress=progress)
 
 
@@ -189,7 +189,7 @@ def check_output(target: Target, labels: LabelSet, images: str | os.PathLike | N
             results over a file of labels.
     """
     if not target.folder:
-        refuse_overlap(target.path, *(file for file in source_files(labels)))
+        refuse_overlap(target.path, *labels.files)
         return
     source = Path(labels.source)
     refuse_overlap(target.path, images, source if source.is_dir() else None)
@@ -203,11 +203,3 @@ def check_output(target: Target, labels: LabelSet, images: str | os.PathLike | N
                 f"{target.path}: holds {target.suffix} files of others ({found.name}), which could be overwritten; "
                 "name a new or empty folder"
             )
-
-
-def source_files(labels: LabelSet) -> list[Path]:
-    """The files that a label set was read from; none where it was not read from any."""
-    try:
-        return sniff(labels.source, labels.kind).files
-    except DataError:
-        return []
