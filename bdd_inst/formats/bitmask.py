@@ -145,15 +145,8 @@ def numbers_of(
     return numbers
 
 
-def write_bitmask(
-    path: str | os.PathLike,
-    instances: Sequence[BitmaskInstance],
-    height: int,
-    width: int,
-    scores: Sequence[float | None] | None = None,
-) -> None:
-    """:func:`to_bitmask` into a PNG, whole or not at all."""
-    values = to_bitmask(instances, height, width, scores)
+def write_bitmask(path: str | os.PathLike, values: np.ndarray) -> None:
+    """The values of :func:`to_bitmask` (H,W,4 uint8) as a PNG, whole or not at all."""
     with atomic_write(path, "wb") as stream:
         Image.fromarray(values, "RGBA").save(stream, "PNG")
 

@@ -35,14 +35,14 @@ def read(found: Found) -> LabelSet:
         for file, top in contents(found, log):
             size = fields.side(plain(top["imgHeight"])), fields.side(plain(top["imgWidth"]))
             stem = file.name.removesuffix(".gz").removesuffix(".json")
-            picture = ImageLabels(picture_name(stem), size[1], size[0])
+            picture = ImageLabels(image_name(stem), size[1], size[0])
             _outlined(picture, items(top.get("objects")) or [], file, log)
             yield picture
 
     return label_set(found, generate, "coco")
 
 
-def picture_name(stem: str) -> str:
+def image_name(stem: str) -> str:
     """``aachen_000000_000019_gtFine_polygons`` -> ``aachen_000000_000019_leftImg8bit.png``."""
     head, mark, _ = stem.partition("_gt")
     return f"{head}{IMAGE_END}" if mark else f"{stem.removesuffix('_polygons')}.png"
@@ -85,7 +85,7 @@ def _numbered(file: Path, log: ProblemLog) -> ImageLabels:
     """The objects of an ``instanceIds`` PNG: class * 1000 + number, or the class alone for stuff and crowds."""
     values = label_map.read_label_map(file)
     picture = image_labels(file, *values.shape)
-    picture.name, picture.video = picture_name(file.stem), None
+    picture.name, picture.video = image_name(file.stem), None
     for value, rle in zip(*label_rles(values), strict=True):
         own = int(value) // 1000 if value >= 1000 else int(value)
         name = CITYSCAPES[own] if own < len(CITYSCAPES) else None

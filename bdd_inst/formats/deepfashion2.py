@@ -6,14 +6,13 @@ The files do not say the picture's name or size: ``annos/000001.json`` belongs t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.formats import fields
 from bdd_inst.formats.json_files import describe, plain
-from bdd_inst.formats.reading import contents, label_set
+from bdd_inst.formats.reading import one_image_a_file
 from bdd_inst.formats.records import ImageLabels, Instance, LabelSet
 from bdd_inst.formats.sniff import Found
 from bdd_inst.masks.outlines import Outline
@@ -24,12 +23,7 @@ KEPT = ("scale", "viewpoint", "zoom_in", "occlusion", "style")
 
 def read(found: Found) -> LabelSet:
     """The label set of one file or a folder of them."""
-
-    def generate(log: ProblemLog) -> Iterator[ImageLabels]:
-        for file, top in contents(found, log):
-            yield _picture(top, file, log)
-
-    return label_set(found, generate, "coco")
+    return one_image_a_file(found, _picture, "coco")
 
 
 def _picture(top: dict, file: Path, log: ProblemLog) -> ImageLabels:

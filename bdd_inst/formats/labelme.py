@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import binascii
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ import numpy as np
 from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.formats import fields
 from bdd_inst.formats.json_files import describe, items, plain
-from bdd_inst.formats.reading import contents, label_set
+from bdd_inst.formats.reading import one_image_a_file
 from bdd_inst.formats.records import ImageLabels, Instance, LabelSet
 from bdd_inst.formats.sniff import Found
 from bdd_inst.images.png_bytes import decode_mask
@@ -35,14 +34,7 @@ OUTLINES = ("polygon", "rectangle", "oriented_rectangle", "rotation", "quadrilat
 
 def read(found: Found) -> LabelSet:
     """The label set of one file or a folder of them. ``imageData`` (the picture itself) is not looked at."""
-
-    def generate(log: ProblemLog) -> Iterator[ImageLabels]:
-        for file, top in contents(found, log):
-            picture = _picture(top, file, log)
-            if picture is not None:
-                yield picture
-
-    return label_set(found, generate, "coco")
+    return one_image_a_file(found, _picture, "coco")
 
 
 def _field(top: dict[str, msgspec.Raw], key: str) -> Any:

@@ -58,3 +58,21 @@ def label_set(
         notes,
         tuple(found.files),
     )
+
+
+def one_image_a_file(
+    found: Found,
+    read_one: Callable[[Top, Path, ProblemLog], ImageLabels | None],
+    rule: str,
+    *,
+    categories: tuple[str, ...] | None = None,
+) -> LabelSet:
+    """The label set of a format with a file for each image; ``read_one`` makes one of its content, or None where it counted why not."""
+
+    def generate(log: ProblemLog) -> Iterator[ImageLabels]:
+        for file, top in contents(found, log):
+            image = read_one(top, file, log)
+            if image is not None:
+                yield image
+
+    return label_set(found, generate, rule, categories=categories)

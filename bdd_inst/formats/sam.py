@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.formats import fields
 from bdd_inst.formats.json_files import items, plain
-from bdd_inst.formats.reading import contents, label_set
+from bdd_inst.formats.reading import one_image_a_file
 from bdd_inst.formats.records import ImageLabels, Instance, LabelSet
 from bdd_inst.formats.sniff import Found
 from bdd_inst.masks import run_lengths
@@ -20,14 +19,7 @@ KEPT = ("predicted_iou", "stability_score")
 
 def read(found: Found) -> LabelSet:
     """The label set of one file or a folder of them."""
-
-    def generate(log: ProblemLog) -> Iterator[ImageLabels]:
-        for file, top in contents(found, log):
-            picture = _picture(top, file, log)
-            if picture is not None:
-                yield picture
-
-    return label_set(found, generate, "pixels", categories=(NAME,))
+    return one_image_a_file(found, _picture, "pixels", categories=(NAME,))
 
 
 def _picture(top: Any, file: Path, log: ProblemLog) -> ImageLabels | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import binascii
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ import numpy as np
 from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.formats import fields
 from bdd_inst.formats.json_files import describe, plain
-from bdd_inst.formats.reading import contents, label_set
+from bdd_inst.formats.reading import one_image_a_file
 from bdd_inst.formats.records import ImageLabels, Instance, LabelSet
 from bdd_inst.formats.sniff import Found
 from bdd_inst.images import png_kinds
@@ -34,14 +33,7 @@ IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
 def read(found: Found) -> LabelSet:
     """The label set of one annotation file or of a project's folder; classes come from ``meta.json`` where it stands there."""
-
-    def generate(log: ProblemLog) -> Iterator[ImageLabels]:
-        for file, top in contents(found, log):
-            picture = _picture(top, file, log)
-            if picture is not None:
-                yield picture
-
-    return label_set(found, generate, "coco", categories=_classes(found.path))
+    return one_image_a_file(found, _picture, "coco", categories=_classes(found.path))
 
 
 def _classes(path: Path) -> tuple[str, ...] | None:

@@ -65,15 +65,19 @@ class Target:
         )
         return self.plan.size
 
-    def size_to_draw(self, picture: ImageLabels, file: str) -> tuple[int, int] | None:
-        """Height and width of a picture whose masks are to be drawn into a file of its own, ``file`` in messages; None, counted, where
-        they are not known or nobody has labelled it."""
+    def known_size(self, picture: ImageLabels) -> tuple[int, int] | None:
+        """:meth:`size`, None, counted, where it is not known: such a picture is left out."""
         try:
-            size = self.size(picture)
+            return self.size(picture)
         except DataError as error:
             self.skipped.add("no-image-size", self.plan.kind, str(error))
             return None
-        if not picture.labelled:
+
+    def size_to_draw(self, picture: ImageLabels, file: str) -> tuple[int, int] | None:
+        """Height and width of a picture whose masks are to be drawn into a file of its own, ``file`` in messages; None, counted, where
+        they are not known or nobody has labelled it."""
+        size = self.known_size(picture)
+        if size is not None and not picture.labelled:
             message = f"labels are null or missing; no {file} is written, for an empty one says that nothing is there"
             self.skipped.add("unlabelled-image", picture.name, message)
             return None

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from bdd_inst.base.errors import DataError
 from bdd_inst.base.files import atomic_write
 from bdd_inst.formats import shapes
 from bdd_inst.formats.records import Box, ImageLabels, Instance
@@ -37,11 +36,10 @@ class CocoTarget(Target):
     """``masks``: ``polygons``, ``rle``, or ``auto``: polygons where COCO's own fill is the rule, else RLE."""
 
     def encode(self, picture: ImageLabels) -> dict | None:
-        try:
-            height, width = self.size(picture)
-        except DataError as error:
-            self.skipped.add("no-image-size", self.plan.kind, str(error))
+        size = self.known_size(picture)
+        if size is None:
             return None
+        height, width = size
         image: dict[str, Any] = {
             "id": picture.image_id,
             "file_name": picture.name,

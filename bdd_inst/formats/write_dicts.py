@@ -22,11 +22,10 @@ class DictsTarget(CocoTarget):
     images: str | None = None
 
     def encode(self, picture: ImageLabels) -> dict | None:
-        try:
-            height, width = self.size(picture)
-        except DataError as error:
-            self.skipped.add("no-image-size", self.plan.kind, str(error))
+        size = self.known_size(picture)
+        if size is None:
             return None
+        height, width = size
         out = image_dict(picture, self._file_name(picture), height, width)
         if picture.labelled:
             out["annotations"] = [self._dict(one) for one in self.objects(picture, height, width)]

@@ -13,7 +13,6 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from PIL import Image
 
 from bdd_inst.base import vocabulary as classes
 from bdd_inst.base.errors import DataError
@@ -224,8 +223,7 @@ class BitmaskTarget(PngTarget):
             self.lost.add("lost-ids", picture.name, "numbers within the picture take their place")
 
     def save(self, file: Path, values: np.ndarray) -> None:
-        with atomic_write(file, "wb") as stream:
-            Image.fromarray(values, "RGBA").save(stream, "PNG")
+        bitmask.write_bitmask(file, values)
 
 
 @dataclass

