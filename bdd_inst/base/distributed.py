@@ -14,7 +14,15 @@ def world() -> tuple[int, int]:
 
 
 def any_true(flag: bool, device: torch.device | str = "cpu") -> bool:
-    """Whether ``flag`` is set on any process; every process must call it."""
+    """Whether ``flag`` is set on any process; every process must call it.
+
+    Args:
+        flag: this process's own.
+        device: where the exchange takes place; the GPU under NCCL.
+
+    Returns:
+        True on all processes where it is set on at least one.
+    """
     if world()[1] == 1:
         return flag
     tensor = torch.tensor([int(flag)], device=device)
@@ -23,7 +31,15 @@ def any_true(flag: bool, device: torch.device | str = "cpu") -> bool:
 
 
 def mean(values: dict[str, float], device: torch.device | str = "cpu") -> dict[str, float]:
-    """The mean over processes of each number; all must hold the same keys."""
+    """The mean over processes of each number; all must hold the same keys.
+
+    Args:
+        values: numbers by name, the same names on every process.
+        device: where the exchange takes place; the GPU under NCCL.
+
+    Returns:
+        The means by name, in sorted order of names; ``values`` itself where there is one process.
+    """
     count = world()[1]
     if count == 1 or not values:
         return values
@@ -38,7 +54,14 @@ def mean(values: dict[str, float], device: torch.device | str = "cpu") -> dict[s
 
 
 def gather(value: object) -> list | None:
-    """Every process's ``value`` in order of rank, on rank 0; None elsewhere. Anything that pickles will do."""
+    """Every process's ``value`` in order of rank, on rank 0; None elsewhere. Anything that pickles will do.
+
+    Args:
+        value: this process's own.
+
+    Returns:
+        On rank 0 a list by rank, None on the others.
+    """
     rank, count = world()
     if count == 1:
         return [value]
@@ -48,7 +71,14 @@ def gather(value: object) -> list | None:
 
 
 def broadcast(value: object) -> object:
-    """Rank 0's ``value`` on every process."""
+    """Rank 0's ``value`` on every process.
+
+    Args:
+        value: rank 0's counts; the others' is not looked at.
+
+    Returns:
+        Rank 0's value.
+    """
     if world()[1] == 1:
         return value
     holder = [value]

@@ -25,10 +25,15 @@ def atomic_write(
     A reader sees the old file or the new one, never half of either (POSIX ``rename``).
 
     Args:
+        path: the file to write; folders above it are made.
+        mode: ``w`` (UTF-8 text) or ``wb``.
         keep: after an error in the block: makes what was written whole, and says under which name it stays; None drops it.
 
+    Yields:
+        The open temporary file.
+
     Raises:
-        OSError: it cannot be written; the error names ``path``.
+        OSError: it cannot be written, the old file is untouched; the error names ``path``.
     """
     path = Path(path)
     with naming(path):

@@ -28,8 +28,13 @@ def output_name(
     else stay apart. ``..``, ``.`` and a leading ``/`` are left out; backslashes are slashes.
 
     Args:
+        name: any words: an image's name, a path below a folder, an object of a bucket.
         suffix: the file's ending in place of its own (``.png``); None leaves it.
         keep: endings that are not replaced; with them others get ``suffix`` added, so that ``a.tif`` becomes ``a.tif.png``.
+        mark: add a digest where something had to be replaced.
+
+    Returns:
+        A relative path with ``/``, of at most 1024 bytes.
     """
     parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".", "..")]
     if parts and re.fullmatch("[A-Za-z]:", parts[0]):  # a drive of Windows
@@ -74,6 +79,10 @@ class OutputPaths:
 
 def refuse_overlap(output: str | os.PathLike, *inputs: str | os.PathLike | None) -> None:
     """Refuse, before anything is written, an output that is an input or lies in a folder of inputs.
+
+    Args:
+        output: a file or folder to be written.
+        *inputs: files and folders that are read; None are passed over.
 
     Raises:
         DataError: so it is; results would take the place of pictures, or be taken for pictures the next time.

@@ -14,7 +14,15 @@ _END = object()
 
 
 def prefetch(items: Iterable[Item], depth: int = 4) -> Iterator[Item]:
-    """The items in order, up to ``depth`` of them made ahead in one thread. What the source raises is raised here."""
+    """The items in order, up to ``depth`` of them made ahead in one thread. What the source raises is raised here.
+
+    Args:
+        items: made in the thread, one after the other.
+        depth: how many are held ready at most.
+
+    Yields:
+        The items in order.
+    """
     source = iter(items)
     pool = ThreadPoolExecutor(1)
     ahead = deque(pool.submit(next, source, _END) for _ in range(depth))
@@ -78,7 +86,16 @@ class Newest:
 def ordered_map(
     function: Callable[[Item], Result], items: Iterable[Item], workers: int
 ) -> Iterator[Result]:
-    """``function`` of every item, in order, in ``workers`` threads; at most twice as many items are under way at once."""
+    """``function`` of every item, in order, in ``workers`` threads; at most twice as many items are under way at once.
+
+    Args:
+        function: called in threads; what it raises is raised where its result would come.
+        items: taken in the caller's thread.
+        workers: threads; 0 is one.
+
+    Yields:
+        The results in the order of the items.
+    """
     pool = ThreadPoolExecutor(max(1, workers))
     under_way: deque = deque()
     try:
@@ -95,7 +112,15 @@ def ordered_map(
 
 
 def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    """Lists of ``size`` items, the last one perhaps shorter."""
+    """Lists of ``size`` items, the last one perhaps shorter.
+
+    Args:
+        items: any number.
+        size: of a list, 1 or more.
+
+    Yields:
+        Lists of ``size`` items.
+    """
     source = iter(items)
     while batch := list(itertools.islice(source, size)):
         yield batch

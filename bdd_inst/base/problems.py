@@ -133,7 +133,14 @@ PROBLEMS: dict[str, ProblemCode] = {code: ProblemCode(*row) for code, row in {
 
 
 def problem(code: str) -> ProblemCode:
-    """The row of a code; one that a user's own module counts under is an error without advice."""
+    """The row of a code; one that a user's own module counts under is an error without advice.
+
+    Args:
+        code: of PROBLEMS, or a user's own.
+
+    Returns:
+        Its severity, sentence and advice.
+    """
     return PROBLEMS.get(code) or ProblemCode(ERROR, "", "")
 
 

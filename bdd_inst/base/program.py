@@ -17,7 +17,14 @@ def by_script() -> bool:
 
 
 def called_as(verb: str) -> str:
-    """What to type for a verb, the way this program was started: ``bdd-inst train`` or ``python tools/train_net.py``."""
+    """What to type for a verb, the way this program was started: ``bdd-inst train`` or ``python tools/train_net.py``.
+
+    Args:
+        verb: of ``bdd-inst``, e.g. ``make-masks``.
+
+    Returns:
+        A command line without options, for messages and help texts.
+    """
     front = FRONTS.get(verb, verb)
     if by_script() and Path(sys.argv[0]).stem == front:
         return f"python tools/{front}.py"

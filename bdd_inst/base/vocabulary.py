@@ -133,6 +133,13 @@ BDD100K = ClassVocabulary(BDD100K_DET, BDD100K_ALIASES, BDD100K_IGNORED)
 
 
 def bdd_word(word: str) -> tuple[str, bool] | None:
-    """The BDD100K class that a word means in any capitals, and whether it is one of the ignored categories; None for other words."""
+    """The BDD100K class that a word means in any capitals, and whether it is one of the ignored categories; None for other words.
+
+    Args:
+        word: a category as a label file writes it.
+
+    Returns:
+        ``(class, ignored)``: a name of BDD100K_DET, and whether the word is an ignored category that excuses its detections; else None.
+    """
     found = BDD100K.resolve(word)
     return None if found is None else (BDD100K.names[found[0]], found[1])

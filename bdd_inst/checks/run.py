@@ -62,6 +62,17 @@ def check(splits: list[Split], *, decode: bool = True, progress: Progress = _pla
 
     ``decode``: read every picture whole (else only its header is looked at, and duplicates are not searched for). ``progress`` wraps
     iterables: (items, total, unit) -> items.
+
+    Args:
+        splits: one or more, named apart.
+        decode: read every image whole; else its header alone is looked at, and duplicates are not searched for.
+        progress: wraps iterables: (items, total, unit) -> items.
+
+    Returns:
+        The splits with their statistics, and all findings.
+
+    Raises:
+        DataError: a split with nothing in it to check.
     """
     findings = Findings()
     for split in splits:

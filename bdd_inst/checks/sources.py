@@ -20,7 +20,16 @@ from bdd_inst.masks.run_lengths import to_bbox
 
 
 def split_of_dataset(name: str, dicts: Sequence[dict], metadata: Mapping[str, Any]) -> Split:
-    """A data set of the catalog from its dicts and metadata (``json_file``, ``image_root``, ``thing_classes``, ``problems``)."""
+    """A data set of the catalog from its dicts and metadata (``json_file``, ``image_root``, ``thing_classes``, ``problems``).
+
+    Args:
+        name: of the catalog.
+        dicts: Detectron2's standard dicts.
+        metadata: ``json_file``, ``image_root``, ``thing_classes``, ``problems``, where known.
+
+    Returns:
+        The label file itself where it is there, else the dicts as labels.
+    """
     images = Path(metadata["image_root"]) if metadata.get("image_root") else None
     source = metadata.get("json_file")
     if source and os.path.exists(source):

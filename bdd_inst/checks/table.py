@@ -16,7 +16,14 @@ MOST_CLASSES = 25
 
 
 def statistics_lines(split: Split) -> list[str]:
-    """Counts of one split: a line for the whole, one for each class."""
+    """Counts of one split: a line for the whole, one for each class.
+
+    Args:
+        split: after :func:`bdd_inst.checks.run.check`.
+
+    Returns:
+        Lines of text without line breaks.
+    """
     found = split.statistics
     sizes = ", ".join(
         f"{w}x{h}" + (f" ({n})" if len(found.picture_sizes) > 1 else "")
@@ -61,7 +68,15 @@ def statistics_lines(split: Split) -> list[str]:
 
 
 def finding_lines(findings: Findings, examples: int = 1) -> list[str]:
-    """A table of all problems with their first cases and what to do, and a last line that counts them."""
+    """A table of all problems with their first cases and what to do, and a last line that counts them.
+
+    Args:
+        findings: of a check.
+        examples: cases shown of each code.
+
+    Returns:
+        Lines of text without line breaks.
+    """
     out = []
     codes = findings.codes()
     if codes:
@@ -97,7 +112,12 @@ def aligned(rows: list[tuple[str, ...]], left: tuple[int, ...] = (0,)) -> list[s
 
 
 def write_csv(findings: Findings, path: Path) -> None:
-    """Every finding that was kept, a row each, and the count of those that were not."""
+    """Every finding that was kept, a row each, and the count of those that were not.
+
+    Args:
+        findings: of a check.
+        path: of the file, written whole or not at all.
+    """
     with atomic_write(path) as stream:
         writer = csv.writer(stream)
         writer.writerow(("severity", "code", "file", "instance", "message", "what to do"))

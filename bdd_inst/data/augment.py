@@ -25,7 +25,16 @@ class ObjectBoxes:
 
 
 def shortest_edge(size: tuple[int, int], edge: float, longest: float) -> tuple[int, int]:
-    """Height and width with the shorter side ``edge``, unless the longer would pass ``longest``; halves are rounded up."""
+    """Height and width with the shorter side ``edge``, unless the longer would pass ``longest``; halves are rounded up.
+
+    Args:
+        size: (height, width) in pixels.
+        edge: the shorter side wanted.
+        longest: what the longer side may be.
+
+    Returns:
+        (height, width), whole pixels, at least 1.
+    """
     height, width = size
     scale = edge * 1.0 / min(height, width)
     new_h, new_w = (edge * 1.0, scale * width) if height < width else (scale * height, edge * 1.0)
@@ -36,7 +45,15 @@ def shortest_edge(size: tuple[int, int], edge: float, longest: float) -> tuple[i
 
 
 def test_chain(cfg: CfgNode, size: tuple[int, int]) -> Chain:
-    """The resize of evaluation; none where TEST.AUG has the model see the picture in sizes of its own."""
+    """The resize of evaluation; none where TEST.AUG has the model see the picture in sizes of its own.
+
+    Args:
+        cfg: INPUT.MIN_SIZE_TEST and MAX_SIZE_TEST.
+        size: (height, width) of the image.
+
+    Returns:
+        Transforms of pixels, boxes and masks alike.
+    """
     if cfg.TEST.AUG.ENABLED:
         return Chain(size)
     return Chain(size, resized(size, cfg.INPUT.MIN_SIZE_TEST, cfg.INPUT.MAX_SIZE_TEST))

@@ -9,7 +9,7 @@ import torch
 
 from bdd_inst.base.errors import DataError
 from bdd_inst.data.transforms import OUTSIDE, Chain, chained
-from bdd_inst.masks import run_lengths
+from bdd_inst.masks import coco_fill, run_lengths
 from bdd_inst.structures import Boxes, BoxMode, CroppedMasks, Instances, PolygonMasks
 
 SMALLEST_SIDE = 1e-5  # pixels; boxes below it count as empty, as in Detectron2
@@ -118,7 +118,7 @@ def filled(parts: Sequence[np.ndarray], size: tuple[int, int]) -> Window:
     """Polygons in a picture of ``size`` (H, W), filled by COCO's rule."""
     if not parts:
         return np.zeros((0, 0), bool), 0, 0
-    return run_lengths.decode_tight([run_lengths.from_polygons_coco(parts, *size)])[0]
+    return run_lengths.decode_tight([coco_fill.from_polygons_coco(parts, *size)])[0]
 
 
 def gather(mask: np.ndarray, x: int, y: int, rows: np.ndarray, columns: np.ndarray) -> Window:

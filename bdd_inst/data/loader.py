@@ -117,6 +117,16 @@ def build_train_loader(
 
     Which samples make batch ``i``, and every random choice in them, follow from SEED and ``i`` alone.
 
+    Args:
+        cfg: SOLVER.IMS_PER_BATCH, SEED, and the keys of DATALOADER and INPUT.
+        dataset_dicts: Detectron2's standard dicts, checked.
+        rank, world_size: this process, and how many there are.
+        start_iteration: batches before it are passed over without being made.
+        mapper: dict -> sample; None takes the config's.
+
+    Returns:
+        Yields lists of samples, this process's part of a batch.
+
     Raises:
         ConfigError: a batch that the processes cannot share evenly, or processes without a common seed.
     """
@@ -150,7 +160,17 @@ def build_test_loader(
     world_size: int = 1,
     mapper: Mapper | None = None,
 ) -> DataLoader:
-    """A loader of ``list[dict]`` over this process's contiguous share of the pictures, in order, TEST.IMS_PER_BATCH at a time."""
+    """A loader of ``list[dict]`` over this process's contiguous share of the pictures, in order, TEST.IMS_PER_BATCH at a time.
+
+    Args:
+        cfg: TEST.IMS_PER_BATCH, and the keys of DATALOADER and INPUT.
+        dataset_dicts: Detectron2's standard dicts, checked.
+        rank, world_size: this process, and how many there are.
+        mapper: dict -> sample; None takes the config's.
+
+    Returns:
+        Yields lists of samples; every image once over all processes.
+    """
     shard = list(inference_shard(len(dataset_dicts), rank, world_size))
     size = max(1, cfg.TEST.IMS_PER_BATCH)
     plan = [shard[i : i + size] for i in range(0, len(shard), size)]
@@ -158,7 +178,16 @@ def build_test_loader(
 
 
 def make_loader(cfg: CfgNode, dataset: Dataset, plan) -> DataLoader:
-    """A DataLoader over planned batches; workers compute on one thread each, since there is one for every core."""
+    """A DataLoader over planned batches; workers compute on one thread each, since there is one for every core.
+
+    Args:
+        cfg: the keys of DATALOADER.
+        dataset: gives the sample of an index.
+        plan: yields the indices of each batch.
+
+    Returns:
+        With DATALOADER.NUM_WORKERS processes.
+    """
     workers = cfg.DATALOADER.NUM_WORKERS
     pinned = torch.cuda.is_available() and cfg.MODEL.DEVICE != "cpu"
     return DataLoader(
@@ -207,6 +236,14 @@ def load_datasets(
     """The dicts of all named data sets, their metadata, and what was skipped and why.
 
     In training, pictures without a usable object are left out (DATALOADER.FILTER_EMPTY_ANNOTATIONS) and counted.
+
+    Args:
+        cfg: DATALOADER.FILTER_EMPTY_ANNOTATIONS, and the classes that MODEL has.
+        names: of the catalog.
+        is_train: leave out what cannot train.
+
+    Returns:
+        Detectron2's standard dicts, the metadata that the sets share, and the counts.
 
     Raises:
         ConfigError: no names, names of sets with different classes, or a model with another number of classes.

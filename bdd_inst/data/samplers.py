@@ -131,6 +131,14 @@ SAMPLERS: Registry[Callable[[CfgNode, Sequence[dict], int], TrainingSampler]] = 
 def build_sampler(cfg: CfgNode, dicts: Sequence[dict], seed: int) -> TrainingSampler:
     """The sampler that DATALOADER.SAMPLER_TRAIN names.
 
+    Args:
+        cfg: DATALOADER.SAMPLER_TRAIN and its keys.
+        dicts: of the data set.
+        seed: of the order.
+
+    Returns:
+        An endless stream of indices that can start anywhere.
+
     Raises:
         ConfigError: an unknown sampler.
     """

@@ -21,18 +21,39 @@ BACKGROUND = "background"
 
 
 def is_pixelwise(cfg: CfgNode) -> bool:
-    """Whether the model labels pixels instead of objects."""
+    """Whether the model labels pixels instead of objects.
+
+    Args:
+        cfg: MODEL.META_ARCHITECTURE.
+
+    Returns:
+        True for SemanticSegmentor.
+    """
     return cfg.MODEL.META_ARCHITECTURE == ARCHITECTURE
 
 
 def class_names(metadata: Mapping) -> list[str]:
-    """What the values 0, 1, ... of the label maps mean: ``stuff_classes``, else background and then the classes of the objects."""
+    """What the values 0, 1, ... of the label maps mean: ``stuff_classes``, else background and then the classes of the objects.
+
+    Args:
+        metadata: of a data set.
+
+    Returns:
+        Names by value, from 0.
+    """
     own = metadata.get("stuff_classes")
     return list(own) if own else [BACKGROUND, *metadata["thing_classes"]]
 
 
 def layers(names: Sequence[str], priority: Sequence[str]) -> dict[int, int]:
     """Class index (of ``thing_classes``) -> how far up its objects lie; classes that ``priority`` does not name lie below all of it.
+
+    Args:
+        names: ``thing_classes``.
+        priority: class names, the topmost first.
+
+    Returns:
+        Class index -> layer, higher on top.
 
     Raises:
         ConfigError: DATASETS.PRIORITY names no class.
@@ -55,6 +76,14 @@ def label_map_of(
     class numbers. Without one the objects are painted: object of class k as k + 1, background 0. Where they overlap the class of higher
     ``priority`` (:func:`layers`) lies on top; within one the higher ``score``; without scores the smaller object. Crowds and ignored
     regions become ``ignore`` where no object lies over them.
+
+    Args:
+        record: Detectron2's standard dict.
+        ignore: the value of pixels that count nowhere.
+        priority: class index -> layer.
+
+    Returns:
+        H,W of the image as its file is.
 
     Raises:
         DataError: a label map of another size than the picture, or a file that is none.

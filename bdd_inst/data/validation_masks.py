@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from bdd_inst.base.errors import DataError, ProblemLog
-from bdd_inst.masks import run_lengths
+from bdd_inst.masks import coco_fill, run_lengths
 
 Segmentation = list[list[float]] | dict
 
@@ -96,7 +96,7 @@ def _polygon(part: object, where: str, problems: ProblemLog) -> list[float] | No
         part = part.detach().cpu().numpy()
     try:
         points = np.asarray(part, np.float64).reshape(-1)
-        run_lengths.check_polygon(points)
+        coco_fill.check_polygon(points)
     except DataError as error:
         problems.add("bad-polygon", where, f"{error}; this part left out")
         return None

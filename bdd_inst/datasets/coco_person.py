@@ -48,6 +48,9 @@ def load_coco(
         images: the folder of its pictures.
         categories: names as in the file.
 
+    Returns:
+        The dicts with ``thing_classes`` = ``categories``.
+
     Raises:
         DataError: the file cannot be read, or has no category of one of the names.
     """

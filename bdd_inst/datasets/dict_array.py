@@ -163,7 +163,16 @@ def span(ends: np.ndarray, i: int) -> tuple[int, int]:
 
 
 def blob_at(blob: np.ndarray, ends: np.ndarray, i: int) -> bytes:
-    """Item ``i`` of byte strings kept end to end."""
+    """Item ``i`` of byte strings kept end to end.
+
+    Args:
+        blob: N uint8, all strings end to end.
+        ends: where each ends.
+        i: which.
+
+    Returns:
+        The bytes.
+    """
     begin, end = span(ends, i)
     return blob[begin:end].tobytes()
 

@@ -38,6 +38,9 @@ def prepare(cfg: CfgNode) -> None:
     DATASETS.CLASSES is filled with their classes where it is empty, so that a run's config and checkpoint keep them, and the NUM_CLASSES
     of the heads follow it. Configs that name data sets of the catalog alone are left as they are.
 
+    Args:
+        cfg: changed in place.
+
     Raises:
         ConfigError: a module that cannot be imported, lists of unequal length. DataError: files that are missing or cannot be read.
     """
@@ -59,6 +62,9 @@ def prepare(cfg: CfgNode) -> None:
 
 def import_modules(names: Sequence[str]) -> None:
     """Import modules that register data sets, backbones and the like: by dotted name, from the working folder too, or a ``.py`` file.
+
+    Args:
+        names: dotted names or ``.py`` files.
 
     Raises:
         ConfigError: one that cannot be found or imported.
@@ -160,7 +166,14 @@ def classes_of(paths: Sequence[str]) -> tuple[str, ...]:
 
 
 def folder_name(name: str) -> str:
-    """A data set's name as the name of one folder: that of a label file is a path."""
+    """A data set's name as the name of one folder: that of a label file is a path.
+
+    Args:
+        name: of a data set.
+
+    Returns:
+        Letters, digits, ``_``, ``.`` and ``-`` alone.
+    """
     return re.sub(r"[^\w.-]+", "_", name).strip("_")
 
 

@@ -37,7 +37,14 @@ VERDICTS: dict[str, Color] = {
 
 
 def class_color(index: int) -> Color:
-    """The colour of a class by its 0-based index; beyond the palette, hues in golden-ratio steps."""
+    """The colour of a class by its 0-based index; beyond the palette, hues in golden-ratio steps.
+
+    Args:
+        index: of the class, from 0.
+
+    Returns:
+        R, G, B from 0 to 255.
+    """
     if 0 <= index < len(PALETTE):
         return PALETTE[index]
     hue = (0.13 + 0.618033988749895 * index) % 1.0
@@ -49,6 +56,13 @@ def class_colors(names: Sequence[str], given: Sequence[Sequence[int]] | None = N
     """One colour a class, by name where the names are BDD100K's (a car is blue in COCO too), else by index.
 
     ``given`` (a catalog's ``thing_colors``, RGB) wins where it has one.
+
+    Args:
+        names: of the classes, in order.
+        given: R, G, B by class, or None.
+
+    Returns:
+        R, G, B from 0 to 255, one a class.
     """
     fixed = [street_color(name) for name in names]
     usual = [class_color(i + len(PALETTE) if any(fixed) else i) for i in range(len(names))]
@@ -57,7 +71,14 @@ def class_colors(names: Sequence[str], given: Sequence[Sequence[int]] | None = N
 
 
 def street_color(name: str) -> Color | None:
-    """The colour of a BDD100K class under any of its spellings, None for other words."""
+    """The colour of a BDD100K class under any of its spellings, None for other words.
+
+    Args:
+        name: a class in any spelling.
+
+    Returns:
+        R, G, B from 0 to 255, or None.
+    """
     name = BDD100K_ALIASES.get(name, name)
     return PALETTE[BDD100K_DET.index(name)] if name in BDD100K_DET else None
 
@@ -77,7 +98,14 @@ def contrast(color: Color) -> Color:
 
 
 def bgr(color: Color) -> Color:
-    """The channel order of OpenCV's pictures."""
+    """The channel order of OpenCV's pictures.
+
+    Args:
+        color: R, G, B.
+
+    Returns:
+        B, G, R.
+    """
     return color[2], color[1], color[0]
 
 

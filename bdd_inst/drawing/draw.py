@@ -76,7 +76,16 @@ def draw_instances(
 def draw_objects(
     image: np.ndarray, objects: DrawnObjects, style: Style | None = None
 ) -> np.ndarray:
-    """A copy of H,W,3 uint8 BGR with gathered objects drawn in."""
+    """A copy of H,W,3 uint8 BGR with gathered objects drawn in.
+
+    Args:
+        image: H,W,3 uint8 BGR.
+        objects: gathered for an image of this size.
+        style: None takes the default one.
+
+    Returns:
+        H,W,3 uint8 BGR, a new array.
+    """
     return paint(image, objects, style or Style())
 
 
@@ -101,7 +110,18 @@ def from_instances(
     score_threshold: float = 0.0,
     style: Style | None = None,
 ) -> np.ndarray:
-    """The picture (H,W,3 uint8 BGR) with Instances of its size: predictions above a score, or ``gt_*`` fields."""
+    """The picture (H,W,3 uint8 BGR) with Instances of its size: predictions above a score, or ``gt_*`` fields.
+
+    Args:
+        image: H,W,3 uint8 BGR.
+        instances: Instances of ``image_size`` (H, W), on any device.
+        metadata: a catalog entry or a dict with ``thing_classes`` and ``thing_colors``.
+        score_threshold: predictions below it are left out.
+        style: None takes the default one.
+
+    Returns:
+        H,W,3 uint8 BGR, a new array.
+    """
     return draw_objects(image, from_fields(instances, metadata, score_threshold), style)
 
 
@@ -122,7 +142,8 @@ def side_by_side(
         labels, predictions: gathered objects (:func:`gather`, :func:`from_record`, :func:`from_fields`).
         verdicts: colour by what became of each object: matched, missed, false, confused (another class there) or
             ignored; judged at ``iou`` (mask IoU where both have masks, else box IoU).
-        title: said before the left caption, e.g. the file name.
+        title: stands before the left caption, e.g. the file name.
+        style: None takes the default one.
 
     Returns:
         H',W',3 uint8 BGR.
@@ -161,14 +182,31 @@ def side_by_side(
 
 
 def caption(image: np.ndarray, words: str) -> np.ndarray:
-    """The picture under a dark strip that says ``words``."""
+    """The picture under a dark strip that says ``words``.
+
+    Args:
+        image: H,W,3 uint8 BGR.
+        words: one line.
+
+    Returns:
+        H + strip,W,3 uint8 BGR.
+    """
     return np.vstack([text.strip(image.shape[1], words, (), font_size(image)), image])
 
 
 def enlarge(
     image: np.ndarray, objects: DrawnObjects, factor: int = 0
 ) -> tuple[np.ndarray, DrawnObjects]:
-    """Picture and objects grown together; ``factor`` 0: as a small picture needs for its names to be readable (at most 8)."""
+    """Picture and objects grown together; ``factor`` 0: as a small picture needs for its names to be readable (at most 8).
+
+    Args:
+        image: H,W,3 uint8 BGR.
+        objects: gathered for an image of this size.
+        factor: whole; 0 chooses.
+
+    Returns:
+        Both, ``factor`` times as large.
+    """
     factor = factor or int(np.clip(round(READABLE / max(*image.shape[:2], 1)), 1, 8))
     if factor == 1:
         return image, objects
@@ -183,7 +221,14 @@ def font_size(image: np.ndarray) -> int:
 
 
 def count(number: int) -> str:
-    """``1 object``, ``20 objects``."""
+    """``1 object``, ``20 objects``.
+
+    Args:
+        number: of objects.
+
+    Returns:
+        The number with its noun.
+    """
     return f"{number} object" if number == 1 else f"{number} objects"
 
 

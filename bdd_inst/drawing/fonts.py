@@ -160,6 +160,9 @@ def drawable(text: str) -> str | None:
 def for_matplotlib(texts: Iterable[str]) -> tuple[list[str], dict[str, str]]:
     """What a matplotlib figure needs to write ``texts``.
 
+    Args:
+        texts: in any script.
+
     Returns:
         the value of ``font.family``, fonts that have their letters; and each text as it can be written: itself, or, where no font
         file has its letters, with escapes such as ``\\u6c7d`` in their place.

@@ -19,6 +19,14 @@ def judge(
     Predictions choose in order of score, each the free label of its class with the largest IoU of at least ``iou``; a crowd or
     ignored label excuses any number (IoU by the prediction's area). What is left over takes a free label of another class:
     ``confused`` on both sides. Then labels are ``missed`` and predictions ``false``.
+
+    Args:
+        labels: of an image.
+        predictions: of the same image.
+        iou: from which on a prediction and a label are of one object.
+
+    Returns:
+        Copies of both; ``verdicts`` are keys of VERDICTS.
     """
     table = overlaps(labels, predictions)
     crowd = np.array(labels.crowd or [False] * len(labels), bool)

@@ -87,7 +87,24 @@ def gather(
     colors=None,
     crowd=None,
 ) -> DrawnObjects:
-    """Arguments of :func:`draw_instances` for a picture of ``size`` (H, W), checked and in one form."""
+    """Arguments of :func:`draw_instances` for a picture of ``size`` (H, W), checked and in one form.
+
+    Args:
+        size: (height, width) of the image.
+        boxes: N,4 x1, y1, x2, y2 in pixels: Boxes, tensor, array or list; rows of NaN take the mask's.
+        masks: N, in any form that :func:`bdd_inst.drawing.regions.to_regions` takes, or None.
+        classes: N indices; all 0 where not given.
+        scores: N, or None.
+        names: of the classes.
+        colors: R, G, B by class, or None.
+        crowd: N flags, or None.
+
+    Returns:
+        In one form, ready to be drawn.
+
+    Raises:
+        DataError: lengths differ, or a mask does not fit the image.
+    """
     regions = None if masks is None else to_regions(masks, *size)
     rows = (
         None
@@ -125,7 +142,15 @@ def array(values: object) -> np.ndarray:
 
 
 def from_record(record: dict, metadata: object = None) -> DrawnObjects:
-    """The annotations of a Detectron2 standard dict (``height`` and ``width`` must be there)."""
+    """The annotations of a Detectron2 standard dict (``height`` and ``width`` must be there).
+
+    Args:
+        record: ``annotations``, ``height`` and ``width``.
+        metadata: a catalog entry or a dict with ``thing_classes`` and ``thing_colors``.
+
+    Returns:
+        Its objects; crowds and ignored ones are marked.
+    """
     names, colors = names_and_colors(metadata)
     annotations = record.get("annotations") or []
     boxes = [
@@ -150,7 +175,16 @@ def from_record(record: dict, metadata: object = None) -> DrawnObjects:
 def from_fields(
     instances: object, metadata: object = None, score_threshold: float = 0.0
 ) -> DrawnObjects:
-    """Instances with ``pred_*`` and ``scores``, or with ``gt_*``; predictions below ``score_threshold`` are left out."""
+    """Instances with ``pred_*`` and ``scores``, or with ``gt_*``; predictions below ``score_threshold`` are left out.
+
+    Args:
+        instances: Instances of ``image_size`` (H, W), on any device.
+        metadata: a catalog entry or a dict with ``thing_classes`` and ``thing_colors``.
+        score_threshold: predictions below it are left out.
+
+    Returns:
+        Its objects.
+    """
     names, colors = names_and_colors(metadata)
     prefix = "pred_" if instances.has("pred_boxes") else "gt_"
     fields = instances.get_fields()

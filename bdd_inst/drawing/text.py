@@ -35,7 +35,16 @@ def glyphs(text: str, size: int) -> np.ndarray:
 
 @functools.lru_cache(8192)
 def tag(text: str, size: int, color: Color) -> np.ndarray:
-    """H,W,3 uint8 BGR: ``text`` on a ground of ``color`` (RGB), in ink or paper by contrast. Do not write into it."""
+    """H,W,3 uint8 BGR: ``text`` on a ground of ``color`` (RGB), in ink or paper by contrast. Do not write into it.
+
+    Args:
+        text: one line.
+        size: of the letters, in pixels.
+        color: R, G, B of the ground.
+
+    Returns:
+        H,W,3 uint8 BGR, shared by all who ask for the same.
+    """
     pad = max(2, size // 4)
     face = glyphs(text, size)
     trim = max(
@@ -56,7 +65,14 @@ def mix(ground: np.ndarray, coverage: np.ndarray, color: Color) -> np.ndarray:
 
 
 def paste(canvas: np.ndarray, tile: np.ndarray, x: int, y: int, opacity: float = 1.0) -> None:
-    """Lay ``tile`` h,w,3 on ``canvas`` with its corner at x, y; what falls outside is cut."""
+    """Lay ``tile`` h,w,3 on ``canvas`` with its corner at x, y; what falls outside is cut.
+
+    Args:
+        canvas: H,W,3 uint8, changed in place.
+        tile: h,w,3 uint8.
+        x, y: the canvas's pixel for the tile's upper left one; may lie outside.
+        opacity: 0 to 1.
+    """
     height, width = canvas.shape[:2]
     x0, y0 = max(0, x), max(0, y)
     x1, y1 = min(width, x + tile.shape[1]), min(height, y + tile.shape[0])

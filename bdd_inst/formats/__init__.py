@@ -25,7 +25,18 @@ def detect(path: str | os.PathLike) -> str:
 
 
 def inspect(path: str | os.PathLike, kind: str | None = None) -> Found:
-    """Open a label file or folder: its kind (told from the content, or as given), its files, its JSON. :func:`read` takes it as well."""
+    """Open a label file or folder, and say of what kind it is; :func:`read` takes the result and does not open it again.
+
+    Args:
+        path: a file, a folder, or a folder with a pattern such as ``labels/*_person.png``.
+        kind: spares the look at the content: it is taken at its word.
+
+    Returns:
+        Its ``kind``, its ``files``, and the outermost JSON (``top``) where it is one file.
+
+    Raises:
+        DataError: nothing there, or nothing that we know; the line says what was seen.
+    """
     from bdd_inst.formats.sniff import sniff
 
     return sniff(path, kind)
@@ -38,11 +49,20 @@ def read(
     bitmasks: str | os.PathLike | None = None,
     class_attribute: str | None = None,
 ) -> LabelSet:
-    """Read any label file or folder, or what :func:`inspect` found there, which is then not opened again.
+    """Read any label file or folder.
 
-    ``images``: the folder of pictures, needed only where the labels do not say their sizes. ``bitmasks``: a folder of BDD100K bitmasks
-    that hold the masks of the labels in ``path`` (:mod:`bdd_inst.formats.join_masks`). ``class_attribute``: the attribute of VIA's
-    regions that is their class.
+    Args:
+        path: a file, a folder, a pattern, or what :func:`inspect` found there.
+        kind: spares the look at the content: it is taken at its word.
+        images: the folder of images, needed only where the labels do not say their sizes.
+        bitmasks: a folder of BDD100K bitmasks that hold the masks of the labels (:mod:`bdd_inst.formats.join_masks`).
+        class_attribute: the attribute of VIA's regions that is their class.
+
+    Returns:
+        Images with their objects, parsed as they are iterated; ``load()`` has them all at once. ``problems`` counts what was left out.
+
+    Raises:
+        DataError: nothing there, nothing that we know, or nothing of it can be read.
     """
     from bdd_inst.formats.registry import read as read_kind
 
@@ -52,8 +72,20 @@ def read(
 
 
 def write(labels: LabelSet, path: str | os.PathLike, to: str, **options) -> Conversion:
-    """Write a label set as another kind (``coco``, ``bitmask``, ``rle``, ``scalabel``, ``dicts``, ...); what it says of the result, and the
-    options, are those of :func:`bdd_inst.formats.registry.write`."""
+    """Write a label set as another kind.
+
+    Args:
+        labels: of any kind.
+        path: the file, or the folder for kinds that have a file an image.
+        to: ``coco``, ``bitmask``, ``rle``, ``scalabel``, ``dicts``, ``yolo``, ``label-map``, ``binary-masks``, or one of a user's own.
+        options: those of :func:`bdd_inst.formats.registry.write`.
+
+    Returns:
+        How much was written, what was skipped, and what the kind cannot say.
+
+    Raises:
+        DataError: an unknown kind, an output over an input, or nothing that could be written.
+    """
     from bdd_inst.formats.registry import write as write_kind
 
     return write_kind(labels, path, to=to, **options)

@@ -63,6 +63,12 @@ def instances_of(values: np.ndarray) -> list[BitmaskInstance]:
     """H,W,4 uint8 -> the instances, by number. Pixels of class 0 are background, whatever else they hold.
 
     Pixels of one number but of different classes or flags are different instances, as in the official reader (see :func:`shared_numbers`).
+
+    Args:
+        values: H,W,4 uint8: class, flags, and the number's high and low byte.
+
+    Returns:
+        The instances, each with an RLE of (H, W).
     """
     packed = np.ascontiguousarray(values).view("<u4")[..., 0]
     labels, rles = label_rles(packed)
@@ -105,7 +111,17 @@ def to_bitmask(
 
     Where they overlap, the higher score's pixel stays; without scores the later instance's. Numbers that are 0 are given in the order of
     drawing, as the official tool does, past those taken; an instance wholly covered keeps its number but has no pixel.
-    Raises DataError for a class or number that the format cannot hold, and for two instances of one number.
+
+    Args:
+        instances: N, masks of (height, width).
+        height, width: of the image, in pixels.
+        scores: N, or None.
+
+    Returns:
+        H,W,4 uint8: class, flags, and the number's high and low byte.
+
+    Raises:
+        DataError: a class or number that the format cannot hold, two instances of one number.
     """
     order = drawing_order(scores, len(instances))
     numbers = numbers_of(instances, scores)
@@ -146,11 +162,23 @@ def numbers_of(
 
 
 def write_bitmask(path: str | os.PathLike, values: np.ndarray) -> None:
-    """The values of :func:`to_bitmask` (H,W,4 uint8) as a PNG, whole or not at all."""
+    """The values of :func:`to_bitmask` (H,W,4 uint8) as a PNG, whole or not at all.
+
+    Args:
+        path: of the file.
+        values: H,W,4 uint8.
+    """
     with atomic_write(path, "wb") as stream:
         Image.fromarray(values, "RGBA").save(stream, "PNG")
 
 
 def instance_numbers(values: np.ndarray) -> np.ndarray:
-    """H,W,4 uint8 -> H,W uint16 instance numbers, ``(B << 8) + A``."""
+    """H,W,4 uint8 -> H,W uint16 instance numbers, ``(B << 8) + A``.
+
+    Args:
+        values: H,W,4 uint8.
+
+    Returns:
+        H,W uint16.
+    """
     return values[..., 2].astype(np.uint16) << 8 | values[..., 3]

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from pycocotools import mask as coco_mask
 
 from bdd_inst.base.errors import DataError
 from bdd_inst.formats import label_map
@@ -57,10 +56,7 @@ class ClassMaskTarget(PngTarget):
         for instance, rle, name, _ in chosen:
             by_value.setdefault(self._value(instance, name), []).append(rle)
         by_value.pop(0, None)
-        claimed = sum(
-            run_lengths.area({**rles[0], "counts": coco_mask.merge(rles)["counts"]})
-            for rles in by_value.values()
-        )
+        claimed = sum(run_lengths.area(run_lengths.union(rles)) for rles in by_value.values())
         shared = claimed - int(np.count_nonzero(values))
         if shared:
             self.lost.add(
@@ -84,11 +80,23 @@ def write_class_masks(
     workers: int | None = 1,
     progress: Callable[[int], None] | None = None,
 ) -> Conversion:
-    """Write ``output/NAME.png`` for each labelled picture; see :class:`ClassMaskTarget`.
+    """Write ``output/NAME.png`` for each labelled picture; see :class:`ClassMaskTarget`. An interrupted run is taken up.
 
-    ``categories``: in the order of their values, which is also the order in which they keep contested pixels. ``crowds``: one of
-    :data:`CROWDS`. ``images``: the folder of pictures, where the output must not lie. ``raster``: the rule that draws outlines (default: the label set's own). An interrupted run is taken up.
-    Raises DataError for a class that is not there, more than 254 of them, and two pictures that would share one PNG.
+    Args:
+        labels: of any format.
+        output: the folder.
+        categories: in the order of their values, which is also the order in which they keep contested pixels.
+        crowds: one of :data:`CROWDS`.
+        raster: the rule that draws outlines; None takes the label set's own.
+        images: the folder of pictures, where the output must not lie.
+        workers: processes; None takes one for each core.
+        progress: called with the number of pictures of each finished chunk.
+
+    Returns:
+        How many masks were written, what was skipped and what a mask cannot say.
+
+    Raises:
+        DataError: a class that is not there, more than 254 of them, two pictures that would share one PNG. ValueError: another ``crowds``.
     """
     if crowds not in CROWDS:
         raise ValueError(f"crowds must be one of {', '.join(CROWDS)}, not {crowds!r}")

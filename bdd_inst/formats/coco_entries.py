@@ -57,7 +57,14 @@ class Category(msgspec.Struct, gc=False):
 
 
 def key_of(identity: Id) -> Id:
-    """An id to compare by: files that write ``"5"`` in one place and ``5`` or ``5.0`` in another mean the same."""
+    """An id to compare by: files that write ``"5"`` in one place and ``5`` or ``5.0`` in another mean the same.
+
+    Args:
+        identity: as a file writes it.
+
+    Returns:
+        The number that a text of digits stands for, else the id itself.
+    """
     if (
         isinstance(identity, str)
         and identity.isdecimal()

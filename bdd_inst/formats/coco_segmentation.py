@@ -148,7 +148,14 @@ class SegmentationReader:
 
 
 def as_parts(value: list) -> list:
-    """The flat polygons of a list that may be one polygon, or have its points as pairs: slips that can mean nothing else."""
+    """The flat polygons of a list that may be one polygon, or have its points as pairs: slips that can mean nothing else.
+
+    Args:
+        value: a ``segmentation`` that is a list.
+
+    Returns:
+        Parts as they are, those with points in pairs flattened.
+    """
     if value and all(isinstance(v, int | float) for v in value):
         return [value]
     if len(value) > 2 and all(is_pair(v) for v in value):

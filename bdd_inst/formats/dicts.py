@@ -20,7 +20,16 @@ XYXY_ABS, XYWH_ABS = 0, 1  # the values of structures.BoxMode, which needs torch
 
 
 def image_dict(image: ImageLabels, file_name: str, height: int, width: int) -> dict[str, Any]:
-    """Detectron2's standard dict of an image, without its ``annotations``; what it lacks a key for travels in ``attributes``."""
+    """Detectron2's standard dict of an image, without its ``annotations``; what it lacks a key for travels in ``attributes``.
+
+    Args:
+        image: its name, ids and attributes are taken.
+        file_name: where its file lies, as loaders open it.
+        height, width: of the file, in pixels.
+
+    Returns:
+        ``file_name, height, width, image_id, attributes``.
+    """
     attributes = dict(image.attributes)
     if image.video is not None:
         attributes |= {"video": image.video, "frame_index": image.frame_index}
@@ -43,10 +52,14 @@ def annotation_dict(
     """Detectron2's annotation of an object.
 
     Args:
+        instance: its flags, attributes and id are taken.
         category_id: the class's number from 0.
         ignored: detections of the object count neither way; it is ``iscrowd`` 1, as a crowd is, and ``attributes`` tell which.
         box: x1, y1, x2, y2 in pixels, exclusive.
         segmentation: flat polygons, or a compressed RLE with str counts; None where boxes alone are wanted.
+
+    Returns:
+        ``bbox, bbox_mode, category_id, iscrowd, attributes`` and, where there is one, ``segmentation``.
     """
     flags = {
         "occluded": instance.occluded,

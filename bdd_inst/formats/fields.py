@@ -92,7 +92,14 @@ def word(value: Any) -> str:
 
 
 def identity(value: Any) -> str | int | None:
-    """An id as the file has it; a whole float becomes an int, anything odd None."""
+    """An id as the file has it; a whole float becomes an int, anything odd None.
+
+    Args:
+        value: of any type.
+
+    Returns:
+        A str or int; None for what is no id.
+    """
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value if isinstance(value, str | int) and not isinstance(value, bool) else None

@@ -140,7 +140,14 @@ def decode(path: Path, kind: type, what: str) -> Any:
 
 
 def place(message: str) -> str:
-    """msgspec's ``... - at `$[3].score``` in words: ``entry 4, score: ...``."""
+    """msgspec's ``... - at `$[3].score``` in words: ``entry 4, score: ...``.
+
+    Args:
+        message: of a msgspec.ValidationError.
+
+    Returns:
+        The place in words, then the reason.
+    """
     reason, _, path = message.partition(" - at ")
     path = path.strip("`").removeprefix("$")
     head, bracket, rest = path.partition("[")
@@ -191,7 +198,17 @@ def _position(message: str, data: bytes) -> str:
 
 
 def plain(raw: msgspec.Raw | bytes) -> Any:
-    """One item as plain Python objects, numbers out of range as infinity. ValueError where even that fails."""
+    """One item as plain Python objects, numbers out of range as infinity. ValueError where even that fails.
+
+    Args:
+        raw: one item of a file.
+
+    Returns:
+        dicts, lists, numbers and texts.
+
+    Raises:
+        ValueError: it is no JSON, or nested too deeply.
+    """
     try:
         return json.loads(bytes(raw))
     except RecursionError:

@@ -23,7 +23,17 @@ VOID = 255
 
 
 def read_label_map(path: str | os.PathLike) -> np.ndarray:
-    """A palette or gray PNG -> H,W uint8 (uint16 for 16 bits) of stored values. DataError for colour pictures and broken files."""
+    """A palette or gray PNG -> H,W uint8 (uint16 for 16 bits) of stored values.
+
+    Args:
+        path: of the PNG.
+
+    Returns:
+        H,W class numbers, uint8 or uint16.
+
+    Raises:
+        DataError: a colour picture, or a broken file.
+    """
     _, _, _, color = png_kinds.header(path)
     if color not in (png_kinds.PALETTE, png_kinds.GRAY):
         raise DataError(
@@ -41,8 +51,12 @@ def read_encoded(path: str | os.PathLike, encoding: str | Mapping | None = None)
     """A label map file of any coding -> H,W class numbers, uint8 (uint16 for 16 bits).
 
     Args:
+        path: of the file, PNG or another picture format.
         encoding: None, the stored values are the class numbers; ``binary``, black is 0 and white 1 (half-way at 128, as lossy or
             smoothed masks need); a mapping of colours ``(r, g, b)`` to class numbers, every other colour becoming 255.
+
+    Returns:
+        H,W, uint8 or uint16.
 
     Raises:
         DataError: broken, or a colour picture where class numbers or black and white belong.
@@ -91,6 +105,17 @@ def class_instances(
 
     ``by="class"``: one instance a class that occurs; ``by="component"``: one a connected component (8-neighbours), from the top.
     Pixels of ``background`` and ``void`` belong to nothing.
+
+    Args:
+        values: H,W unsigned integers.
+        background, void: numbers that belong to no object; None for none.
+        by: ``class``, or ``component``: one instance for each connected component (8 neighbours).
+
+    Returns:
+        ``(class number, RLE of (H, W))``, classes ascending.
+
+    Raises:
+        ValueError: another ``by``.
     """
     if by not in ("class", "component"):
         raise ValueError(f'by must be "class" or "component", not {by!r}')
@@ -146,7 +171,12 @@ def write_label_map(
 
 
 def write_gray(path: str | os.PathLike, values: np.ndarray) -> None:
-    """H,W values 0 to 255 -> a gray PNG, whole or not at all."""
+    """H,W values 0 to 255 -> a gray PNG, whole or not at all.
+
+    Args:
+        path: of the PNG.
+        values: H,W integers from 0 to 255.
+    """
     with atomic_write(path, "wb") as stream:
         Image.fromarray(_bytes(values), "L").save(stream, "PNG", **RUNS)
 
@@ -172,7 +202,20 @@ def class_colors(count: int = 256) -> np.ndarray:
 def overlay(
     image: np.ndarray, values: np.ndarray, opacity: float = 0.5, palette: np.ndarray | None = None
 ) -> np.ndarray:
-    """H,W,3 uint8 RGB with the classes of a label map (H,W) laid over it; class 0 is left as it is."""
+    """H,W,3 uint8 RGB with the classes of a label map (H,W) laid over it; class 0 is left as it is.
+
+    Args:
+        image: H,W,3 uint8 RGB.
+        values: H,W class numbers.
+        opacity: of the classes' colours, 0 to 1.
+        palette: K,3 uint8 RGB by class number; None takes :func:`class_colors`.
+
+    Returns:
+        H,W,3 uint8 RGB, a new array.
+
+    Raises:
+        DataError: a map of another size than the picture.
+    """
     if image.shape[:2] != values.shape:
         sizes = f"{values.shape[1]}x{values.shape[0]}", f"{image.shape[1]}x{image.shape[0]}"
         raise DataError(f"a label map of {sizes[0]} does not fit a picture of {sizes[1]}")

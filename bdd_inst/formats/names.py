@@ -16,7 +16,14 @@ def bare(name: str) -> str:
 
 
 def full_name(image: ImageLabels) -> str:
-    """An image's name, below its video's where the name itself has no folder."""
+    """An image's name, below its video's where the name itself has no folder.
+
+    Args:
+        image: of a label set.
+
+    Returns:
+        A name with ``/``, as files of a folder a video are called.
+    """
     if not image.video or "/" in image.name.replace("\\", "/"):
         return image.name
     return f"{image.video.replace(chr(92), '/').rpartition('/')[2]}/{image.name}"

@@ -43,8 +43,18 @@ def make_plan(labels: LabelSet, rule: str, wanted: Sequence[str] | None = None) 
     """Go through a label set once and lay down how it is to be written.
 
     ``wanted`` names the categories to keep, in the order of their ids from 1. Without it, a source's own list is kept as it is; BDD100K's
-    words go by the names and the order of its official conversion, others are sorted (so that two splits give a class one id). DataError where a wanted category
-    occurs nowhere, or nothing is there to write.
+    words go by the names and the order of its official conversion, others are sorted (so that two splits give a class one id).
+
+    Args:
+        labels: gone through once.
+        rule: that draws outlines, ``official`` or ``coco``.
+        wanted: the categories to keep; None keeps all.
+
+    Returns:
+        Classes with their ids, which ids stay, and how many images and instances there are.
+
+    Raises:
+        DataError: a wanted category occurs nowhere, or there is no image.
     """
     words: dict[str, None] = {}
     ids: set = set()

@@ -75,7 +75,14 @@ BDD_SIZE = (720, 1280)
 
 
 def size_of(picture: ImageLabels) -> tuple[int, int] | None:
-    """Height and width of a picture from itself, else from a mask of its; None where neither says."""
+    """Height and width of a picture from itself, else from a mask of its; None where neither says.
+
+    Args:
+        picture: of a label set.
+
+    Returns:
+        (height, width) in pixels, or None.
+    """
     if picture.height and picture.width:
         return picture.height, picture.width
     return next((tuple(i.rle["size"]) for i in picture.instances if i.rle is not None), None)

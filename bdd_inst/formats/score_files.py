@@ -34,7 +34,14 @@ class ScoredFrames(msgspec.Struct, gc=False):
 
 
 def beside(folder: Path) -> Path | None:
-    """The scores that lie with a bitmask folder: the one JSON file inside it, or ``<folder>.json`` next to it."""
+    """The scores that lie with a bitmask folder: the one JSON file inside it, or ``<folder>.json`` next to it.
+
+    Args:
+        folder: of bitmasks.
+
+    Returns:
+        The file, or None.
+    """
     inside = sorted(folder.glob("[!.]*.json")) if folder.is_dir() else []
     if len(inside) == 1:
         return inside[0]
@@ -43,7 +50,15 @@ def beside(folder: Path) -> Path | None:
 
 
 def within_bitmasks(folder: Path, scores: Path | None) -> bool:
-    """Whether ``scores`` lies in a folder whose PNGs are BDD100K bitmasks, and so is their companion and not labels itself."""
+    """Whether ``scores`` lies in a folder whose PNGs are BDD100K bitmasks, and so is their companion and not labels itself.
+
+    Args:
+        folder: that holds PNGs.
+        scores: a JSON file, or None.
+
+    Returns:
+        True where the JSON is not the labels, and the PNGs are.
+    """
     if scores is None or scores.parent != folder:
         return False
     pngs = sorted(p for p in folder.rglob("[!.]*.png") if p.is_file())

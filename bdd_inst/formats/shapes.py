@@ -17,12 +17,27 @@ FEWEST_VERTICES = 3  # of an outline that encloses something
 
 
 def area_outlines(instance: Instance) -> list[Outline]:
-    """The outlines that bound an area: closed, of three vertices or more."""
+    """The outlines that bound an area: closed, of three vertices or more.
+
+    Args:
+        instance: of any format.
+
+    Returns:
+        Its outlines without open ones and those of fewer than three vertices.
+    """
     return [path for path in instance.paths or () if path.closed and len(path) >= FEWEST_VERTICES]
 
 
 def uses_outlines(instance: Instance, prefer: str = "paths") -> bool:
-    """Whether an object's mask comes from its outlines rather than from the run lengths that it carries."""
+    """Whether an object's mask comes from its outlines rather than from the run lengths that it carries.
+
+    Args:
+        instance: of any format.
+        prefer: which counts where it has both, ``paths`` or ``rle``.
+
+    Returns:
+        False where it has no outline that bounds an area.
+    """
     return bool(area_outlines(instance)) and (instance.rle is None or prefer == "paths")
 
 
@@ -36,7 +51,16 @@ def image_masks(
     prefer: str = "paths",
     lines: bool = True,
 ) -> list[dict | None]:
-    """The masks of an image's objects; see :func:`object_masks`."""
+    """The masks of an image's objects; see :func:`object_masks`.
+
+    Args:
+        image: N objects.
+        height, width: of the image, in pixels.
+        rule, log, prefer, lines: as there; lines are drawn unless this is False.
+
+    Returns:
+        N RLEs of (height, width) or None.
+    """
     names = [instance_name(image, instance) for instance in image.instances]
     return object_masks(
         image.instances, names, height, width, rule, log, prefer=prefer, lines=lines
@@ -92,7 +116,14 @@ def object_masks(
 
 
 def flat_polygons(instance: Instance) -> tuple[list[list[float]], int, int]:
-    """COCO polygons of an instance's closed outlines (curves flattened); how many were curved; how many are open and left out."""
+    """COCO polygons of an instance's closed outlines (curves flattened); how many were curved; how many are open and left out.
+
+    Args:
+        instance: of any format.
+
+    Returns:
+        Flat lists x1, y1, x2, y2, ... in pixels, of three corners or more; and the two counts.
+    """
     areas = area_outlines(instance)
     corners = [points for points in bezier.flatten_many(areas) if len(points) >= FEWEST_VERTICES]
     flat = [points.reshape(-1).tolist() for points in corners]
@@ -100,7 +131,15 @@ def flat_polygons(instance: Instance) -> tuple[list[list[float]], int, int]:
 
 
 def box_of(instance: Instance, rle: dict | None) -> Box | None:
-    """An instance's box x1, y1, x2, y2: the file's, else the tight one around its mask, else None."""
+    """An instance's box x1, y1, x2, y2: the file's, else the tight one around its mask, else None.
+
+    Args:
+        instance: of any format.
+        rle: its mask, or None.
+
+    Returns:
+        In pixels, exclusive.
+    """
     if instance.box is not None:
         return instance.box
     if rle is not None:

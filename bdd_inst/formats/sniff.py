@@ -261,7 +261,14 @@ def _values(raw: msgspec.Raw) -> list[msgspec.Raw]:
 
 
 def seen(top: Top) -> str:
-    """What a JSON file holds, in words."""
+    """What a JSON file holds, in words.
+
+    Args:
+        top: of a JSON file.
+
+    Returns:
+        For messages: its type, its first keys or its first item.
+    """
     if isinstance(top, dict):
         return f"an object with keys {keys(top)}" if top else "an empty object"
     if not top:

@@ -22,7 +22,7 @@ from bdd_inst.formats.records import ImageLabels, Instance, LabelSet
 from bdd_inst.formats.sniff import Found
 from bdd_inst.images import png_kinds
 from bdd_inst.images.png_bytes import decode_mask
-from bdd_inst.masks import run_lengths
+from bdd_inst.masks import coco_fill, run_lengths
 from bdd_inst.masks.outlines import Outline
 from bdd_inst.masks.rle_check import MAX_PIXELS
 
@@ -123,9 +123,9 @@ def _instance(item: Any, height: int, width: int, where: str, log: ProblemLog) -
 
 
 def _with_holes(outline: Outline, holes: list[Outline], height: int, width: int) -> dict:
-    filled = run_lengths.decode(run_lengths.from_polygons_coco([outline.vertices], height, width))
+    filled = run_lengths.decode(coco_fill.from_polygons_coco([outline.vertices], height, width))
     empty = run_lengths.decode(
-        run_lengths.from_polygons_coco([h.vertices for h in holes], height, width)
+        coco_fill.from_polygons_coco([h.vertices for h in holes], height, width)
     )
     return run_lengths.encode(filled & ~empty)
 

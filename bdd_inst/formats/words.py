@@ -22,7 +22,15 @@ ResolvedClass = tuple[str, bool]
 
 
 def resolve_classes(labels: LabelSet, words: Iterable[str]) -> dict[str, ResolvedClass]:
-    """For each word of a label set the class it means, and whether it only excuses detections of that class."""
+    """For each word of a label set the class it means, and whether it only excuses detections of that class.
+
+    Args:
+        labels: whose kind and list of categories decide whose words they are.
+        words: as its labels write them.
+
+    Returns:
+        Word -> ``(class, ignored)``.
+    """
     words = list(words)
     if not speaks_bdd(labels, words):
         return {word: (word, False) for word in words}
@@ -43,6 +51,13 @@ def own_vocabulary(labels: LabelSet, words: Iterable[str]) -> bool:
     """Whether a source of BDD100K's kinds lists classes of another data set, whose words mean what they say (``person`` stays one).
 
     So it is where the list holds all words in use and some that BDD100K does not have, and none that only BDD100K has.
+
+    Args:
+        labels: of one of BDD100K's kinds.
+        words: in use in it.
+
+    Returns:
+        True where the words go unchanged.
     """
     listed = set(labels.categories or ())
     if not listed or not set(words) <= listed:
@@ -54,7 +69,14 @@ def own_vocabulary(labels: LabelSet, words: Iterable[str]) -> bool:
 
 
 def class_list(names: Iterable[str]) -> tuple[str, ...]:
-    """BDD100K's eight classes, or ten where a light or sign is among ``names``."""
+    """BDD100K's eight classes, or ten where a light or sign is among ``names``.
+
+    Args:
+        names: classes in use.
+
+    Returns:
+        BDD100K_DET or BDD100K_INS_SEG, in contract order.
+    """
     lights = set(BDD100K_DET[len(BDD100K_INS_SEG) :])
     return BDD100K_DET if lights & set(names) else BDD100K_INS_SEG
 
@@ -63,6 +85,13 @@ def match_class(word: str, names: Collection[str]) -> ResolvedClass | None:
     """Which of the classes ``names`` a word from another file stands for, and whether it only excuses detections; None for none.
 
     The word itself goes first, then the class it is an alias of, then an alias of it (``pedestrian`` where the classes have ``person``).
+
+    Args:
+        word: of another file.
+        names: the classes to choose from.
+
+    Returns:
+        ``(class, ignored)``, or None.
     """
     if word in names:
         return word, False

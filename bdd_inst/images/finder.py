@@ -158,6 +158,13 @@ def list_images(folder: str | os.PathLike, suffixes: tuple[str, ...] = SUFFIXES)
     """Relative name (with ``/``) -> path of every file of these suffixes below a folder, in the order of names.
 
     Links to folders are followed, but no folder is listed twice; hidden files and folders are left out.
+
+    Args:
+        folder: looked at with all folders below it.
+        suffixes: lower case, with the dot.
+
+    Returns:
+        Name relative to the folder -> path.
     """
     out: dict[str, str] = {}
     seen = set()

@@ -85,6 +85,9 @@ def open_image(
         formats: the decoders that may try it, FORMATS where not said; a wrong suffix does not matter.
         name: what messages call it; the path where there is one.
 
+    Yields:
+        The open picture; ``load`` decodes its pixels.
+
     Raises:
         DataError: missing, no picture of these formats, broken, or of more pixels than :func:`max_pixels`; the line names the file.
     """
@@ -114,6 +117,12 @@ def open_image(
 def open_regular(path: str | os.PathLike) -> IO[bytes]:
     """A regular file for reading; a pipe or a device is refused without waiting for it.
 
+    Args:
+        path: of the file.
+
+    Returns:
+        A binary stream, which the caller closes.
+
     Raises:
         DataError: missing, unreadable, or no regular file.
     """
@@ -141,12 +150,26 @@ def _known_formats() -> tuple[str, ...]:
 
 
 def reason(error: BaseException) -> str:
-    """What an exception says, as one short line."""
+    """What an exception says, as one short line.
+
+    Args:
+        error: of any library.
+
+    Returns:
+        Its first line, or its kind where it has none.
+    """
     return " ".join(str(error).split())[:120] or type(error).__name__
 
 
 def printable(name: str | os.PathLike) -> str:
-    """A file's name as one line that any stream can take: line breaks and bytes that are no UTF-8 become escapes."""
+    """A file's name as one line that any stream can take: line breaks and bytes that are no UTF-8 become escapes.
+
+    Args:
+        name: of a file, in whatever bytes.
+
+    Returns:
+        One line of text.
+    """
     text = os.fspath(name)
     text = os.fsdecode(text) if isinstance(text, bytes) else text
     text = text.encode("utf-8", "backslashreplace").decode("utf-8")

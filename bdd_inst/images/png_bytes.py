@@ -12,7 +12,18 @@ from bdd_inst.images.png_kinds import parse_header
 
 
 def decode_mask(png: bytes, where: str) -> np.ndarray:
-    """H,W bool of a PNG: its alpha where it has one, else every value that is not 0. DataError for what is no PNG."""
+    """H,W bool of a PNG: its alpha where it has one, else every value that is not 0.
+
+    Args:
+        png: a whole file.
+        where: the label, for messages.
+
+    Returns:
+        H,W bool.
+
+    Raises:
+        DataError: no PNG, a broken one, or one of more pixels than any image.
+    """
     parse_header(png, where)
     with open_image(io.BytesIO(png), formats=("PNG",), name=where) as picture:
         values = np.asarray(picture)
@@ -22,7 +33,14 @@ def decode_mask(png: bytes, where: str) -> np.ndarray:
 
 
 def encode_mask(mask: np.ndarray) -> bytes:
-    """H,W bool -> a PNG of one bit a pixel."""
+    """H,W bool -> a PNG of one bit a pixel.
+
+    Args:
+        mask: H,W bool.
+
+    Returns:
+        A whole file.
+    """
     stream = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(mask, dtype=bool)).save(stream, "PNG", optimize=False)
     return stream.getvalue()

@@ -27,7 +27,17 @@ IMAGES_LOOKED_AT = 6
 
 
 def header(path: str | os.PathLike) -> tuple[int, int, int, int]:
-    """Width, height, bit depth and colour type of a PNG, from its first bytes. DataError where it is none, or no sensible one."""
+    """Width, height, bit depth and colour type of a PNG, from its first bytes.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        Width, height (pixels), bits a channel, and colour type (GRAY, PALETTE, ...).
+
+    Raises:
+        DataError: no PNG, or a header that makes no sense.
+    """
     try:
         with open_regular(path) as stream:
             return parse_header(stream.read(33), printable(path))
@@ -46,7 +56,17 @@ def parse_header(data: bytes, where: str) -> tuple[int, int, int, int]:
 
 
 def pixels(path: str | os.PathLike) -> np.ndarray:
-    """The stored values of a PNG: H,W for gray and palette (indices), H,W,C else. DataError where it is broken."""
+    """The stored values of a PNG: H,W for gray and palette (indices), H,W,C else.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        H,W or H,W,C, uint8 or uint16.
+
+    Raises:
+        DataError: no PNG, or a broken one.
+    """
     _, _, depth, color = header(path)
     with open_image(path, formats=("PNG",)) as picture:
         return stored_values(picture, depth, color)
@@ -66,7 +86,18 @@ def stored_values(picture: Image.Image, depth: int, color: int) -> np.ndarray:
 
 
 def kind_of(files: Sequence[Path], path: Path) -> str:
-    """Which of :data:`KINDS` the PNG files found at ``path`` are. DataError where they are none of these."""
+    """Which of :data:`KINDS` the PNG files found at ``path`` are.
+
+    Args:
+        files: the PNGs; a sample of them is looked at.
+        path: where they were found, for messages.
+
+    Returns:
+        One of KINDS.
+
+    Raises:
+        DataError: they are of none of these kinds, or of several.
+    """
     if "colormaps" in {part.lower() for part in path.parts[-2:]}:
         raise DataError(
             f"{path}: colour maps number instances for the eye and do not say their class; read the bitmasks beside them"

@@ -35,6 +35,12 @@ log = logging.getLogger(__name__)
 def read_image(source: str | os.PathLike | IO[bytes]) -> Image.Image:
     """The picture, upright, in mode RGB; of an animated one the first frame.
 
+    Args:
+        source: a path, or an open stream of bytes.
+
+    Returns:
+        A PIL image, H x W as it is shown.
+
     Raises:
         DataError: missing, truncated, or no picture.
     """
@@ -50,7 +56,17 @@ def read_image(source: str | os.PathLike | IO[bytes]) -> Image.Image:
 
 
 def read_bgr(source: str | os.PathLike | IO[bytes]) -> np.ndarray:
-    """:func:`read_image` as a contiguous array H,W,3 uint8 in OpenCV's order, BGR."""
+    """:func:`read_image` as a contiguous array H,W,3 uint8 in OpenCV's order, BGR.
+
+    Args:
+        source: a path, or an open stream of bytes.
+
+    Returns:
+        H,W,3 uint8, BGR.
+
+    Raises:
+        DataError: missing, truncated, or no picture.
+    """
     return np.ascontiguousarray(np.asarray(read_image(source))[:, :, ::-1])
 
 
@@ -58,6 +74,13 @@ def to_rgb(image: Image.Image, name: str | os.PathLike | IO[bytes] = "picture") 
     """Mode RGB, 8 bits a channel, as PIL converts it; what PIL would clip or cannot convert is scaled by its own range, said once.
 
     PIL turns every 16-bit value above 255 white and every fraction black.
+
+    Args:
+        image: of any mode, its pixels loaded or not.
+        name: what the log calls it.
+
+    Returns:
+        The same picture in mode RGB.
     """
     if image.mode.startswith("I") or image.mode == "F":
         gray = scale(np.asarray(image), name)
@@ -135,6 +158,13 @@ def _from_lab(image: Image.Image) -> Image.Image:
 
 def to_tensor(image: Image.Image | np.ndarray, channels: str) -> torch.Tensor:
     """An RGB picture as a contiguous uint8 tensor C,H,W in the order ``channels`` (``BGR`` or ``RGB``).
+
+    Args:
+        image: H x W, RGB: PIL's, or an array H,W,3 uint8.
+        channels: ``BGR`` or ``RGB``.
+
+    Returns:
+        3,H,W uint8 on the CPU.
 
     Raises:
         ConfigError: another INPUT.FORMAT.

@@ -24,6 +24,12 @@ def read_size(path: str | os.PathLike) -> tuple[int, int]:
 
     This is the size that labels, masks and every tool speak of.
 
+    Args:
+        path: of the picture.
+
+    Returns:
+        (width, height) in pixels; files say it in this order.
+
     Raises:
         DataError: missing, truncated, or no picture.
     """
@@ -41,7 +47,14 @@ def read_size(path: str | os.PathLike) -> tuple[int, int]:
 
 
 def orientation(image: Image.Image) -> int:
-    """The EXIF orientation that is still to be applied, 1 to 8; 1 where there is none."""
+    """The EXIF orientation that is still to be applied, 1 to 8; 1 where there is none.
+
+    Args:
+        image: open, its pixels not loaded yet.
+
+    Returns:
+        1 to 8, as EXIF numbers them.
+    """
     value = 1
     with contextlib.suppress(Exception):  # a damaged EXIF block says nothing about the pixels
         value = image.getexif().get(EXIF_ORIENTATION, 1)

@@ -228,7 +228,14 @@ def has_room(folder: str | os.PathLike) -> bool:
 
 
 def drawn_videos(folder: str | os.PathLike) -> OutputPaths:
-    """Where drawn videos go, by the names of their sources."""
+    """Where drawn videos go, by the names of their sources.
+
+    Args:
+        folder: of the results.
+
+    Returns:
+        Name of a video -> path of the drawn one, ``.mp4``.
+    """
     return OutputPaths(folder, ".mp4")
 
 

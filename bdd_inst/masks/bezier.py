@@ -24,7 +24,14 @@ def flatten(path: Outline) -> np.ndarray:
 
 
 def flatten_many(paths: Sequence[Outline]) -> list[np.ndarray]:
-    """:func:`flatten` for many paths at once."""
+    """:func:`flatten` for many paths at once.
+
+    Args:
+        paths: N outlines, vertices in pixels.
+
+    Returns:
+        N arrays V,2 float64 of corners x, y, in pixels.
+    """
     if not paths:
         return []
     points = np.concatenate([path.vertices for path in paths])

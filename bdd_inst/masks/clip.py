@@ -15,6 +15,14 @@ def clip_polygons(
     Sutherland and Hodgman (1974), edge by edge: what leaves the window and comes back stays one polygon, its pieces joined along the edge
     by lines of no area. Lines that only run out and back are taken out, for they would widen the box; a part that keeps no area
     is dropped.
+
+    Args:
+        parts: arrays V,2 float of x, y in pixels.
+        x, y: the window's upper left corner in the same coordinates.
+        size: the window's (height, width).
+
+    Returns:
+        The parts that are left, V,2 float64 relative to the window; none where nothing is.
     """
     height, width = size
     out = []

@@ -17,6 +17,7 @@ def top_instances(
     Args:
         masks: N RLE dicts of the picture's size.
         scores: N; the higher lies on top, among equals the later.
+        height, width: of the picture, in pixels.
 
     Returns:
         H,W int64: n + 1 where instance n is on top, 0 where there is none.

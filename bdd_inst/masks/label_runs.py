@@ -14,6 +14,13 @@ def label_rles(values: np.ndarray, background: int = 0) -> tuple[np.ndarray, lis
     """H,W unsigned integers -> the numbers that occur except ``background`` (ascending), and the RLE of each.
 
     Looks only at the pixels that differ from the one above, so its cost is the outlines', however many numbers there are.
+
+    Args:
+        values: H,W of unsigned integers.
+        background: the number that is no object's.
+
+    Returns:
+        The numbers (K, ascending, of the dtype of ``values``), and K RLEs of (H, W).
     """
     height, width = values.shape
     if not values.size:
@@ -48,7 +55,20 @@ def paint(
     width: int,
     dtype: type | str = np.uint16,
 ) -> np.ndarray:
-    """Masks painted one over the other in the given order, mask i with ``values[i]`` -> H,W of ``dtype``, 0 where there is none."""
+    """Masks painted one over the other in the given order, mask i with ``values[i]`` -> H,W of ``dtype``, 0 where there is none.
+
+    Args:
+        rles: N RLEs of (height, width); later ones lie on top.
+        values: N numbers to write.
+        height, width: of the map, in pixels.
+        dtype: of the map.
+
+    Returns:
+        H,W, C-contiguous; 0 where no mask lies.
+
+    Raises:
+        ValueError: a mask of another size.
+    """
     flat = np.zeros(height * width, dtype=dtype)
     for rle, value in zip(rles, values, strict=True):
         if list(rle["size"]) != [height, width]:
@@ -60,7 +80,15 @@ def paint(
 
 
 def drawing_order(scores: Sequence[float | None] | None, count: int) -> list[int]:
-    """In which order overlapping objects are drawn: lower scores first, without scores as they come (the official bitmask rule)."""
+    """In which order overlapping objects are drawn: lower scores first, without scores as they come (the official bitmask rule).
+
+    Args:
+        scores: N, None where nothing has one.
+        count: N.
+
+    Returns:
+        Indices of the objects, the one that ends on top last.
+    """
     if scores is None or not count or scores[0] is None:
         return list(range(count))
     return sorted(range(count), key=lambda i: -np.inf if scores[i] is None else scores[i])
@@ -69,7 +97,15 @@ def drawing_order(scores: Sequence[float | None] | None, count: int) -> list[int
 def resolve_overlaps(
     rles: Sequence[dict], scores: Sequence[float | None] | None = None
 ) -> list[dict]:
-    """The same masks with every pixel left to one only: the higher score's, else the later one's. A mask may be left empty."""
+    """The same masks with every pixel left to one only: the higher score's, else the later one's. A mask may be left empty.
+
+    Args:
+        rles: N RLEs of one size.
+        scores: N, or None: the later mask wins.
+
+    Returns:
+        N RLEs of the same size, no pixel in two of them.
+    """
     if not rles:
         return []
     height, width = rles[0]["size"]

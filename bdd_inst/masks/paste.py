@@ -29,7 +29,17 @@ _BLOCK = 8192
 def paste_masks(
     mask_probs: Tensor, boxes: Tensor, image_size: tuple[int, int], threshold: float = 0.5
 ) -> Tensor:
-    """N,M,M float probabilities and N,4 boxes (x1,y1,x2,y2 in picture pixels) -> N,H,W bool on their device; ``image_size`` is (H, W)."""
+    """N,M,M float probabilities and N,4 boxes (x1,y1,x2,y2 in picture pixels) -> N,H,W bool on their device; ``image_size`` is (H, W).
+
+    Args:
+        mask_probs: N,M,M float, probabilities on a grid over each box.
+        boxes: N,4 float, x1, y1, x2, y2 in pixels of the image, on any device.
+        image_size: (height, width).
+        threshold: a pixel is set where its value reaches it.
+
+    Returns:
+        N,H,W bool on the device of ``mask_probs``.
+    """
     height, width = image_size
     out = torch.zeros((len(mask_probs), height, width), dtype=torch.bool, device=mask_probs.device)
     boxes = boxes.to(device=mask_probs.device, dtype=torch.float32)
@@ -43,7 +53,17 @@ def paste_masks(
 def paste_to_rles(
     mask_probs: Tensor, boxes: Tensor, image_size: tuple[int, int], threshold: float = 0.5
 ) -> list[dict]:
-    """The masks of :func:`paste_masks` as COCO RLEs ``{"size": [H, W], "counts": str}``, without making them."""
+    """The masks of :func:`paste_masks` as COCO RLEs ``{"size": [H, W], "counts": str}``, without making them.
+
+    Args:
+        mask_probs: N,M,M float, probabilities on a grid over each box.
+        boxes: N,4 float, x1, y1, x2, y2 in pixels of the image.
+        image_size: (height, width).
+        threshold: a pixel is set where its value reaches it.
+
+    Returns:
+        N RLEs of ``image_size``.
+    """
     height, width = (int(v) for v in image_size)
     probs = mask_probs.detach().to(device="cpu", dtype=torch.float32)
     boxes = boxes.detach().to(device="cpu", dtype=torch.float32)

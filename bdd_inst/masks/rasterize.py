@@ -14,10 +14,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
-from pycocotools import mask as coco_mask
 
 from bdd_inst.base.errors import DataError
-from bdd_inst.masks import run_lengths
+from bdd_inst.masks import coco_fill, run_lengths
 from bdd_inst.masks.bezier import flatten_many, flatten_points
 from bdd_inst.masks.coverage import outline_cells, touched_places
 from bdd_inst.masks.outlines import Outline, as_outline, check_vertices
@@ -38,12 +37,33 @@ _LENGTH_AT_ONCE = 2e6
 def polygons_to_mask(
     parts: Sequence[Part], height: int, width: int, rule: str = "official"
 ) -> np.ndarray:
-    """One object's parts -> H,W bool. A part is a Path, a V,2 array or COCO's flat list, in picture pixels."""
+    """One object's parts -> H,W bool. A part is a Path, a V,2 array or COCO's flat list, in picture pixels.
+
+    Args:
+        parts: the outlines of one object, in pixels.
+        height, width: of the image, in pixels.
+        rule: ``official`` or ``coco``.
+
+    Returns:
+        H,W bool.
+    """
     return run_lengths.decode(polygons_to_rle(parts, height, width, rule))
 
 
 def polygons_to_rle(parts: Sequence[Part], height: int, width: int, rule: str = "official") -> dict:
-    """One object's parts -> COCO RLE. Raises DataError for coordinates that are not finite or beyond any picture."""
+    """One object's parts -> COCO RLE.
+
+    Args:
+        parts: the outlines of one object: Outline, array V,2 of x, y, or COCO's flat list, in pixels.
+        height, width: of the image, in pixels.
+        rule: ``official`` or ``coco``.
+
+    Returns:
+        One RLE of (height, width).
+
+    Raises:
+        DataError: coordinates that are not finite or beyond any image.
+    """
     return objects_to_rles([parts], height, width, rule)[0]
 
 
@@ -54,6 +74,18 @@ def objects_to_rles(
 
     Raises DataError as :func:`polygons_to_rle`; where objects come from files that may be broken, check their vertices first
     (:func:`bdd_inst.masks.outlines.check_vertices`).
+
+    Args:
+        objects: N objects, each a sequence of outlines as :func:`polygons_to_rle` takes them.
+        height, width: of their images, in pixels.
+        rule: ``official`` or ``coco``.
+
+    Returns:
+        N RLEs of (height, width).
+
+    Raises:
+        DataError: coordinates that are not finite or beyond any image, an image larger than any; where objects come from files that may
+        be broken use :func:`draw_objects`. ValueError: another rule.
     """
     if rule not in RULES:
         raise ValueError(f"rule must be one of {', '.join(RULES)}, not {rule!r}")
@@ -70,7 +102,16 @@ def objects_to_rles(
 def draw_objects(
     objects: Sequence[Sequence[Part]], height: int, width: int, rule: str = "official"
 ) -> list[dict | DataError]:
-    """:func:`objects_to_rles` where an object that cannot be drawn costs itself alone: in its place stands what is wrong with it."""
+    """:func:`objects_to_rles` where an object that cannot be drawn costs itself alone: in its place stands what is wrong with it.
+
+    Args:
+        objects: N objects, as :func:`objects_to_rles` takes them.
+        height, width: of their images, in pixels.
+        rule: ``official`` or ``coco``.
+
+    Returns:
+        N of RLE or DataError.
+    """
     try:
         return list(objects_to_rles(objects, height, width, rule))
     except DataError:
@@ -91,15 +132,11 @@ def _draw_official(objects: list[list[Outline]], height: int, width: int) -> lis
         count = sum(1 for path in parts if len(path.vertices))
         rles = [{"size": [height, width], "counts": text} for text in texts[place : place + count]]
         place += count
-        out.append(rles[0] if count == 1 else _unite(rles, height, width))
+        if count == 1:
+            out.append(rles[0])
+        else:
+            out.append(run_lengths.union(rles) if rles else run_lengths.empty(height, width))
     return out
-
-
-def _unite(rles: list[dict], height: int, width: int) -> dict:
-    if not rles:
-        return run_lengths.empty(height, width)
-    merged = coco_mask.merge(rles)
-    return {"size": [height, width], "counts": merged["counts"].decode("ascii")}
 
 
 def _outlines_to_counts(paths: list[Outline], height: int, width: int) -> list[str]:
@@ -218,7 +255,7 @@ def _draw_coco(objects: list[list[Outline]], height: int, width: int) -> list[di
         # COCO knows areas only: a line, or fewer than three corners, has none.
         areas = [points for points, path in zip(corners, parts) if path.closed and len(points) >= 3]
         out.append(
-            run_lengths.from_polygons_coco(areas, height, width)
+            coco_fill.from_polygons_coco(areas, height, width)
             if areas
             else run_lengths.empty(height, width)
         )

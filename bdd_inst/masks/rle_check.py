@@ -76,6 +76,9 @@ def rle_faults(rles: Sequence[dict]) -> dict[int, str]:
 
     Args:
         rles: ``{"size": [height, width], "counts": str}``, sizes any two numbers, counts any text.
+
+    Returns:
+        Place of the RLE -> a sentence that begins with "an RLE".
     """
     out: dict[int, str] = {}
     for start in range(0, len(rles), CHUNK):

@@ -13,21 +13,31 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from bdd_inst.base.errors import DataError
-from bdd_inst.masks.outlines import check_vertices
 from bdd_inst.masks.rle_check import check_counts, rle_size, uncovered
 from bdd_inst.masks.rle_text import pack_counts, unpack_batch
 
-# pycocotools samples each edge at five points a pixel; a polygon that runs on for longer than this would ask for gigabytes.
-_MAX_PERIMETER = 4_000_000
-
 
 def encode(mask: np.ndarray) -> dict:
-    """H,W bool or integer (any non-zero is the object) -> RLE."""
+    """H,W bool or integer (any non-zero is the object) -> RLE.
+
+    Args:
+        mask: H,W bool, or integers of which any non-zero is the object.
+
+    Returns:
+        An RLE of (H, W), canonical.
+    """
     return encode_crop(np.asarray(mask), 0, 0, *np.shape(mask))
 
 
 def encode_batch(masks: np.ndarray | Iterable[np.ndarray]) -> list[dict]:
-    """N,H,W bool (or N masks H,W of any sizes) -> N RLEs."""
+    """N,H,W bool (or N masks H,W of any sizes) -> N RLEs.
+
+    Args:
+        masks: N masks as :func:`encode` takes them, N,H,W or of any sizes.
+
+    Returns:
+        N RLEs.
+    """
     return [encode(mask) for mask in masks]
 
 
@@ -35,6 +45,17 @@ def encode_crop(crop: np.ndarray, x: int, y: int, height: int, width: int) -> di
     """h,w bool whose first pixel is pixel (x, y) of an otherwise empty picture of height x width -> RLE of the whole picture.
 
     The crop must lie inside the picture.
+
+    Args:
+        crop: h,w bool.
+        x, y: the image's pixel under the crop's first, 0-based.
+        height, width: of the image, in pixels.
+
+    Returns:
+        An RLE of (height, width).
+
+    Raises:
+        ValueError: the crop leaves the image.
     """
     return encode_columns(np.ascontiguousarray(crop.T), x, y, height, width)
 
@@ -82,7 +103,14 @@ def _changes(flat: np.ndarray) -> np.ndarray:
 
 
 def empty(height: int, width: int) -> dict:
-    """The RLE of a mask without a pixel."""
+    """The RLE of a mask without a pixel.
+
+    Args:
+        height, width: of the image, in pixels.
+
+    Returns:
+        An RLE of (height, width) with no pixel set.
+    """
     total = height * width
     return {
         "size": [int(height), int(width)],
@@ -91,13 +119,33 @@ def empty(height: int, width: int) -> dict:
 
 
 def decode(rle: dict) -> np.ndarray:
-    """RLE -> H,W bool (column-major in memory). Raises DataError where the counts and the size disagree."""
+    """RLE -> H,W bool (column-major in memory).
+
+    Args:
+        rle: in any spelling that :func:`counts_of` takes.
+
+    Returns:
+        H,W bool, column-major in memory.
+
+    Raises:
+        DataError: the counts and the size disagree.
+    """
     height, width = rle_size(rle)
     return _painted(counts_of(rle)).reshape(width, height).T
 
 
 def counts_of(rle: dict) -> np.ndarray:
-    """The run lengths (int64) of an RLE in any spelling. Raises DataError unless they add up to its size."""
+    """The run lengths (int64) of an RLE in any spelling.
+
+    Args:
+        rle: ``{"size": [h, w], "counts": ...}``, counts compressed (str or bytes) or whole numbers.
+
+    Returns:
+        The runs, int64, background first, column-major.
+
+    Raises:
+        DataError: no size, counts of no such form, or counts that do not add up to the size.
+    """
     return counts_of_batch([rle])[0]
 
 
@@ -124,6 +172,9 @@ def counts_of_batch(rles: Sequence[dict]) -> list[np.ndarray]:
 
 def decode_tight(rles: Sequence[dict]) -> list[tuple[np.ndarray, int, int]]:
     """N RLEs of one size -> for each the object inside its tight box, and nothing of the picture around it.
+
+    Args:
+        rles: N RLEs of one size.
 
     Returns:
         N of (h,w bool, column-major in memory; x, y of its first pixel in the picture); 0,0 at 0, 0 for an empty mask.
@@ -183,18 +234,39 @@ def _painted(runs: np.ndarray) -> np.ndarray:
 
 
 def area(rle: dict) -> int:
-    """Pixels set."""
+    """Pixels set.
+
+    Args:
+        rle: in any spelling that :func:`counts_of` takes.
+
+    Returns:
+        The number of pixels set.
+    """
     return int(counts_of(rle)[1::2].sum())
 
 
 def union(rles: Sequence[dict]) -> dict:
-    """The pixels of any of several masks of one size."""
+    """The pixels of any of several masks of one size.
+
+    Args:
+        rles: one or more compressed RLEs of one size, counts str.
+
+    Returns:
+        One RLE of that size.
+    """
     merged = coco_mask.merge([{**rle, "counts": rle["counts"].encode()} for rle in rles])
     return {"size": list(merged["size"]), "counts": merged["counts"].decode()}
 
 
 def to_bbox(rle: dict) -> tuple[float, float, float, float]:
-    """The tight box x1, y1, x2, y2 (exclusive) around the pixels set; (0, 0, 0, 0) for an empty mask."""
+    """The tight box x1, y1, x2, y2 (exclusive) around the pixels set; (0, 0, 0, 0) for an empty mask.
+
+    Args:
+        rle: in any spelling that :func:`counts_of` takes.
+
+    Returns:
+        x1, y1, x2, y2 in pixels, whole numbers as floats.
+    """
     height, _ = rle_size(rle)
     edges = np.cumsum(counts_of(rle))
     starts, ends = edges[0::2], edges[1::2]
@@ -223,6 +295,9 @@ def normalize(
             list of runs. Where the size is known from elsewhere the counts alone will do.
         size: (height, width) of the image; an RLE of another size is refused.
         default: (height, width) for an RLE that does not say its own.
+
+    Returns:
+        ``{"size": [height, width], "counts": str}``.
 
     Raises:
         DataError: anything that is not an RLE which covers its image exactly.
@@ -254,33 +329,3 @@ def _merge_empty(edges: np.ndarray, total: int) -> np.ndarray:
     places = places[(times & 1 == 1) & (places < total)]
     ends = np.append(places, total)
     return np.diff(np.concatenate(([0], ends)))
-
-
-def from_polygons_coco(
-    polygons: Sequence[Sequence[float] | np.ndarray], height: int, width: int
-) -> dict:
-    """COCO's fill of several polygons (flat x,y lists or V,2 arrays), united; exactly pycocotools'.
-
-    Raises DataError for a polygon of fewer than three points or with coordinates that no picture has.
-    """
-    flat = []
-    for polygon in polygons:
-        points = np.asarray(polygon, dtype=np.float64)
-        check_polygon(points)
-        flat.append(points.reshape(-1).tolist())
-    if not flat:
-        return empty(height, width)
-    merged = coco_mask.merge(coco_mask.frPyObjects(flat, height, width))
-    return {"size": [int(height), int(width)], "counts": merged["counts"].decode("ascii")}
-
-
-def check_polygon(points: np.ndarray) -> None:
-    """Raise DataError unless ``points`` (float64, flat x, y or V,2) is a polygon that can be filled in bounded memory."""
-    if points.size < 6 or points.size % 2:
-        raise DataError(f"a polygon needs three points or more, this one has {points.size / 2:g}")
-    if np.abs(points).max() * points.size <= _MAX_PERIMETER:
-        return  # however it winds, it cannot be longer; NaN does not pass
-    check_vertices(points)
-    corners = points.reshape(-1, 2)
-    if np.abs(corners - np.roll(corners, 1, axis=0)).max(axis=1).sum() > _MAX_PERIMETER:
-        raise DataError("a polygon reaches too far outside its picture to be drawn")

@@ -86,7 +86,14 @@ def rounded(vertices: list[tuple[float, float]]) -> list[list[float]]:
 
 
 def trace(mask: np.ndarray) -> list[np.ndarray]:
-    """Polygons V,2 int along the pixel edges of a mask (H,W bool); parts with holes are split until they have none."""
+    """Polygons V,2 int along the pixel edges of a mask (H,W bool); parts with holes are split until they have none.
+
+    Args:
+        mask: H,W bool.
+
+    Returns:
+        Polygons V,2 int of x, y in pixels; components of fewer than six pixels are left out.
+    """
     out: list[np.ndarray] = []
     count, ids = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)
     for i in range(1, count):

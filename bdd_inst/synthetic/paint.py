@@ -32,7 +32,15 @@ class Painted:
 
 
 def paint(scene: Scene, rng: np.random.Generator) -> tuple[np.ndarray, list[Painted], StuffMap]:
-    """The picture H,W,3 uint8 RGB, its labelled things, far to near, and what all else is."""
+    """The picture, its labelled things, far to near, and what all else is.
+
+    Args:
+        scene: what stands where, and the weather.
+        rng: of everything random in the picture.
+
+    Returns:
+        H,W,3 uint8 RGB; the things, each with its pixels; and the class of every other pixel.
+    """
     camera = scene.camera
     stuff = StuffMap(camera.height, camera.width)
     image = paint_backdrop(scene, rng, stuff)

@@ -79,7 +79,15 @@ def choose(rng: np.random.Generator, shares: dict[str, float]) -> str:
 
 
 def compose(rng: np.random.Generator, width: int, height: int) -> Scene:
-    """A random scene. Cars are everywhere, trains rare: about the order of BDD100K's own counts, its tail made less thin."""
+    """A random scene. Cars are everywhere, trains rare: about the order of BDD100K's own counts, its tail made less thin.
+
+    Args:
+        rng: of everything random.
+        width, height: of the picture, in pixels.
+
+    Returns:
+        Camera, weather and things, to be painted.
+    """
     camera = Camera(
         width,
         height,

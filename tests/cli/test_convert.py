@@ -29,7 +29,7 @@ def test_scalabel_to_coco_says_what_it_did(convert, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "scalabel -> coco: 3 pictures, 3 instances; masks by COCO's rule" in done.stdout
-    assert "2 x curves" in done.stderr
+    assert "2 x lost-curves" in done.stderr
     assert "size-assumed" in done.stderr
     assert len(json.loads((tmp_path / "out.json").read_text())["images"]) == 3
 

@@ -14,7 +14,7 @@ from bdd_inst.data.loader import TrainDataset
 from bdd_inst.data.mapper import DatasetMapper
 from bdd_inst.data.sem_seg import label_map_of, layers
 from bdd_inst.data.transforms import Chain, Crop, Flip, Resize, Rotate
-from bdd_inst.masks import run_lengths
+from bdd_inst.masks import coco_fill, run_lengths
 from bdd_inst.structures import BoxMode
 
 COLORS = np.array([[0, 0, 0], [250, 10, 10], [10, 250, 10]], np.uint8)  # of the values 0, 1, 2
@@ -70,7 +70,7 @@ def test_polygons_are_filled_as_coco_does():
     polygon = [5.0, 5.0, 25.0, 5.0, 25.0, 20.0, 5.0, 20.0]
     out = of({**thing(*SMALL, 0), "segmentation": [polygon]})
     assert np.array_equal(
-        out == 1, run_lengths.decode(run_lengths.from_polygons_coco([polygon], 40, 60))
+        out == 1, run_lengths.decode(coco_fill.from_polygons_coco([polygon], 40, 60))
     )
 
 

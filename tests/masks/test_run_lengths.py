@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 from pycocotools import mask as coco_mask
 
 from bdd_inst.base.errors import DataError
-from bdd_inst.masks import run_lengths
+from bdd_inst.masks import coco_fill, run_lengths
 from bdd_inst.masks.rle_text import pack_counts, pack_edges, unpack_batch
 
 MASKS = hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=24))
@@ -198,7 +198,7 @@ def test_coco_fill_is_pycocotools(first, second):
         coco_mask.frPyObjects([first.ravel().tolist(), second.ravel().tolist()], 30, 35)
     )
     assert (
-        run_lengths.from_polygons_coco([first, second.ravel()], 30, 35)["counts"]
+        coco_fill.from_polygons_coco([first, second.ravel()], 30, 35)["counts"]
         == merged["counts"].decode()
     )
 
@@ -209,4 +209,4 @@ def test_coco_fill_is_pycocotools(first, second):
 )
 def test_polygons_that_cannot_be_filled_are_refused(bad):
     with pytest.raises(DataError):
-        run_lengths.from_polygons_coco(bad, 10, 10)
+        coco_fill.from_polygons_coco(bad, 10, 10)
