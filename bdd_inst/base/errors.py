@@ -1,4 +1,4 @@
-"""What goes wrong with data and configs, said in one readable line, and a log that counts what was skipped and why."""
+"""What goes wrong with data and configs, in one readable line, and a log that counts what was skipped and why."""
 
 from __future__ import annotations
 

@@ -17,6 +17,8 @@ BDD100K_SEM_SEG = (
 )  # fmt: skip
 FASHION_PERSON = ("person",)
 FASHION_CLOTHES = ("skin", "hair", "t-shirt", "shoes", "pants", "dress")
+# What the fashion set labels each in a mask of its own.
+FASHION_TARGETS = {"person": FASHION_PERSON, "clothes": FASHION_CLOTHES}
 COCO_PERSON = ("person",)
 
 # Spellings met in real label files -> the contract name.

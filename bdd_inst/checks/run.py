@@ -137,7 +137,7 @@ def _find(
         path, ImageLabels(picture.name, picture.width, picture.height, video=picture.video)
     )
     if picture.width is None or picture.height is None:
-        with contextlib.suppress(DataError):  # said of the file itself below
+        with contextlib.suppress(DataError):  # reported of the file itself below
             picture.width, picture.height = finder.size(picture)
 
 

@@ -1,4 +1,4 @@
-"""The geometry of augmentations: sizes, crops and jitter at random. Every draw comes from the given generator."""
+"""The geometry of augmentations: sizes, crops and jitter at random. Every random number comes from the given generator."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def to_instances(
         DataError: a segmentation that does not suit the mask format or the picture.
     """
     if mask_format is not None:
-        # One without a mask cannot train the mask head; how many there are was said when the data set was loaded.
+        # One without a mask cannot train the mask head; how many there are was logged when the data set was loaded.
         annotations = [a for a in annotations if a.get("segmentation") is not None]
     out = Instances(chain.out)
     out.gt_boxes = Boxes(torch.from_numpy(chain.boxes(boxes_of(annotations)).astype(np.float32)))

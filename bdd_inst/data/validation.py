@@ -21,7 +21,7 @@ from bdd_inst.datasets.dict_array import NO_MASK, DictArray, blob_at
 from bdd_inst.structures import BoxMode
 
 MODES = {int(mode): mode for mode in (BoxMode.XYXY_ABS, BoxMode.XYWH_ABS)}
-SUSPICIOUS = 0.1  # share of XYWH boxes that leave the picture but would fit as corners, from which on it is said
+SUSPICIOUS = 0.1  # share of XYWH boxes that leave the picture but would fit as corners, from which on it is reported
 
 
 def checked_dicts(

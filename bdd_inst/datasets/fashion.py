@@ -22,7 +22,7 @@ from bdd_inst.masks import run_lengths
 from bdd_inst.structures import BoxMode
 
 FOLDER = "fashion"
-TARGETS = {"person": classes.FASHION_PERSON, "clothes": classes.FASHION_CLOTHES}
+TARGETS = classes.FASHION_TARGETS
 # 50, 10 and 40 per cent of the 600 pictures by their numbers, so that every machine has the same split.
 SPLITS = {"train": range(1, 301), "val": range(301, 361), "test": range(361, 601)}
 SMALLEST_PART = 16  # pixels; smaller connected components are specks of the labelling tool
@@ -75,7 +75,7 @@ def parse(root: str | os.PathLike, target: str, split: str, instances: str) -> D
     masks = numbered(labels, rf"(\d+)_{target}\.png")
     dicts = []
     for number in SPLITS[split]:
-        record = load_picture(
+        record = load_sample(
             number, pictures.get(number), masks.get(number), target, instances, problems
         )
         if record is not None:
@@ -112,7 +112,7 @@ def numbered(folder: ImageFinder, pattern: str) -> dict[int, str]:
     return found
 
 
-def load_picture(
+def load_sample(
     number: int,
     picture: str | None,
     mask: str | None,

@@ -44,7 +44,7 @@ PEOPLE = """\
     <source>/ann/*.json, <source>/meta.json             Supervisely
     <source>/instances.json                             COCO notation
     backgrounds/*.jpg                                 pictures without a person
-  Any number of sources; train.txt, val.txt and test.txt list the splits, else shares are drawn."""
+  Any number of sources; train.txt, val.txt and test.txt list the splits, else shares are sampled."""
 
 TREES = {"bdd100k": BDD100K, "fashion": FASHION, "coco": COCO, "people": PEOPLE}
 

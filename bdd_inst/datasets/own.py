@@ -292,7 +292,7 @@ def _needs_masks(cfg: CfgNode) -> bool:
 
 
 def _fit_heads(cfg: CfgNode, classes: Sequence[str]) -> None:
-    """NUM_CLASSES from the classes, said where it changes; label maps have a background before the objects' classes."""
+    """NUM_CLASSES from the classes, logged where it changes; label maps have a background before the objects' classes."""
     wanted = {"ROI_HEADS": (len(classes),)}
     if cfg.MODEL.META_ARCHITECTURE == "SemanticSegmentor":
         number = len(classes) + 1

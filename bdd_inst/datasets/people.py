@@ -38,7 +38,7 @@ def load_people(
     A source is a folder with ``images`` and one of ``masks`` (:func:`load_pairs`; ``ignore`` beside it holds pixels that count
     nowhere), ``ann`` (Supervisely, with ``meta.json`` beside it) or ``instances.json`` (COCO notation). A folder named ``backgrounds``
     holds pictures without a person. ``train.txt``, ``val.txt`` and ``test.txt`` in ``people`` list the splits; without them shares of
-    80, 10 and 10 per cent of every source are drawn by ``seed``.
+    80, 10 and 10 per cent of every source are sampled by ``seed``.
 
     Raises:
         MissingDataError: no such folder. DataError: a source whose labels cannot be read, or no source at all.

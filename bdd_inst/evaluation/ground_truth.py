@@ -16,8 +16,7 @@ import numpy as np
 import pycocotools.mask as coco_mask
 
 from bdd_inst.base.errors import DataError, ProblemLog
-
-XYXY_ABS, XYWH_ABS = 0, 1  # Detectron2's BoxMode values
+from bdd_inst.formats.dicts import XYXY_ABS
 
 
 @dataclass

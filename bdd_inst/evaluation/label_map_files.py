@@ -22,7 +22,6 @@ from bdd_inst.masks import run_lengths
 from bdd_inst.masks.label_runs import paint
 
 # The fashion set's files are 0001_person.png and 0001_clothes.png: the picture's number, and what is labelled.
-TARGETS = {"person": classes.FASHION_PERSON, "clothes": classes.FASHION_CLOTHES}
 SUFFIX = re.compile(r"_(person|clothes)$")
 
 
@@ -72,7 +71,7 @@ def open_maps(found: Found, like: MapFolder | None = None) -> MapFolder:
             raise DataError(f"{path}: {files[key].name} and {file.name} are of one picture")
         files[key] = file
     target = targets.pop() if targets else ""
-    names = list(TARGETS[target]) if target else None
+    names = list(classes.FASHION_TARGETS[target]) if target else None
     return MapFolder(files, kind_of(chosen, path) == "binary-masks", names, str(path), target)
 
 

@@ -10,7 +10,6 @@ from math import nan
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from bdd_inst import formats
@@ -19,26 +18,12 @@ from bdd_inst.base.memory import gc_paused
 from bdd_inst.evaluation.ground_truth import GroundTruth
 from bdd_inst.evaluation.result_pictures import match_pictures
 from bdd_inst.evaluation.results import Results
-from bdd_inst.formats import fields
-from bdd_inst.formats.coco_entries import Id, key_of
+from bdd_inst.formats.coco_entries import key_of, strict_results
 from bdd_inst.formats.coco_segmentation import as_parts
-from bdd_inst.formats.json_files import place, plain
 from bdd_inst.formats.sniff import Found, seen
 from bdd_inst.masks import rasterize, run_lengths
 from bdd_inst.masks.outlines import Outline
 from bdd_inst.masks.rle_check import rle_faults
-
-
-class ResultRow(msgspec.Struct, gc=False):
-    """One entry of a COCO results file; its segmentation as it stands."""
-
-    image_id: Id
-    category_id: int
-    score: float
-    bbox: tuple[float, float, float, float] | None = None
-    segmentation: Any = None
-    file_name: str | None = None
-    category_name: str | None = None
 
 
 def read_results(path: str | Path | Found, truth: GroundTruth) -> Results:
@@ -95,15 +80,9 @@ def read_columns(found: Found) -> Columns:
     path, entries, found.top = found.path, found.top, None
     if not isinstance(entries, list):
         raise DataError(f"{path}: not a COCO results list: {seen(entries)}")
-    decoder, out = msgspec.json.Decoder(ResultRow), Columns()
+    out = Columns()
     sizes: dict[tuple, list[int]] = {}
-    for n, raw in enumerate(entries):
-        try:
-            row = decode_row(raw, decoder)
-        except (ValueError, RecursionError) as error:
-            raise DataError(
-                f"{path}: not a COCO results list: entry {n + 1}, {place(str(error))}"
-            ) from None
+    for n, row in enumerate(strict_results(entries, str(path))):
         out.image_ids.append(key_of(row.image_id))
         out.category_ids.append(row.category_id)
         out.scores.append(row.score)
@@ -128,20 +107,6 @@ def read_columns(found: Found) -> Columns:
         if row.category_name is not None:
             out.category_names[n] = sys.intern(row.category_name)
     return out
-
-
-def decode_row(raw: msgspec.Raw, decoder: msgspec.json.Decoder) -> ResultRow:
-    """One entry; ids written as text or as floats are the numbers that they mean. ValueError for what is none."""
-    try:
-        return decoder.decode(raw)
-    except msgspec.ValidationError:
-        value = plain(raw)
-        if not isinstance(value, dict):
-            raise
-        ids = {key: fields.identity(value.get(key)) for key in ("image_id", "category_id")}
-        if isinstance(ids["category_id"], str):
-            ids["category_id"] = key_of(ids["category_id"].strip())
-        return msgspec.convert(value | ids, ResultRow)
 
 
 def refuse(bad: np.ndarray, where: Callable[[int], str], message: str) -> None:

@@ -1,4 +1,4 @@
-"""COCO's entries as they are met: typed where they follow the schema, mended and counted where they do not.
+"""COCO's entries as they are met, by one of two policies: labels are mended and counted, results that are scored are refused.
 
 Ids, sizes and flags written as text (VIA's export) or as floats (a data frame's) are read as the numbers that they mean.
 """
@@ -6,6 +6,7 @@ Ids, sizes and flags written as text (VIA's export) or as floats (a data frame's
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -13,7 +14,7 @@ import msgspec
 
 from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.formats import fields
-from bdd_inst.formats.json_files import describe, plain
+from bdd_inst.formats.json_files import describe, place, plain
 
 Id = int | str
 
@@ -45,6 +46,18 @@ class Annotation(msgspec.Struct, gc=False):
     area: float | None = None
     score: float | None = None
     attributes: dict[str, Any] | None = None
+    file_name: str | None = None
+    category_name: str | None = None
+
+
+class Result(msgspec.Struct, gc=False):
+    """One entry of a results file that is to be scored; its segmentation as it stands."""
+
+    image_id: Id
+    category_id: int
+    score: float
+    bbox: tuple[float, float, float, float] | None = None
+    segmentation: Any = None
     file_name: str | None = None
     category_name: str | None = None
 
@@ -203,6 +216,44 @@ def annotation(raw: msgspec.Raw, where: str, log: ProblemLog) -> Annotation | No
     out.file_name = value["file_name"] if isinstance(value.get("file_name"), str) else None
     out.segmentation = msgspec.Raw(msgspec.json.encode(value.get("segmentation")))
     return out
+
+
+def strict_results(raws: Iterable[msgspec.Raw], where: str) -> Iterator[Result]:
+    """Entries of a results file by the strict policy: figures count every entry, so one that is not what the format says is refused.
+
+    Args:
+        raws: the items of the list; ids written as text or as floats are the numbers that they mean.
+        where: the file, for messages.
+
+    Yields:
+        The entries in order.
+
+    Raises:
+        DataError: naming the first entry that is none.
+    """
+    decoder = msgspec.json.Decoder(Result)
+    for number, raw in enumerate(raws, 1):
+        try:
+            try:
+                row = decoder.decode(raw)
+            except msgspec.ValidationError:
+                row = _with_plain_ids(raw)
+        except (ValueError, RecursionError) as error:
+            raise DataError(
+                f"{where}: not a COCO results list: entry {number}, {place(str(error))}"
+            ) from None
+        yield row
+
+
+def _with_plain_ids(raw: msgspec.Raw) -> Result:
+    """An entry whose ids do not follow the schema. ValueError for what is none."""
+    value = plain(raw)
+    if not isinstance(value, dict):
+        raise ValueError(f"{describe(value)} where an entry should be")
+    ids = {key: fields.identity(value.get(key)) for key in ("image_id", "category_id")}
+    if isinstance(ids["category_id"], str):
+        ids["category_id"] = key_of(ids["category_id"].strip())
+    return msgspec.convert(value | ids, Result)
 
 
 def as_float(value: Any) -> float | None:

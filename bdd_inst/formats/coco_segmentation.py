@@ -17,12 +17,14 @@ from bdd_inst.masks.outlines import MAX_COORDINATE, Outline
 from bdd_inst.masks.rle_check import rle_faults
 
 
-class _Rle(msgspec.Struct, gc=False):
+class CompressedRle(msgspec.Struct, gc=False):
+    """An RLE as COCO and Scalabel files both write it: text, and [height, width]."""
+
     counts: str
     size: tuple[int, int]
 
 
-_decoder = msgspec.json.Decoder(list[list[float]] | _Rle | None)
+_decoder = msgspec.json.Decoder(list[list[float]] | CompressedRle | None)
 
 
 class SegmentationReader:
@@ -49,7 +51,7 @@ class SegmentationReader:
             except (msgspec.MsgspecError, RecursionError):
                 self._careful(instance, raw, picture, where)
                 continue
-            if isinstance(value, _Rle):
+            if isinstance(value, CompressedRle):
                 coded.append((instance, {"size": list(value.size), "counts": value.counts}))
             elif value and all(len(p) >= 6 and len(p) % 2 == 0 for p in value):
                 polygons.append((instance, value))

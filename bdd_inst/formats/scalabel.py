@@ -18,6 +18,7 @@ import numpy as np
 
 from bdd_inst.base.errors import ProblemLog
 from bdd_inst.formats import fields
+from bdd_inst.formats.coco_segmentation import CompressedRle
 from bdd_inst.formats.json_files import Top, items, plain, top_level
 from bdd_inst.formats.poly2d import FEWEST_CLOSED, FEWEST_OPEN
 from bdd_inst.formats.reading import contents, label_set
@@ -43,11 +44,6 @@ class _Part(msgspec.Struct, gc=False):
     closed: bool = True
 
 
-class _Rle(msgspec.Struct, gc=False):
-    counts: str
-    size: tuple[int, int]
-
-
 class _Label(msgspec.Struct, gc=False):
     category: str
     id: str | int | None = None
@@ -56,7 +52,7 @@ class _Label(msgspec.Struct, gc=False):
     attributes: dict[str, Any] | None = None
     box2d: _Box | None = None
     poly2d: list[_Part] | None = None
-    rle: _Rle | None = None
+    rle: CompressedRle | None = None
     seg2d: None = None
 
 
@@ -161,7 +157,7 @@ def _config_categories(top: Top) -> tuple[str, ...] | None:
 
 
 def _config_rule(top: Top) -> str:
-    """The rule that a file of ours says its outlines are drawn by (``config.maskRule``); BDD100K's own where nothing is said."""
+    """The rule that a file of ours says its outlines are drawn by (``config.maskRule``); BDD100K's own where it says nothing."""
     rule = _config(top.get("config")).get("maskRule") if isinstance(top, dict) else None
     return rule if rule in ("official", "coco", "pixels") else "official"
 
@@ -211,7 +207,7 @@ def is_of_2018(raws: list[msgspec.Raw]) -> bool:
 
 
 def _quick(frame: _Frame, inclusive: bool, size: _Size | None) -> ImageLabels:
-    """A frame that follows the schema; _OddFrameError for anything that needs a word said about it."""
+    """A frame that follows the schema; _OddFrameError for anything that has to be counted."""
     labels = frame.labels or []
     outlines = _outlines(labels)
     coded = [label.rle for label in labels if label.rle is not None]

@@ -82,7 +82,7 @@ def open_image(
 
     Args:
         source: a regular file (no pipe, no device: they may never end), or an open stream of bytes.
-        formats: the decoders that may try it, FORMATS where not said; a wrong suffix does not matter.
+        formats: the decoders that may try it, FORMATS where None; a wrong suffix does not matter.
         name: what messages call it; the path where there is one.
 
     Yields:

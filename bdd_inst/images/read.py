@@ -71,7 +71,7 @@ def read_bgr(source: str | os.PathLike | IO[bytes]) -> np.ndarray:
 
 
 def to_rgb(image: Image.Image, name: str | os.PathLike | IO[bytes] = "picture") -> Image.Image:
-    """Mode RGB, 8 bits a channel, as PIL converts it; what PIL would clip or cannot convert is scaled by its own range, said once.
+    """Mode RGB, 8 bits a channel, as PIL converts it; what PIL would clip or cannot convert is scaled by its own range, logged once.
 
     PIL turns every 16-bit value above 255 white and every fraction black.
 

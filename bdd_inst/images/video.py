@@ -28,7 +28,7 @@ from bdd_inst.images.video_timing import (
 
 os.environ.setdefault(
     "OPENCV_FFMPEG_LOGLEVEL", "-8"
-)  # the decoder's own complaints: what is wrong is said in our line
+)  # the decoder's own complaints: our line says what is wrong
 
 __all__ = ["SUFFIXES", "USUAL_RATE", "VideoReader", "VideoWriter", "VideoWriters", "drawn_videos"]
 
@@ -265,7 +265,7 @@ class VideoWriters:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """OpenCV's own warnings off: what is wrong is said in our line."""
+    """OpenCV's own warnings off: our line says what is wrong."""
     level = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:
