@@ -106,7 +106,7 @@ def check_sizes(rles: Sequence[dict], size: tuple[int, int], where: str) -> None
 def moved(
     mask: np.ndarray, x: int, y: int, chain: Chain, tables: tuple[np.ndarray, np.ndarray] | None
 ) -> Window:
-    """A window after the transforms, pixel by pixel: by index tables, or the whole picture's mask where they cannot say it."""
+    """A window (h,w bool) after the transforms, pixel by pixel: by index tables, or the whole picture's mask where they cannot say it."""
     if tables is not None:
         return gather(mask, x, y, *tables)
     whole = np.zeros(chain.size, bool)

@@ -144,7 +144,7 @@ def build_train_loader(
 
 
 def wider_than_high(dicts: Sequence[dict]) -> np.ndarray:
-    """For each picture whether it is wider than high."""
+    """N bool: whether each picture is wider than high."""
     return (
         dicts.wide
         if isinstance(dicts, DictArray)

@@ -25,7 +25,7 @@ class TrainingSampler:
         self.size, self.seed, self.shuffle = size, seed, shuffle
 
     def epoch(self, number: int) -> np.ndarray:
-        """Indices (int64) of epoch ``number`` in order."""
+        """The indices (K int64) of epoch ``number`` in order."""
         return (
             self.generator(number).permutation(self.size) if self.shuffle else np.arange(self.size)
         )
@@ -81,7 +81,7 @@ class RepeatFactorTrainingSampler(TrainingSampler):
 def repeat_factors(
     categories: Sequence[set[int]], threshold: float, sqrt: bool = True
 ) -> np.ndarray:
-    """The factor of each picture, float32: that of its rarest class, ``max(1, sqrt(threshold / share of pictures with the class))``.
+    """N float32, the factor of each picture: that of its rarest class, ``max(1, sqrt(threshold / share of pictures with the class))``.
 
     Args:
         categories: the classes in each picture.

@@ -109,7 +109,7 @@ def label_map_of(
 def painted(
     annotations: Sequence[dict], height: int, width: int, ignore: int, priority: Mapping[int, int]
 ) -> np.ndarray:
-    """Objects as one label map, by the rules of :func:`label_map_of`."""
+    """Objects as one label map (H,W uint8), by the rules of :func:`label_map_of`."""
     rows = []
     for item in annotations:
         mask = item.get("segmentation")

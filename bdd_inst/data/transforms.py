@@ -39,7 +39,7 @@ class Resize:
 
 @functools.lru_cache(maxsize=256)
 def nearest(length: int, out: int) -> np.ndarray:
-    """Which of ``length`` pixels PIL's nearest resize puts at each of ``out``: read off a resized ramp, PIL's own rounding included."""
+    """``out`` int64: which of ``length`` pixels PIL's nearest resize puts at each of ``out``: read off a resized ramp, PIL's own rounding included."""
     ramp = Image.fromarray(np.arange(length, dtype=np.int32)[None])
     return np.asarray(ramp.resize((out, 1), Image.Resampling.NEAREST))[0].astype(np.intp)
 
@@ -104,7 +104,7 @@ class Crop:
 
 
 def window(start: int, count: int, length: int) -> np.ndarray:
-    """Indices ``start`` to ``start + count``, OUTSIDE where there is no such pixel."""
+    """``count`` int64: the indices from ``start`` on, OUTSIDE where there is no such pixel."""
     index = np.arange(start, start + count)
     return np.where((index >= 0) & (index < length), index, OUTSIDE)
 
@@ -231,5 +231,5 @@ class Chain:
 
 
 def chained(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Two index tables as one; what is OUTSIDE stays so."""
+    """Two index tables (N int64, M int64 into the first) as one, M int64; what is OUTSIDE stays so."""
     return np.where(second == OUTSIDE, OUTSIDE, first[second])

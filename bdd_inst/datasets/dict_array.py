@@ -52,16 +52,16 @@ class DictArray(Sequence):
             yield self._picture(i)
 
     def select(self, chosen: np.ndarray) -> DictArray:
-        """The pictures at ``chosen`` (indices, or a bool for each), over the same arrays."""
+        """The pictures at ``chosen`` (K indices, or N bool), over the same arrays."""
         return DictArray(self.arrays, self.index[chosen])
 
     @property
     def wide(self) -> np.ndarray:
-        """For each picture whether it is wider than high."""
+        """N bool: whether each picture is wider than high."""
         return (self.arrays["width"] > self.arrays["height"])[self.index]
 
     def object_counts(self, crowds: bool = True) -> np.ndarray:
-        """Annotations of each picture, without those that are crowds unless ``crowds``."""
+        """N int64: annotations of each picture, without those that are crowds unless ``crowds``."""
         ends = self.arrays["object_ends"]
         counted = (
             np.ones(int(ends[-1]) if len(ends) else 0, np.int64)
@@ -158,7 +158,7 @@ class DictArray(Sequence):
 
 
 def span(ends: np.ndarray, i: int) -> tuple[int, int]:
-    """Where item ``i`` begins and ends, by the ends of all items."""
+    """Where item ``i`` begins and ends, by the ends of all N items (N int64, ascending)."""
     return (int(ends[i - 1]) if i else 0), int(ends[i])
 
 
@@ -178,7 +178,7 @@ def blob_at(blob: np.ndarray, ends: np.ndarray, i: int) -> bytes:
 
 
 def text_at(blob: np.ndarray, ends: np.ndarray, i: int) -> str:
-    """Item ``i`` of UTF-8 strings kept end to end."""
+    """Item ``i`` of UTF-8 strings kept end to end (``blob`` uint8, ``ends`` N int64)."""
     return blob_at(blob, ends, i).decode("utf-8", "surrogateescape")
 
 
@@ -333,7 +333,7 @@ def pack(dicts: Iterable[dict]) -> dict[str, np.ndarray]:
 
 
 def pack_numbers(numbers: np.ndarray) -> dict[str, np.ndarray]:
-    """Polygon coordinates as whole hundredths (int32) where that loses not a bit, as in COCO's files, else as float64."""
+    """Polygon coordinates (K float64) as whole hundredths (int32) where that loses not a bit, as in COCO's files, else as float64."""
     for decimals in (1.0, 100.0):
         scaled = np.round(numbers * decimals)
         if (np.abs(scaled) < 2**31).all() and np.array_equal(scaled / decimals, numbers):

@@ -185,7 +185,7 @@ def annotations(
 
 
 def components(mask: np.ndarray, where: str, problems: ProblemLog) -> list[np.ndarray]:
-    """The connected components of a mask, specks counted and left out."""
+    """The connected components of a mask (H,W bool, each again so), specks counted and left out."""
     total, ids, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     large = [i for i in range(1, total) if stats[i, cv2.CC_STAT_AREA] >= SMALLEST_PART]
     if len(large) < total - 1:

@@ -216,7 +216,7 @@ def enlarge(
 
 
 def font_size(image: np.ndarray) -> int:
-    """Letters of the caption strips for a picture."""
+    """Height in pixels of the caption strips' letters for a picture H,W,3."""
     return int(np.clip(round((image.shape[0] * image.shape[1]) ** 0.5 / 55), 11, 40))
 
 

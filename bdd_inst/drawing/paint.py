@@ -45,7 +45,7 @@ class Style:
 
 
 def paint(image: np.ndarray, objects: DrawnObjects, style: Style) -> np.ndarray:
-    """Draw: fills from large to small, then outlines and boxes, then labels on top."""
+    """Objects on a copy of ``image`` (H,W,3 uint8 BGR): fills from large to small, then outlines and boxes, then labels on top."""
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise DataError(
             f"a picture to draw on is H,W,3 uint8, not {'x'.join(map(str, image.shape))} {image.dtype}"
@@ -74,7 +74,7 @@ def paint(image: np.ndarray, objects: DrawnObjects, style: Style) -> np.ndarray:
 
 
 def fill(canvas: np.ndarray, region: Region, color: Color, opacity: float) -> None:
-    """Mix a colour into the mask's pixels."""
+    """Mix a colour into the mask's pixels of ``canvas`` (H,W,3 uint8 BGR)."""
     height, width = region.mask.shape
     area = canvas[region.y : region.y + height, region.x : region.x + width]
     ramp = (
@@ -87,7 +87,7 @@ def fill(canvas: np.ndarray, region: Region, color: Color, opacity: float) -> No
 def draw_contours(
     canvas: np.ndarray, objects: DrawnObjects, i: int, style: Style, small: bool
 ) -> None:
-    """The mask's outline; thin where the object is small."""
+    """The mask's outline on ``canvas`` (H,W,3 uint8 BGR); thin where the object is small."""
     region = objects.regions[i] if style.show_masks else None
     if region is not None:
         line = max(1, style.line - 1) if small else style.line
@@ -98,7 +98,7 @@ def draw_contours(
 
 
 def draw_box(canvas: np.ndarray, objects: DrawnObjects, i: int, style: Style, small: bool) -> None:
-    """The box: thin where there is a mask too; beside a small object, not over it; in dashes where the verdict is bad."""
+    """The box on ``canvas`` (H,W,3 uint8 BGR): thin where there is a mask too; beside a small object, not over it; in dashes where the verdict is bad."""
     masked = style.show_masks and objects.regions[i] is not None
     verdict = objects.verdicts[i] if objects.verdicts else ""
     if not style.show_boxes and masked and not verdict:
@@ -139,7 +139,7 @@ def dashed_box(canvas: np.ndarray, box: np.ndarray, color: Color, line: int) -> 
 
 
 def write_labels(canvas: np.ndarray, objects: DrawnObjects, shown: list[int], style: Style) -> None:
-    """Names and scores beside their objects; one that had to move away is tied to its object by a line."""
+    """Names and scores on ``canvas`` (H,W,3 uint8 BGR) beside their objects; one that had to move away is tied to its object by a line."""
     height, width = canvas.shape[:2]
     tiles = [
         text.tag(objects.label(i, style.show_scores), style.font, objects.color(i, style.color_by))

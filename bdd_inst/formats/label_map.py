@@ -189,7 +189,7 @@ def _bytes(values: np.ndarray) -> np.ndarray:
 
 
 def class_colors(count: int = 256) -> np.ndarray:
-    """``count``,3 uint8 RGB, the PASCAL VOC colours: black for 0, then each next number as far apart as bits allow."""
+    """K,3 uint8 RGB for K = ``count``, the PASCAL VOC colours: black for 0, then each next number as far apart as bits allow."""
     numbers = np.arange(count, dtype=np.int64)
     colors = np.zeros((count, 3), dtype=np.int64)
     # VOC's rule: bits 0, 1 and 2 of the number are red's, green's and blue's highest bits, bits 3, 4 and 5 the next ones, and so on.

@@ -103,7 +103,7 @@ class PngTarget(Target):
     def pixels(
         self, chosen: list[tuple[Instance, dict, str, bool]], height: int, width: int
     ) -> np.ndarray:
-        """The PNG's values."""
+        """The PNG's values: H,W uint8, or H,W,4 uint8 for bitmasks."""
         raise NotImplementedError
 
     keeps_scores = False
@@ -113,7 +113,7 @@ class PngTarget(Target):
         return []
 
     def save(self, file: Path, values: np.ndarray) -> None:
-        """Write them."""
+        """Write the values of :meth:`pixels`."""
         raise NotImplementedError
 
     def finish(self, parts: Parts) -> None:

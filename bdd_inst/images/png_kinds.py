@@ -73,7 +73,7 @@ def pixels(path: str | os.PathLike) -> np.ndarray:
 
 
 def stored_values(picture: Image.Image, depth: int, color: int) -> np.ndarray:
-    """The values that an open PNG holds, as uint8 or uint16.
+    """The values that an open PNG holds: H,W or H,W,C, uint8 or uint16.
 
     PIL stretches gray of 2 and 4 bits to 0..255; class numbers are the stored bits, the same in every tool.
     """
@@ -169,7 +169,7 @@ def _kind(file: Path) -> str:
 
 
 def is_numbered_by_class(found: np.ndarray) -> bool:
-    """Whether these values of a PNG are Cityscapes' ``instanceIds``: classes up to 33, and class * 1000 + number for things."""
+    """Whether these values (K, each once) of a PNG are Cityscapes' ``instanceIds``: classes up to 33, and class * 1000 + number for things."""
     numbered = found[found >= 1000]
     return bool(
         len(numbered)

@@ -38,7 +38,7 @@ def clip_polygons(
 
 
 def clip_half(points: np.ndarray, axis: int, limit: float, sign: int) -> np.ndarray:
-    """What of a polygon lies where ``sign * (coordinate - limit) >= 0``."""
+    """What of a polygon (V,2) lies where ``sign * (coordinate - limit) >= 0``."""
     if not len(points):
         return points
     depth = sign * (points[:, axis] - limit)
@@ -57,7 +57,7 @@ def clip_half(points: np.ndarray, axis: int, limit: float, sign: int) -> np.ndar
 
 
 def without_spikes(points: np.ndarray) -> np.ndarray:
-    """The polygon without vertices at which it turns straight back, and without repeated ones."""
+    """The polygon (V,2) without vertices at which it turns straight back, and without repeated ones."""
     if not len(points):
         return points
     before, after = points - np.roll(points, 1, axis=0), np.roll(points, -1, axis=0) - points

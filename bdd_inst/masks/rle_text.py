@@ -20,7 +20,7 @@ _LIMITS = np.array([1 << (5 * k - 1) for k in range(1, _MAX_GROUPS)], dtype=np.i
 
 
 def pack_counts(counts: np.ndarray, lengths: np.ndarray) -> list[str]:
-    """Run lengths of several masks, end to end in ``counts`` (int64), ``lengths[i]`` of them for mask i -> one string a mask."""
+    """Run lengths of N masks, end to end in ``counts`` (int64), ``lengths[i]`` of them for mask i -> one string a mask."""
     if not len(counts):
         return [""] * len(lengths)
     starts = np.zeros(len(lengths) + 1, dtype=np.int64)
@@ -44,7 +44,7 @@ def pack_counts(counts: np.ndarray, lengths: np.ndarray) -> list[str]:
 
 
 def pack_edges(edges: np.ndarray, lengths: np.ndarray, pixels: int) -> list[str]:
-    """Several masks of ``pixels`` pixels each from the places where they change -> one string a mask.
+    """N masks of ``pixels`` pixels each from the places where they change -> one string a mask.
 
     ``edges``: int64, end to end, ``lengths[i]`` of them for mask i, ascending within a mask: the column-major places where the object
     starts, stops, starts again... Two at the same place undo each other, so an empty run or gap may be left in.
@@ -185,7 +185,7 @@ def _undo_differences(values: np.ndarray, lengths: np.ndarray) -> None:
 
 
 def unpack_batch(texts: Sequence[str | bytes]) -> list[np.ndarray]:
-    """The run lengths (int64) of compressed strings, each a view into one array.
+    """The run lengths of N compressed strings: N int64 arrays, each a view into one.
 
     Raises:
         DataError: characters outside the format, a string that breaks off, a run that is negative or longer than any image.

@@ -118,7 +118,7 @@ def axis_weights(
 def cell_in_order(
     crop: np.ndarray, corner: tuple[int, int], rows: tuple, columns: tuple
 ) -> np.float32:
-    """The mean of one cell, added up sample by sample in float32 in the operator's order."""
+    """The mean of one cell of a crop (h,w float32), added up sample by sample in the operator's order."""
     y_low, y_high, hy, ly = rows
     x_low, x_high, hx, lx = columns
 

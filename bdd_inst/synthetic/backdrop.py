@@ -150,7 +150,7 @@ def house(
 
 
 def fill(image: np.ndarray, points: np.ndarray, colour: np.ndarray | tuple[float, ...]) -> None:
-    """Fill a polygon of float points (pixel corners are whole numbers) with smooth edges."""
+    """Fill a polygon of float points V,2 in an image H,W,3 uint8 (pixel corners are whole numbers) with smooth edges."""
     shifted = np.round((np.clip(points, -4000, 4000) - 0.5) * 16).astype(np.int32)
     cv2.fillPoly(image, [shifted], tuple(float(v) for v in colour), cv2.LINE_AA, 4)
 

@@ -105,7 +105,7 @@ def trace(mask: np.ndarray) -> list[np.ndarray]:
 
 
 def trace_component(component: np.ndarray) -> list[np.ndarray]:
-    """Polygons of one connected component."""
+    """Polygons V,2 int of one connected component (H,W bool)."""
     # On the doubled grid the border pixels of an object name its pixel edges: both 2i and 2i - 1 belong to edge i.
     doubled = np.repeat(np.repeat(component, 2, axis=0), 2, axis=1).astype(np.uint8)
     contours, hierarchy = cv2.findContours(doubled, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
