@@ -1,10 +1,11 @@
-"""The house rules that a machine can hold: the order of rooms, quiet rooms, first-line docstrings, lengths."""
+"""The house rules that a machine can hold: the order of rooms, quiet rooms, docstrings, lengths."""
 
 from __future__ import annotations
 
 import ast
 import functools
 import re
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,9 @@ ROOMS = (
     "training",
     "cli",
 )
+
+# Rooms whose faces, the functions that other rooms import, name their arguments and what they give.
+DOCUMENTED = ROOMS[: ROOMS.index("modeling")]
 
 LONGEST_FILE, LONGEST_TOOL, LONGEST_FUNCTION = 350, 20, 60
 
@@ -214,3 +218,60 @@ def test_the_order_test_sees_relative_and_lazy_imports(tmp_path, monkeypatch):
         (5, "evaluation"),
         (6, "training"),
     ]
+
+
+def users() -> dict[str, set[str]]:
+    """Dotted name of everything in the package -> the rooms that import it, by ``from`` or as an attribute of its module."""
+    out: dict[str, set[str]] = defaultdict(set)
+    for path in PACKAGE_FILES:
+        tree, aliases = tree_of(path), {}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("bdd_inst"):
+                for alias in node.names:
+                    name = f"{node.module}.{alias.name}"
+                    aliases[alias.asname or alias.name] = name
+                    out[name].add(room_of(path))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                out[f"{aliases.get(node.value.id)}.{node.attr}"].add(room_of(path))
+    return out
+
+
+USERS = users()
+
+
+def faces() -> list[tuple[Path, ast.FunctionDef]]:
+    """The public functions with arguments that another room imports."""
+    found = []
+    for path in (p for p in PACKAGE_FILES if room_of(p) in DOCUMENTED):
+        for node in tree_of(path).body:
+            if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+                outside = USERS[f"{module_of(path)}.{node.name}"] - {room_of(path)}
+                if outside and arguments(node):
+                    found.append((path, node))
+    return found
+
+
+def arguments(node: ast.FunctionDef) -> list[str]:
+    given = node.args
+    names = [a.arg for a in (*given.posonlyargs, *given.args, *given.kwonlyargs)]
+    return names if given.vararg is None else [*names, given.vararg.arg]
+
+
+@pytest.mark.parametrize(
+    ("path", "node"), faces(), ids=lambda v: v.name if isinstance(v, ast.FunctionDef) else v.stem
+)
+def test_the_face_of_a_room_is_documented(path, node):
+    text, where = ast.get_docstring(node), f"{path.relative_to(ROOT)}:{node.lineno} {node.name}"
+    assert "Args:" in text, where
+    nothing = node.returns is None or ast.unparse(node.returns) == "None"
+    assert nothing or re.search("^(Returns|Yields):", text, re.MULTILINE), where
+    missing = [name for name in arguments(node) if not re.search(rf"\b{name}\b", text)]
+    assert not missing, f"{where} does not speak of {', '.join(missing)}"
+    if any(isinstance(inner, ast.Raise) for inner in ast.walk(node)):
+        assert "Raises" in text, where
+
+
+def test_the_faces_are_found():
+    names = {node.name for _, node in faces()}
+    assert {"read_bgr", "to_bbox", "object_masks", "build_train_loader"} <= names

@@ -64,7 +64,17 @@ def atomic_write(
 
 @contextlib.contextmanager
 def naming(path: str | os.PathLike) -> Iterator[None]:
-    """A full disk and the like inside the block are told with the name of the file that was to be, not that of a temporary one."""
+    """A full disk and the like inside the block are told with the name of the file that was to be, not that of a temporary one.
+
+    Args:
+        path: the file that is to be written.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        OSError: the one of the block, its ``filename`` the file's.
+    """
     try:
         yield
     except OSError as error:
@@ -75,12 +85,23 @@ def naming(path: str | os.PathLike) -> Iterator[None]:
 
 
 def hidden_name(path: str | os.PathLike) -> str:
-    """How the names of temporary files beside ``path`` begin."""
+    """How the names of temporary files beside ``path`` begin.
+
+    Args:
+        path: the file that is to be written.
+
+    Returns:
+        The beginning of a hidden name.
+    """
     return f".{Path(path).name[:40]}."
 
 
 def set_usual_mode(path: str | os.PathLike) -> None:
-    """The user's umask for a file of ``mkstemp``, which makes them for its owner alone."""
+    """The user's umask for a file of ``mkstemp``, which makes them for its owner alone.
+
+    Args:
+        path: of the temporary file.
+    """
     umask = os.umask(0)
     os.umask(umask)
     os.chmod(path, 0o666 & ~umask)
@@ -88,6 +109,10 @@ def set_usual_mode(path: str | os.PathLike) -> None:
 
 def write_all(number: int, data: bytes) -> None:
     """All of ``data`` to a file descriptor, past any buffer.
+
+    Args:
+        number: the descriptor.
+        data: any length.
 
     Raises:
         OSError: not all of it could be written.

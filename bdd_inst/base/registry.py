@@ -40,12 +40,28 @@ class Registry(dict[str, Entry], Generic[Entry]):
 
 
 def table_of(key: str) -> Registry | None:
-    """The table of a config key; None where its values are no names, or the module with its table is not loaded."""
+    """The table of a config key; None where its values are no names, or the module with its table is not loaded.
+
+    Args:
+        key: dotted, e.g. ``MODEL.META_ARCHITECTURE``.
+
+    Returns:
+        The table, or None.
+    """
     return _TABLES.get(key)
 
 
 def unsupported(key: str, value: object, known: tuple) -> str:
-    """The line that refuses a value: the key, what can be used, and the nearest of it."""
+    """The line that refuses a value: the key, what can be used, and the nearest of it.
+
+    Args:
+        key: dotted.
+        value: what the config says.
+        known: what it could say.
+
+    Returns:
+        One line for a ConfigError.
+    """
     near = difflib.get_close_matches(str(value), [str(k) for k in known], 1, 0.8)
     hint = f" (did you mean {near[0]}?)" if near and len(known) > 1 else ""
     return f"{key} {value!r} is not supported; use {' or '.join(repr(k) for k in known)}{hint}"

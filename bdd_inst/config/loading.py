@@ -38,6 +38,9 @@ def load_cfg(path: str | os.PathLike, overrides: Sequence[str] = ()) -> CfgNode:
         path: a YAML file; a bare name is also looked up in ``configs/``.
         overrides: alternating keys and values, e.g. ``["SOLVER.BASE_LR", "0.01", "STAGES.0.MAX_ITER", "100"]``.
 
+    Returns:
+        Every key, to be read as attributes.
+
     Raises:
         ConfigError: a missing or broken file, an unknown key (with the nearest known one), a value of the wrong type.
     """
@@ -75,7 +78,16 @@ def read_tree(path: str | os.PathLike) -> Tree:
 
 
 def merge_tree(cfg: CfgNode, tree: dict, source: str) -> None:
-    """Merge a YAML tree into ``cfg``; unknown keys and wrong types raise ConfigError naming key and source, the line where it is known."""
+    """Merge a YAML tree into ``cfg``; unknown keys and wrong types raise ConfigError naming key and source, the line where it is known.
+
+    Args:
+        cfg: changed in place.
+        tree: nested mappings, as a YAML file has them.
+        source: the file, for messages.
+
+    Raises:
+        ConfigError: an unknown key or a value of the wrong type; names key and source, the line where it is known.
+    """
     known = known_keys(cfg)
     lines = getattr(tree, "lines", {})
     for key, value in leaves(tree, cfg):
@@ -86,7 +98,15 @@ def merge_tree(cfg: CfgNode, tree: dict, source: str) -> None:
 
 
 def merge_overrides(cfg: CfgNode, overrides: Sequence[str]) -> None:
-    """Apply alternating keys and values; values are read as Python literals where they are, else as strings."""
+    """Apply alternating keys and values; values are read as Python literals where they are, else as strings.
+
+    Args:
+        cfg: changed in place.
+        overrides: alternating keys and values, e.g. ``["SOLVER.BASE_LR", "0.01"]``.
+
+    Raises:
+        ConfigError: an odd number of words, an unknown key, a value of the wrong type.
+    """
     if len(overrides) % 2:
         raise ConfigError(f"overrides come in pairs KEY VALUE; {overrides[-1]!r} has no value")
     known = known_keys(cfg)
@@ -114,7 +134,17 @@ def set_in_stage(cfg: CfgNode, key: str, value: object) -> None:
 
 
 def set_key(cfg: CfgNode, key: str, value: object, source: str) -> None:
-    """Set one leaf with yacs' type rules (tuple and list are alike, an int serves as a float)."""
+    """Set one leaf with yacs' type rules (tuple and list are alike, an int serves as a float).
+
+    Args:
+        cfg: changed in place.
+        key: dotted, of a leaf.
+        value: of the default's type.
+        source: where it was written, for messages.
+
+    Raises:
+        ConfigError: a value of the wrong type, or too large.
+    """
     if (
         isinstance(value, int)
         and not isinstance(value, bool)
@@ -150,7 +180,15 @@ def shown(value: object) -> str:
 
 
 def get_key(cfg: CfgNode, key: str) -> object:
-    """The value at a dotted key."""
+    """The value at a dotted key.
+
+    Args:
+        cfg: the config.
+        key: dotted.
+
+    Returns:
+        The value, or the section.
+    """
     node = cfg
     for part in key.split("."):
         node = node[part]
@@ -158,12 +196,28 @@ def get_key(cfg: CfgNode, key: str) -> object:
 
 
 def known_keys(cfg: CfgNode) -> set[str]:
-    """Every dotted leaf key."""
+    """Every dotted leaf key.
+
+    Args:
+        cfg: the config.
+
+    Returns:
+        Dotted keys.
+    """
     return {key for key, _ in leaves(cfg)}
 
 
 def leaves(tree: dict, shape: dict | None = None, prefix: str = "") -> list[tuple[str, object]]:
-    """Dotted keys and values; a mapping is walked into only while ``shape`` has a mapping or nothing there."""
+    """Dotted keys and values; a mapping is walked into only while ``shape`` has a mapping or nothing there.
+
+    Args:
+        tree: nested mappings.
+        shape: nested mappings that say what is a section; None takes every mapping for one.
+        prefix: what dotted keys begin with.
+
+    Returns:
+        Dotted keys and their values, in order.
+    """
     out = []
     for name, value in tree.items():
         inner = shape.get(name) if isinstance(shape, dict) else None
@@ -189,7 +243,15 @@ def literal(text: object) -> object:
 
 
 def nearest(key: str, known: set[str]) -> str:
-    """The nearest known key, by spelling of the whole or of its last part."""
+    """The nearest known key, by spelling of the whole or of its last part.
+
+    Args:
+        key: dotted, as it was written.
+        known: the keys that there are.
+
+    Returns:
+        A hint for a message.
+    """
     last = key.rsplit(".", 1)[-1]
     same_leaf = sorted(k for k in known if k.rsplit(".", 1)[-1] == last)
     best = difflib.get_close_matches(key, same_leaf or sorted(known), 1, 0.0 if same_leaf else 0.5)

@@ -79,7 +79,18 @@ def read_with_bases(path: str | os.PathLike) -> Tree:
 
 
 def parse(data: str | bytes, source: str) -> Tree:
-    """The mapping in a text; ``_BASE_`` is a key like any other. Raises ConfigError as :func:`read_with_bases` does."""
+    """The mapping in a text; ``_BASE_`` is a key like any other.
+
+    Args:
+        data: of a YAML file.
+        source: the file, for messages.
+
+    Returns:
+        The mapping, its keys with their lines.
+
+    Raises:
+        ConfigError: as :func:`read_with_bases`.
+    """
     if len(data) > MAX_BYTES:
         raise ConfigError(f"{source}: {len(data)} bytes; a config has at most {MAX_BYTES}")
     with _one_line(source, data):

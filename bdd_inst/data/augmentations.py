@@ -198,7 +198,17 @@ def build_augmentations(cfg: CfgNode) -> list[Augmentation]:
 def sample_chain(
     steps: Sequence[Augmentation], size: Size, objects: ObjectBoxes, rng: np.random.Generator
 ) -> Chain:
-    """The transforms of one training sample, every step given the picture and the objects as the ones before have left them."""
+    """The transforms of one training sample, every step given the picture and the objects as the ones before have left them.
+
+    Args:
+        steps: in their order.
+        size: (height, width) of the image.
+        objects: boxes N,4 (x1, y1, x2, y2 in pixels) and classes N.
+        rng: of every random choice.
+
+    Returns:
+        Transforms of pixels, boxes and masks alike.
+    """
     done: list[Transform] = []
     for step in steps:
         here = Chain(size, done)
