@@ -72,10 +72,7 @@ class OverlayTarget(Target):
         """The picture with every instance that has a box or a mask."""
         height, width = image.shape[:2]
         rows = []
-        masks = shapes.image_masks(
-            picture, height, width, self.plan.rule, self.skipped, prefer=self.prefer
-        )
-        for instance, rle in zip(picture.instances, masks, strict=True):
+        for instance, rle in self.drawn(picture, height, width):
             found, box = self.category(instance.category), shapes.box_of(instance, rle)
             if found is None or box is None:
                 continue

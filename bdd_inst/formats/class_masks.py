@@ -16,13 +16,12 @@ from bdd_inst.formats.conversion import Conversion, convert, fingerprint_of
 from bdd_inst.formats.plan import make_plan
 from bdd_inst.formats.records import ImageLabels, Instance, LabelSet
 from bdd_inst.formats.registry import check_output
-from bdd_inst.formats.write_png import PngTarget
+from bdd_inst.formats.write_png import Chosen, PngTarget
 from bdd_inst.masks import run_lengths
 
 # What becomes of crowds, regions of many objects: they are of the class, they are background, or they are marked as void.
 CROWDS = ("class", "background", "void")
 MAX_CLASSES = 254
-Chosen = list[tuple[Instance, dict, str, bool]]
 
 
 @dataclass

@@ -11,8 +11,8 @@ import msgspec
 from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.formats import fields
 from bdd_inst.formats.coco_segmentation import SegmentationReader
-from bdd_inst.formats.json_files import describe, plain
-from bdd_inst.formats.reading import contents, label_set
+from bdd_inst.formats.json_files import describe
+from bdd_inst.formats.reading import contents, label_set, named_record
 from bdd_inst.formats.records import Box, ImageLabels, Instance, LabelSet
 from bdd_inst.formats.sniff import Found
 
@@ -124,17 +124,8 @@ def _meta(path: Path) -> tuple[tuple[str, ...] | None, tuple[int, ...] | None, s
 def _picture(
     raw: msgspec.Raw, names: tuple[str, ...] | None, where: str, log: ProblemLog
 ) -> ImageLabels | None:
-    try:
-        value = plain(raw)
-    except ValueError as error:
-        log.add("bad-record", where, f"{error}; left out")
-        return None
-    if (
-        not isinstance(value, dict)
-        or not isinstance(value.get("file_name"), str)
-        or not value["file_name"].strip()
-    ):
-        log.add("bad-record", where, f"{describe(value)} without a file_name; left out")
+    value = named_record(raw, "file_name", where, log)
+    if value is None:
         return None
     picture = ImageLabels(
         value["file_name"],

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from bdd_inst.base.errors import DataError, ProblemLog
-from bdd_inst.formats.json_files import Top, top_level
+from bdd_inst.formats.json_files import Top, describe, plain, top_level
 from bdd_inst.formats.records import ImageLabels, LabelSet, LazyImages
 from bdd_inst.formats.sniff import Found, kind_of_json, seen
 
@@ -34,6 +37,20 @@ def contents(found: Found, log: ProblemLog) -> Iterator[tuple[Path, Top]]:
         raise DataError(
             f"{found.path}: none of its {len(found.files)} files could be read, e.g. {log.lines()[0]}"
         )
+
+
+def named_record(raw: msgspec.Raw, key: str, where: str, log: ProblemLog) -> dict[str, Any] | None:
+    """An image's record as plain objects; None, counted, where it cannot be read or has no text under ``key``."""
+    try:
+        value = plain(raw)
+    except ValueError as error:
+        log.add("bad-record", where, f"{error}; left out")
+        return None
+    name = value.get(key) if isinstance(value, dict) else None
+    if not isinstance(name, str) or not name.strip():
+        log.add("bad-record", where, f"{describe(value)} without a {key}; left out")
+        return None
+    return value
 
 
 def label_set(

@@ -8,8 +8,9 @@ import msgspec
 
 from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.formats import fields
-from bdd_inst.formats.json_files import describe, plain
+from bdd_inst.formats.json_files import describe
 from bdd_inst.formats.poly2d import parse_poly2d
+from bdd_inst.formats.reading import named_record
 from bdd_inst.formats.records import BDD_SIZE, ImageLabels, Instance
 from bdd_inst.masks import run_lengths
 
@@ -23,21 +24,8 @@ def careful_frame(
 
     ``inclusive``: boxes name their last pixel. ``size``: height and width of pictures that do not say theirs.
     """
-    try:
-        frame = plain(raw)
-    except ValueError as error:
-        log.add("bad-record", where, f"{error}; left out")
-        return None
-    if (
-        not isinstance(frame, dict)
-        or not isinstance(frame.get("name"), str)
-        or not frame["name"].strip()
-    ):
-        log.add(
-            "bad-record",
-            where,
-            f"{'a frame without a name' if isinstance(frame, dict) else describe(frame)}; left out",
-        )
+    frame = named_record(raw, "name", where, log)
+    if frame is None:
         return None
     where = f"{where} ({frame['name']})"
     own = frame.get("size") if isinstance(frame.get("size"), dict) else {}

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from bdd_inst.base.errors import DataError, ProblemLog
+from bdd_inst.formats import shapes
 from bdd_inst.formats.plan import Plan
-from bdd_inst.formats.records import ImageLabels, size_of
+from bdd_inst.formats.records import ImageLabels, Instance, size_of
 
 Parts = Callable[[], Iterator[Any]]
 
@@ -82,6 +83,15 @@ class Target:
             self.skipped.add("unlabelled-image", picture.name, message)
             return None
         return size
+
+    def drawn(
+        self, picture: ImageLabels, height: int, width: int
+    ) -> Iterator[tuple[Instance, dict | None]]:
+        """The picture's objects, each with its mask of (height, width) by the plan's rule, None where it has none that can be used."""
+        masks = shapes.image_masks(
+            picture, height, width, self.plan.rule, self.skipped, prefer=self.prefer
+        )
+        return zip(picture.instances, masks, strict=True)
 
     def category(self, word: str) -> tuple[str, bool] | None:
         """The category that a source's word means, and whether it is an ignored one; None where it was not asked for (counted)."""

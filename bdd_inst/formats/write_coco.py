@@ -57,10 +57,7 @@ class CocoTarget(Target):
 
     def objects(self, picture: ImageLabels, height: int, width: int) -> Iterator[WrittenObject]:
         """The objects that are written, with what COCO and Detectron2 both say of them; the others are counted."""
-        drawn = shapes.image_masks(
-            picture, height, width, self.plan.rule, self.skipped, prefer=self.prefer
-        )
-        for instance, rle in zip(picture.instances, drawn, strict=True):
+        for instance, rle in self.drawn(picture, height, width):
             found = self.category(instance.category)
             if found is None:
                 continue

@@ -27,6 +27,9 @@ from bdd_inst.formats.words import BDD_KINDS
 from bdd_inst.masks import run_lengths
 from bdd_inst.masks.label_runs import drawing_order
 
+# The objects that are drawn: each with its mask, its class, and whether that is an ignored one.
+Chosen = list[tuple[Instance, dict, str, bool]]
+
 
 @dataclass
 class PngTarget(Target):
@@ -39,11 +42,8 @@ class PngTarget(Target):
         if size is None:
             return None
         height, width = size
-        chosen: list[tuple[Instance, dict, str, bool]] = []
-        drawn = shapes.image_masks(
-            picture, height, width, self.plan.rule, self.skipped, prefer=self.prefer
-        )
-        for instance, rle in zip(picture.instances, drawn, strict=True):
+        chosen: Chosen = []
+        for instance, rle in self.drawn(picture, height, width):
             found = self.category(instance.category)
             if found is None or self.class_number(found[0]) is None:
                 if found is not None:
@@ -70,7 +70,7 @@ class PngTarget(Target):
     def _say_lost(
         self,
         picture: ImageLabels,
-        chosen: list[tuple[Instance, dict, str, bool]],
+        chosen: Chosen,
         values: np.ndarray,
     ) -> None:
         """Count what a PNG of these values cannot say of the picture and its instances."""
@@ -100,15 +100,13 @@ class PngTarget(Target):
         number = self.plan.number[name]
         return number if 0 < number <= 255 else None
 
-    def pixels(
-        self, chosen: list[tuple[Instance, dict, str, bool]], height: int, width: int
-    ) -> np.ndarray:
+    def pixels(self, chosen: Chosen, height: int, width: int) -> np.ndarray:
         """The PNG's values: H,W uint8, or H,W,4 uint8 for bitmasks."""
         raise NotImplementedError
 
     keeps_scores = False
 
-    def scores(self, chosen: list[tuple[Instance, dict, str, bool]]) -> list[dict]:
+    def scores(self, chosen: Chosen) -> list[dict]:
         """Scalabel labels with the scores of a picture's instances; empty for formats that no scores go with."""
         return []
 
@@ -148,14 +146,10 @@ class BitmaskTarget(PngTarget):
             name in classes.BDD100K_INS_SEG for name in self.plan.categories
         )
 
-    def pixels(
-        self, chosen: list[tuple[Instance, dict, str, bool]], height: int, width: int
-    ) -> np.ndarray:
+    def pixels(self, chosen: Chosen, height: int, width: int) -> np.ndarray:
         return bitmask.to_bitmask(self.items(chosen), height, width, _scores(chosen))
 
-    def items(
-        self, chosen: list[tuple[Instance, dict, str, bool]]
-    ) -> list[bitmask.BitmaskInstance]:
+    def items(self, chosen: Chosen) -> list[bitmask.BitmaskInstance]:
         """The instances as bitmasks know them."""
         numbers = _numbers([instance for instance, *_ in chosen])
         return [
@@ -171,7 +165,7 @@ class BitmaskTarget(PngTarget):
             for (i, rle, name, ignored), number in zip(chosen, numbers, strict=True)
         ]
 
-    def scores(self, chosen: list[tuple[Instance, dict, str, bool]]) -> list[dict]:
+    def scores(self, chosen: Chosen) -> list[dict]:
         numbers = bitmask.numbers_of(self.items(chosen), _scores(chosen))
         return [
             {"id": str(number), "index": number, "category": name, "score": instance.score}
@@ -207,7 +201,7 @@ class BitmaskTarget(PngTarget):
     def _say_lost(
         self,
         picture: ImageLabels,
-        chosen: list[tuple[Instance, dict, str, bool]],
+        chosen: Chosen,
         values: np.ndarray,
     ) -> None:
         super()._say_lost(picture, chosen, values)
@@ -230,9 +224,7 @@ class BitmaskTarget(PngTarget):
 class LabelMapTarget(PngTarget):
     """Palette PNGs of class numbers."""
 
-    def pixels(
-        self, chosen: list[tuple[Instance, dict, str, bool]], height: int, width: int
-    ) -> np.ndarray:
+    def pixels(self, chosen: Chosen, height: int, width: int) -> np.ndarray:
         chosen = [chosen[i] for i in drawing_order(_scores(chosen), len(chosen))]
         return label_map.to_label_map(
             [rle for _, rle, _, _ in chosen],
@@ -255,7 +247,7 @@ class BinaryTarget(PngTarget):
     def _say_lost(
         self,
         picture: ImageLabels,
-        chosen: list[tuple[Instance, dict, str, bool]],
+        chosen: Chosen,
         values: np.ndarray,
     ) -> None:
         super()._say_lost(picture, chosen, values)
@@ -268,9 +260,7 @@ class BinaryTarget(PngTarget):
                 "lost-classes", picture.name, "all are foreground; their classes are not kept"
             )
 
-    def pixels(
-        self, chosen: list[tuple[Instance, dict, str, bool]], height: int, width: int
-    ) -> np.ndarray:
+    def pixels(self, chosen: Chosen, height: int, width: int) -> np.ndarray:
         return label_map.to_label_map(
             [rle for _, rle, _, _ in chosen], [255] * len(chosen), height, width
         )
@@ -279,7 +269,7 @@ class BinaryTarget(PngTarget):
         label_map.write_gray(file, values)
 
 
-def _scores(chosen: list[tuple[Instance, dict, str, bool]]) -> list[float | None]:
+def _scores(chosen: Chosen) -> list[float | None]:
     return [instance.score for instance, *_ in chosen]
 
 

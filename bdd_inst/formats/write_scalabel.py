@@ -117,11 +117,8 @@ class RleTarget(ScalabelTarget):
         if size is None:
             return None
         height, width = size
-        drawn = shapes.image_masks(
-            picture, height, width, self.plan.rule, self.skipped, prefer=self.prefer
-        )
         labels = []
-        for place, (instance, rle) in enumerate(zip(picture.instances, drawn, strict=True)):
+        for place, (instance, rle) in enumerate(self.drawn(picture, height, width)):
             label = self.label(instance, place, picture)
             if label is not None and rle is not None:
                 label["rle"] = {"counts": rle["counts"], "size": rle["size"]}

@@ -34,11 +34,8 @@ class YoloTarget(Target):
         if size is None:
             return None
         height, width = size
-        drawn = shapes.image_masks(
-            picture, height, width, self.plan.rule, self.skipped, prefer=self.prefer
-        )
         lines = []
-        for instance, rle in zip(picture.instances, drawn, strict=True):
+        for instance, rle in self.drawn(picture, height, width):
             line = self._line(instance, rle, picture, np.array([width, height]))
             if line is not None:
                 lines.append(line)
