@@ -8,14 +8,21 @@ from fvcore.common.config import CfgNode
 from bdd_inst.base.errors import DataError
 from bdd_inst.formats.label_map import read_encoded
 from bdd_inst.formats.panoptic_png import read_ids
-from bdd_inst.masks import run_lengths
+from bdd_inst.masks import coco_fill, run_lengths
 from bdd_inst.masks.label_runs import label_rles, paint
 
 ARCHITECTURE = "PanopticFPN"
 
 
 def is_panoptic(cfg: CfgNode) -> bool:
-    """Whether the model gives objects and stuff."""
+    """Whether the model gives objects and stuff.
+
+    Args:
+        cfg: MODEL.META_ARCHITECTURE.
+
+    Returns:
+        True for PanopticFPN.
+    """
     return cfg.MODEL.META_ARCHITECTURE == ARCHITECTURE
 
 
@@ -29,7 +36,14 @@ def segments_of(record: dict, ignore: int = 255) -> tuple[np.ndarray, list[dict]
 
     ``category_id`` counts things from 0 and stuff from 1. The dict names a PNG of ids (``pan_seg_file_name``, its meaning in
     ``segments_info``), or has stuff with masks in ``segments_info``, or in a label map (``sem_seg_file_name``); in the last two the things
-    are its annotations, and lie on top, larger ones below smaller ones. ``ignore``: the label of a label map's unknown pixels.
+    are its annotations, and lie on top, larger ones below smaller ones.
+
+    Args:
+        record: Detectron2's standard dict with segments.
+        ignore: the label of a label map's unknown pixels.
+
+    Returns:
+        H,W int32, and a dict for each segment.
 
     Raises:
         DataError: a PNG that is none, or of another size than the picture.
@@ -74,7 +88,7 @@ def read_segments(record: dict) -> np.ndarray:
 def as_rle(segmentation: list | dict, height: int, width: int) -> dict:
     """Polygons or run lengths as run lengths of a picture's size. DataError where they are of another."""
     if not isinstance(segmentation, dict):
-        return run_lengths.from_polygons_coco(segmentation, height, width)
+        return coco_fill.from_polygons_coco(segmentation, height, width)
     if tuple(segmentation["size"]) != (height, width):
         h, w = segmentation["size"]
         raise DataError(

@@ -21,7 +21,7 @@ from bdd_inst.datasets.layout import MissingDataError
 from bdd_inst.datasets.to_dicts import Options, records
 from bdd_inst.formats.records import LabelSet
 from bdd_inst.images.finder import ImageFinder
-from bdd_inst.masks import run_lengths
+from bdd_inst.masks import coco_fill, run_lengths
 from bdd_inst.masks.label_runs import label_rles, paint
 from bdd_inst.structures import BoxMode
 
@@ -168,4 +168,4 @@ def flat(
 def _as_rle(segmentation: list | dict, height: int, width: int) -> dict:
     if isinstance(segmentation, dict):
         return segmentation
-    return run_lengths.from_polygons_coco(segmentation, height, width)
+    return coco_fill.from_polygons_coco(segmentation, height, width)

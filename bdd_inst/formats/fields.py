@@ -26,7 +26,14 @@ TRUE_WORDS = {"true", "yes", "1"}
 
 
 def truth(value: Any) -> bool:
-    """A flag in any spelling: true, 1, "true", "yes"."""
+    """A flag in any spelling: true, 1, "true", "yes".
+
+    Args:
+        value: of any type.
+
+    Returns:
+        False for what is none of these.
+    """
     if isinstance(value, str):
         return value.strip().lower() in TRUE_WORDS
     return bool(value) and value == value

@@ -158,7 +158,17 @@ def place(message: str) -> str:
 
 
 def top_level(path: str | os.PathLike) -> Top:
-    """The outermost list or object of a JSON file, its items as raw slices of the file (checked for syntax, not parsed)."""
+    """The outermost list or object of a JSON file, its items as raw slices of the file (checked for syntax, not parsed).
+
+    Args:
+        path: of the file; ``.gz`` is unpacked.
+
+    Returns:
+        A list of raw items, or a dict of them.
+
+    Raises:
+        DataError: missing, too large, no text in any of Unicode's encodings, or broken JSON; names line and column.
+    """
     return split(read_bytes(path), path)
 
 
@@ -216,7 +226,14 @@ def plain(raw: msgspec.Raw | bytes) -> Any:
 
 
 def items(raw: msgspec.Raw | None) -> list[msgspec.Raw] | None:
-    """The items of a raw list; None where it is no list."""
+    """The items of a raw list; None where it is no list.
+
+    Args:
+        raw: one item of a file.
+
+    Returns:
+        Its raw items in order, or None.
+    """
     if raw is None:
         return None
     try:

@@ -18,6 +18,12 @@ MAX_ID = 256**3 - 1
 def read_ids(path: str | os.PathLike) -> np.ndarray:
     """H,W uint32 segment ids, 0 where there is none; of a BDD100K bitmask its instance numbers.
 
+    Args:
+        path: of the PNG.
+
+    Returns:
+        H,W uint32.
+
     Raises:
         DataError: broken, or no colour PNG.
     """

@@ -73,7 +73,7 @@ def label_set(
         rule,
         category_ids,
         notes,
-        tuple(found.files),
+        files=tuple(found.files),
     )
 
 

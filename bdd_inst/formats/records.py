@@ -98,7 +98,6 @@ class LabelSet:
     its polygons: ``official`` (BDD100K: snap, then every touched pixel), ``coco`` (pycocotools' fill), or ``pixels`` (the file holds
     masks drawn by hand or tool, no polygons to draw). ``notes`` say which reading of the format was chosen where there are two.
     ``things``: in panoptic labels, which categories are countable objects; the others are stuff. None where the file tells no difference.
-    masks drawn by hand or tool, no polygons to draw). ``notes`` say which reading of the format was chosen where there are two;
     ``files`` are those that it was read from.
     """
 

@@ -179,7 +179,14 @@ def is_numbered_by_class(found: np.ndarray) -> bool:
 
 
 def is_bitmask(values: np.ndarray) -> bool:
-    """Whether H,W,4 uint8 has a BDD100K bitmask's bytes: small classes, four flags, background all zero, numbers where classes are."""
+    """Whether H,W,4 uint8 has a BDD100K bitmask's bytes: small classes, four flags, background all zero, numbers where classes are.
+
+    Args:
+        values: H,W,4 uint8.
+
+    Returns:
+        True for a BDD100K bitmask.
+    """
     if values.ndim != 3 or values.shape[2] != 4:
         return False
     category, flags = values[..., 0], values[..., 1]
