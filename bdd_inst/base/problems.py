@@ -64,6 +64,7 @@ PROBLEMS: dict[str, ProblemCode] = {code: ProblemCode(*row) for code, row in {
     "unused-category": (NOTE, "a category that no object has, of another one's name", "remove the category from the list"),
     "category-order": (WARNING, "BDD100K's classes in another order", "compare ids by name; files of this order give other class numbers"),
     "category-spelling": (WARNING, "one category in several spellings", "write one category in one way"),
+    "category-ids-differ": (ERROR, "one class has different ids in two splits", "give a class the same id in every split"),
     "duplicate-category": (ERROR, "two categories of one name", "give every category one name and one id"),
     # Objects
     "duplicate-id": (ERROR, "two annotations have one id", "give every annotation its own id"),
@@ -90,6 +91,7 @@ PROBLEMS: dict[str, ProblemCode] = {code: ProblemCode(*row) for code, row in {
     "scaled-mask": (WARNING, "a mask of the image's proportions but another size, scaled to it", "write the mask again, at the image's size"),
     "self-crossing": (WARNING, "an outline crosses itself", "redraw the outline, or fill it by the non-zero rule"),
     "outside-image": (WARNING, "a shape reaches beyond the image", "cut the shape at the image's edge"),
+    "normalised-coordinates": (ERROR, "coordinates from 0 to 1 where pixels are expected", "write pixels: x times the image's width, y times its height"),
     "no-area": (ERROR, "an outline encloses nothing", "remove the outline"),
     "wrong-mask-kind": (ERROR, "a colour image where class numbers are expected", "save the mask as a palette or gray PNG of class numbers"),
     "shared-number": (WARNING, "two instances of a bitmask have one number", "give every instance of a bitmask its own number"),
@@ -103,6 +105,7 @@ PROBLEMS: dict[str, ProblemCode] = {code: ProblemCode(*row) for code, row in {
     "matched-by-name": (WARNING, "image ids are not the ground truth's; images were matched by name", "write the ground truth's image ids"),
     "repeated-entry": (WARNING, "a prediction wholly repeats another one", "write each once: repetitions count as false (were two files joined?)"),
     "prediction-without-mask": (WARNING, "a prediction has a box but no mask, though others have one", "write its mask: mask scores leave it out"),
+    "masks-not-scored": (WARNING, "masks that cannot be scored: boxes are scored alone", "write the masks again, or give a ground truth with masks"),
     "prediction-without-label": (NOTE, "predictions on an image that is not among the labels", "nothing; they are not drawn"),
     "image-without-prediction": (WARNING, "a label map without prediction", "predict it: every pixel counts as background"),
     "not-drawn": (ERROR, "an image could not be drawn on", "fetch the image again, or mend its labels"),

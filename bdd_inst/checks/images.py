@@ -23,8 +23,8 @@ class ImageState:
     """What is known of a picture file: size as it is shown, digest of its bytes, hash of its look; ``fault`` is a code where it cannot be used."""
 
     path: str
-    width: int = 0
     height: int = 0
+    width: int = 0
     digest: str = ""
     look: int = 0
     rotated: bool = False
@@ -47,7 +47,7 @@ def examine(path: str | Path) -> ImageState:
             path, fault="unreadable-image", message="the file is empty", digest=digest
         )
     try:
-        width, height = read_size(path)
+        height, width = read_size(path)
         with open_image(path) as picture:
             turn, mode = orientation(picture), picture.mode
             picture.draft("L", (8 * (HASH_SIDE + 1), 8 * HASH_SIDE))
@@ -59,7 +59,7 @@ def examine(path: str | Path) -> ImageState:
         code = "truncated-image" if cut else "unreadable-image"
         return ImageState(path, fault=code, message=text, digest=digest)
     scaled = mode if mode.startswith(("I", "F")) else ""
-    return ImageState(path, width, height, digest, look, turn != 1, scaled)
+    return ImageState(path, height, width, digest, look, turn != 1, scaled)
 
 
 def _without(path: str, error: BaseException) -> str:

@@ -29,16 +29,11 @@ class LabelChecker:
         self.labels = labels
         self.findings = findings
         self.statistics = statistics
-        self.names: set[tuple[str | None, str]] = set()
         self.words: Counter[str] = Counter()
         self.rule = labels.drawing_rule
 
     def picture(self, picture: ImageLabels) -> None:
         """Check one picture's labels."""
-        key = (picture.video, picture.name)
-        if key in self.names:
-            self._add("duplicate-image", picture, None, "labelled more than once in this file")
-        self.names.add(key)
         if not picture.labelled:
             self._add("unlabelled-image", picture, None, "labels are null or missing")
         elif not picture.instances:
@@ -105,7 +100,11 @@ class LabelChecker:
         for instance, rle in zip(picture.instances, rles, strict=True):
             self.words[instance.category] += 1
             ids[instance.id] += instance.id is not None
-            if instance.box is None and not instance.has_mask:
+            # By COCO's rule an open line has no pixel; by BDD100K's it is a thin one.
+            line = self.rule == "coco" and not any(p.closed for p in instance.paths or ())
+            if line and instance.rle is None:
+                rle = None
+            if instance.box is None and instance.rle is None and (line or not instance.paths):
                 self._add("no-shape", picture, instance, "neither box nor mask")
             if isinstance(instance.id, int) and instance.id == 0 and self.labels.kind == "coco":
                 self._add("zero-id", picture, instance, "annotation id 0")

@@ -86,6 +86,7 @@ def check(splits: list[Split], *, decode: bool = True, progress: Progress = _pla
         _duplicates(split, findings)
     for first, second in itertools.combinations(splits, 2):
         _leaks(first, second, findings)
+        _ids(first, second, findings)
     return CheckResult(splits, findings)
 
 
@@ -138,7 +139,7 @@ def _find(
     )
     if picture.width is None or picture.height is None:
         with contextlib.suppress(DataError):  # reported of the file itself below
-            picture.width, picture.height = finder.size(picture)
+            picture.height, picture.width = finder.size(picture)
 
 
 def _examined(paths: list[Path], decode: bool) -> Iterator[ImageState]:
@@ -191,6 +192,19 @@ def _duplicates(split: Split, findings: Findings) -> None:
                 f"{split.name}: byte for byte the same as {names[0]}",
                 len(names) - 1,
             )
+
+
+def _ids(first: Split, second: Split, findings: Findings) -> None:
+    """Classes that have one id in one split and another in the other: tools that go by the numbers mix them up."""
+    mine, theirs = (
+        dict(zip(split.labels.categories or (), split.labels.category_ids or (), strict=False))
+        for split in (first, second)
+    )
+    differ = [name for name in mine.keys() & theirs.keys() if mine[name] != theirs[name]]
+    if differ and first.labels.kind == second.labels.kind:
+        name = min(differ)
+        message = f"{mine[name]} in {first.name}, {theirs[name]} in {second.name}"
+        findings.add("category-ids-differ", second.labels.source, name, message, len(differ))
 
 
 def _leaks(first: Split, second: Split, findings: Findings) -> None:

@@ -19,7 +19,14 @@ from bdd_inst.base.locks import FolderLock
 from bdd_inst.checks.run import CheckResult, Split, check
 from bdd_inst.checks.sources import split_of_dataset
 from bdd_inst.checks.table import finding_lines, statistics_lines, write_csv
-from bdd_inst.cli.common import add_import_option, guarded, import_own, make_parser, progress
+from bdd_inst.cli.common import (
+    add_import_option,
+    add_values,
+    guarded,
+    import_own,
+    make_parser,
+    progress,
+)
 from bdd_inst.datasets.catalog import DatasetCatalog, MetadataCatalog
 
 
@@ -47,6 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="KIND",
         help="what the inputs are, where that cannot be told from their content",
     )
+    add_values(parser)
     parser.add_argument("--output", metavar="DIR", help="write problems.csv and data.html there")
     parser.add_argument(
         "--config",
@@ -105,7 +113,8 @@ def splits_of(options: argparse.Namespace) -> list[Split]:
     names = names if len(set(names)) == len(names) else options.input
     inputs = zip(names, options.input, images, strict=True)
     return [
-        Split(name, formats.read(path, kind=options.kind), folder) for name, path, folder in inputs
+        Split(name, formats.read_truth(path, kind=options.kind, values=options.values), folder)
+        for name, path, folder in inputs
     ]
 
 

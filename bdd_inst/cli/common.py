@@ -208,6 +208,26 @@ def progress(items: Iterable, total: int | None, unit: str) -> Iterable:
     return tqdm(items, total=total, unit=f" {unit}", disable=None, dynamic_ncols=True)
 
 
+def add_values(parser: argparse.ArgumentParser) -> None:
+    """``--values``: what the values of label maps mean, as ``{value: name}``."""
+    parser.add_argument(
+        "--values",
+        type=values,
+        metavar="1=NAME,...",
+        help="what the values of label maps mean, where their names do not say it; or a file of lines such as '1 road'",
+    )
+
+
+def values(text: str) -> dict[int, str]:
+    """An argparse type: ``1=road,2=car``, or a file of it."""
+    from bdd_inst.formats.value_names import parse_values
+
+    try:
+        return parse_values(text)
+    except DataError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def add_raster(parser: argparse.ArgumentParser) -> None:
     """``--raster``: the rule that draws outlines."""
     parser.add_argument(

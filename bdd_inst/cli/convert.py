@@ -21,6 +21,7 @@ from bdd_inst.cli.common import (
     add_import_option,
     add_processes,
     add_raster,
+    add_values,
     guarded,
     import_own,
     make_parser,
@@ -63,6 +64,7 @@ def add_source(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="the attribute of VIA's regions that is their class, where there are several",
     )
+    add_values(parser)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -136,6 +138,7 @@ def work(options: argparse.Namespace) -> int:
         images=options.images,
         bitmasks=options.bitmasks,
         class_attribute=options.class_attribute,
+        values=options.values,
     )
     for note in labels.notes:
         print(f"{labels.kind}: {note}", file=sys.stderr)

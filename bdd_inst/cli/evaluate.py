@@ -20,6 +20,7 @@ from bdd_inst.base.errors import DataError
 from bdd_inst.base.locks import FolderLock
 from bdd_inst.cli.common import (
     add_model_options,
+    add_values,
     config_of,
     guarded,
     import_own,
@@ -60,6 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--images", metavar="DIR", help="folder of pictures, where labels do not say their sizes"
     )
+    add_values(parser)
     add_model_options(parser)
     add_scoring(parser)
     return parser
@@ -157,6 +159,7 @@ def evaluate_files(options: argparse.Namespace) -> int:
         label_maps=scoring.label_maps,
         label_threshold=scoring.label_threshold,
         threshold_source=scoring.threshold_source,
+        values=options.values,
     )
     folder = Path(options.output or "evaluation")
     with FolderLock(folder):

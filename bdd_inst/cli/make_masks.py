@@ -19,6 +19,7 @@ from bdd_inst.cli.common import (
     add_import_option,
     add_processes,
     add_raster,
+    add_values,
     guarded,
     import_own,
     make_parser,
@@ -61,6 +62,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         help="what crowd regions become; void is 255 (default: class)",
     )
     add_raster(parser)
+    add_values(parser)
     add_processes(parser)
     add_import_option(parser)
     options = parser.parse_args(arguments)
@@ -79,7 +81,9 @@ def work(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     import_own(options)
-    labels = formats.read(options.input, kind=options.kind, images=options.images)
+    labels = formats.read(
+        options.input, kind=options.kind, images=options.images, values=options.values
+    )
     with tqdm(unit=" pictures", disable=None, dynamic_ncols=True) as bar:
         done = write_class_masks(
             labels,

@@ -14,10 +14,10 @@ import numpy as np
 from fvcore.common.config import CfgNode
 
 from bdd_inst.base.errors import ConfigError, DataError, ProblemLog
-from bdd_inst.data.validation_masks import checked_mask
+from bdd_inst.data.validation_masks import checked_mask, refuse_shares
 from bdd_inst.data.validation_segments import checked_segments
 from bdd_inst.data.validation_values import shown, whole
-from bdd_inst.datasets.dict_array import NO_MASK, DictArray, blob_at
+from bdd_inst.datasets.dict_array import NO_MASK, RLE, DictArray, blob_at
 from bdd_inst.structures import BoxMode
 
 MODES = {int(mode): mode for mode in (BoxMode.XYXY_ABS, BoxMode.XYWH_ABS)}
@@ -49,12 +49,16 @@ def checked_dicts(
     if isinstance(dicts, DictArray):
         if is_train and cfg.MODEL.MASK_ON:
             count_without_mask(name, dicts, problems)
+            if cfg.INPUT.MASK_FORMAT == "polygon":
+                refuse_run_lengths(name, dicts)
         return dicts
     if isinstance(dicts, (str, bytes, Mapping)) or not isinstance(dicts, Sequence):
         raise DataError(
             f"{name}: its loader gave a {type(dicts).__name__}; it must return a list of dicts, one a picture"
         )
-    check = _Check(name, len(classes), is_train, is_train and cfg.MODEL.MASK_ON, problems)
+    masks = is_train and cfg.MODEL.MASK_ON
+    polygons = cfg.INPUT.MASK_FORMAT == "polygon"
+    check = _Check(name, len(classes), is_train, masks, polygons, problems)
     check.stuff = len(metadata.get("stuff_classes") or ())
     out = [check.picture(record, number) for number, record in enumerate(dicts)]
     check.ids(out)
@@ -96,6 +100,22 @@ def count_without_mask(name: str, dicts: DictArray, problems: ProblemLog) -> Non
         problems.add("no-mask", example, NO_MASK_WORDS, count=int(bare.size))
 
 
+def refuse_run_lengths(name: str, dicts: DictArray) -> None:
+    """ConfigError where an object of a DictArray to train on has a mask in pixels, which INPUT.MASK_FORMAT polygon cannot carry."""
+    arrays = dicts.arrays
+    found = np.flatnonzero((arrays["crowd"] == 0) & (arrays["mask_kind"] == RLE))
+    if found.size:
+        picture = int(np.searchsorted(arrays["object_ends"], found[0], side="right"))
+        raise needs_bitmask(f"{name}: {dicts._picture(picture)['file_name']}")
+
+
+def needs_bitmask(where: str) -> ConfigError:
+    """The error for masks in pixels under INPUT.MASK_FORMAT polygon."""
+    return ConfigError(
+        f"{where}: a mask in pixels, which INPUT.MASK_FORMAT polygon cannot carry; set INPUT.MASK_FORMAT bitmask"
+    )
+
+
 NO_MASK_WORDS = "an object without a mask; left out of training (MODEL.MASK_ON)"
 
 
@@ -110,9 +130,16 @@ class _Check:
     """The pass over plain dicts. Given dicts are not changed: what is mended is mended in copies."""
 
     def __init__(
-        self, name: str, classes: int, is_train: bool, masks: bool, problems: ProblemLog
+        self,
+        name: str,
+        classes: int,
+        is_train: bool,
+        masks: bool,
+        polygons: bool,
+        problems: ProblemLog,
     ) -> None:
-        self.name, self.classes, self.is_train, self.masks = name, classes, is_train, masks
+        self.name, self.classes, self.is_train = name, classes, is_train
+        self.masks, self.polygons = masks, masks and polygons
         self.problems = problems
         self.stuff = 0  # classes of label maps
         self.objects = self.bare = self.xywh = self.corners = 0
@@ -157,7 +184,9 @@ class _Check:
             raise DataError(f"{where}: a {type(item).__name__}, not a dict")
         out = dict(item)
         out["category_id"] = self.category(item, where)
-        crowd = whole(item.get("iscrowd", 0))
+        if not isinstance(item.get("attributes") or {}, Mapping):
+            raise DataError(f"{where}: attributes is {shown(item, 'attributes')}, not a dict")
+        crowd = 0 if item.get("iscrowd") is None else whole(item["iscrowd"])
         if crowd not in (0, 1):
             raise DataError(f"{where}: iscrowd is {shown(item, 'iscrowd')}; it must be 0 or 1")
         out["iscrowd"] = crowd
@@ -169,6 +198,8 @@ class _Check:
             out["segmentation"] = mask
         if crowd:
             return out
+        if self.polygons and isinstance(mask, dict):
+            raise needs_bitmask(where)
         self.objects += 1
         if mask is None:
             self.bare, self.bare_example = self.bare + 1, self.bare_example or where
@@ -204,9 +235,15 @@ class _Check:
             left = "; left out of training" if self.is_train else ""
             self.problems.add("empty-box", where, message + left)
             return not self.is_train
+        height, width = size
+        refuse_shares((x, y, x + w, y + h), where, size)
+        if x >= width or y >= height or x + w <= 0 or y + h <= 0:
+            message = f"bbox {[x, y, c, d]} lies outside the picture of {width}x{height}"
+            left = "; left out of training" if self.is_train else ""
+            self.problems.add("empty-object", where, message + left)
+            return not self.is_train
         if mode == BoxMode.XYWH_ABS:
             self.xywh += 1
-            height, width = size
             leaves = x + w > width + 1 or y + h > height + 1
             if leaves and x < c <= width + 1 and y < d <= height + 1:
                 self.corners, self.corner_example = self.corners + 1, self.corner_example or where

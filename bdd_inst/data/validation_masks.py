@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from bdd_inst.base.errors import DataError, ProblemLog
+from bdd_inst.formats.usable import LEAST_SIDE, SHARES, are_shares
 from bdd_inst.masks import coco_fill, run_lengths
 
 Segmentation = list[list[float]] | dict
@@ -41,8 +42,26 @@ def checked_mask(
             f"{where}: segmentation is a {type(value).__name__}; it must be polygons, an RLE or a mask of height x width"
         )
     parts = [value] if len(value) and np.ndim(value[0]) == 0 else value
-    out = [part for part in (_polygon(part, where, problems) for part in parts) if part is not None]
+    if len(value) >= 3 and all(np.shape(part) == (2,) for part in value):
+        parts = [np.ravel(value)]  # one polygon, as points
+    out = [
+        part
+        for part in (_polygon(part, where, size, problems) for part in parts)
+        if part is not None
+    ]
     return out or None
+
+
+class SharesError(DataError):
+    """Coordinates that are shares of the picture's sides."""
+
+
+def refuse_shares(points: Sequence[float], where: str, size: tuple[int, int]) -> None:
+    """DataError where all coordinates of a box's corners or a polygon lie from 0 to 1, in a picture of (height, width) that is larger."""
+    values = np.asarray(points, np.float64)
+    low, high = float(values.min(initial=0)), float(values.max(initial=0))
+    if min(size) >= LEAST_SIDE and are_shares(low, high, bool((values % 1 == 0).all())):
+        raise SharesError(f"{where}: its coordinates are {SHARES}")
 
 
 def _is_mask(value: object, size: tuple[int, int]) -> bool:
@@ -90,13 +109,18 @@ def _run_lengths(rle: Mapping, where: str, size: tuple[int, int]) -> dict:
     return out
 
 
-def _polygon(part: object, where: str, problems: ProblemLog) -> list[float] | None:
+def _polygon(
+    part: object, where: str, size: tuple[int, int], problems: ProblemLog
+) -> list[float] | None:
     """One polygon as a flat list of finite floats; None where it cannot be drawn, counted by reason."""
     if hasattr(part, "detach"):
         part = part.detach().cpu().numpy()
     try:
         points = np.asarray(part, np.float64).reshape(-1)
         coco_fill.check_polygon(points)
+        refuse_shares(points, where, size)
+    except SharesError:
+        raise
     except DataError as error:
         problems.add("bad-polygon", where, f"{error}; this part left out")
         return None

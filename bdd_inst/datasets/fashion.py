@@ -134,7 +134,7 @@ def load_sample(
         problems.add(code, where, message)
         return None
     try:
-        width, height = read_size(picture)
+        height, width = read_size(picture)
         colored = png_kinds.header(mask)[3] not in (png_kinds.PALETTE, png_kinds.GRAY)
         values = read_label_map(mask) if not colored else None
     except DataError as error:

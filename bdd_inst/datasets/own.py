@@ -22,6 +22,7 @@ from bdd_inst.datasets.dataset import DatasetRecords
 from bdd_inst.datasets.to_dicts import ClassVocabulary, Options, to_dicts
 from bdd_inst.formats.plan import make_plan
 from bdd_inst.formats.records import LabelSet
+from bdd_inst.formats.value_names import ValueNames, parse_values
 from bdd_inst.images.finder import ImageFinder
 
 log = logging.getLogger(__name__)
@@ -52,11 +53,12 @@ def prepare(cfg: CfgNode) -> None:
     cfg.STAGES = [_resolved_stage(stage, shared, places) for stage in cfg.STAGES]
     if not places:
         return
+    values = parse_values(cfg.DATASETS.VALUES) if cfg.DATASETS.VALUES else None
     if not len(cfg.DATASETS.CLASSES):
-        cfg.DATASETS.CLASSES = list(_training_classes(cfg, places))
+        cfg.DATASETS.CLASSES = list(_training_classes(cfg, places, values))
     classes = tuple(cfg.DATASETS.CLASSES)
     for name, images in places.items():
-        register(name, images or None, classes, masks=_needs_masks(cfg))
+        register(name, images or None, classes, masks=_needs_masks(cfg), values=values)
     _fit_heads(cfg, classes)
 
 
@@ -88,6 +90,7 @@ def register(
     classes: Sequence[str] | None = None,
     *,
     masks: bool = True,
+    values: ValueNames | None = None,
 ) -> str:
     """Enter a label file or folder into the catalog, anew where it is there already; its name there is its absolute path.
 
@@ -96,12 +99,13 @@ def register(
         images: the folder of their pictures; None looks beside the labels.
         classes: names in the order of class numbers; None takes the file's.
         masks: objects without a mask are left out, counted; False takes boxes alone.
+        values: what the values of a label map mean, where its files' names do not say it.
     """
     name = os.path.abspath(path)
     DatasetCatalog.ensure_registered()
     DatasetCatalog.remove(name)
-    names = tuple(classes or classes_of([name]))
-    loader = partial(load_labels, name, images, names, masks=masks)
+    names = tuple(classes or classes_of([name], values))
+    loader = partial(load_labels, name, images, names, masks=masks, values=values)
     DatasetCatalog.register(name, loader)
     MetadataCatalog.get(name).set(thing_classes=list(names))
     return name
@@ -134,6 +138,7 @@ def load_labels(
     *,
     masks: bool = True,
     raster: str = "official",
+    values: ValueNames | None = None,
 ) -> DatasetRecords:
     """A label file or folder of any format as Detectron2's standard dicts.
 
@@ -145,20 +150,21 @@ def load_labels(
     """
 
     def build() -> DatasetRecords:
-        return _parse(path, images, classes, masks, raster)
+        return _parse(path, images, classes, masks, raster, values)
 
     sources = [Path(path), *([Path(images)] if images else [])]
     if not all(source.exists() for source in sources):
         return build()  # a pattern has no one file whose changes could be noticed
     options = {"loader": "own", "classes": list(classes), "masks": masks, "raster": raster}
+    options |= {"values": sorted(values.items())} if values else {}
     return cached(sources, options, build)
 
 
-def classes_of(paths: Sequence[str]) -> tuple[str, ...]:
+def classes_of(paths: Sequence[str], values: ValueNames | None = None) -> tuple[str, ...]:
     """The classes of label files, in the first file's order, then those that only later ones have."""
     names: dict[str, None] = {}
     for path in paths:
-        labels = formats.read(path)
+        labels = formats.read_truth(path, values=values)
         names |= dict.fromkeys(make_plan(labels, "coco").categories)
     if not names:
         raise DataError(f"{', '.join(paths)}: no labelled object in it, so there are no classes")
@@ -178,10 +184,16 @@ def folder_name(name: str) -> str:
 
 
 def _parse(
-    path: str, images: str | os.PathLike | None, classes: tuple[str, ...], masks: bool, raster: str
+    path: str,
+    images: str | os.PathLike | None,
+    classes: tuple[str, ...],
+    masks: bool,
+    raster: str,
+    values: ValueNames | None,
 ) -> DatasetRecords:
-    labels = formats.read(path, images=images).load()
-    folder = Path(images) if images else images_beside(path, labels)
+    finder = ImageFinder(images) if images else None
+    labels = formats.read_truth(path, images=finder, values=values).load()
+    finder = finder or ImageFinder(images_beside(path, labels))
     plan = make_plan(labels, "coco")
     rule = raster if labels.rule == "official" else "coco"
     words = ClassVocabulary(
@@ -191,7 +203,7 @@ def _parse(
     )
     problems = ProblemLog()
     options = Options(masks, rule, box="mask" if rule == "official" else "file")
-    dicts = to_dicts(labels.images, ImageFinder(folder), words, options, problems)
+    dicts = to_dicts(labels.images, finder, words, options, problems)
     problems.merge(labels.problems)
     ids = {i: classes.index(name) for name, i in plan.number.items() if name in classes}
     if len(ids) != len(classes):
@@ -199,7 +211,7 @@ def _parse(
     metadata = {
         "thing_classes": list(classes),
         "thing_dataset_id_to_contiguous_id": ids,
-        "image_root": str(folder),
+        "image_root": str(finder.folder),
         "json_file": str(path),
         "evaluator_type": "coco",
         "mask_rule": rule if labels.rule == "official" else labels.rule,
@@ -249,14 +261,16 @@ def _resolve(section: dict, key: str, folders: str, where: str) -> dict[str, str
     return own
 
 
-def _training_classes(cfg: CfgNode, places: Mapping[str, str]) -> Sequence[str]:
+def _training_classes(
+    cfg: CfgNode, places: Mapping[str, str], values: ValueNames | None
+) -> Sequence[str]:
     """The classes of what is trained on: of the catalog's sets where stages add label files to one, else of the label files."""
     known = [MetadataCatalog.get(n).get("thing_classes") for n in cfg.DATASETS.TRAIN]
     tested = set(cfg.DATASETS.TEST) - set(cfg.DATASETS.TRAIN)
     trained = [name for name in places if name not in tested]
     if trained and not set(trained) & set(cfg.DATASETS.TRAIN) and known and known[0]:
         return known[0]
-    return classes_of(trained or list(places))
+    return classes_of(trained or list(places), values)
 
 
 def _resolved_stage(stage: object, shared: list[str], places: dict[str, str]) -> object:

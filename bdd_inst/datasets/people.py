@@ -114,7 +114,7 @@ def load_empty(folder: Path) -> DatasetRecords:
     for name in pictures.names():
         path = str(pictures.find(name))
         try:
-            width, height = read_size(path)
+            height, width = read_size(path)
         except DataError as error:
             problems.add("unreadable-image", path, str(error))
             continue

@@ -153,8 +153,8 @@ def color_table(colors: Mapping[str, Sequence[int]] | str | os.PathLike) -> dict
 def pair(picture: str, mask: str, problems: ProblemLog) -> dict | None:
     """The dict of one pair; None, counted, where it cannot be used."""
     try:
-        width, height = read_size(picture)
-        mask_width, mask_height = read_size(mask)
+        height, width = read_size(picture)
+        mask_height, mask_width = read_size(mask)
     except DataError as error:
         problems.add("unreadable-file", picture, str(error))
         return None

@@ -17,7 +17,6 @@ from bdd_inst.formats import shapes
 from bdd_inst.formats.dicts import annotation_dict, image_dict
 from bdd_inst.formats.records import ImageLabels, Instance
 from bdd_inst.images.finder import ImageFinder
-from bdd_inst.images.size import read_size
 from bdd_inst.masks import run_lengths
 
 CHUNK = 64  # pictures whose polygons are drawn in one go
@@ -104,7 +103,7 @@ def start_record(
         return None
     seen.add(path)
     try:
-        width, height = read_size(path)
+        height, width = images.measure(path)
     except DataError as error:
         problems.add("unreadable-image", picture.name, str(error))
         return None
@@ -163,13 +162,14 @@ def accept(
             code, name, f"category {instance.category!r} is none of {', '.join(categories.names)}"
         )
         return None
-    if options.masks and instance.rle is None and not shapes.area_outlines(instance):
+    shaped = instance.rle is not None or bool(shapes.area_outlines(instance))
+    if options.masks and not shaped:
         problems.add(
             "no-mask", name, "a label without polygon or mask, which instance segmentation needs"
         )
         return None
-    if not options.masks and instance.box is None:
-        problems.add("no-box", name, "a label without box2d")
+    if not options.masks and instance.box is None and not shaped:
+        problems.add("no-box", name, "a label with neither box nor mask")
         return None
     return Candidate(instance, found[0], found[1] or instance.ignored, name)
 
@@ -178,7 +178,9 @@ def draw(ready: list[tuple[dict, list[Candidate]]], options: Options, problems: 
     """Fill in the annotations of a chunk of records; masks of images of one size are drawn together."""
     by_size: dict[tuple[int, int], list[Candidate]] = {}
     for record, candidates in ready:
-        masked = [c for c in candidates if options.masks and not stays_polygons(c, options)]
+        # A box that the label lacks is the mask's.
+        shaped = (c for c in candidates if options.masks or c.instance.box is None)
+        masked = [c for c in shaped if not stays_polygons(c, options)]
         by_size.setdefault((record["height"], record["width"]), []).extend(masked)
     for size, masked in by_size.items():
         instances, names = [c.instance for c in masked], [c.name for c in masked]
@@ -205,7 +207,7 @@ def annotate(
     """The annotation of one instance, or None, counted, where it is empty."""
     instance, height, width = candidate.instance, record["height"], record["width"]
     segmentation, box = None, instance.box
-    if options.masks:
+    if options.masks or box is None:
         if stays_polygons(candidate, options):
             segmentation = shapes.flat_polygons(instance)[0]
             tight = box_around(segmentation, height, width)
@@ -214,6 +216,8 @@ def annotate(
         else:
             return None  # counted where it was drawn
         box = box if options.box == "file" and box is not None and segmentation else tight
+    if not options.masks:
+        segmentation = None
     if box is None or not (
         min(box[2], width) - max(box[0], 0) > 0 and min(box[3], height) - max(box[1], 0) > 0
     ):

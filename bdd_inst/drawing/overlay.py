@@ -9,10 +9,8 @@ import cv2
 
 from bdd_inst.base.errors import DataError
 from bdd_inst.base.files import atomic_write
-from bdd_inst.base.output_paths import output_name
 from bdd_inst.drawing.draw import draw_instances
 from bdd_inst.formats import shapes
-from bdd_inst.formats.names import full_name
 from bdd_inst.formats.records import ImageLabels
 from bdd_inst.formats.target import Parts, Target
 from bdd_inst.images.finder import ImageFinder
@@ -66,7 +64,7 @@ class OverlayTarget(Target):
         return [self.path / part]
 
     def file_of(self, picture: ImageLabels) -> Path:
-        return Path(output_name(full_name(picture), ".jpg"))
+        return Path(self.name_of(picture))
 
     def _draw(self, picture: ImageLabels, image):
         """The picture with every instance that has a box or a mask."""

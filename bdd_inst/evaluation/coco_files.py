@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from bdd_inst import formats
 from bdd_inst.evaluation.ground_truth import GroundTruth, GroundTruthBuilder
 from bdd_inst.formats import shapes
@@ -48,9 +46,6 @@ def read_truth(path: str | Path | Found, images: str | Path | None = None) -> Gr
 def add_object(builder: GroundTruthBuilder, instance: Instance, category: int, where: str) -> None:
     """One object; a missing box is taken from its mask, a missing area from mask or box. One with neither is counted."""
     mask = instance.rle or shapes.flat_polygons(instance)[0] or None
-    if mask is not None and instance.rle is None and not encloses(mask):
-        builder.problems.add("no-area", where, "its outline encloses nothing; mask left out")
-        mask = None
     box = instance.xywh
     if box is None and mask is not None:
         box = builder.mask_box(mask)
@@ -69,12 +64,3 @@ def add_object(builder: GroundTruthBuilder, instance: Instance, category: int, w
         ignored=instance.ignored,
         attributes=instance.attributes | flags,
     )
-
-
-def encloses(polygons: list[list[float]]) -> bool:
-    """Whether any of an object's flat polygons is more than a line along an axis, which no rule fills."""
-    for flat in polygons:
-        sides = np.ptp(np.asarray(flat).reshape(-1, 2), axis=0)
-        if (sides > 0).all():
-            return True
-    return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bdd_inst import formats
@@ -61,6 +61,7 @@ def outcome_of_files(
     label_threshold: float | None = None,
     threshold_source: str = "",
     class_names: Sequence[str] | None = None,
+    values: Mapping[int, str] | None = None,
 ) -> EvaluationResult:
     """As :func:`evaluate_files`, with everything behind the figures.
 
@@ -71,15 +72,20 @@ def outcome_of_files(
         label_threshold: score above which instances enter a label map; None chooses the best one on these pictures.
         threshold_source: where a given threshold was chosen, for the record.
         class_names: what the values 1, 2, ... of label maps mean, where file names do not say.
+        values: what any values of label maps mean, on both sides.
     """
+    values = dict(values) if values else None
     maps, found = None, formats.inspect(ground_truth)
     if found.kind in MAP_KINDS:
         empty = is_empty_list(Path(predictions))
         given = None if empty else formats.inspect(predictions)
-        predicted = open_maps(given) if given is not None and given.kind in MAP_KINDS else None
-        maps = open_maps(found, predicted)
+        is_map = given is not None and given.kind in MAP_KINDS
+        predicted = open_maps(given, values=values) if is_map else None
+        maps = open_maps(found, predicted, values)
         if predicted is not None:
             return outcome_of_maps(maps, predicted, class_names)
+    elif values:
+        raise DataError(f"{ground_truth}: no label maps; --values is for label maps")
     truth = read_truth(found, images) if maps is None else truth_of_maps(maps, class_names)
     found.top = None  # its text is read, and as large as the file
     results = read_predictions(predictions, truth, images, scores)
@@ -137,11 +143,7 @@ def read_truth(path: str | Path | Found, images: str | Path | None = None) -> Gr
     found = path if isinstance(path, Found) else formats.inspect(path)
     if found.kind == "coco":
         return coco_files.read_truth(found, images)
-    if found.kind == "coco-results":
-        raise DataError(
-            f"{found.path}: this is a list of COCO results, not ground truth; are the two files swapped?"
-        )
-    return label_sets.truth_from_labels(formats.read(found, images=images))
+    return label_sets.truth_from_labels(formats.read_truth(found, images=images))
 
 
 def read_predictions(

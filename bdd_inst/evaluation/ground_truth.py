@@ -17,6 +17,7 @@ import pycocotools.mask as coco_mask
 
 from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.formats.dicts import XYXY_ABS
+from bdd_inst.formats.usable import refuse_nothing_usable
 
 
 @dataclass
@@ -290,7 +291,9 @@ class GroundTruthBuilder:
         return coco_mask.toBbox(to_rle(mask, *self.sizes[-1])).tolist()
 
     def build(self) -> GroundTruth:
-        """All of it as columns."""
+        """All of it as columns. DataError where every object of the source had to be left out."""
+        if not self.rows:
+            refuse_nothing_usable(self.source, self.problems)
         image, category, area, crowd, ignored = (
             (list(c) for c in zip(*self.rows, strict=True)) if self.rows else ([], [], [], [], [])
         )

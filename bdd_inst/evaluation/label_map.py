@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from bdd_inst.base.errors import ConfigError
+from bdd_inst.formats.json_files import read_bytes
 from bdd_inst.masks.flatten import top_instances
 
 VOID = 255
@@ -148,13 +149,14 @@ def read_threshold(text: str) -> tuple[float | None, str]:
         return None, ""
     if Path(text).is_file():
         try:
-            return float(
-                json.loads(Path(text).read_text(encoding="utf-8"))["label_map"]["threshold"]
-            ), text
-        except (ValueError, KeyError, TypeError):
+            found = float(json.loads(read_bytes(text))["label_map"]["threshold"])
+            if not 0 <= found <= 1:
+                raise ValueError
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             raise ConfigError(
-                f"{text}: holds no label_map threshold; name the metrics.json of an evaluation with label maps"
+                f"{text}: holds no label_map threshold from 0 to 1; name the metrics.json of an evaluation with label maps"
             ) from None
+        return found, text
     try:
         value = float(text)
     except ValueError:

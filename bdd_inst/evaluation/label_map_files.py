@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from bdd_inst.base import vocabulary as classes
 from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.evaluation.ground_truth import GroundTruth, GroundTruthBuilder, to_rle
 from bdd_inst.evaluation.label_map import LabelMapCounter
@@ -17,62 +15,73 @@ from bdd_inst.evaluation.results import Results, group
 from bdd_inst.evaluation.sem_seg import BACKGROUND, SemSegCounter
 from bdd_inst.formats.label_map import VOID, class_instances, read_label_map
 from bdd_inst.formats.sniff import Found
+from bdd_inst.formats.value_names import ENDINGS, ValueNames, ending_of, picture_key
 from bdd_inst.images.png_kinds import kind_of, pixels
 from bdd_inst.masks import run_lengths
 from bdd_inst.masks.label_runs import paint
 
-# The fashion set's files are 0001_person.png and 0001_clothes.png: the picture's number, and what is labelled.
-SUFFIX = re.compile(r"_(person|clothes)$")
-
 
 @dataclass
 class MapFolder:
-    """Label map files by picture (name without folder, ending and target), and what their values mean."""
+    """Label map files by picture (:func:`formats.value_names.picture_key`), and what their values mean.
+
+    ``ending`` is the one of their names that says it; ``values`` names those in the files, None where they are class numbers.
+    """
 
     files: dict[str, Path]
     binary: bool
-    class_names: list[str] | None
     source: str
-    target: str = ""
+    ending: str = ""
+    values: ValueNames | None = None
+
+    @property
+    def class_names(self) -> list[str] | None:
+        """The classes in the order of their numbers from 1, where they are known."""
+        return None if self.values is None else list(self.values.values())
 
     def read(self, key: str) -> np.ndarray:
-        """H,W class numbers; of 0/255 masks 255 is 1."""
+        """H,W class numbers; of 0/255 masks 255 is 1; values without a name are 255, void."""
         if not self.binary:
-            return read_label_map(self.files[key])
+            stored = read_label_map(self.files[key])
+            return stored if self.values is None else self.numbers()[stored]
         values = pixels(self.files[key])
         return ((values if values.ndim == 2 else values[..., 0]) > 127).astype(np.uint8)
+
+    def numbers(self) -> np.ndarray:
+        """65536 class numbers by stored value."""
+        out = np.full(1 << 16, VOID, np.uint8)
+        out[0] = 0
+        for number, value in enumerate(self.values or (), 1):
+            out[value] = number
+        return out
 
 
 MAP_KINDS = ("label-map", "binary-masks")
 
 
-def open_maps(found: Found, like: MapFolder | None = None) -> MapFolder:
+def open_maps(
+    found: Found, like: MapFolder | None = None, values: ValueNames | None = None
+) -> MapFolder:
     """The label maps of a source of one of MAP_KINDS: a folder, a pattern such as ``labels/*_person.png``, or one PNG.
 
-    Where it holds maps of persons and of clothes, those of the same target as ``like`` are taken.
+    Where it holds maps of persons and of clothes, those of the same ending as ``like`` are taken. ``values`` says what theirs mean where
+    the files' endings do not.
 
     Raises:
-        DataError: files of two targets together, two files for one picture, no label maps.
+        DataError: files of two endings together, two files for one picture, no label maps.
     """
     path, chosen = found.path, found.files
-    target_of = {file: match[1] if (match := SUFFIX.search(file.stem)) else "" for file in chosen}
-    targets = set(target_of.values()) - {""}
-    if len(targets) > 1 and like is not None and like.target in targets:
-        chosen = [file for file in chosen if target_of[file] == like.target]
-        targets = {like.target}
-    if len(targets) > 1:
-        raise DataError(
-            f"{path}: holds maps of {' and '.join(sorted(targets))}; name one kind, e.g. '{path}/*_person.png'"
-        )
+    if like is not None and like.ending:
+        chosen = [f for f in chosen if f.stem.endswith(like.ending)] or chosen
+    ending = ending_of(chosen, Path(path))
     files: dict[str, Path] = {}
     for file in chosen:
-        key = SUFFIX.sub("", file.stem)
+        key = picture_key(file.stem)
         if key in files:
             raise DataError(f"{path}: {files[key].name} and {file.name} are of one picture")
         files[key] = file
-    target = targets.pop() if targets else ""
-    names = list(classes.FASHION_TARGETS[target]) if target else None
-    return MapFolder(files, kind_of(chosen, path) == "binary-masks", names, str(path), target)
+    binary = kind_of(chosen, path) == "binary-masks"
+    return MapFolder(files, binary, str(path), ending, values or ENDINGS.get(ending))
 
 
 def compare_folders(
@@ -174,7 +183,7 @@ def truth_map(
 ) -> np.ndarray:
     """H,W class numbers of one picture. Crowd and ignored objects are void."""
     if maps is not None:
-        key = SUFFIX.sub("", Path(truth.file_names[picture]).stem)
+        key = picture_key(Path(truth.file_names[picture]).stem)
         if key in maps.files:
             return maps.read(key)
     if truth.label_files and truth.label_files[picture]:

@@ -8,8 +8,10 @@ from bdd_inst.base import vocabulary as classes
 from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.evaluation.ground_truth import GroundTruth, GroundTruthBuilder
 from bdd_inst.evaluation.results import Results, ResultsBuilder
+from bdd_inst.evaluation.results_masks import add_unscored
 from bdd_inst.formats import shapes
 from bdd_inst.formats.names import ImageNames, full_name
+from bdd_inst.formats.plan import vocabulary
 from bdd_inst.formats.records import BDD_SIZE, ImageLabels, Instance, LabelSet, size_of
 from bdd_inst.formats.score_files import Scores
 from bdd_inst.formats.words import (
@@ -19,6 +21,7 @@ from bdd_inst.formats.words import (
     own_vocabulary,
     resolve_classes,
 )
+from bdd_inst.images.png_kinds import KINDS as PNG_KINDS
 from bdd_inst.masks import run_lengths
 
 
@@ -29,13 +32,8 @@ def truth_from_labels(labels: LabelSet) -> GroundTruth:
         DataError: where there is no picture, or a picture's size is needed and nowhere said.
     """
     labels.load()
-    names = class_names(labels)
-    ids = (
-        labels.category_ids
-        if labels.category_ids and names == list(labels.categories or ())
-        else range(1, len(names) + 1)
-    )
-    builder = GroundTruthBuilder(names, list(ids), labels.source)
+    names, ids = scored_classes(labels)
+    builder = GroundTruthBuilder(names, ids, labels.source)
     builder.problems.merge(labels.problems)
     position = {name: k for k, name in enumerate(names)}
     given = [picture.image_id for picture in labels.images]
@@ -100,13 +98,23 @@ def add_instance(
     )
 
 
-def class_names(labels: LabelSet) -> list[str]:
-    """The classes that a label set is scored on: its own list, else BDD100K's eight or ten, else every name in it."""
+def scored_classes(labels: LabelSet) -> tuple[list[str], list[int]]:
+    """The classes that a label set is scored on, with their ids: its own list, else BDD100K's eight or ten, else every name in it."""
     present = {instance.category for picture in labels.images for instance in picture.instances}
-    if labels.categories and (labels.kind not in BDD_KINDS or own_vocabulary(labels, present)):
+    if labels.kind not in BDD_KINDS:
+        names, ids, _ = vocabulary(labels, sorted(present), None)
+        return list(names), list(ids)
+    names = bdd_classes(labels, present)
+    own = labels.category_ids if names == list(labels.categories or ()) else None
+    return names, list(own or range(1, len(names) + 1))
+
+
+def bdd_classes(labels: LabelSet, present: set[str]) -> list[str]:
+    """The classes that files of BDD100K's kinds are scored on."""
+    if labels.categories and own_vocabulary(labels, present):
         return list(labels.categories)
     meant = {name for name, ignored in resolve_classes(labels, present).values() if not ignored}
-    if labels.kind in BDD_KINDS and (not meant or meant & set(classes.BDD100K_DET)):
+    if not meant or meant & set(classes.BDD100K_DET):
         listed = meant if labels.kind == "bitmask" else set(labels.categories or ()) | meant
         return list(class_list(listed))
     return list(labels.categories or sorted(present))
@@ -166,33 +174,39 @@ def results_from_labels(
                 np.array(boxes, np.float64),
                 list(masks),
             )
-    refuse_damage(reader.problems)
     results = builder.build(labels.source)
     results.problems = reader.problems
+    refuse_damage(labels.problems, results)
     note_maskless(results)
     return results
 
 
-def refuse_damage(problems: ProblemLog) -> None:
-    """Predictions that reading had to leave out or to mend (``bad-label``, ``wrong-size-mask``, ...) would change the score in silence.
+# What readers say of a mask that they had to leave out or to mend, its object kept.
+MASK_FAULTS = ("bad-rle", "bad-polygon", "bad-segmentation", "wrong-size-mask")
+
+
+def refuse_damage(problems: ProblemLog, results: Results) -> None:
+    """Predictions that reading had to leave out or to mend (``bad-label``, ...) would change the score in silence. Of damaged masks boxes
+    are scored all the same.
 
     Raises:
         DataError: naming the first of them.
     """
-    damaged = [
-        problem for code, kept in problems.examples.items() if is_damage(code) for problem in kept
-    ]
-    if damaged:
-        number = sum(count for code, count in problems.counts.items() if is_damage(code))
+    faults = [c for c in problems.counts if c.startswith("bad-") and c not in MASK_FAULTS]
+    masks = [c for c in problems.counts if c in MASK_FAULTS]
+    boxed = not results.problems.counts["no-shape"]
+    for code in faults + ([] if boxed else masks):
+        first = problems.examples[code][0]
+        number = sum(problems.counts[c] for c in faults + masks)
         more = f" (and {number - 1} more)" if number > 1 else ""
         raise DataError(
-            f"{damaged[0].where}: {damaged[0].message}; a prediction is right or refused, mend the file{more}"
+            f"{first.where}: {first.message}; a prediction is right or refused, mend the file{more}"
         )
-
-
-def is_damage(code: str) -> bool:
-    """Whether a reader has left something of an object out under this code."""
-    return code.startswith("bad-") or code == "wrong-size-mask"
+    if masks:
+        results.masks = None
+        first = problems.examples[masks[0]][0]
+        error = DataError(f"{first.where}: {first.message}")
+        add_unscored(results.problems, error, sum(problems.counts[c] for c in masks))
 
 
 class PredictionReader:
@@ -212,7 +226,8 @@ class PredictionReader:
         """The rows of a picture's predictions, those that are left out (and counted) not among them."""
         size = self.truth.sizes[place]
         for instance in picture.instances:
-            self.check_size(instance.rle, place, self.where(instance, picture))
+            where = self.where(instance, picture)
+            instance.rle = self.of_size(instance.rle, instance, place, where)
         masks = masks_of(picture, *size, self.labels.drawing_rule, self.problems)
         pairs = zip(picture.instances, masks, strict=True)
         rows = (self.row(instance, mask, picture) for instance, mask in pairs)
@@ -251,14 +266,21 @@ class PredictionReader:
             return self.scores.of(full_name(picture)).get(str(instance.id))
         return 1.0 if self.unscored else instance.score
 
-    def check_size(self, mask: dict | None, place: int, where: str) -> None:
-        """DataError where a mask is not of its picture's size."""
+    def of_size(self, mask: dict | None, instance: Instance, place: int, where: str) -> dict | None:
+        """A mask of its picture's size; None, counted, for another where the object has a box of its own.
+
+        Raises:
+            DataError: another where the box is that of the mask.
+        """
         size = self.truth.sizes[place]
-        if mask is not None and all(size) and tuple(mask["size"]) != tuple(size):
-            h, w = mask["size"]
-            raise DataError(
-                f"{where}: its mask is for height x width {h}x{w}, but the picture is {size[0]}x{size[1]}"
-            )
+        if mask is None or not all(size) or tuple(mask["size"]) == tuple(size):
+            return mask
+        h, w = mask["size"]
+        message = f"its mask is for height x width {h}x{w}, but the picture is {size[0]}x{size[1]}"
+        if instance.box is None or self.labels.kind in PNG_KINDS:
+            raise DataError(f"{where}: {message}")
+        self.labels.problems.add("wrong-size-mask", where, message)
+        return None
 
 
 def note_maskless(results: Results) -> None:

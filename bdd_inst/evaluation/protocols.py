@@ -92,14 +92,18 @@ def score(
     """
     run = PROTOCOLS.pick(protocol)
     kinds = common_kinds(truth, results)
+    damaged = damaged_truth(truth) if results.masks else ""
+    if damaged and "bbox" not in kinds:
+        raise DataError(f"{damaged}; mend the file")
     if not kinds:
         raise DataError(
             f"{results.source}: these predictions have only masks, but {truth.source} has only boxes; nothing to compare"
         )
-    if results.masks:
-        refuse_damaged_masks(truth)
-    found = run(truth, results, kinds, max_detections)
     notes = undefined_classes(truth) + limit_notes(results, max_detections)
+    if damaged:
+        notes.append(f"masks are not scored, only boxes: {damaged}")
+        kinds = ["bbox"]
+    found = run(truth, results, kinds, max_detections)
     notes += maskless_notes(truth) if "segm" in kinds else []
     notes += found.notes + truth.problems.lines() + results.problems.lines()
     metrics = {"protocol": protocol} | found.figures | ({"notes": notes} if notes else {})
@@ -159,19 +163,15 @@ def undefined_classes(truth: GroundTruth) -> list[str]:
     )
 
 
-def refuse_damaged_masks(truth: GroundTruth) -> None:
-    """DataError where run lengths of the ground truth are damaged: mask figures without them would look like any other's.
-
-    Boxes alone are scored all the same.
-    """
+def damaged_truth(truth: GroundTruth) -> str:
+    """Which run lengths of the ground truth are damaged, "" for none: mask figures without them would look like any other's."""
     codes = ("bad-rle", "wrong-size-mask")
     damaged = [case for code in codes for case in truth.problems.examples.get(code, ())]
-    if damaged:
-        number = sum(truth.problems.counts[code] for code in codes)
-        more = f" (and {number - 1} more)" if number > 1 else ""
-        raise DataError(
-            f"{damaged[0].where}: {damaged[0].message}; mend the file, or score boxes alone{more}"
-        )
+    if not damaged:
+        return ""
+    number = sum(truth.problems.counts[code] for code in codes)
+    more = f" (and {number - 1} more)" if number > 1 else ""
+    return f"{damaged[0].where}: {damaged[0].message}{more}"
 
 
 def maskless_notes(truth: GroundTruth) -> list[str]:

@@ -119,6 +119,9 @@ def unknown_picture(image_id: int | str, truth: GroundTruth) -> str:
     """What to say of a picture id that the ground truth does not have."""
     near = difflib.get_close_matches(str(image_id), [str(i) for i in truth.image_ids[:20000]], 1)
     hint = f"; did you mean {near[0]}?" if near else ""
+    left_out = truth.problems.examples.get("wrong-size-image")
+    if left_out:
+        hint += f"; pictures were left out of it, e.g. {left_out[0].where}: {left_out[0].message}"
     return (
         f"picture {image_id!r} is not in the ground truth ({len(truth.image_ids)} pictures){hint}"
     )

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import sys
-from array import array
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from math import nan
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -18,12 +15,10 @@ from bdd_inst.base.memory import gc_paused
 from bdd_inst.evaluation.ground_truth import GroundTruth
 from bdd_inst.evaluation.result_pictures import match_pictures
 from bdd_inst.evaluation.results import Results
+from bdd_inst.evaluation.results_columns import Columns
+from bdd_inst.evaluation.results_masks import scored_masks
 from bdd_inst.formats.coco_entries import key_of, strict_results
-from bdd_inst.formats.coco_segmentation import as_parts
 from bdd_inst.formats.sniff import Found, seen
-from bdd_inst.masks import rasterize, run_lengths
-from bdd_inst.masks.outlines import Outline
-from bdd_inst.masks.rle_check import rle_faults
 
 
 def read_results(path: str | Path | Found, truth: GroundTruth) -> Results:
@@ -48,7 +43,7 @@ def read_results(path: str | Path | Found, truth: GroundTruth) -> Results:
     scores = np.array(rows.scores, np.float64)
     refuse(~np.isfinite(scores), where, "its score is not a finite number")
     boxes = check_boxes(rows, where, problems)
-    masks = check_masks(rows, truth.sizes[image], where, problems)
+    masks = scored_masks(rows, truth, truth.sizes[image], where, problems)
     if len(scores) and boxes is None and masks is None:
         raise DataError(
             f"{source}: its entries have neither bbox nor segmentation; there is nothing to score"
@@ -56,23 +51,6 @@ def read_results(path: str | Path | Found, truth: GroundTruth) -> Results:
     results = Results(image, category, scores, boxes, masks, source, problems)
     note_duplicates(results)
     return results
-
-
-@dataclass
-class Columns:
-    """A results file by column, as it stands; ``boxes`` four numbers an entry (NaN where there is none)."""
-
-    image_ids: list[int | str] = field(default_factory=list)
-    category_ids: list[int] = field(default_factory=list)
-    scores: array = field(default_factory=lambda: array("d"))
-    boxes: array = field(default_factory=lambda: array("d"))
-    boxless: set[int] = field(default_factory=set)
-    masks: list[dict | None] = field(default_factory=list)
-    file_names: dict[int, str] = field(default_factory=dict)
-    category_names: dict[int, str] = field(default_factory=dict)
-
-    def __len__(self) -> int:
-        return len(self.scores)
 
 
 def read_columns(found: Found) -> Columns:
@@ -169,80 +147,6 @@ def check_boxes(
             count=int(flat.sum()),
         )
     return boxes
-
-
-def check_masks(
-    rows: Columns, sizes: np.ndarray, where: Callable[[int], str], problems: ProblemLog
-) -> list[dict | None] | None:
-    """N compressed RLE dicts with str counts, None where an entry has none (counted); None where no entry has a mask.
-
-    Raises:
-        DataError: a damaged mask, which the usual tools would score as another one.
-    """
-    if not len(rows):
-        return []
-    masks = [
-        as_mask(mask, sizes[n], where, n) if mask else None for n, mask in enumerate(rows.masks)
-    ]
-    there = [n for n, mask in enumerate(masks) if mask is not None]
-    refuse_unsound([masks[n] for n in there], sizes[there], lambda i: where(there[i]))
-    lacking = [n for n, mask in enumerate(masks) if mask is None]
-    if lacking and (there or any(mask is not None for mask in rows.masks)):
-        if len(rows.boxless) == len(rows):
-            raise DataError(f"{where(lacking[0])}: it has neither bbox nor segmentation")
-        message = "predictions with a box but no mask: left out of the mask scores"
-        problems.add("prediction-without-mask", where(lacking[0]), message, count=len(lacking))
-    return masks if there else None
-
-
-def as_mask(mask: Any, size: np.ndarray, where: Callable[[int], str], n: int) -> dict:
-    """An entry's segmentation, RLE or polygons, as RLE; DataError for what is neither."""
-    if isinstance(mask, list):
-        return rasterized(mask, size, where(n))
-    own = mask.get("size") if isinstance(mask, dict) else None
-    if type(own) is not list or len(own) != 2 or type(own[0]) is not int or type(own[1]) is not int:
-        raise DataError(f"{where(n)}: its segmentation is no RLE: size must be [height, width]")
-    counts = mask.get("counts")
-    if type(counts) is str and counts[:2] not in ("b'", 'b"'):
-        return mask
-    if not isinstance(counts, list | str):
-        raise DataError(
-            f"{where(n)}: its segmentation is no RLE: counts must be a string or a list of runs"
-        )
-    try:
-        return run_lengths.normalize(mask)
-    except DataError as error:
-        raise DataError(f"{where(n)}: {error}") from None
-
-
-def refuse_unsound(rles: Sequence[dict], sizes: np.ndarray, where: Callable[[int], str]) -> None:
-    """DataError for the first compressed RLE that is not of its image's size (N,2; 0, 0 where unknown), or does not cover it."""
-    if not rles:
-        return
-    own = np.array([rle["size"] for rle in rles], np.int64)
-    wrong = np.flatnonzero((own != sizes).any(axis=1) & (sizes > 0).all(axis=1))
-    if wrong.size:
-        i = int(wrong[0])
-        raise DataError(
-            f"{where(i)}: its RLE is for a picture of height x width {own[i, 0]}x{own[i, 1]}, "
-            f"but the picture is {sizes[i, 0]}x{sizes[i, 1]}; export the masks at the picture's size"
-        )
-    faults = rle_faults(rles)
-    if faults:
-        first = min(faults)
-        raise DataError(f"{where(first)}: {faults[first]}; export the masks again")
-
-
-def rasterized(polygons: list, size: np.ndarray, where: str) -> dict:
-    """Polygons as RLE by COCO's rule."""
-    height, width = (int(side) for side in size)
-    if not height or not width:
-        raise DataError(f"{where}: its polygons need the picture's size; give --images")
-    try:
-        paths = [Outline.from_coco(part) for part in as_parts(polygons)]
-        return rasterize.polygons_to_rle(paths, height, width, rule="coco")
-    except DataError as error:
-        raise DataError(f"{where}: {error}") from None
 
 
 def note_duplicates(results: Results) -> None:

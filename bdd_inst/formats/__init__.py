@@ -8,15 +8,26 @@ formats.write(labels, "out.json", to="coco")
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from bdd_inst.base.errors import DataError
 from bdd_inst.formats.records import ImageLabels, Instance, LabelSet
 
 if TYPE_CHECKING:
     from bdd_inst.formats.conversion import Conversion
     from bdd_inst.formats.sniff import Found
 
-__all__ = ["ImageLabels", "Instance", "LabelSet", "detect", "inspect", "read", "write"]
+__all__ = [
+    "ImageLabels",
+    "Instance",
+    "LabelSet",
+    "detect",
+    "inspect",
+    "read",
+    "read_truth",
+    "write",
+]
 
 
 def detect(path: str | os.PathLike) -> str:
@@ -48,6 +59,7 @@ def read(
     images: str | os.PathLike | None = None,
     bitmasks: str | os.PathLike | None = None,
     class_attribute: str | None = None,
+    values: Mapping[int, str] | None = None,
 ) -> LabelSet:
     """Read any label file or folder.
 
@@ -57,6 +69,7 @@ def read(
         images: the folder of images, needed only where the labels do not say their sizes.
         bitmasks: a folder of BDD100K bitmasks that hold the masks of the labels (:mod:`bdd_inst.formats.join_masks`).
         class_attribute: the attribute of VIA's regions that is their class.
+        values: names of the values of label maps (:mod:`bdd_inst.formats.value_names`).
 
     Returns:
         Images with their objects, parsed as they are iterated; ``load()`` has them all at once. ``problems`` counts what was left out.
@@ -67,8 +80,34 @@ def read(
     from bdd_inst.formats.registry import read as read_kind
 
     return read_kind(
-        path, kind=kind, images=images, bitmasks=bitmasks, class_attribute=class_attribute
+        path,
+        kind=kind,
+        images=images,
+        bitmasks=bitmasks,
+        class_attribute=class_attribute,
+        values=values,
     )
+
+
+def read_truth(path: str | os.PathLike, **options) -> LabelSet:
+    """As :func:`read`, for labels to learn from or to score against.
+
+    Args:
+        path: a file, a folder, a pattern, or what :func:`inspect` found there.
+        options: those of :func:`read`.
+
+    Returns:
+        The labels.
+
+    Raises:
+        DataError: as :func:`read`, and for predictions, which name neither images nor classes.
+    """
+    labels = read(path, **options)
+    if labels.kind == "coco-results":
+        raise DataError(
+            f"{path}: this is a list of COCO results, not labels; are two files swapped?"
+        )
+    return labels
 
 
 def write(labels: LabelSet, path: str | os.PathLike, to: str, **options) -> Conversion:

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bdd_inst.base.errors import DataError, ProblemLog
-from bdd_inst.base.vocabulary import CITYSCAPES, CITYSCAPES_THINGS
+from bdd_inst.base.vocabulary import CITYSCAPES, CITYSCAPES_NOTHING, CITYSCAPES_THINGS
 from bdd_inst.formats import fields, label_map
 from bdd_inst.formats.json_files import items, plain
+from bdd_inst.formats.names import cityscapes_picture
 from bdd_inst.formats.png_folders import image_labels, instance_of, png_label_set
 from bdd_inst.formats.reading import contents, label_set
 from bdd_inst.formats.records import ImageLabels, Instance, LabelSet
@@ -20,9 +21,6 @@ from bdd_inst.masks import rasterize, run_lengths
 from bdd_inst.masks.label_runs import label_rles, resolve_overlaps
 from bdd_inst.masks.outlines import Outline
 
-IMAGE_END = "_leftImg8bit.png"
-# Parts of the picture that are no object of any class.
-NOTHING = {"unlabeled", "ego vehicle", "rectification border", "out of roi"}
 GROUPS = {f"{name}group": name for name in CITYSCAPES_THINGS}
 
 
@@ -35,17 +33,11 @@ def read(found: Found) -> LabelSet:
         for file, top in contents(found, log):
             size = fields.side(plain(top["imgHeight"])), fields.side(plain(top["imgWidth"]))
             stem = file.name.removesuffix(".gz").removesuffix(".json")
-            picture = ImageLabels(image_name(stem), size[1], size[0])
+            picture = ImageLabels(cityscapes_picture(stem), size[1], size[0])
             _outlined(picture, items(top.get("objects")) or [], file, log)
             yield picture
 
     return label_set(found, generate, "coco")
-
-
-def image_name(stem: str) -> str:
-    """``aachen_000000_000019_gtFine_polygons`` -> ``aachen_000000_000019_leftImg8bit.png``."""
-    head, mark, _ = stem.partition("_gt")
-    return f"{head}{IMAGE_END}" if mark else f"{stem.removesuffix('_polygons')}.png"
 
 
 def _outlined(picture: ImageLabels, raws: list, file: Path, log: ProblemLog) -> None:
@@ -72,7 +64,7 @@ def _outlined(picture: ImageLabels, raws: list, file: Path, log: ProblemLog) -> 
     seen = resolve_overlaps(list(drawn), list(range(len(shapes)))) if shapes else []
     for (instance, _), rle in zip(shapes, seen, strict=True):
         where = f"{file}: object #{instance.id}"
-        if instance.category in NOTHING:
+        if instance.category in CITYSCAPES_NOTHING:
             log.add("category-left-out", where, f"{instance.category} is no object")
         elif not run_lengths.area(rle):
             log.add("empty-object", where, "later objects cover all of it; left out")
@@ -85,11 +77,11 @@ def _numbered(file: Path, log: ProblemLog) -> ImageLabels:
     """The objects of an ``instanceIds`` PNG: class * 1000 + number, or the class alone for stuff and crowds."""
     values = label_map.read_label_map(file)
     picture = image_labels(file, *values.shape)
-    picture.name, picture.video = image_name(file.stem), None
+    picture.name, picture.video = cityscapes_picture(file.stem), None
     for value, rle in zip(*label_rles(values), strict=True):
         own = int(value) // 1000 if value >= 1000 else int(value)
         name = CITYSCAPES[own] if own < len(CITYSCAPES) else None
-        if name is None or name in NOTHING:
+        if name is None or name in CITYSCAPES_NOTHING:
             code = "unknown-category" if name is None else "category-left-out"
             log.add(code, str(file), f"value {value} is {name or 'no class'}; left out")
             continue

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,7 +105,6 @@ def write_class_masks(
     rule = raster or labels.drawing_rule
     target = ClassMaskTarget(make_plan(labels, rule, list(categories)), Path(output), crowds=crowds)
     check_output(target, labels, images)
-    _check_names(labels, target)
     options = {
         "to": "class-masks",
         "raster": rule,
@@ -115,12 +113,3 @@ def write_class_masks(
     }
     mark = fingerprint_of(labels.source, labels.files, options) if labels.files else ""
     return convert(labels, target, fingerprint=mark, workers=workers, progress=progress)
-
-
-def _check_names(labels: LabelSet, target: ClassMaskTarget) -> None:
-    """DataError where two pictures would be written to one file."""
-    times = Counter(target.file_of(picture) for picture in labels.images)
-    file, number = times.most_common(1)[0]
-    if number > 1:
-        why = "give them names that differ in more than the ending"
-        raise DataError(f"{labels.source}: {number} pictures would be written to {file}; {why}")

@@ -75,9 +75,7 @@ def _convert(
         workers = 1
     skipped, lost = ProblemLog(), ProblemLog()
     written = 0
-    for number, size, outcome in _encoded(
-        _distinct(labels.images, target, skipped), target, parts, workers
-    ):
+    for number, size, outcome in _encoded(_distinct(labels.images, target), target, parts, workers):
         written += outcome["written"]
         _take(skipped, outcome["skipped"])
         _take(lost, outcome["lost"])
@@ -104,20 +102,15 @@ def _convert(
     )
 
 
-def _distinct(
-    pictures: Iterable[ImageLabels], target: Target, skipped: ProblemLog
-) -> Iterator[ImageLabels]:
-    """The pictures without those whose own file another one has been given before: that would be written over in silence."""
+def _distinct(pictures: Iterable[ImageLabels], target: Target) -> Iterator[ImageLabels]:
+    """The pictures, as long as each has a file of its own: one would be written over in silence."""
     owners: dict[Path, str] = {}
     for picture in pictures:
         file = target.file_of(picture)
         if file is not None and file in owners:
-            skipped.add(
-                "duplicate-image",
-                picture.name,
-                f"{file} is already that of {owners[file]}; left out",
+            raise DataError(
+                f"{picture.name}: its file {file} is already that of {owners[file]}; rename one of the two"
             )
-            continue
         if file is not None:
             owners[file] = picture.name
         yield picture
@@ -258,11 +251,10 @@ class PartStore:
     def _read(self, number: int) -> dict | None:
         try:
             outcome = msgspec.json.decode(self._file(number).read_bytes())
-        except (OSError, msgspec.DecodeError):
+            written = [f for item in outcome["items"] for f in self.target.files_of(item)]
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
-        if not all(
-            file.is_file() for item in outcome["items"] for file in self.target.files_of(item)
-        ):
+        if not all(file.is_file() for file in written):
             return None
         return outcome
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.formats import fields
 from bdd_inst.formats.coco_segmentation import SegmentationReader
-from bdd_inst.formats.json_files import describe
+from bdd_inst.formats.json_files import decode, describe
 from bdd_inst.formats.reading import contents, label_set, named_record
 from bdd_inst.formats.records import Box, ImageLabels, Instance, LabelSet
 from bdd_inst.formats.sniff import Found
@@ -105,20 +105,22 @@ def _meta(path: Path) -> tuple[tuple[str, ...] | None, tuple[int, ...] | None, s
     there is none."""
     if not path.is_file():
         return None, None, "coco"
-    try:
-        meta = msgspec.json.decode(path.read_bytes())
-        names, ids = tuple(map(str, meta["thing_classes"])), meta.get("dataset_ids")
-        if (
-            not isinstance(ids, list)
-            or not all(type(i) is int for i in ids)
-            or len(set(ids)) != len(names)
-        ):
-            ids = range(len(names))
-        return names, tuple(ids), str(meta.get("mask_rule", "coco"))
-    except (OSError, msgspec.MsgspecError, RecursionError, KeyError, TypeError, AttributeError):
-        raise DataError(
-            f"{path}: not the meta file of dataset dicts (an object with 'thing_classes'); mend or remove it"
-        ) from None
+    what = "the meta file of dataset dicts (an object with 'thing_classes'), mend or remove it"
+    meta = decode(path, Meta, what)
+    ids = tuple(meta.dataset_ids or range(len(meta.thing_classes)))
+    return tuple(meta.thing_classes), ids, meta.mask_rule
+
+
+class Meta(msgspec.Struct):
+    """What stands in a meta file."""
+
+    thing_classes: list[str]
+    dataset_ids: list[int] = []
+    mask_rule: Literal["official", "coco", "pixels"] = "coco"
+
+    def __post_init__(self) -> None:
+        if self.dataset_ids and len(set(self.dataset_ids)) != len(self.thing_classes):
+            raise ValueError(f"{len(self.thing_classes)} classes, {len(self.dataset_ids)} ids")
 
 
 def _picture(

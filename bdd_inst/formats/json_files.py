@@ -13,6 +13,7 @@ import msgspec
 
 from bdd_inst.base.errors import ConfigError, DataError
 from bdd_inst.base.memory import gc_paused
+from bdd_inst.formats.encodings import as_utf8
 
 # A label file of 8 GB is forty times COCO's largest; what is bigger is another thing, or a bomb.
 LARGEST_FILE = 8 << 30
@@ -22,17 +23,6 @@ MOST_SHRUNK, ALWAYS_UNPACKED = 100, 8 << 20
 UNPACKED_VARIABLE = "BDD_INST_MAX_UNPACKED"
 # Python's json writes these three words, which JSON does not know. They become a number out of range: refused where it stands.
 NOT_FINITE = re.compile(rb"(?<=[\[,:\s])(?:NaN|[-+]?Infinity)(?=\s*[\],}])")
-# How a file of JSON begins in each encoding of Unicode, the longer marks first: byte-order marks, then "{" and "[" without one.
-UNICODE_MARKS = {
-    b"\xff\xfe\0\0": "utf-32",
-    b"\0\0\xfe\xff": "utf-32",
-    b"\xff\xfe": "utf-16",
-    b"\xfe\xff": "utf-16",
-    b"{\0": "utf-16-le",
-    b"[\0": "utf-16-le",
-    b"\0{": "utf-16-be",
-    b"\0[": "utf-16-be",
-}
 BLANK = re.compile(rb"\s*\S")
 BYTE_POSITION = re.compile(r"\(byte (\d+)\)")
 
@@ -42,8 +32,19 @@ _raw_dict = msgspec.json.Decoder(dict[str, msgspec.Raw])
 Top = list[msgspec.Raw] | dict[str, msgspec.Raw]
 
 
-def read_bytes(path: str | os.PathLike) -> bytes:
-    """The bytes of a text file as UTF-8 without a byte-order mark; ``.gz`` is unpacked, within :func:`largest_unpacked`."""
+def read_bytes(path: str | os.PathLike, *, empty: bool = False) -> bytes:
+    """The bytes of a text file as UTF-8 without a byte-order mark; ``.gz`` is unpacked, within :func:`largest_unpacked`.
+
+    Args:
+        path: of the file.
+        empty: it may hold nothing.
+
+    Returns:
+        Its text.
+
+    Raises:
+        DataError: missing, empty, too large, of no known encoding.
+    """
     path = Path(path)
     try:
         if path.stat().st_size > LARGEST_FILE:
@@ -59,27 +60,16 @@ def read_bytes(path: str | os.PathLike) -> bytes:
         ) from None
     if data[:2] == b"\x1f\x8b":
         data = _unpack(data, path)
-    data = _as_utf8(data, path).removeprefix(b"\xef\xbb\xbf")
+    data = as_utf8(data, path)
     # Of a large file even one copy more is too many: strip() makes one.
-    if not BLANK.match(data):
+    if not empty and not BLANK.match(data):
         raise DataError(f"{path}: the file is empty; fetch it again")
     return data
 
 
-def _as_utf8(data: bytes, path: Path) -> bytes:
-    """A text of any of Unicode's encodings as UTF-8; DataError for others, which would turn words into other words unseen."""
-    encoding = next(
-        (name for mark, name in UNICODE_MARKS.items() if data.startswith(mark)), "utf-8"
-    )
-    if encoding == "utf-8" and data.isascii():
-        return data
-    try:
-        text = data.decode(encoding)
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path}: not {encoding.upper()} text (byte {error.start}); save it as UTF-8, e.g. with iconv -f GBK -t UTF-8"
-        ) from None
-    return data if encoding == "utf-8" else text.encode(errors="replace")
+def read_lines(path: str | os.PathLike) -> list[str]:
+    """The lines of a text file in any encoding that :func:`read_bytes` reads; none for an empty one."""
+    return read_bytes(path, empty=True).decode().splitlines()
 
 
 def largest_unpacked(packed: int) -> int:

@@ -22,10 +22,8 @@ from bdd_inst.formats.records import ImageLabels, Instance, LabelSet
 from bdd_inst.formats.sniff import Found
 from bdd_inst.images.png_bytes import decode_mask
 from bdd_inst.masks import run_lengths
-from bdd_inst.masks.outlines import Outline
+from bdd_inst.masks.outlines import Outline, ellipse
 
-# As many corners as LabelMe itself draws a circle with is not laid down; these leave less than a hundredth of a pixel at radius 100.
-CIRCLE_CORNERS = 64
 # LabelMe's own words for pixels that are of no class, and for those that are to be ignored.
 NO_CLASSES = ("__ignore__", "_background_")
 # Shapes whose points are their corners; ``rotation`` is X-AnyLabeling's turned box, ``oriented_rectangle`` LabelMe's.
@@ -102,7 +100,8 @@ def _add(
             raise ValueError("a rectangle of no area")
         new.box = (x1, y1, x2, y2)
     elif kind == "circle" and len(points) == 2:
-        new.paths = [Outline(_circle(points))]
+        radius = math.dist(*points)
+        new.paths = [Outline(ellipse(points[0], (radius, radius)))]
     elif kind in OUTLINES:
         if len(points) < 3:
             raise ValueError(f"a polygon of {len(points)} points")
@@ -129,13 +128,6 @@ def _joined(before: Instance, new: Instance) -> bool:
     else:
         return False
     return True
-
-
-def _circle(points: np.ndarray) -> np.ndarray:
-    """Corners of a circle given by its centre and a point on it."""
-    center, radius = points[0], math.dist(*points)
-    turn = np.linspace(0, 2 * np.pi, CIRCLE_CORNERS, endpoint=False)
-    return center + radius * np.stack([np.cos(turn), np.sin(turn)], axis=1)
 
 
 def _mask(data: Any, points: np.ndarray, picture: ImageLabels, where: str, log: ProblemLog) -> dict:

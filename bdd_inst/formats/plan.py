@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 
 from bdd_inst.base import vocabulary as classes
 from bdd_inst.base.errors import DataError
+from bdd_inst.formats.names import bare, full_name
 from bdd_inst.formats.records import BDD_SIZE, LabelSet, size_of
+from bdd_inst.formats.usable import refuse_nothing_usable
 from bdd_inst.formats.words import BDD_KINDS, class_list, own_vocabulary, resolve_classes
 
 
@@ -18,7 +20,8 @@ class Plan:
     ``categories`` and ``ids`` go together; ``words`` says for each word of the source which category it is and whether that makes the
     object an ignored one. ``keep_ids`` and ``keep_image_ids``: the source's are whole numbers from 1 and unique, so they stay.
     ``size``: height and width of pictures that do not say theirs. ``rule`` draws outlines; ``made_by`` is how the masks that are written
-    came about: by that rule where there are outlines, else however the source's masks did.
+    came about: by that rule where there are outlines, else however the source's masks did. ``doubles`` are names of pictures that differ
+    in nothing but the ending (``a.jpg``, ``a.tif``); ``repeated`` is a name that several pictures have.
     """
 
     kind: str
@@ -33,6 +36,8 @@ class Plan:
     rule: str = "official"
     made_by: str = "official"
     common_size: tuple[int, int] | None = None
+    doubles: frozenset[str] = frozenset()
+    repeated: str | None = None
     number: dict[str, int] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -62,8 +67,10 @@ def make_plan(labels: LabelSet, rule: str, wanted: Sequence[str] | None = None) 
     sizes: set = set()
     pictures = instances = outlined = 0
     numbers = image_numbers = True
+    names_seen = NamesSeen()
     for picture in labels.images:
         pictures += 1
+        names_seen.add(full_name(picture))
         numbers_ok = isinstance(picture.image_id, int) and picture.image_id not in image_ids
         image_numbers = image_numbers and numbers_ok
         image_ids.add(picture.image_id)
@@ -78,6 +85,8 @@ def make_plan(labels: LabelSet, rule: str, wanted: Sequence[str] | None = None) 
     if not pictures:
         why = f" ({labels.problems.lines()[0]})" if labels.problems else ""
         raise DataError(f"{labels.source}: no picture in it that can be used{why}")
+    if not instances:
+        refuse_nothing_usable(labels.source, labels.problems)
     names, numbers_of, table = vocabulary(labels, list(words), wanted)
     return Plan(
         labels.kind,
@@ -92,13 +101,27 @@ def make_plan(labels: LabelSet, rule: str, wanted: Sequence[str] | None = None) 
         rule,
         rule if outlined else labels.rule,
         sizes.pop() if len(sizes) == 1 else None,
+        frozenset(names_seen.doubles),
+        names_seen.repeated,
     )
 
 
 def vocabulary(
     labels: LabelSet, words: list[str], wanted: Sequence[str] | None
 ) -> tuple[tuple[str, ...], tuple[int, ...], dict[str, tuple[str, bool]]]:
-    """Category names, their ids, and for each word of the source the category it means (with whether it is ignored)."""
+    """What a source's words mean.
+
+    Args:
+        labels: the source; classes that it lacks are counted there.
+        words: of its objects.
+        wanted: the categories asked for; None for all.
+
+    Returns:
+        Category names, their ids, and for each word of the source the category it means (with whether it is ignored).
+
+    Raises:
+        DataError: nothing of what is wanted is there.
+    """
     resolved = resolve_classes(labels, words)
     present = sorted({name for name, _ in resolved.values()})
     if wanted:
@@ -121,9 +144,12 @@ def vocabulary(
             tuple(range(1, len(wanted) + 1)),
             {w: m for w, m in resolved.items() if m[0] in wanted},
         )
-    if labels.categories is not None and all(name in labels.categories for name in present):
-        ids = labels.category_ids or tuple(range(1, len(labels.categories) + 1))
-        return labels.categories, ids, resolved
+    listed = labels.categories
+    if listed is not None and (labels.kind not in BDD_KINDS or set(present) <= set(listed)):
+        ids = labels.category_ids or tuple(range(1, len(listed) + 1))
+        others = [name for name in present if name not in listed]
+        more = range(max(ids, default=0) + 1, max(ids, default=0) + 1 + len(others))
+        return (*listed, *others), (*ids, *more), resolved
     if (
         labels.kind in BDD_KINDS
         and any(name in classes.BDD100K_DET for name in present)
@@ -132,3 +158,23 @@ def vocabulary(
         known = class_list(present)
         present = [*known, *(name for name in present if name not in known)]
     return tuple(present), tuple(range(1, len(present) + 1)), resolved
+
+
+class NamesSeen:
+    """The names of a set's pictures: which differ in nothing but the ending, and whether one comes twice."""
+
+    def __init__(self) -> None:
+        self.by_stem: dict[str, str] = {}
+        self.doubles: set[str] = set()
+        self.repeated: str | None = None
+
+    def add(self, name: str) -> None:
+        """Take in the next picture's name."""
+        known = len(self.by_stem)
+        first = self.by_stem.setdefault(bare(name), name)
+        if len(self.by_stem) > known:
+            return
+        if first == name or name in self.doubles:
+            self.repeated = self.repeated or name
+        else:
+            self.doubles |= {first, name}

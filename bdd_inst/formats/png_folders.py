@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -19,20 +20,19 @@ import numpy as np
 from bdd_inst.base import vocabulary as classes
 from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.formats import bitmask, label_map
+from bdd_inst.formats.json_files import decode
+from bdd_inst.formats.names import cityscapes_picture
 from bdd_inst.formats.reading import label_set
 from bdd_inst.formats.records import ImageLabels, Instance, LabelSet
 from bdd_inst.formats.score_files import Scores
 from bdd_inst.formats.sniff import Found
+from bdd_inst.formats.value_names import CITYSCAPES_ENDINGS, ENDINGS, NO_OBJECTS, ending_of
 from bdd_inst.images import png_kinds
+from bdd_inst.images.opening import SUFFIXES
 from bdd_inst.masks import run_lengths
 
 # Written beside PNGs that we make; hidden, so that it is taken for no label file.
 NOTE_FILE = ".conversion.json"
-ENDINGS = {
-    "person": classes.FASHION_PERSON,
-    "clothes": classes.FASHION_CLOTHES,
-    "labelIds": classes.CITYSCAPES[1:],
-}
 # From half of 255 on a pixel of a smoothed mask belongs to the object.
 HALF = 128
 AHEAD = 32
@@ -52,18 +52,19 @@ def read(found: Found) -> LabelSet:
             labels.things = tuple(name for name in names if name not in classes.BDD100K_PAN_STUFF)
         return labels
     if found.kind == "label-map":
-        ending = _ending(found)
-        names, ids = _numbered(note, ENDINGS.get(ending, ()))
-        numbers = dict(zip(ids, names, strict=True))
-        notes = ("value 0 is background, 255 is void",)
-        ids = ids if names else None
+        ending = ending_of(found.files, found.path)
+        numbers = found.values or ENDINGS.get(ending, {})
+        if note.get("categories") and not found.values:
+            numbers = dict(zip(*_numbered(note, ())[::-1], strict=True))
+        notes = ("value 255 is void",) if 0 in numbers else ("value 0 is background, 255 is void",)
         return png_label_set(
             found,
             lambda file, log: _label_map(file, numbers, ending, log),
-            names or None,
+            tuple(numbers.values()) or None,
             note,
             notes,
-            ids,
+            # Ids of categories count from 1.
+            None if 0 in numbers else tuple(numbers) or None,
         )
     # Of several classes the pixels no longer tell which.
     name = note["categories"][0] if len(note.get("categories") or ()) == 1 else "foreground"
@@ -134,24 +135,31 @@ def _in_threads(
 
 def _note(path: Path) -> dict:
     """What we noted when we wrote this folder; empty where it is not ours."""
-    folder = path if path.is_dir() else path.parent
-    try:
-        note = msgspec.json.decode((folder / NOTE_FILE).read_bytes())
-    except (OSError, msgspec.DecodeError, RecursionError):
+    file = (path if path.is_dir() else path.parent) / NOTE_FILE
+    if not file.is_file():
         return {}
-    return note if isinstance(note, dict) else {}
+    note = decode(file, Note, "the note of a conversion, mend or remove it")
+    return {key: value for key in Note.__struct_fields__ if (value := getattr(note, key))}
+
+
+class Note(msgspec.Struct):
+    """What stands in a note: class names with their numbers in the pixels, what drew the masks, the name of the file of scores."""
+
+    categories: list[str] = []
+    ids: list[int] = []
+    mask_rule: Literal["official", "coco", "pixels"] | None = None
+    scores: str | None = None
+
+    def __post_init__(self) -> None:
+        # 0/255 masks have one number for all classes.
+        if self.ids and len(set(self.ids)) not in (1, len(self.categories)):
+            raise ValueError(f"{len(self.categories)} categories and {len(set(self.ids))} ids")
 
 
 def _numbered(note: dict, default: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """Class names and their numbers in the pixels, as noted; ``default`` from 1 where nothing (or nothing that goes together) is."""
-    names, ids = note.get("categories") or default, note.get("ids")
-    if (
-        not isinstance(ids, list)
-        or len(set(ids)) != len(names)
-        or not all(type(number) is int for number in ids)
-    ):
-        ids = range(1, len(names) + 1)
-    return tuple(map(str, names)), tuple(ids)
+    """Class names and their numbers in the pixels, as noted; ``default`` from 1 where nothing is."""
+    names = tuple(note.get("categories") or default)
+    return names, tuple(note.get("ids") or range(1, len(names) + 1))
 
 
 def _scores(found: Found, note: dict) -> Scores | None:
@@ -162,24 +170,14 @@ def _scores(found: Found, note: dict) -> Scores | None:
     return Scores(file) if file is not None and file.is_file() else None
 
 
-def _ending(found: Found) -> str:
-    """The part after the last ``_`` that all files share, if it is one that names classes. DataError where several kinds lie mixed."""
-    endings = {file.stem.rpartition("_")[2] for file in found.files if "_" in file.stem}
-    known = sorted(endings & ENDINGS.keys())
-    if len(known) > 1:
-        some = " or ".join(f"'{found.path / f'*_{ending}.png'}'" for ending in known)
-        raise DataError(
-            f"{found.path}: holds {len(known)} label sets; give one of them as a pattern: {some}"
-        )
-    if known and all(file.stem.endswith(f"_{known[0]}") for file in found.files):
-        return known[0]
-    return ""
-
-
 def image_labels(file: Path, height: int, width: int, ending: str = "") -> ImageLabels:
     """The picture that a PNG of labels belongs to: of its stem, less an ending that names classes; a frame knows its video."""
-    stem = file.stem.removesuffix(f"_{ending}") if ending else file.stem
-    picture = ImageLabels(f"{stem}.jpg", width, height)
+    stem = file.stem.removesuffix(ending)
+    if ending in CITYSCAPES_ENDINGS:
+        return ImageLabels(cityscapes_picture(stem), width, height)
+    # A mask may be called after the picture with its ending: 1.jpg.png.
+    name = stem if stem.lower().endswith(tuple(SUFFIXES)) else f"{stem}.jpg"
+    picture = ImageLabels(name, width, height)
     # Tracking: frames lie in a folder of their video's name and are numbered from 1.
     frame = re.fullmatch(re.escape(file.parent.name) + r"-(\d+)", stem)
     if frame:
@@ -226,7 +224,10 @@ def _bitmask(
 def _label_map(file: Path, numbers: dict[int, str], ending: str, log: ProblemLog) -> ImageLabels:
     values = label_map.read_label_map(file)
     picture = image_labels(file, *values.shape, ending)
-    for value, rle in label_map.class_instances(values):
+    for value, rle in label_map.class_instances(values, background=-1 if 0 in numbers else 0):
+        if value in NO_OBJECTS.get(ending, ()):
+            log.add("category-left-out", str(file), f"value {value} is no object")
+            continue
         if numbers and value not in numbers:
             log.add(
                 "unknown-category",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bdd_inst.base.errors import DataError, ProblemLog
@@ -16,6 +16,7 @@ from bdd_inst.formats.png_folders import NOTE_FILE
 from bdd_inst.formats.records import ImageLabels, LabelSet, LazyImages
 from bdd_inst.formats.sniff import FINDERS, Found, sniff
 from bdd_inst.formats.target import Target
+from bdd_inst.formats.usable import usable_pictures
 from bdd_inst.images.finder import ImageFinder
 
 Reader = Callable[[Found], LabelSet]
@@ -28,6 +29,7 @@ READERS: dict[str, str | Reader] = {
     "coco-results": "coco_results",
     "dicts": "dicts",
     "supervisely": "supervisely",
+    "superannotate": "superannotate",
     "labelme": "labelme",
     "via": "via",
     "cityscapes": "cityscapes",
@@ -46,21 +48,28 @@ READERS: dict[str, str | Reader] = {
 def read(
     path: str | os.PathLike | Found,
     kind: str | None = None,
-    images: str | os.PathLike | None = None,
+    images: str | os.PathLike | ImageFinder | None = None,
     bitmasks: str | os.PathLike | None = None,
     class_attribute: str | None = None,
+    values: Mapping[int, str] | None = None,
 ) -> LabelSet:
     """Read a label source of any kind; ``path`` may be what :func:`sniff` found there, which is not read again.
 
-    ``kind`` spares the look at its content; ``images`` fills in sizes that the labels lack; ``bitmasks``, a folder of them, the masks;
-    ``class_attribute`` names the attribute that is an object's class (VIA).
+    ``kind`` spares the look at its content; ``images``, a folder or its finder, fills in sizes that the labels lack; ``bitmasks``, a folder of them, the masks;
+    ``class_attribute`` names the attribute that is an object's class (VIA); ``values`` says what the values of label maps mean.
     """
     if kind is not None and kind not in READERS:
         raise DataError(f"unknown label kind {kind!r}; known are {', '.join(READERS)}")
     found = path if isinstance(path, Found) else sniff(path, kind)
     path = found.path
-    found.images = None if images is None else Path(images)
+    finder = ImageFinder(images) if isinstance(images, (str, os.PathLike)) else images
+    found.images = None if finder is None else finder.folder
     found.class_attribute = class_attribute
+    found.values = dict(values) if values else None
+    if values and found.kind != "label-map":
+        raise DataError(
+            f"{path}: {found.kind} files say what their classes are; --values is for label maps"
+        )
     if class_attribute is not None and found.kind != "via":
         raise DataError(
             f"{path}: {found.kind} files say what an object's class is; --class-attribute is for VIA's"
@@ -70,8 +79,9 @@ def read(
     if bitmasks is not None:
         labels.images = with_masks(labels, bitmasks)
         labels.notes += (f"masks from the bitmasks in {bitmasks}",)
-    if images is not None:
-        labels.images = with_sizes(labels, images)
+    if finder is not None:
+        labels.images = with_sizes(labels, finder)
+    labels.images = usable_pictures(labels)
     return labels
 
 
@@ -79,18 +89,29 @@ def _module(name: str):
     return importlib.import_module(f"bdd_inst.formats.{name}")
 
 
-def with_sizes(labels: LabelSet, images: str | os.PathLike) -> LazyImages:
-    """The pictures of a label set with the sizes that it lacks read from the picture files; those that cannot be are counted."""
-    finder = ImageFinder(images)
+def with_sizes(labels: LabelSet, finder: ImageFinder) -> LazyImages:
+    """The pictures of a label set with the sizes that it lacks read from the picture files; those that cannot be are counted.
+
+    Labels of another size than their picture's are left out, counted: nobody can tell which pixels they mean.
+    """
     pictures = labels.images
 
     def generate(log: ProblemLog) -> Iterator[ImageLabels]:
         for picture in pictures:
-            if picture.width is None or picture.height is None:
-                try:
-                    picture.width, picture.height = finder.size(picture)
-                except DataError as error:
+            unknown = picture.width is None or picture.height is None
+            try:
+                height, width = finder.size(picture)
+            except DataError as error:
+                if unknown:
                     log.add("no-image-size", labels.source, str(error))
+                yield picture
+                continue
+            if unknown:
+                picture.height, picture.width = height, width
+            elif (picture.height, picture.width) != (height, width):
+                message = f"the picture is shown {width}x{height}, its labels are for {picture.width}x{picture.height}; left out"
+                log.add("wrong-size-image", f"{labels.source} ({picture.name})", message)
+                continue
             yield picture
 
     return LazyImages(generate, labels.problems)
@@ -186,8 +207,9 @@ def check_output(target: Target, labels: LabelSet, images: str | os.PathLike | N
 
     Raises:
         DataError: a folder of results in or over the folder of labels or pictures, or one that holds PNGs of others; a file of
-            results over a file of labels.
+            results over a file of labels; pictures that would overwrite each other's files.
     """
+    target.check_names(labels.source)
     if not target.folder:
         refuse_overlap(target.path, *labels.files)
         return

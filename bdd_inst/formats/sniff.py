@@ -12,13 +12,14 @@ from typing import Any
 import msgspec
 
 from bdd_inst.base.errors import DataError
+from bdd_inst.formats.encodings import as_utf8
 from bdd_inst.formats.json_files import Top, describe, items, keys, plain, top_level
 from bdd_inst.images import png_kinds
 from bdd_inst.images.opening import SUFFIXES
 
 JSON_ENDINGS = (".json", ".json.gz")
 # Files that stand beside labels and are none.
-BESIDE = {"meta.json", "key_id_map.json", "obj_class_to_machine_color.json"}
+BESIDE = {"meta.json", "key_id_map.json", "obj_class_to_machine_color.json", "classes.json"}
 # Sub-folders of a BDD100K task that hold the same labels in different forms.
 SAME_LABELS = {"polygons", "rles", "bitmasks", "colormaps"}
 # Texts that stand beside YOLO's labels.
@@ -34,7 +35,7 @@ class Found:
     """A label source and its kind; ``top`` is its content where it is one JSON file.
 
     ``images``: the folder of its pictures, for formats that cannot be read without. ``class_attribute``: which of an object's
-    attributes is its class, for formats that do not say.
+    attributes is its class, for formats that do not say. ``values``: what the values of label maps mean, where the user has said it.
     """
 
     kind: str
@@ -43,6 +44,7 @@ class Found:
     top: Top | None = None
     images: Path | None = None
     class_attribute: str | None = None
+    values: dict[int, str] | None = None
 
 
 def sniff(path: str | os.PathLike, kind: str | None = None) -> Found:
@@ -66,6 +68,10 @@ def sniff(path: str | os.PathLike, kind: str | None = None) -> Found:
         raise DataError(f"{path}: no such file or folder")
     if path.suffix.lower() == ".png":
         return Found(kind or png_kinds.kind_of([path], path), path, [path])
+    if path.suffix.lower() in SUFFIXES:
+        raise DataError(
+            f"{path}: a picture, not labels; name the label file, and its pictures with --images"
+        )
     top = top_level(path)
     found = kind or kind_of_json(top)
     if found is None:
@@ -74,8 +80,8 @@ def sniff(path: str | os.PathLike, kind: str | None = None) -> Found:
 
 
 KNOWN = (
-    "BDD100K/Scalabel, COCO (instances, panoptic, results), Detectron2 dicts, Supervisely, LabelMe, VIA, Cityscapes, DeepFashion2 and "
-    "SAM JSON, YOLO text, and folders of BDD100K bitmasks, instanceIds, label maps or 0/255 masks"
+    "BDD100K/Scalabel, COCO (instances, panoptic, results), Detectron2 dicts, Supervisely, SuperAnnotate, LabelMe, VIA, Cityscapes, "
+    "DeepFashion2 and SAM JSON, YOLO text, and folders of BDD100K bitmasks, instanceIds, label maps or 0/255 masks"
 )
 
 
@@ -106,9 +112,10 @@ FINDERS: dict[str, Callable[[Path], list[Path]]] = {"yolo": _yolo_files}
 
 def _first_lines(file: Path) -> list[str]:
     try:
-        with open(file, encoding="utf-8") as stream:
-            return stream.read(1 << 16).splitlines()
-    except (OSError, UnicodeDecodeError):
+        with open(file, "rb") as stream:
+            whole = b"".join(stream.readlines(1 << 16))
+        return as_utf8(whole, file).decode().splitlines()
+    except (OSError, DataError):
         return ["not text"]
 
 
@@ -136,6 +143,11 @@ def _files_below(path: Path, kind: str | None = None) -> list[Path]:
 
 def _folder(path: Path, files: list[Path], kind: str | None) -> Found:
     if files[0].suffix.lower() == ".png":
+        if kind in (
+            None,
+            "cityscapes-instances",
+        ):  # beside which gtFine has maps of classes and colours
+            files = [f for f in files if f.stem.endswith("_instanceIds")] or files
         return Found(kind or png_kinds.kind_of(files, path), path, files)
     if kind is None:
         kind = _common_kind(path, files)
@@ -199,6 +211,8 @@ def _kind_of_object(top: dict[str, msgspec.Raw]) -> str | None:
         return "panoptic" if some and "segments_info" in some[0] else "coco"
     if {"image", "annotations"} <= names and items(top["annotations"]) is not None:
         return "sam"
+    if {"metadata", "instances"} <= names and items(top["instances"]) is not None:
+        return "superannotate"
     if {"imgHeight", "imgWidth", "objects"} <= names:
         return "cityscapes"
     if {"source", "pair_id"} <= names:

@@ -7,22 +7,22 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import zlib
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.formats import fields
-from bdd_inst.formats.json_files import describe, plain
+from bdd_inst.formats.json_files import describe, plain, read_bytes
 from bdd_inst.formats.reading import one_image_a_file
 from bdd_inst.formats.records import ImageLabels, Instance, LabelSet
 from bdd_inst.formats.sniff import Found
 from bdd_inst.images import png_kinds
 from bdd_inst.images.png_bytes import decode_mask
-from bdd_inst.masks import coco_fill, run_lengths
+from bdd_inst.masks import rasterize, run_lengths
 from bdd_inst.masks.outlines import Outline
 from bdd_inst.masks.rle_check import MAX_PIXELS
 
@@ -43,9 +43,9 @@ def _classes(path: Path) -> tuple[str, ...] | None:
         meta = place / "meta.json"
         if meta.is_file():
             try:
-                classes = msgspec.json.decode(meta.read_bytes())["classes"]
-                return tuple(str(c["title"]).strip() for c in classes)
-            except (OSError, msgspec.MsgspecError, RecursionError, KeyError, TypeError):
+                classes = json.loads(read_bytes(meta))["classes"]
+                return tuple(dict.fromkeys(str(c["title"]).strip() for c in classes))
+            except (DataError, ValueError, RecursionError, KeyError, TypeError):
                 return None
     return None
 
@@ -116,18 +116,10 @@ def _instance(item: Any, height: int, width: int, where: str, log: ProblemLog) -
         except DataError as error:
             log.add("bad-polygon", where, f"hole left out: {error}")
     if holes:
-        out.rle = _with_holes(outline, holes, height, width)
+        out.rle = rasterize.with_holes(outline, holes, height, width)
     else:
         out.paths = [outline]
     return out
-
-
-def _with_holes(outline: Outline, holes: list[Outline], height: int, width: int) -> dict:
-    filled = run_lengths.decode(coco_fill.from_polygons_coco([outline.vertices], height, width))
-    empty = run_lengths.decode(
-        coco_fill.from_polygons_coco([h.vertices for h in holes], height, width)
-    )
-    return run_lengths.encode(filled & ~empty)
 
 
 def _bitmap(bitmap: dict, height: int, width: int, where: str, log: ProblemLog) -> dict:

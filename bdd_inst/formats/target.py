@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from bdd_inst.base.errors import DataError, ProblemLog
+from bdd_inst.base.output_paths import output_name
 from bdd_inst.formats import shapes
+from bdd_inst.formats.names import full_name
 from bdd_inst.formats.plan import Plan
 from bdd_inst.formats.records import ImageLabels, Instance, size_of
 
@@ -25,6 +27,8 @@ class Target:
 
     folder: ClassVar[bool] = False  # whether ``path`` is a folder with a file a picture
     suffix: ClassVar[str] = ""  # of those files
+    # Whether a.jpg and a.tif may become a.jpg.png and a.tif.png, or readers of the format know a picture by its stem alone.
+    keeps_endings: ClassVar[bool] = True
 
     plan: Plan
     path: Path
@@ -48,6 +52,32 @@ class Target:
     def file_of(self, picture: ImageLabels) -> Path | None:
         """The file, relative to ``path``, that this picture alone gets; None for writers of one file for all."""
         return None
+
+    def name_of(self, picture: ImageLabels) -> str:
+        """What a picture's own file is called: as the picture, with this format's ending; pictures that would share it keep theirs too."""
+        name, suffix = full_name(picture), self.suffix or ".jpg"
+        if name in self.plan.doubles:
+            return output_name(name + suffix)
+        return output_name(name, suffix)
+
+    def check_names(self, source: str) -> None:
+        """Refuse pictures that would overwrite each other's files, before anything is written.
+
+        Raises:
+            DataError: two pictures of one name, or of one stem where the format tells pictures by it.
+        """
+        if not self.folder:
+            return
+        if self.plan.repeated is not None:
+            raise DataError(
+                f"{source}: several pictures are called {self.plan.repeated}, and would be written to one file; "
+                "give each a name of its own"
+            )
+        if self.plan.doubles and not self.keeps_endings:
+            two = " and ".join(sorted(self.plan.doubles)[:2])
+            raise DataError(
+                f"{source}: {two} would share one {self.suffix} file, for the format tells pictures by their stems; rename one"
+            )
 
     def size(self, picture: ImageLabels) -> tuple[int, int]:
         """Height and width of a picture: its own, or the data set's. DataError where neither is known."""

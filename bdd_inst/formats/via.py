@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.formats import fields
@@ -16,11 +15,10 @@ from bdd_inst.formats.json_files import describe, plain
 from bdd_inst.formats.reading import contents, label_set
 from bdd_inst.formats.records import ImageLabels, Instance, LabelSet
 from bdd_inst.formats.sniff import Found
-from bdd_inst.masks.outlines import Outline
+from bdd_inst.masks.outlines import Outline, ellipse
 
 # Attribute names under which annotators keep the class; VIA itself has no such notion.
 CLASS_KEYS = ("class", "category", "label", "name", "type", "object")
-ELLIPSE_CORNERS = 64
 
 
 def read(found: Found) -> LabelSet:
@@ -151,12 +149,9 @@ def _instance(region: Any) -> Instance:
     elif kind in ("circle", "ellipse"):
         rx = fields.number(shape.get("r", shape.get("rx")), "radius")
         ry = fields.number(shape.get("r", shape.get("ry")), "radius")
-        turn = np.linspace(0, 2 * np.pi, ELLIPSE_CORNERS, endpoint=False)
-        points = np.stack([rx * np.cos(turn), ry * np.sin(turn)], axis=1)
         theta = fields.number(shape.get("theta", 0), "theta")
-        rotation = np.array([[np.cos(theta), np.sin(theta)], [-np.sin(theta), np.cos(theta)]])
         center = [fields.number(shape.get(k), k) for k in ("cx", "cy")]
-        out.paths = [Outline(points @ rotation + center)]
+        out.paths = [Outline(ellipse(center, (rx, ry), theta))]
     else:
         raise ValueError(f"a {str(kind)[:20]} encloses nothing")
     return out

@@ -17,9 +17,7 @@ import numpy as np
 from bdd_inst.base import vocabulary as classes
 from bdd_inst.base.errors import DataError
 from bdd_inst.base.files import atomic_write
-from bdd_inst.base.output_paths import output_name
 from bdd_inst.formats import bitmask, label_map, shapes
-from bdd_inst.formats.names import full_name
 from bdd_inst.formats.png_folders import NOTE_FILE
 from bdd_inst.formats.records import ImageLabels, Instance
 from bdd_inst.formats.target import Parts, Target
@@ -93,7 +91,7 @@ class PngTarget(Target):
 
     def file_of(self, picture: ImageLabels) -> Path:
         """Where a picture's PNG goes, relative to the folder and inside it."""
-        return Path(output_name(full_name(picture), ".png"))
+        return Path(self.name_of(picture))
 
     def class_number(self, name: str) -> int | None:
         """The number of a class in the pixels; None where the format has none for it."""
@@ -194,7 +192,7 @@ class BitmaskTarget(PngTarget):
         """Whether an earlier conversion into this folder has written ``file``."""
         try:
             note = msgspec.json.decode((self.path / NOTE_FILE).read_bytes())
-        except (OSError, msgspec.DecodeError):
+        except (OSError, ValueError, RecursionError):
             return False
         return isinstance(note, dict) and note.get("scores") == file.name
 

@@ -11,9 +11,7 @@ import numpy as np
 import yaml
 
 from bdd_inst.base.files import atomic_write
-from bdd_inst.base.output_paths import output_name
 from bdd_inst.formats import shapes
-from bdd_inst.formats.names import full_name
 from bdd_inst.formats.records import ImageLabels, Instance
 from bdd_inst.formats.target import Parts, Target
 from bdd_inst.formats.yolo import as_number
@@ -28,6 +26,7 @@ class YoloTarget(Target):
     """One text file a picture below ``path/labels``; crowds are left out, for YOLO would train on them as objects."""
 
     folder, suffix = True, ".txt"
+    keeps_endings = False
 
     def encode(self, picture: ImageLabels) -> Any:
         size = self.size_to_draw(picture, "file")
@@ -88,7 +87,7 @@ class YoloTarget(Target):
 
     def file_of(self, picture: ImageLabels) -> Path:
         """Where a picture's text goes, relative to the folder and inside it."""
-        return Path("labels", output_name(full_name(picture), ".txt"))
+        return Path("labels", self.name_of(picture))
 
     def finish(self, parts: Parts) -> None:
         names = dict(enumerate(self.plan.categories))

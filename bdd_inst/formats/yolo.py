@@ -12,17 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from bdd_inst.base.errors import DataError, ProblemLog
+from bdd_inst.config.yaml_files import parse
+from bdd_inst.formats.json_files import read_bytes, read_lines
 from bdd_inst.formats.reading import label_set
 from bdd_inst.formats.records import ImageLabels, Instance, LabelSet
 from bdd_inst.formats.sniff import Found
 from bdd_inst.images.finder import ImageFinder
 from bdd_inst.images.size import read_size
 from bdd_inst.masks.outlines import Outline
-
-LARGEST_YAML = 1 << 20
 
 
 def read(found: Found) -> LabelSet:
@@ -43,9 +42,9 @@ def read(found: Found) -> LabelSet:
                 log.add("missing-image", str(file), f"no picture of that name below {folder}")
                 continue
             try:
-                width, height = read_size(picture)
-                lines = file.read_text(encoding="utf-8").splitlines()
-            except (DataError, OSError, UnicodeDecodeError) as error:
+                height, width = read_size(picture)
+                lines = read_lines(file)
+            except DataError as error:
                 log.add("unreadable-file", str(file), str(error)[:200])
                 continue
             seen += 1
@@ -77,27 +76,21 @@ def class_names(path: Path) -> tuple[str, ...]:
             return _yaml_names(file)
     for file in (f / "classes.txt" for f in folders):
         if file.is_file():
-            text = file.read_text(encoding="utf-8", errors="replace")
-            return tuple(line.strip() for line in text.splitlines() if line.strip())
+            return tuple(line.strip() for line in read_lines(file) if line.strip())
     return ()
 
 
 def _yaml_names(file: Path) -> tuple[str, ...]:
     """``names`` of a ``data.yaml``, a list or numbers with names. DataError where there is none."""
     try:
-        if file.stat().st_size > LARGEST_YAML:
-            raise ValueError("too large")
-        text = file.read_text(encoding="utf-8")
-        # Aliases can grow without end, and no list of classes needs one.
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
-            raise ValueError("it has aliases")
-        names = yaml.safe_load(text)["names"]
+        names = parse(read_bytes(file), str(file))["names"]
         if isinstance(names, dict):
             names = [names[number] for number in range(len(names))]
+        if not isinstance(names, list) or isinstance(names[0], (list, dict)):
+            raise ValueError("'names' is no list of words")
         return tuple(str(name).strip() for name in names)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError, yaml.YAMLError) as error:
-        reason = str(error).splitlines()[0][:80] if str(error) else type(error).__name__
-        raise DataError(f"{file}: no list of classes 'names' in it ({reason})") from None
+    except (ValueError, KeyError, IndexError) as error:
+        raise DataError(f"{file}: no list of classes 'names' in it ({error})") from None
 
 
 def _picture(

@@ -73,6 +73,7 @@ class ImageFinder:
             raise DataError(f"{printable(folder)}: no such folder of pictures")
         self._files: dict[str, str] | None = None
         self._tables: dict[int, dict[str, list[str]]] = {}
+        self._sizes: dict[str, tuple[int, int]] = {}
 
     def find(self, picture: NamedImage | str, video: str | None = None) -> Path | None:
         """The file of a picture (or name), None where there is none.
@@ -103,7 +104,7 @@ class ImageFinder:
         return None
 
     def size(self, picture: NamedImage | str) -> tuple[int, int]:
-        """Width and height of a picture as it is shown.
+        """(height, width) of a picture as it is shown.
 
         Raises:
             DataError: it is missing or broken, or several would do.
@@ -112,7 +113,14 @@ class ImageFinder:
         if path is None:
             name = picture if isinstance(picture, str) else picture.name
             raise DataError(f"{printable(name)}: no such picture below {printable(self.folder)}")
-        return read_size(path)
+        return self.measure(path)
+
+    def measure(self, path: str | os.PathLike) -> tuple[int, int]:
+        """:func:`read_size` of a picture of this folder, read once."""
+        path = os.fspath(path)
+        if path not in self._sizes:
+            self._sizes[path] = read_size(path)
+        return self._sizes[path]
 
     def all(self) -> list[Path]:
         """Every picture below the folder, by name."""

@@ -7,6 +7,7 @@ import struct
 from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image
 
@@ -22,18 +23,20 @@ KINDS = ("bitmask", "pan-seg", "cityscapes-instances", "label-map", "binary-mask
 NUMBERED_FOLDERS = {"segmentationobject", "instance_ids", "instances", "instance_masks"}
 # The highest class of BDD100K's detection; its panoptic bitmasks go on to 40.
 MAX_DETECTION_CLASS = 10
+# Among files whose values could number objects or classes, the most objects that one of them must have to be taken for the former.
+MANY_NUMBERED = 5
 # How many of a folder's PNGs are opened to tell their kind.
 IMAGES_LOOKED_AT = 6
 
 
 def header(path: str | os.PathLike) -> tuple[int, int, int, int]:
-    """Width, height, bit depth and colour type of a PNG, from its first bytes.
+    """Height, width, bit depth and colour type of a PNG, from its first bytes.
 
     Args:
         path: of the file.
 
     Returns:
-        Width, height (pixels), bits a channel, and colour type (GRAY, PALETTE, ...).
+        Height, width (pixels), bits a channel, and colour type (GRAY, PALETTE, ...).
 
     Raises:
         DataError: no PNG, or a header that makes no sense.
@@ -52,7 +55,7 @@ def parse_header(data: bytes, where: str) -> tuple[int, int, int, int]:
     width, height, depth, color = struct.unpack(">IIBB", data[16:26])
     if not width or not height or width * height > MAX_PIXELS or color not in COLORS:
         raise DataError(f"{where}: a PNG of {width}x{height} pixels is no mask that we read")
-    return width, height, depth, color
+    return height, width, depth, color
 
 
 def pixels(path: str | os.PathLike) -> np.ndarray:
@@ -85,6 +88,10 @@ def stored_values(picture: Image.Image, depth: int, color: int) -> np.ndarray:
     return values.astype(np.uint16) if depth == 16 else values
 
 
+class NoMask(DataError):
+    """A sound PNG that is no mask of a kind that we know."""
+
+
 def kind_of(files: Sequence[Path], path: Path) -> str:
     """Which of :data:`KINDS` the PNG files found at ``path`` are.
 
@@ -108,10 +115,14 @@ def kind_of(files: Sequence[Path], path: Path) -> str:
     for file in files[::step]:
         try:
             kinds.setdefault(_kind(file), file)
+        except NoMask as error:
+            if kinds:
+                raise DataError(f"{path}: not only masks: {error}") from None
+            raise DataError(f"{path}: no masks that we know: {error}") from None
         except DataError as error:
             trouble = trouble or str(error)
     if kinds.keys() <= {"label-map", "binary-masks"}:
-        refuse_instance_numbers(files[0], path)
+        refuse_instance_numbers(files[::step], path)
     if set(kinds) == {"label-map", "binary-masks"} and trouble == "":
         # A label map that has nothing of its classes looks like an empty mask, and one of class 255 (ignore) alone like a full one.
         return "label-map"
@@ -127,13 +138,37 @@ def kind_of(files: Sequence[Path], path: Path) -> str:
     raise DataError(f"{path}: no masks that we know: {trouble}")
 
 
-def refuse_instance_numbers(file: Path, path: Path) -> None:
-    """DataError where a PNG lies in a folder of those that number instances: as class numbers they would be nonsense."""
-    if NUMBERED_FOLDERS & {part.lower() for part in file.parts[-3:-1]}:
+def refuse_instance_numbers(files: Sequence[Path], path: Path) -> None:
+    """DataError where PNGs number instances, by their folder or by their values: as class numbers they would be nonsense."""
+    if NUMBERED_FOLDERS & {part.lower() for part in files[0].parts[-3:-1]} or are_numbered(files):
         raise DataError(
-            f"{path}: the PNGs of {file.parent.name} number instances, whose classes are elsewhere (VOC: SegmentationClass); "
+            f"{path}: the PNGs of {files[0].parent.name} number instances, whose classes are elsewhere (VOC: SegmentationClass); "
             "give that folder, or --kind label-map to take the numbers for classes"
         )
+
+
+def are_numbered(files: Sequence[Path]) -> bool:
+    """Whether PNGs number their objects: in each the values go from 1 on without a gap, each is one connected region, and pictures of
+    different numbers of them, some with many, are among the files. Classes leave gaps, recur, or lie in several places."""
+    counts = set()
+    for file in files:
+        try:
+            values = pixels(file)
+        except DataError:
+            continue
+        if values.ndim != 2:
+            return False
+        found = np.unique(values)
+        found = found[(found != 0) & (found != np.iinfo(values.dtype).max)]
+        if not len(found):
+            continue
+        if found[0] != 1 or found[-1] != len(found):
+            return False
+        for value in found:
+            if cv2.connectedComponents((values == value).view(np.uint8))[0] != 2:
+                return False
+        counts.add(len(found))
+    return len(counts) > 1 and max(counts) >= MANY_NUMBERED
 
 
 def _kind(file: Path) -> str:
@@ -144,7 +179,7 @@ def _kind(file: Path) -> str:
         if is_bitmask(values):
             panoptic = values[..., 0].max(initial=0) > MAX_DETECTION_CLASS
             return "pan-seg" if panoptic or "pan_seg" in file.parts else "bitmask"
-        raise DataError(
+        raise NoMask(
             f"{file}: an RGBA PNG that is no BDD100K bitmask (class in R, flags in G, instance number in B and A)"
         )
     if color == PALETTE:
@@ -152,7 +187,7 @@ def _kind(file: Path) -> str:
     if color in (GRAY, RGB, GRAY_ALPHA):
         if values.ndim == 3:
             if color == RGB and not (values == values[..., :1]).all():
-                raise DataError(f"{file}: a colour picture, not a mask; give the folder of masks")
+                raise NoMask(f"{file}: a colour picture, not a mask; give the folder of masks")
             values = values[..., 0]
         found = np.unique(values)
         if file.stem.endswith("_instanceIds") or (depth == 16 and is_numbered_by_class(found)):
@@ -161,10 +196,13 @@ def _kind(file: Path) -> str:
             return "binary-masks"
         if depth <= 8 and len(found) <= 64 and (found[found != 255] <= 64).all():
             return "label-map"
-        if depth == 8 and ((values < 16) | (values > 239)).mean() > 0.9:
+        # A smoothed or lossy 0/255 mask: between the two are only its edges.
+        between = ((values >= 16) & (values <= 239)).mean()
+        if depth == 8 and between < 0.1 and between <= (values > 239).mean():
             return "binary-masks"
-    raise DataError(
-        f"{file}: a {COLORS[color]} PNG with values from {values.min()} to {values.max()}, which is no mask that we know"
+    raise NoMask(
+        f"{file}: a {COLORS[color]} PNG with {len(np.unique(values))} values from {values.min()} to {values.max()}, "
+        "which is no mask that we know (do they number instances?)"
     )
 
 

@@ -20,7 +20,7 @@ PNG_METADATA = (b"eXIf", b"tEXt", b"zTXt", b"iTXt")
 
 
 def read_size(path: str | os.PathLike) -> tuple[int, int]:
-    """Width and height of the picture as it is shown (EXIF orientation applied), after a look at whether the file is whole.
+    """(height, width) of the picture as it is shown (EXIF orientation applied), after a look at whether the file is whole.
 
     This is the size that labels, masks and every tool speak of.
 
@@ -34,7 +34,7 @@ def read_size(path: str | os.PathLike) -> tuple[int, int]:
         DataError: missing, truncated, or no picture.
     """
     with open_regular(path) as stream, open_image(stream, name=path) as image:
-        width, height = stored_size(image)
+        height, width = stored_size(image)
         # PIL decodes a whole PNG to look for an orientation.
         search = image.format != "PNG" or _has_metadata(path)
         turned = search and orientation(image) in SIDEWAYS
@@ -43,7 +43,7 @@ def read_size(path: str | os.PathLike) -> tuple[int, int]:
             stream.seek(-min(TAIL, os.fstat(stream.fileno()).st_size), os.SEEK_END)
             if mark not in stream.read():
                 image.load()
-        return (height, width) if turned else (width, height)
+        return (width, height) if turned else (height, width)
 
 
 def orientation(image: Image.Image) -> int:
@@ -62,11 +62,11 @@ def orientation(image: Image.Image) -> int:
 
 
 def stored_size(image: Image.Image) -> tuple[int, int]:
-    """Width and height of the pixels as they are stored, before any orientation."""
+    """(height, width) of the pixels as they are stored, before any orientation."""
     tags = getattr(image, "tag_v2", None)
     if tags is not None and 256 in tags and 257 in tags:  # newer PILs give a TIFF's size upright
-        return int(tags[256]), int(tags[257])
-    return image.size
+        return int(tags[257]), int(tags[256])
+    return image.height, image.width
 
 
 def _has_metadata(path: str | os.PathLike) -> bool:

@@ -99,6 +99,26 @@ class Outline:
         return cls(flat.reshape(-1, 2))
 
 
+def ellipse(
+    center: Sequence[float], radii: Sequence[float], angle: float = 0.0, corners: int = 64
+) -> np.ndarray:
+    """An ellipse as a polygon.
+
+    Args:
+        center: x, y in pixels.
+        radii: along x and y, in pixels.
+        angle: by which it is turned, radians, from x towards y.
+        corners: how many.
+
+    Returns:
+        V,2 x,y.
+    """
+    turn = np.linspace(0, 2 * np.pi, corners, endpoint=False)
+    points = np.stack([radii[0] * np.cos(turn), radii[1] * np.sin(turn)], axis=1)
+    rotation = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    return points @ rotation + np.asarray(center, np.float64)
+
+
 def check_vertices(vertices: np.ndarray) -> None:
     """Raise DataError unless all of ``vertices`` (any shape) are finite and within MAX_COORDINATE."""
     # A NaN fails the comparison as well, so one pass finds all three.

@@ -67,6 +67,24 @@ def polygons_to_rle(parts: Sequence[Part], height: int, width: int, rule: str = 
     return objects_to_rles([parts], height, width, rule)[0]
 
 
+def with_holes(outline: Outline, holes: Sequence[Outline], height: int, width: int) -> dict:
+    """The mask of an outline without its holes, each by COCO's fill: a list of outlines cannot say which of them are holes.
+
+    Args:
+        outline: the outer one, x,y in pixels.
+        holes: inside it.
+        height, width: of the image, in pixels.
+
+    Returns:
+        The RLE of (height, width).
+    """
+    filled, empty = (
+        run_lengths.decode(coco_fill.from_polygons_coco([p.vertices for p in paths], height, width))
+        for paths in ([outline], holes)
+    )
+    return run_lengths.encode(filled & ~empty)
+
+
 def objects_to_rles(
     objects: Iterable[Sequence[Part]], height: int, width: int, rule: str = "official"
 ) -> list[dict]:

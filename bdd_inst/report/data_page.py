@@ -219,7 +219,7 @@ def _records(split: Split, number: int) -> tuple[list[dict], tuple[str, ...]]:
     records = []
     for place, picture in enumerate(split.labels.images):
         if place in chosen:
-            picture.width, picture.height = finder.size(picture)
+            picture.height, picture.width = finder.size(picture)
             record = target.encode(picture)
             if record is not None:
                 records.append(record)

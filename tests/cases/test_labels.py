@@ -13,8 +13,7 @@ from PIL import Image
 from bdd_inst import formats
 from bdd_inst.base.errors import DataError
 from bdd_inst.base.vocabulary import BDD100K, BDD100K_DET, BDD100K_PAN_SEG
-from bdd_inst.cli import check, convert, evaluate, make_masks
-from bdd_inst.datasets.coco_person import load_coco
+from bdd_inst.cli import check, convert
 from bdd_inst.evaluation import files
 from bdd_inst.formats.write_yolo import joined, traced
 from bdd_inst.images.png_bytes import encode_mask
@@ -30,69 +29,6 @@ def figures(truth: str | Path, results: str | Path) -> dict:
 
 def told(metrics: dict, code: str) -> bool:
     return any(code in note for note in metrics.get("notes", ()))
-
-
-class Tools:
-    """Each tool on a COCO file: the number of objects it takes, or None where it refuses the file."""
-
-    def __init__(self, folder: Path):
-        self.folder = folder
-
-    def check(self, labels: Path, results: Path) -> bool:
-        return "Traceback" not in str(check.main(["--input", str(labels)]))
-
-    def convert(self, labels: Path, results: Path) -> int | None:
-        out = self.folder / "out.json"
-        code = convert.main(["--input", str(labels), "--to", "coco", "--output", str(out)])
-        return None if code else len(json.loads(out.read_text())["annotations"])
-
-    def make_masks(self, labels: Path, results: Path) -> int | None:
-        names = formats.read(labels).categories
-        arguments = ["--input", str(labels), "--category", names[0]]
-        return make_masks.main([*arguments, "--output", str(self.folder / "masks")]) or 1
-
-    def train(self, labels: Path, results: Path) -> int | None:
-        images = next((f for f in (labels.parent / "img", labels.parent) if f.is_dir()), None)
-        found = formats.read(labels)
-        return sum(len(d["annotations"]) for d in load_coco(labels, images, found.categories).dicts)
-
-    def evaluate(self, labels: Path, results: Path) -> int | None:
-        out = ["--output", str(self.folder / "scores"), "--no-report"]
-        both = ["--ground-truth", str(labels), "--predictions", str(results)]
-        return None if evaluate.main([*both, *out[:2]]) else 1
-
-
-READ = {
-    "03_flat/gt.json": "03_flat/dt.json",
-    "03_flat/gt_points.json": "03_flat/dt.json",
-    "05_stray/gt_four.json": "05_stray/dt.json",
-    "05_stray/gt_empty.json": "05_stray/dt.json",
-    "07_roboflow/train/_annotations.coco.json": "07_roboflow/dt.json",
-    "11_kili/gt_area.json": "05_stray/dt.json",
-    "12_via_coco/str_ids.json": "12_via_coco/dt.json",
-    "26_nan/gt_area.json": "26_nan/dt.json",
-    "26_nan/gt_bom.json": "26_nan/dt.json",
-    "26_nan/gt_extra.json": "26_nan/dt.json",
-    "26_nan/gt_utf16.json": "26_nan/dt.json",
-}
-TOOLS = ("check", "convert", "make_masks", "train", "evaluate")
-
-
-@pytest.mark.parametrize("tool", TOOLS)
-@pytest.mark.parametrize("labels", READ)
-def test_every_tool_takes_what_any_takes(labels, tool, tmp_path):
-    assert getattr(Tools(tmp_path), tool)(CASES / labels, CASES / READ[labels])
-
-
-@pytest.mark.parametrize("tool", TOOLS)
-def test_text_of_another_encoding_is_refused_by_every_tool(tool, tmp_path, capsys):
-    labels = CASES / "26_nan/gt_gbk.json"
-    if tool in ("make_masks", "train"):
-        with pytest.raises(DataError, match="save it as UTF-8"):
-            getattr(Tools(tmp_path), tool)(labels, CASES / "26_nan/dt.json")
-        return
-    getattr(Tools(tmp_path), tool)(labels, CASES / "26_nan/dt.json")
-    assert "save it as UTF-8" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["gt", "gt_nested", "gt_points"])

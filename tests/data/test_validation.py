@@ -72,6 +72,7 @@ def load(cfg):
 @pytest.mark.parametrize(
     ("record", "words"),
     [
+        (picture(thing(attributes="night")), "attributes is 'night', not a dict"),
         (picture(thing(), thing(category_id=2)), r"street.jpg, annotations\[1\]: category_id is 2; .*from 0 to 1"),
         (picture(thing(category_id=-1)), "category_id is -1"),
         (picture(thing(category_id="1")), "category_id is '1'"),
@@ -141,18 +142,49 @@ def test_ids_are_one_each(load):
         },
     ],
 )
-def test_masks_of_every_form_are_masks(load, form):
+def test_masks_of_every_form_are_masks(cfg, load, form):
+    cfg.INPUT.MASK_FORMAT = "bitmask"
     mask = np.zeros((10, 20), bool)
     mask[2:8, 3:9] = True
     dicts, problems = load([picture(thing(segmentation=form(mask)))])
     assert np.array_equal(run_lengths.decode(dicts[0]["annotations"][0]["segmentation"]), mask)
     assert not problems
+    cfg.INPUT.MASK_FORMAT = "polygon"
+    for given in ([picture(thing(segmentation=form(mask)))], DictArray.from_dicts(dicts)):
+        with pytest.raises(ConfigError, match=r"street\.jpg.*set INPUT\.MASK_FORMAT bitmask"):
+            load(given)
 
 
-@pytest.mark.parametrize("form", [SQUARE, np.array(SQUARE), [np.array(SQUARE)], np.array([SQUARE])])
+@pytest.mark.parametrize(
+    "form",
+    [
+        SQUARE,
+        np.array(SQUARE),
+        [np.array(SQUARE)],
+        np.array([SQUARE]),
+        [[2, 2], [8, 2], [8, 8], [2, 8]],
+        [np.array(SQUARE).reshape(4, 2)],
+    ],
+)
 def test_polygons_of_every_form_are_polygons(load, form):
     dicts, _ = load([picture(thing(segmentation=form))])
     assert dicts[0]["annotations"][0]["segmentation"] == [SQUARE]
+
+
+@pytest.mark.parametrize(
+    "shares", [{"bbox": [0.1, 0.1, 0.5, 0.9]}, {"segmentation": [[0.1, 0.1, 0.5, 0.1, 0.5, 1.0]]}]
+)
+def test_shares_of_the_pictures_sides_are_no_pixels(load, shares):
+    with pytest.raises(DataError, match=r"annotations\[0\]: its coordinates are from 0 to 1"):
+        load([picture(thing(**shares))])
+
+
+def test_a_box_beside_its_picture_is_counted(load):
+    objects = thing(), thing(bbox=[30, 2, 40, 8])
+    dicts, problems = load([picture(*objects)])
+    assert len(dicts[0]["annotations"]) == 1
+    assert problems.counts["empty-object"] == 1
+    assert len(load([picture(*objects)], is_train=False)[0][0]["annotations"]) == 2
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), 1e9, 9e6])

@@ -133,24 +133,7 @@ def test_coco_results_on_scalabel_labels_by_number_or_name(tmp_path):
         ({"name": "z.jpg"}, "z.jpg is not in the ground truth"),
         ({"labels": [label("zebra", 1, 1, 5, 5, 0.5)]}, "zebra"),
         ({"labels": [label("car", 1, 1, 5, 5)]}, "no score"),
-        (
-            {
-                "labels": [
-                    label("car", 1, 1, 5, 5, 0.5)
-                    | {"rle": run_lengths.encode(np.ones((5, 5), bool))}
-                ]
-            },
-            "5x5",
-        ),
         ({"labels": [label("car", 1, 1, 5, 5, float("nan"))]}, "right or refused"),
-        (
-            {
-                "labels": [
-                    label("car", 1, 1, 5, 5, 0.5) | {"rle": {"size": [60, 80], "counts": "??"}}
-                ]
-            },
-            "right or refused",
-        ),
     ],
 )
 def test_scalabel_predictions_that_cannot_be_scored(tmp_path, change, words):
@@ -158,6 +141,20 @@ def test_scalabel_predictions_that_cannot_be_scored(tmp_path, change, words):
         files.evaluate_files(
             write(tmp_path / "gt.json", TRUTH), write(tmp_path / "dt.json", [FOUND[0] | change])
         )
+
+
+@pytest.mark.parametrize(
+    "mask", [run_lengths.encode(np.ones((5, 5), bool)), {"size": [60, 80], "counts": "??"}]
+)
+def test_damaged_masks_of_scalabel_predictions_leave_boxes_to_be_scored(mask, tmp_path):
+    change = {"labels": [label("car", 1, 1, 5, 5, 0.5) | {"rle": mask}]}
+    truth, found = write(tmp_path / "gt.json", TRUTH), tmp_path / "dt.json"
+    metrics = files.evaluate_files(truth, write(found, [FOUND[0] | change]))
+    assert "segm" not in metrics
+    assert any("1 x masks-not-scored" in note for note in metrics["notes"])
+    del change["labels"][0]["box2d"]
+    with pytest.raises(DataError, match=r"right or refused|for height x width 5x5"):
+        files.evaluate_files(truth, write(found, [FOUND[0] | change]))
 
 
 def bitmask(folder, name, objects):

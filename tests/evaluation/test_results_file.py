@@ -86,31 +86,31 @@ BAD = {
     "NaN score": (json.dumps([entry()]).replace("0.9", "NaN"), ["entry 1", "score"]),
     "huge score": (json.dumps([entry()]).replace("0.9", "1e999"), ["entry 1", "score"]),
     "wrong RLE size": (
-        [entry(segmentation=run_lengths.encode(np.ones((30, 20), bool)))],
+        [entry(bbox=..., segmentation=run_lengths.encode(np.ones((30, 20), bool)))],
         ["entry 1", "30x20", "20x30"],
     ),
     "null counts": (
-        [entry(segmentation={"size": [20, 30], "counts": None})],
+        [entry(bbox=..., segmentation={"size": [20, 30], "counts": None})],
         ["entry 1", "counts"],
     ),
     "counts that stop short": (
-        [entry(segmentation={"size": [20, 30], "counts": "0"})],
+        [entry(bbox=..., segmentation={"size": [20, 30], "counts": "0"})],
         ["entry 1", "covers 0 pixels"],
     ),
     "counts that run over": (
-        [entry(segmentation={"size": [20, 30], "counts": "XXX9"})],
+        [entry(bbox=..., segmentation={"size": [20, 30], "counts": "XXX9"})],
         ["entry 1", "an RLE"],
     ),
     "counts outside the alphabet": (
-        [entry(segmentation={"size": [20, 30], "counts": "!!"})],
+        [entry(bbox=..., segmentation={"size": [20, 30], "counts": "!!"})],
         ["entry 1", "characters"],
     ),
     "counts cut off": (
-        [entry(segmentation={"size": [20, 30], "counts": "o"})],
+        [entry(bbox=..., segmentation={"size": [20, 30], "counts": "o"})],
         ["entry 1", "break off"],
     ),
     "list counts that do not add up": (
-        [entry(segmentation={"size": [20, 30], "counts": [1, 2]})],
+        [entry(bbox=..., segmentation={"size": [20, 30], "counts": [1, 2]})],
         ["entry 1", "covers 3 pixels"],
     ),
     "box of three": ([entry(bbox=[1, 2, 3])], ["entry 1", "bbox", "length 4"]),
@@ -175,11 +175,30 @@ def test_what_other_tools_read_of_bad_ground_truth_is_scored_and_the_rest_told(e
     assert any(code in note for note in metrics["notes"])
 
 
-def test_a_mask_of_another_size_is_refused_where_masks_are_scored(evaluate):
+def test_damaged_masks_of_the_ground_truth_leave_boxes_to_be_scored(evaluate):
     truth = truth_tree(annotations=[ANNOTATION | {"segmentation": run_lengths.encode(SQUARE.T)}])
     with pytest.raises(DataError, match="its mask is 20x30, the image 30x20"):
-        evaluate([entry()], truth)
-    assert evaluate([entry(segmentation=...)], truth)["bbox"]["AP"] == pytest.approx(100)
+        evaluate([entry(bbox=...)], truth)
+    metrics = evaluate([entry()], truth)
+    assert metrics["bbox"]["AP"] == pytest.approx(100)
+    assert "segm" not in metrics
+    assert any("its mask is 20x30, the image 30x20" in note for note in metrics["notes"])
+
+
+@pytest.mark.parametrize("counts", ["0", "XXX9", "!!", "o", [1, 2], None])
+def test_damaged_masks_leave_boxes_to_be_scored(evaluate, counts):
+    bad = entry(segmentation={"size": [20, 30], "counts": counts})
+    metrics = evaluate([entry(score=0.2, image_id=2), bad, bad | {"image_id": 2}])
+    assert metrics["bbox"]["AP"] == pytest.approx(100)
+    assert "segm" not in metrics
+    assert any("2 x masks-not-scored" in note and "entry 2" in note for note in metrics["notes"])
+
+
+def test_masks_are_not_looked_at_where_the_ground_truth_has_none(evaluate):
+    boxes = truth_tree(annotations=[{k: v for k, v in ANNOTATION.items() if k != "segmentation"}])
+    metrics = evaluate([entry(segmentation={"size": "?", "counts": 7})], boxes)
+    assert metrics["bbox"]["AP"] == pytest.approx(100)
+    assert any("1 x masks-not-scored" in note for note in metrics["notes"])
 
 
 def test_classes_of_one_id_are_refused(evaluate):
@@ -286,7 +305,7 @@ def test_damaged_counts_never_pass_for_another_mask(evaluate, seed):
         good = run_lengths.decode({"size": [20, 30], "counts": damaged})
     except DataError:
         with pytest.raises(DataError, match="entry 1"):
-            evaluate([entry(segmentation={"size": [20, 30], "counts": damaged})])
+            evaluate([entry(bbox=..., segmentation={"size": [20, 30], "counts": damaged})])
     else:
         metrics = evaluate([entry(segmentation={"size": [20, 30], "counts": damaged})])
         iou = (good & SQUARE).sum() / (good | SQUARE).sum()

@@ -296,17 +296,25 @@ def test_scores_do_not_overwrite_another_file(tmp_path):
     )  # no scores, no file
 
 
-@pytest.mark.parametrize("other", ["a.jpg", "a.png"])
-def test_pictures_that_would_overwrite_each_other_are_counted(other, tmp_path):
+def two_pictures(first: str, second: str) -> LabelSet:
     instances = [Instance("car", rle=run_lengths.encode(examples.square(0, 0, 4, 4)))]
-    pictures = [ImageLabels("a.jpg", 80, 60, instances=instances), ImageLabels(other, 80, 60)]
-    done = formats.write(
-        LabelSet("coco", "memory", None, pictures, ProblemLog(), "pixels"),
-        tmp_path / "out",
-        to="bitmask",
-    )
-    assert (done.pictures, done.skipped.counts) == (1, {"duplicate-image": 1})
-    assert len(bitmask.read_bitmask(tmp_path / "out" / "a.png")[1]) == 1
+    pictures = [ImageLabels(name, 80, 60, instances=instances) for name in (first, second)]
+    return LabelSet("coco", "memory", None, pictures, ProblemLog(), "pixels")
+
+
+@pytest.mark.parametrize("to", ["bitmask", "label-map", "binary-masks"])
+def test_pictures_of_one_stem_keep_their_endings(to, tmp_path):
+    done = formats.write(two_pictures("a.jpg", "a.tif"), tmp_path / "out", to=to)
+    assert (done.pictures, done.skipped.counts) == (2, {})
+    assert {p.name for p in formats.read(tmp_path / "out").images} == {"a.jpg", "a.tif"}
+
+
+def test_pictures_that_would_overwrite_each_other_are_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(DataError, match=r"a\.jpg and a\.tif would share one \.txt file"):
+        formats.write(two_pictures("a.jpg", "a.tif"), tmp_path / "out", to="yolo")
+    with pytest.raises(DataError, match=r"several pictures are called a\.jpg"):
+        formats.write(two_pictures("a.jpg", "a.jpg"), tmp_path / "out", to="bitmask")
+    assert not list(tmp_path.iterdir())
 
 
 def test_nothing_written_says_every_reason(tmp_path):
@@ -447,13 +455,14 @@ finite = st.floats(-5000, 5000, allow_nan=False, width=64)
 boxes = st.tuples(finite, finite, st.floats(0.01, 3000), st.floats(0.01, 3000)).map(
     lambda b: (b[0], b[1], b[0] + b[2], b[1] + b[3])
 )
-outlines = st.lists(st.tuples(finite, finite), min_size=3, max_size=8).map(
-    lambda v: Outline(np.array(v), "", True)
+# With two corners in the picture, for what lies beside it or is a line is left out.
+outlines = st.lists(st.tuples(finite, finite), min_size=1, max_size=8).map(
+    lambda v: Outline(np.array([*v, (10.5, 10.25), (40.0, 50.0)]), "", True)
 )
 
 
 @given(
-    box=boxes.filter(lambda b: b[0] < b[2] and b[1] < b[3]),
+    box=boxes.filter(lambda b: b[0] < b[2] and b[1] < b[3] and max(b[2:]) > 1),
     outline=outlines,
     to=st.sampled_from(["coco", "scalabel", "dicts"]),
 )

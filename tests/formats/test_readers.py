@@ -82,8 +82,10 @@ def test_scalabel_wrapper_single_frame_folder_gzip_and_mark(tmp_path):
     folder = formats.read(tmp_path / "folder").load()
     assert [p.name for p in folder.images] == [f["name"] for f in frames]
     packed = tmp_path / "labels.json.gz"
-    packed.write_bytes(gzip.compress(b"\xef\xbb\xbf" + json.dumps([frames, frames[:1]]).encode()))
-    assert len(formats.read(packed).load().images) == 4
+    packed.write_bytes(
+        gzip.compress(b"\xef\xbb\xbf" + json.dumps([frames[:2], frames[2:]]).encode())
+    )
+    assert len(formats.read(packed).load().images) == 3
 
 
 def test_scalabel_of_2018_keeps_its_boxes(tmp_path):
@@ -241,8 +243,8 @@ def test_frames_that_are_none_are_counted(tmp_path):
         "scalabel",
         [good, None, 5, {"labels": []}, {"name": ""}, {"name": "b.jpg", "labels": "x"}, good],
     )
-    assert [p.name for p in labels.images] == ["a.jpg", "b.jpg", "a.jpg"]
-    assert labels.problems.counts == {"bad-record": 4, "bad-labels": 1}
+    assert [p.name for p in labels.images] == ["a.jpg", "b.jpg"]
+    assert labels.problems.counts == {"bad-record": 4, "bad-labels": 1, "duplicate-image": 1}
     assert labels.images[1].labelled is False
 
 
@@ -550,9 +552,9 @@ def test_missing_path_and_unknown_kind(tmp_path):
 def test_sizes_come_from_pictures_where_labels_lack_them(tmp_path):
     images = tmp_path / "images" / "deep"
     images.mkdir(parents=True)
-    Image.new("RGB", (33, 22)).save(images / "a-1.jpg")
+    Image.new("RGB", (93, 72)).save(images / "a-1.jpg")
     labels = formats.read(examples.write(tmp_path, "scalabel"), images=tmp_path / "images").load()
-    assert [(p.width, p.height) for p in labels.images] == [(33, 22), (80, 60), (None, None)]
+    assert [(p.width, p.height) for p in labels.images] == [(93, 72), (80, 60), (None, None)]
     assert labels.problems.counts == {"no-image-size": 1}
 
 

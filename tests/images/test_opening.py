@@ -98,7 +98,7 @@ def test_size_and_pixels_agree_on_what_is_upright(tmp_path, kind, turn):
     exif[274] = turn
     Image.fromarray(stored).save(tmp_path / "a", kind, exif=exif)
     image = np.asarray(read_image(tmp_path / "a"))
-    width, height = read_size(tmp_path / "a")
+    height, width = read_size(tmp_path / "a")
     assert image.shape[:2] == (height, width) == ((80, 40) if turn >= 5 else (40, 80))
     # EXIF 2.32, orientation: which corner of the shown picture the stored first corner is.
     bottom, right = turn in (3, 4, 7, 8), turn in (2, 3, 6, 7)
@@ -114,7 +114,7 @@ def test_a_file_that_breaks_off_is_found_by_size_and_by_reading(tmp_path):
         with pytest.raises(DataError, match="a.jpg: a broken picture .*truncated"):
             reader(tmp_path / "a.jpg")
     (tmp_path / "b.jpg").write_bytes(data + b"\0" * 5000)  # what some cameras append
-    assert read_size(tmp_path / "b.jpg") == (200, 100)
+    assert read_size(tmp_path / "b.jpg") == (100, 200)
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ def test_the_readers(case, tmp_path):
 def test_results(case, tmp_path):
     rle, sound = case
     path = tmp_path / "results.json"
-    entry = {"image_id": 1, "category_id": 1, "score": 0.5, "bbox": [0, 0, 2, 2]}
+    entry = {"image_id": 1, "category_id": 1, "score": 0.5}
     path.write_text(json.dumps([entry | {"segmentation": rle}]))
     builder = GroundTruthBuilder(["car"], [1], "truth")
     builder.picture(1, "a.jpg", None, None)
