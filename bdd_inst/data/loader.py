@@ -145,11 +145,9 @@ def build_train_loader(
 
 def wider_than_high(dicts: Sequence[dict]) -> np.ndarray:
     """N bool: whether each picture is wider than high."""
-    return (
-        dicts.wide
-        if isinstance(dicts, DictArray)
-        else np.array([d["width"] > d["height"] for d in dicts])
-    )
+    if isinstance(dicts, DictArray):
+        return dicts.wide
+    return np.array([d["width"] > d["height"] for d in dicts])
 
 
 def build_test_loader(

@@ -72,7 +72,14 @@ def load_people(
 
 
 def sources(base: Path) -> Iterator[Path]:
-    """Every folder at or below ``base`` that is a source, in order; links to folders elsewhere serve as well."""
+    """Every folder at or below ``base`` that is a source, in order; links to folders elsewhere serve as well.
+
+    Args:
+        base: a folder.
+
+    Yields:
+        Folders with pictures and masks or labels, and those called ``backgrounds``.
+    """
     for path, folders, files in os.walk(base, followlinks=True):
         folders.sort()
         here = Path(path)
@@ -83,7 +90,17 @@ def sources(base: Path) -> Iterator[Path]:
 
 
 def load_source(place: Path) -> DatasetRecords:
-    """One source folder, by what lies in it."""
+    """One source folder, by what lies in it.
+
+    Args:
+        place: a folder that :func:`sources` found.
+
+    Returns:
+        Its pictures with their masks.
+
+    Raises:
+        DataError: labels that cannot be read.
+    """
     if place.name == "backgrounds":
         return load_empty(place)
     images = place / ("images" if (place / "images").is_dir() else "img")
