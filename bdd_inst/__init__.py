@@ -3,12 +3,12 @@
 The public surface, each imported when it is first used:
 
 - ``load_cfg(path, overrides=())``: a config with every key, from a file or the bare name of one that comes with the package.
-- ``read_labels(path)``: any label file or folder as a LabelSet of pictures and instances.
+- ``read_labels(path)``: any label file or folder as a LabelSet: ``images`` with their ``instances``.
 - ``get_dataset(name)``: Detectron2's standard dicts of a data set of the catalog, or of any label file.
 - ``build_model(cfg)``: the model of a config, weights random.
 - ``Predictor(weights_or_cfg)``: pictures in, Detectron2's output dicts out.
-- ``train(cfg, output=None)``: every stage of a config, then evaluation and report.
-- ``evaluate(weights_or_cfg, output=None)``: the figures of a trained model.
+- ``train(cfg, output=None)``: every stage of a config, then evaluation and report; the run's folder, figures and tables.
+- ``evaluate(weights_or_cfg, output=None)``: the figures of a trained model, by data set.
 """
 
 import importlib

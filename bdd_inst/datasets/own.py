@@ -121,6 +121,10 @@ def get_dataset(
         images: the folder of a label file's pictures, where they do not lie beside it.
         options: of the loader, e.g. ``raster="coco"``.
 
+    Returns:
+        a sequence of dicts: ``file_name``, ``height``, ``width``, ``image_id``, and ``annotations`` with ``bbox`` x1,y1,x2,y2 (exclusive),
+        ``category_id`` from 0, ``segmentation``.
+
     Raises:
         ConfigError: an unknown name. DataError: data that are missing or cannot be read.
     """

@@ -120,6 +120,12 @@ def build_detectron2_model(cfg: CfgNode) -> Detectron2Model:
 def to_detectron2_cfg(cfg: CfgNode) -> CfgNode:
     """Detectron2's own config with every key that both know set to ours; our own keys are left out.
 
+    Args:
+        cfg: ours.
+
+    Returns:
+        Detectron2's, tuples where it has tuples.
+
     Raises:
         ConfigError: Detectron2 is not importable.
     """

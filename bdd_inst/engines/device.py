@@ -14,6 +14,12 @@ logger = logging.getLogger(__name__)
 def pick_device(name: str) -> torch.device:
     """MODEL.DEVICE (``cpu``, ``cuda``, ``cuda:N``, ``mps``), or the CPU (and a line in the log) where this machine has none of its kind.
 
+    Args:
+        name: of MODEL.DEVICE.
+
+    Returns:
+        the device that is used.
+
     Raises:
         ConfigError: a word that is no device, or a GPU's number that is not there.
     """

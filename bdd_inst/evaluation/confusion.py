@@ -32,7 +32,17 @@ class Confusion:
 def confusion(
     truth: GroundTruth, results: Results, pairs: Pairs, threshold: float, iou: float = 0.5
 ) -> Confusion:
-    """Pair detections of a score of at least ``threshold`` with objects."""
+    """Pair detections of a score of at least ``threshold`` with objects.
+
+    Args:
+        truth, results: what was scored.
+        pairs: their overlaps.
+        threshold: of the score.
+        iou: overlap from which on two belong together, whatever their classes.
+
+    Returns:
+        the table of classes, and the verdict on every detection and object.
+    """
     shown = results.scores >= threshold
     kept = pairs.take(shown[pairs.found])
     rows = np.flatnonzero(shown)

@@ -41,7 +41,15 @@ class BestThreshold:
 
 
 def pr_curves(scores: CocoScores, kind: str) -> list[Curve]:
-    """Every class (and the mean over classes that have objects) at every IoU threshold, areas ``all``, the last detection limit."""
+    """Every class (and the mean over classes that have objects) at every IoU threshold, areas ``all``, the last detection limit.
+
+    Args:
+        scores: precision arrays of one evaluation.
+        kind: ``bbox`` or ``segm``, for the curves' names.
+
+    Returns:
+        one a class and threshold, the mean of all classes first.
+    """
     precision, score = scores.precision[..., 0, -1], scores.scores[..., 0, -1]
     out = []
     for t, iou in enumerate(scores.iou_thresholds):

@@ -71,6 +71,12 @@ class TestResult:
 def load_test_sets(cfg: CfgNode) -> list[TestSet]:
     """Every data set of DATASETS.TEST, read and checked; none where the list is empty.
 
+    Args:
+        cfg: a whole config; its own label files must be registered (:func:`bdd_inst.datasets.own.prepare`).
+
+    Returns:
+        one a name, in order, each with what was skipped.
+
     Raises:
         ConfigError: an unknown TEST.PROTOCOL or data set, or a model with another number of classes.
         DataError: a data set that is not there or cannot be read.
@@ -174,7 +180,15 @@ def _progress(items: Iterable, loader: torch.utils.data.DataLoader, name: str) -
 
 
 def pictures_to_show(dicts: Sequence[dict], number: int) -> dict[object, dict]:
-    """Dataset dicts by image id: ``number`` evenly spread over the data set, of those with objects where there are any."""
+    """Dataset dicts by image id: ``number`` evenly spread over the data set, of those with objects where there are any.
+
+    Args:
+        dicts: a data set's standard dicts.
+        number: of pictures; 0 gives none.
+
+    Returns:
+        image id to dict.
+    """
     candidates = [item for item in dicts if item.get("annotations")] or list(dicts)
     step = max(1, len(candidates) // number) if number > 0 else 0
     return {item["image_id"]: item for item in candidates[::step][:number]} if step else {}

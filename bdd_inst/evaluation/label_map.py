@@ -142,6 +142,12 @@ class LabelMapCounter:
 def read_threshold(text: str) -> tuple[float | None, str]:
     """``auto``, a number, or the path of a ``metrics.json`` -> the threshold (None: choose) and where it was chosen.
 
+    Args:
+        text: as ``--label-threshold`` has it.
+
+    Returns:
+        the threshold from 0 to 1, or None; the sentence's end ``chosen on ...``.
+
     Raises:
         ConfigError: none of these, or a file without a threshold.
     """

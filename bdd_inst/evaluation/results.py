@@ -65,7 +65,15 @@ class Results:
 
 
 def group(owner: np.ndarray, count: int) -> list[np.ndarray]:
-    """Positions by owner 0..count-1, in order: which objects belong to each picture."""
+    """Positions by owner 0..count-1, in order: which objects belong to each picture.
+
+    Args:
+        owner: N int64, each in 0..count-1.
+        count: how many owners there are.
+
+    Returns:
+        ``count`` int64 arrays of positions in ``owner``, rising.
+    """
     order = np.argsort(owner, kind="stable")
     return np.split(order, np.searchsorted(owner[order], np.arange(1, count))) if count else []
 

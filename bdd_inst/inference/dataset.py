@@ -31,7 +31,14 @@ def predict_dataset(
 
 
 def predict_outputs(model: nn.Module, loader: Iterable[list[dict]]) -> Iterator[tuple[dict, dict]]:
-    """As :func:`predict_dataset` of any meta-architecture: each input with its whole output on the CPU."""
+    """As :func:`predict_dataset` of any meta-architecture: each input with its whole output on the CPU.
+
+    Args:
+        model, loader: as :func:`predict_dataset` has them.
+
+    Yields:
+        input dict and output dict of each picture: ``instances`` (masks as RLEMasks), ``sem_seg`` K,height,width logits, ...
+    """
     with evaluation_mode(model):
         for batch in loader:
             for entry, output in zip(batch, predict_batch(model, batch), strict=True):
@@ -41,7 +48,11 @@ def predict_outputs(model: nn.Module, loader: Iterable[list[dict]]) -> Iterator[
 
 @contextlib.contextmanager
 def evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """The model in evaluation mode; each of its modules is left in the mode that it had."""
+    """The model in evaluation mode; each of its modules is left in the mode that it had.
+
+    Args:
+        model: any module.
+    """
     before = [(module, module.training) for module in model.modules()]
     model.eval()
     try:

@@ -56,7 +56,14 @@ def labels_of(
 
 
 def probability_of(logits: torch.Tensor) -> np.ndarray:
-    """K,H,W logits -> H,W float32: of label 1 with one plane or two classes, of the best class with more."""
+    """K,H,W logits -> H,W float32: of label 1 with one plane or two classes, of the best class with more.
+
+    Args:
+        logits: K,H,W.
+
+    Returns:
+        H,W float32, 0 to 1.
+    """
     logits = logits.detach().to("cpu", torch.float32)
     if len(logits) == 1:
         return logits[0].sigmoid().numpy()
@@ -65,17 +72,41 @@ def probability_of(logits: torch.Tensor) -> np.ndarray:
 
 
 def cut_out(image: np.ndarray, probability: np.ndarray) -> np.ndarray:
-    """H,W,3 uint8 with H,W probabilities as alpha: H,W,4 uint8, channels in the order they came."""
+    """H,W,3 uint8 with H,W probabilities as alpha: H,W,4 uint8, channels in the order they came.
+
+    Args:
+        image: H,W,3 uint8.
+        probability: H,W, 0 to 1.
+
+    Returns:
+        H,W,4 uint8.
+    """
     return np.dstack([image, as_bytes(probability)])
 
 
 def as_bytes(probability: np.ndarray) -> np.ndarray:
-    """0..1 to uint8 0..255, rounded."""
+    """0..1 to uint8 0..255, rounded.
+
+    Args:
+        probability: of any shape, 0 to 1.
+
+    Returns:
+        uint8 of that shape.
+    """
     return np.rint(probability * 255).astype(np.uint8)
 
 
 def write_labels(path: str | os.PathLike, values: np.ndarray, classes: int) -> None:
-    """Class numbers H,W as a gray PNG, 16 bits a pixel where there are more than 255 classes; whole or not at all."""
+    """Class numbers H,W as a gray PNG, 16 bits a pixel where there are more than 255 classes; whole or not at all.
+
+    Args:
+        path: of the PNG.
+        values: H,W class numbers.
+        classes: how many there are.
+
+    Raises:
+        DataError or OSError: it could not be written.
+    """
     if classes <= 255:
         write_gray(path, values)
         return
@@ -84,14 +115,29 @@ def write_labels(path: str | os.PathLike, values: np.ndarray, classes: int) -> N
 
 
 def png_names(names: Iterable[str]) -> dict[str, str]:
-    """Picture name (``a/b.jpg``) -> that of its PNG (``a/b.png``); pictures that share a stem keep their suffix before it."""
+    """Picture name (``a/b.jpg``) -> that of its PNG (``a/b.png``); pictures that share a stem keep their suffix before it.
+
+    Args:
+        names: of pictures, with ``/``.
+
+    Returns:
+        each name to that of its PNG; no two are the same.
+    """
     plain = {name: PurePosixPath(name).with_suffix(".png").as_posix() for name in names}
     shared = {png for png, number in Counter(plain.values()).items() if number > 1}
     return {name: f"{name}.png" if png in shared else png for name, png in plain.items()}
 
 
 def label_names(cfg: CfgNode, metadata: Mapping) -> OutputClasses:
-    """What label values mean, by value: those of the weights, else of the first data set of the config that has as many classes."""
+    """What label values mean, by value: those of the weights, else of the first data set of the config that has as many classes.
+
+    Args:
+        cfg: of a pixel-wise model.
+        metadata: what the weights say of themselves; may be empty.
+
+    Returns:
+        names and colours by value, background first where there is one.
+    """
     number = max(cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES, 2)
     known = [
         catalog.MetadataCatalog.get(name).as_dict()

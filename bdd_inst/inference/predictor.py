@@ -121,6 +121,12 @@ def as_pil(picture: ImageLike) -> Image.Image:
 def load_model(cfg: CfgNode) -> nn.Module:
     """The model of ``cfg`` with MODEL.WEIGHTS loaded, all of it.
 
+    Args:
+        cfg: a whole config.
+
+    Returns:
+        the model on MODEL.DEVICE, in training mode.
+
     Raises:
         ConfigError: MODEL.WEIGHTS is empty, or of another number of classes: a random model predicts nothing.
         DataError: the file holds only a part of the model.

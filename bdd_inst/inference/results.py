@@ -66,6 +66,13 @@ def picture_ids(cfg: CfgNode, source: ImageSource) -> dict[str, int | str]:
     """Frame name -> image id, where the pictures are those of a data set in DATASETS.TEST: predictions can then be scored against it.
 
     Only data sets below the data root are looked at, and only if the pictures lie there too; nothing is rendered or fetched for it.
+
+    Args:
+        cfg: names the data sets.
+        source: the pictures that are predicted on.
+
+    Returns:
+        empty where the pictures are no data set's.
     """
     root = catalog.data_root().resolve()
     names = {name: path.resolve() for name, path in source.pictures.items()}
@@ -86,7 +93,16 @@ def picture_ids(cfg: CfgNode, source: ImageSource) -> dict[str, int | str]:
 
 def to_results(instances: Instances, categories: OutputClasses, **common: object) -> list[dict]:
     """One dict a detection: ``common`` (``image_id``, ``file_name``, ...), ``category_id``, ``category_name``,
-    ``bbox`` x,y,w,h, ``score``, and ``segmentation`` (compressed RLE) where there are masks (RLEMasks)."""
+    ``bbox`` x,y,w,h, ``score``, and ``segmentation`` (compressed RLE) where there are masks (RLEMasks).
+
+    Args:
+        instances: N detections of one picture: ``pred_boxes`` x1,y1,x2,y2, ``scores``, ``pred_classes``, perhaps ``pred_masks``.
+        categories: names and ids by class index.
+        common: entries of every dict.
+
+    Returns:
+        N dicts.
+    """
     boxes = instances.pred_boxes.tensor.clone()
     boxes[:, 2:] -= boxes[:, :2]
     masks = instances.pred_masks.rles if instances.has("pred_masks") else [None] * len(instances)
@@ -140,6 +156,12 @@ def results_file(path: str | os.PathLike) -> Iterator[ResultsFile]:
 
     An interruption (Ctrl-C, SIGTERM) closes the list with the pictures that it has. After an error, such as a full disk, a file
     of that name stays as it was, and the list so far goes beside it as ``NAME.partial.json``. Both are said.
+
+    Args:
+        path: of the JSON file.
+
+    Yields:
+        the file, open for :meth:`ResultsFile.add`.
     """
     path = Path(path)
     results: ResultsFile | None = None

@@ -27,12 +27,30 @@ JPEG_QUALITY = 92
 
 
 def picture_paths(folder: str | os.PathLike) -> OutputPaths:
-    """Where drawn pictures go, by their names: JPEG and PNG keep theirs, others become PNG (``a.tif.png``)."""
+    """Where drawn pictures go, by their names: JPEG and PNG keep theirs, others become PNG (``a.tif.png``).
+
+    Args:
+        folder: below which they go.
+
+    Returns:
+        a function of a picture's name that gives no path twice.
+    """
     return OutputPaths(folder, ".png", keep=(".jpg", ".jpeg", ".png"))
 
 
 def save_picture(path: str | os.PathLike, image: np.ndarray) -> Path:
-    """Encode H,W,3 uint8 BGR by the suffix of ``path`` and write it (any characters in the path, on any system)."""
+    """Encode H,W,3 uint8 BGR by the suffix of ``path`` and write it (any characters in the path, on any system).
+
+    Args:
+        path: its suffix says the format.
+        image: H,W,3 uint8 BGR, or H,W,4 for PNG.
+
+    Returns:
+        the path.
+
+    Raises:
+        DataError: a picture that the format cannot hold. OSError: a full disk and the like.
+    """
     path = Path(path)
     options = (
         [cv2.IMWRITE_PNG_COMPRESSION, 3]
@@ -107,7 +125,19 @@ def fill_album(
     problems: ProblemLog,
     workers: int = 2,
 ) -> Iterator[Path]:
-    """Draw every entry below ``folder`` in ``workers`` threads, a few ahead; yields the files in order, problems are counted."""
+    """Draw every entry below ``folder`` in ``workers`` threads, a few ahead; yields the files in order, problems are counted.
+
+    Args:
+        entries: pictures with labels and predictions; read as they are needed.
+        folder: where the drawings go, below it by the entries' names.
+        class_table: names and colours by class index.
+        options: what a page shows.
+        problems: counts what could not be drawn.
+        workers: threads.
+
+    Yields:
+        the files in the order of the entries.
+    """
 
     def page(entry: AnnotatedImage) -> Path | DataError:
         try:
@@ -144,7 +174,16 @@ def fill_album(
 
 
 def write_index(folder: str | os.PathLike, pages: Sequence[Path], title: str) -> Path:
-    """``index.html`` beside the pictures: all of them as a grid, one at a time by click and arrow keys; works offline."""
+    """``index.html`` beside the pictures: all of them as a grid, one at a time by click and arrow keys; works offline.
+
+    Args:
+        folder: of the album.
+        pages: the pictures, below it.
+        title: of the page.
+
+    Returns:
+        the page's path.
+    """
     template = (
         resources.files("bdd_inst.report")
         .joinpath("templates", "album.html")

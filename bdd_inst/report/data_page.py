@@ -35,7 +35,16 @@ QUALITY = 80
 def write_page(result: CheckResult, folder: Path, *, config: str, samples: int = 6) -> Path:
     """Write ``data.html`` into ``folder`` and return its path.
 
-    ``config``: whose mapper and model show the sample pictures. Pictures are shown of splits that have a folder of them.
+    Pictures are shown of splits that have a folder of them.
+
+    Args:
+        result: of a check.
+        folder: where it goes.
+        config: whose mapper and model show the sample pictures.
+        samples: how many pictures are shown.
+
+    Returns:
+        the page's path.
     """
     from jinja2 import Environment, select_autoescape
 

@@ -96,7 +96,12 @@ def write_test_files(
 
 
 def write_metrics_of_sets(results: Sequence[TestResult], folder: Path) -> None:
-    """Where there are several data sets: ``metrics.json`` of the first, and of all under ``datasets``, on the first process."""
+    """Where there are several data sets: ``metrics.json`` of the first, and of all under ``datasets``, on the first process.
+
+    Args:
+        results: of every data set, in order.
+        folder: above theirs.
+    """
     if len(results) > 1 and distributed.world()[0] == 0:
         metrics = {result.test.name: result.metrics for result in results}
         with atomic_write(folder / "metrics.json") as stream:

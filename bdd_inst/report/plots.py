@@ -37,6 +37,12 @@ def training_curves(folder: str | os.PathLike) -> Path | None:
     """``training_curves.png`` of a run's folder: losses, learning rate, and AP where it was measured; None without a log.
 
     Reads ``training.csv`` (columns: iteration, stage, losses, lr) and ``evaluations.csv`` (iteration, ``segm/AP``, ...).
+
+    Args:
+        folder: of the run.
+
+    Returns:
+        the picture's path, or None.
     """
     rows = CsvLog(Path(folder, "training.csv")).rows()
     if not rows:

@@ -45,7 +45,11 @@ def quiet_libraries() -> None:
 
 
 def show_log(level: int = logging.INFO) -> None:
-    """Show this project's log on standard error."""
+    """Show this project's log on standard error.
+
+    Args:
+        level: of the log, as in :mod:`logging`.
+    """
     handler = BarHandler()
     handler.setFormatter(logging.Formatter(FORMAT, TIME))
     root = logging.getLogger("bdd_inst")

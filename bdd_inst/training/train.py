@@ -71,7 +71,7 @@ def train(
     mapper: Mapper | None = None,
     hooks: Sequence[Hook] = (),
 ) -> TrainingResult:
-    """Trainer every stage of ``cfg`` and evaluate, or with ``eval_only`` evaluate MODEL.WEIGHTS.
+    """Run every stage of ``cfg`` and evaluate, or with ``eval_only`` evaluate MODEL.WEIGHTS.
 
     Args:
         cfg: the whole config; not changed.
@@ -82,8 +82,12 @@ def train(
         mapper: makes the training samples in place of ours: ``mapper(dataset_dict)`` as Detectron2's.
         hooks: called beside our own, before each checkpoint is written.
 
+    Returns:
+        the run's ``folder``, its ``metrics`` (data set's name to the content of its metrics.json; None after a stop signal), and ``text``,
+        the tables and what to open.
+
     Raises:
-        DataError: data or weights that are missing, a folder in use, a run that has diverged, ... in one readable line.
+        ConfigError: a key that cannot be what it is. DataError: data or weights that are missing, a folder in use, a run that has diverged, ... in one readable line.
     """
     cfg = cfg.clone()
     cfg.defrost()
@@ -129,6 +133,9 @@ def evaluate(
 
     Returns:
         data set's name to the content of its metrics.json.
+
+    Raises:
+        ConfigError: nothing to evaluate, or to evaluate on. DataError: weights or data that are missing or cannot be used.
     """
     return train(as_cfg(model, overrides), output, eval_only=True).metrics
 

@@ -162,7 +162,13 @@ def save_weights(
 ) -> None:
     """Write the model's weights, float and contiguous on the CPU, atomically.
 
-    ``extra`` goes beside them, plain types only (:meth:`bdd_inst.weights.trained.Identity.entry`). ``.pth`` is ``{"model": tensors}``, which Detectron2's checkpointer reads; ``.pkl`` is its model-zoo form with NumPy arrays.
+    Args:
+        model: DDP and torch.compile wrappers are looked through.
+        path: ``.pth`` is ``{"model": tensors}``, which Detectron2's checkpointer reads; ``.pkl`` is its model-zoo form with NumPy arrays.
+        extra: entries beside the tensors, plain types only (:meth:`bdd_inst.weights.trained.Identity.entry`).
+
+    Raises:
+        OSError: it could not be written; a file of that name is left as it was.
     """
     state = {
         name: tensor.detach().cpu().contiguous()
@@ -181,7 +187,15 @@ def save_weights(
 
 
 def save_to(state: dict, stream: IO[bytes]) -> None:
-    """``torch.save``, with the system's own error where writing fails: torch answers a full disk with a RuntimeError of its own."""
+    """``torch.save``, with the system's own error where writing fails: torch answers a full disk with a RuntimeError of its own.
+
+    Args:
+        state: tensors and plain values.
+        stream: open for writing bytes.
+
+    Raises:
+        OSError: a full disk and the like.
+    """
     try:
         torch.save(state, stream)
     except RuntimeError as error:

@@ -19,6 +19,9 @@ LEGACY_PICKLES = 5  # magic number, protocol, system, content, names of the stor
 def check_zip(path: Path) -> None:
     """Refuse a zip that torch could read otherwise than Python does, entries that unfold, and a pickle that costs too much.
 
+    Args:
+        path: of a file that torch has written.
+
     Raises:
         pickle.UnpicklingError: in one line. ValueError, BadZipFile, ...: it is damaged.
     """

@@ -50,7 +50,15 @@ class Identity:
 
 
 def identity_of(cfg: CfgNode, metadata: Mapping) -> Identity:
-    """The identity of a model that is trained by ``cfg`` on data of ``metadata`` (a catalog's, as a dict)."""
+    """The identity of a model that is trained by ``cfg`` on data of ``metadata`` (a catalog's, as a dict).
+
+    Args:
+        cfg: the whole config of the run.
+        metadata: class names, colours, ids.
+
+    Returns:
+        what goes into the file: :meth:`Identity.entry`.
+    """
     kept = {key: _plain(metadata[key]) for key in KEPT if metadata.get(key)}
     return Identity(cfg.dump(), kept)
 
@@ -72,6 +80,13 @@ def trained_cfg(source: str | os.PathLike, overrides: Sequence[str] = ()) -> Cfg
 
     Modules that the config names for import are not imported: a weight file never makes code run. Nor does it choose a place to write
     to: an OUTPUT_DIR outside the working folder is set back to the default.
+
+    Args:
+        source: a weight file, or its address.
+        overrides: alternating config keys and values.
+
+    Returns:
+        a config of its own.
 
     Raises:
         DataError: the file carries no config, as files of other projects do.
@@ -97,6 +112,13 @@ def trained_cfg(source: str | os.PathLike, overrides: Sequence[str] = ()) -> Cfg
 
 def as_cfg(source: CfgNode | str | os.PathLike, overrides: Sequence[str] = ()) -> CfgNode:
     """A config from what a user has: a config itself, a config file or its bare name, or a weight file that carries one.
+
+    Args:
+        source: any of these.
+        overrides: alternating config keys and values.
+
+    Returns:
+        a config of its own, which may be changed.
 
     Raises:
         ConfigError: none of these.

@@ -124,7 +124,14 @@ def _prepare(encoder: nn.Module, depth: int) -> None:
 
 
 def timm_name(encoder: str) -> str | None:
-    """``tf_efficientnet_lite0`` for ``tu-tf_efficientnet_lite0``; None for the library's own encoders."""
+    """``tf_efficientnet_lite0`` for ``tu-tf_efficientnet_lite0``; None for the library's own encoders.
+
+    Args:
+        encoder: of MODEL.SEM_SEG_HEAD.ENCODER.
+
+    Returns:
+        timm's name, or None.
+    """
     return encoder.removeprefix("tu-") if encoder.startswith("tu-") else None
 
 

@@ -105,7 +105,14 @@ def timm_from_config(cfg: CfgNode) -> TimmBackbone:
 
 
 def preprocessing(name: str) -> tuple[list[float], list[float]]:
-    """PIXEL_MEAN and PIXEL_STD on 0..255, RGB, that timm's weights of a model were trained with."""
+    """PIXEL_MEAN and PIXEL_STD on 0..255, RGB, that timm's weights of a model were trained with.
+
+    Args:
+        name: of a model of timm.
+
+    Returns:
+        three means and three deviations.
+    """
     found = _timm().get_pretrained_cfg(name)
     return ([255 * v for v in found.mean], [255 * v for v in found.std])
 

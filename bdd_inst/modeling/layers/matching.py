@@ -68,5 +68,12 @@ def _permutation(indices: Tensor, generator: torch.Generator | None) -> Tensor:
 
 
 def picture_generators(seeds: Sequence[int | None]) -> list[torch.Generator | None]:
-    """One generator a picture, seeded by its ``sample_seed``; None where it has none."""
+    """One generator a picture, seeded by its ``sample_seed``; None where it has none.
+
+    Args:
+        seeds: one a picture.
+
+    Returns:
+        CPU generators in the same order.
+    """
     return [None if seed is None else torch.Generator().manual_seed(int(seed)) for seed in seeds]

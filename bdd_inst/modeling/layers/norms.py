@@ -109,7 +109,14 @@ def get_norm(name: str, channels: int) -> nn.Module | None:
 
 
 def is_affine(norm: nn.Module) -> bool:
-    """Whether the layer is, as it stands, the same fixed scale and shift for every input."""
+    """Whether the layer is, as it stands, the same fixed scale and shift for every input.
+
+    Args:
+        norm: a norm layer.
+
+    Returns:
+        True for frozen ones, and for batch norms in evaluation that do not learn.
+    """
     if isinstance(norm, FrozenBatchNorm2d):
         return True
     if not isinstance(norm, nn.modules.batchnorm._BatchNorm) or (
@@ -120,7 +127,14 @@ def is_affine(norm: nn.Module) -> bool:
 
 
 def scale_and_shift(norm: nn.Module) -> tuple[Tensor, Tensor]:
-    """C, C: the scale and shift that an affine norm amounts to."""
+    """C, C: the scale and shift that an affine norm amounts to.
+
+    Args:
+        norm: affine, with running statistics.
+
+    Returns:
+        scale C and shift C: y = x * scale + shift.
+    """
     scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
     return scale, norm.bias - norm.running_mean * scale
 

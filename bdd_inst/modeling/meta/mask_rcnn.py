@@ -125,7 +125,11 @@ class MaskRCNN(PictureModel):
 
 
 def require_instances(batch: Sequence[dict]) -> None:
-    """Raise DataError for the first picture without ``instances``."""
+    """Raise DataError for the first picture without ``instances``.
+
+    Args:
+        batch: inputs of a training step.
+    """
     for index, entry in enumerate(batch):
         if "instances" not in entry:
             raise DataError(
@@ -149,7 +153,14 @@ def detector_parts(cfg: CfgNode) -> tuple[nn.Module, RPN, nn.Module]:
 
 
 def build_mask_rcnn(cfg: CfgNode) -> MaskRCNN:
-    """The model of ``cfg``, randomly initialised, frozen as MODEL.BACKBONE.FREEZE_AT says."""
+    """The model of ``cfg``, randomly initialised, frozen as MODEL.BACKBONE.FREEZE_AT says.
+
+    Args:
+        cfg: a whole, checked config.
+
+    Returns:
+        the model on the CPU, in training mode.
+    """
     model = MaskRCNN.from_config(cfg)
     set_trainable(model, "all", cfg.MODEL.BACKBONE.FREEZE_AT)
     return model

@@ -61,6 +61,12 @@ class Trial:
 def parse_sweep(specs: Sequence[str]) -> dict[str, list[str]]:
     """``["A=1,2", "B=[3,4],[5]"]`` to keys and their values as text; commas within brackets do not separate.
 
+    Args:
+        specs: the words behind ``--sweep``.
+
+    Returns:
+        key to its values, in the order given.
+
     Raises:
         ConfigError: a spec without values, or a key given twice.
     """
@@ -99,7 +105,15 @@ def split_values(text: str) -> list[str]:
 
 
 def plan(axes: dict[str, list[str]], folder: Path) -> list[Trial]:
-    """Every combination, each with a folder named by its values."""
+    """Every combination, each with a folder named by its values.
+
+    Args:
+        axes: key to values.
+        folder: above those of the runs.
+
+    Returns:
+        one run a combination, the last key changing fastest.
+    """
     trials = []
     for number, combination in enumerate(itertools.product(*axes.values())):
         values = dict(zip(axes, combination, strict=True))

@@ -31,7 +31,19 @@ log = logging.getLogger(__name__)
 
 
 def find_learning_rate(cfg: CfgNode, output: str | None, launch_config: LaunchConfig) -> str:
-    """Run the range test of every stage on a fresh model; what to tell the user. Writes ``lr_find.csv`` and ``lr_find.png``."""
+    """Run the range test of every stage on a fresh model; what to tell the user. Writes ``lr_find.csv`` and ``lr_find.png``.
+
+    Args:
+        cfg: a whole config; not changed.
+        output: the folder; None makes one under OUTPUT_DIR named by the time.
+        launch_config: processes; only one can measure.
+
+    Returns:
+        lines to print: a rate for every stage.
+
+    Raises:
+        ConfigError: several processes. DataError: data that are missing, or losses that say nothing.
+    """
     cfg = cfg.clone()
     cfg.defrost()
     prepare(cfg)
