@@ -28,7 +28,7 @@ VERBS = {
     "demo": ("train", "render street scenes, train on them on the CPU in minutes, evaluate"),
 }
 # verb -> words that stand before the user's own; where both set a thing, the user's word counts
-FIXED = {"demo": ["--config", "demo.yaml", "OUTPUT_DIR", "output/demo"]}
+FIXED = {"demo": ["--config", "demo.yaml", "--output", "output/demo", "--resume"]}
 
 
 def usage() -> str:

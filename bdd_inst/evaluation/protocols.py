@@ -83,12 +83,17 @@ def score(
     """Score one set of predictions: boxes where they have boxes, masks where both sides have masks.
 
     Args:
-        truth: the labelled objects; ``results``: predictions on the same pictures.
+        truth: the labelled objects.
+        results: predictions on the same images.
         protocol: a name in ``PROTOCOLS``. ``both`` puts the COCO figures at the top level and both protocols under their names.
         max_detections: detections a picture and class that count.
 
+    Returns:
+        figures with the arrays behind them.
+
     Raises:
-        ConfigError: no such protocol. DataError: nothing that both sides have, or damaged masks.
+        ConfigError: no such protocol.
+        DataError: nothing that both sides have, or damaged masks.
     """
     run = PROTOCOLS.pick(protocol)
     kinds = common_kinds(truth, results)

@@ -28,12 +28,17 @@ def labels_of(
     threshold: float | None = None,
     ignore: int = 255,
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """K,H,W logits -> H,W int64 class numbers, and of one class against background its probability H,W float32 (else None).
+    """Class numbers of a pixel-wise model's output.
 
     Args:
+        logits: K,H,W.
         image_id: named where something is wrong.
         threshold: with one plane, or two classes, label 1 from this probability on (0.5); with more the best class, and ``ignore``
             where its probability is lower.
+        ignore: the number of pixels that are of no class.
+
+    Returns:
+        H,W int64 class numbers; and of one class against background its probability, H,W float32, else None.
 
     Raises:
         DataError: not finite.

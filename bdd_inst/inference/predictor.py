@@ -67,25 +67,50 @@ class Predictor:
         self.model = model.eval()
 
     def __call__(self, picture: ImageLike) -> dict:
-        """Detectron2's output for one picture, on the picture's own size and on the CPU.
+        """Detectron2's output for one image, on the image's own size and on the CPU.
+
+        Args:
+            picture: a path, an array H,W,3 uint8 BGR as ``cv2.imread`` gives it, or PIL's image.
 
         Returns:
-            ``instances``: Instances with ``pred_boxes`` x1,y1,x2,y2, ``scores``, ``pred_classes``, ``pred_masks`` (RLEMasks, which
-            answer ``numpy()``); ``sem_seg``: K,H,W, where the model is pixel-wise.
+            ``instances``: Instances with ``pred_boxes`` x1,y1,x2,y2 in pixels, ``scores``, ``pred_classes``, ``pred_masks`` (RLEMasks,
+            which answer ``numpy()`` with N,H,W bool); ``sem_seg``: K,H,W, where the model is pixel-wise.
+
+        Raises:
+            DataError: no image.
         """
         return self.predict([picture])[0]
 
     def predict(self, pictures: Sequence[ImageLike]) -> list[dict]:
-        """The outputs for several pictures in one forward pass.
+        """The outputs for several images in one forward pass.
 
-        Pictures of different sizes are padded to a common one, as Detectron2 does; what the outermost pixels of the smaller ones see
+        Images of different sizes are padded to a common one, as Detectron2 does; what the outermost pixels of the smaller ones see
         is then not quite what they see alone.
+
+        Args:
+            pictures: each as a call takes it.
+
+        Returns:
+            an output for each, as a call gives it.
+
+        Raises:
+            DataError: one of them is no image.
         """
         batch = [self.prepare(picture) for picture in pictures]
         return predict_batch(self.model, batch) if batch else []
 
     def prepare(self, picture: ImageLike) -> dict:
-        """The model's input for one picture: resized, in INPUT.FORMAT, C,H,W uint8."""
+        """The model's input for one image.
+
+        Args:
+            picture: as a call takes it.
+
+        Returns:
+            ``image`` C,H,W uint8, resized, in INPUT.FORMAT; ``height`` and ``width`` of the image itself.
+
+        Raises:
+            DataError: no image.
+        """
         image = as_pil(picture)
         width, height = image.size
         resized = test_chain(self.cfg, (height, width)).image(image)

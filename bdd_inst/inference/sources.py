@@ -186,8 +186,12 @@ def open_source(
     With one input names are relative to its folder, with several to the folder that they have in common; a file comes once.
 
     Args:
+        inputs: paths, patterns, or one camera or address.
         stop: when set, a camera or stream ends at its next frame.
         capture: opens cameras and streams, ``cv2.VideoCapture`` or a double of it.
+
+    Returns:
+        an iterable of frames: names, images H,W,3 uint8 BGR, and the time of those of videos.
 
     Raises:
         DataError: nothing there, or nothing that is a picture or a video.

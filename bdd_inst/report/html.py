@@ -35,13 +35,19 @@ def write_report(
     comparison: tuple[Sequence[Difference], str, str, str] | None = None,
     pictures: int = PICTURES,
 ) -> Path:
-    """Write ``report.html`` (and ``analysis.json``) into ``folder`` and return the page's path.
+    """Write ``report.html`` (and ``analysis.json``) into ``folder``.
 
     Args:
+        outcome: figures and what they were made from.
+        folder: made where it is not there.
+        title: of the page.
         images: the folder of pictures, where the ground truth's file names are not paths to them.
         run_folder: a training run's folder, for its curves, config and ``run.json``.
         comparison: differences, the two runs' names, and the kind (``bbox`` or ``segm``).
         pictures: how many the gallery shows at most; the file stays under 10 MB in any case.
+
+    Returns:
+        the page's path.
     """
     outcome.analyse()
     outcome.write_analysis(folder)

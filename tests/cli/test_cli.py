@@ -11,6 +11,7 @@ import pytest
 
 from bdd_inst.base.errors import ConfigError, DataError, ProblemLog
 from bdd_inst.cli import common as cli
+from bdd_inst.cli import main as command
 from bdd_inst.cli import train as train_net
 from bdd_inst.training import console
 
@@ -106,3 +107,13 @@ def test_tools_run_as_scripts_from_anywhere(tool, project_root, tmp_path):
     )
     assert done.returncode == 0
     assert f"python tools/{tool}.py --" in done.stdout
+
+
+def test_the_demo_has_one_folder_and_goes_on_in_it(monkeypatch):
+    seen = []
+    monkeypatch.setattr(train_net, "main", lambda w: seen.append(train_net.parse_args(w)) or 0)
+    assert command.main(["demo"]) == 0
+    assert command.main(["demo", "--output", "elsewhere", "SEED", "3"]) == 0
+    first, second = seen
+    assert (first.config, first.output, first.resume) == ("demo.yaml", "output/demo", True)
+    assert (second.output, second.overrides) == ("elsewhere", ["SEED", "3"])

@@ -15,29 +15,7 @@ from bdd_inst.config.loading import load_cfg
 from bdd_inst.engines import build_model
 from bdd_inst.weights.checkpoint import save_weights
 from bdd_inst.weights.trained import identity_of
-
-TINY = [
-    "MODEL.FPN.OUT_CHANNELS",
-    "16",
-    "MODEL.RESNETS.RES2_OUT_CHANNELS",
-    "16",
-    "MODEL.RESNETS.STEM_OUT_CHANNELS",
-    "8",
-    "MODEL.ROI_BOX_HEAD.FC_DIM",
-    "16",
-    "MODEL.ROI_MASK_HEAD.CONV_DIM",
-    "16",
-    "MODEL.ROI_MASK_HEAD.NUM_CONV",
-    "1",
-    "INPUT.MIN_SIZE_TRAIN",
-    "(64, 64)",
-    "INPUT.MAX_SIZE_TRAIN",
-    "96",
-    "INPUT.MIN_SIZE_TEST",
-    "64",
-    "INPUT.MAX_SIZE_TEST",
-    "96",
-]
+from tests.product.tiny import MODEL
 
 
 @pytest.fixture
@@ -62,7 +40,7 @@ def picture(tmp_path):
 
 
 def test_predict(run, picture, tmp_path):
-    cfg = load_cfg("demo.yaml", TINY)
+    cfg = load_cfg("demo.yaml", MODEL)
     names = [f"kind{i}" for i in range(8)]
     weights = tmp_path / "w.pth"
     save_weights(build_model(cfg), weights, identity_of(cfg, {"thing_classes": names}).entry())
@@ -82,7 +60,8 @@ def labels(picture, tmp_path):
 
 def test_every_example_is_named(project_root):
     folder = project_root / "examples"
-    named = re.findall(r"\]\(([^)]+)\)", (folder / "README.md").read_text(encoding="utf-8"))
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    named = re.findall(r"\]\(([^)]+\.(?:py|ipynb))\)", text)
     there = [p for p in folder.rglob("*") if p.suffix in (".py", ".ipynb")]
     assert sorted(named) == sorted(path.relative_to(folder).as_posix() for path in there)
 
@@ -95,7 +74,7 @@ def test_convert(run, labels, tmp_path):
 
 def test_own_data(run, labels, picture, tmp_path):
     short = "STAGES [{'NAME':'all','TRAIN':'all','FREEZE_AT':0,'MAX_ITER':2}] SOLVER.IMS_PER_BATCH 1 DATALOADER.NUM_WORKERS 0"
-    words = [*TINY, *short.split(), "LOGGERS", "['csv']"]
+    words = [*MODEL, *short.split(), "LOGGERS", "['csv']"]
     said = run("own_data.py", labels, picture.parent, tmp_path / "out", *words)
     assert "highest loss" in said
     assert (tmp_path / "out" / "model_final.pth").is_file()

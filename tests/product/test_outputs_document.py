@@ -6,8 +6,6 @@ import json
 import re
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 
 from bdd_inst.cli import check, convert, evaluate, make_masks, predict, train, visualize
@@ -17,19 +15,9 @@ from bdd_inst.engines import build_model
 from bdd_inst.formats.registry import WRITERS
 from bdd_inst.weights.checkpoint import save_weights
 from bdd_inst.weights.trained import identity_of
+from tests.product.tiny import MODEL, SHORT, coco_data
 
 PLACES = {"NAME": r".+", "NNNNNNN": r"\d{7}", "*": r".+", "N": r"\d+"}
-MODEL = [
-    *["MODEL.FPN.OUT_CHANNELS", "16", "MODEL.RESNETS.RES2_OUT_CHANNELS", "16", "MODEL.ROI_BOX_HEAD.FC_DIM", "16"],
-    *["MODEL.RESNETS.STEM_OUT_CHANNELS", "8", "MODEL.ROI_MASK_HEAD.CONV_DIM", "16", "MODEL.ROI_MASK_HEAD.NUM_CONV", "1"],
-    *["INPUT.MIN_SIZE_TEST", "64", "INPUT.MAX_SIZE_TEST", "96", "MODEL.RPN.POST_NMS_TOPK_TEST", "20"],
-    *["MODEL.ROI_HEADS.SCORE_THRESH_TEST", "0.0", "DATALOADER.NUM_WORKERS", "0", "TEST.PICTURES", "1"],
-]  # fmt: skip
-SHORT = [
-    *["STAGES.heads.MAX_ITER", "1", "STAGES.full.MAX_ITER", "1", "SOLVER.IMS_PER_BATCH", "2", "TEST.EVAL_PERIOD", "2"],
-    *["INPUT.MIN_SIZE_TRAIN", "(64,)", "INPUT.MAX_SIZE_TRAIN", "96", "MODEL.RPN.POST_NMS_TOPK_TRAIN", "20"],
-    *["SOLVER.EMA.ENABLED", "True"],
-]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -92,27 +80,7 @@ def compare_metrics(text: str, metrics: dict) -> None:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
-    """Three images with two objects each, their labels, and results that find them."""
-    folder = tmp_path_factory.mktemp("data")
-    (folder / "images").mkdir()
-    images, labels, results = [], [], []
-    for i in range(3):
-        cv2.imwrite(str(folder / "images" / f"{i}.png"), np.full((64, 80, 3), 60 * i, np.uint8))
-        images.append({"id": i + 1, "file_name": f"{i}.png", "width": 80, "height": 64})
-        for k in range(2):
-            x = 5.0 + 30 * k
-            shape = {
-                "segmentation": [[x, 10, x + 20, 10, x + 20, 40, x, 40]],
-                "bbox": [x, 10, 20, 30],
-            }
-            entry = {"image_id": i + 1, "category_id": 7 + 10 * k} | shape
-            labels.append(entry | {"id": len(labels) + 1, "iscrowd": 0, "area": 600.0})
-            results.append(entry | {"score": 0.5 + 0.1 * k})
-    categories = [{"id": 7, "name": "cat"}, {"id": 17, "name": "dog"}]
-    content = {"images": images, "annotations": labels, "categories": categories}
-    (folder / "labels.json").write_text(json.dumps(content))
-    (folder / "results.json").write_text(json.dumps(results))
-    return folder
+    return coco_data(tmp_path_factory.mktemp("data") / "d")
 
 
 def test_every_command_has_its_section(text):
@@ -203,7 +171,18 @@ def test_predict_and_evaluate_a_model(text, data, tmp_path):
 
 @pytest.mark.slow
 def test_train(text, data, tmp_path):
-    words = ["--config", "demo.yaml", "--output", str(tmp_path), *MODEL, *SHORT]
+    words = [
+        "--config",
+        "demo.yaml",
+        "--output",
+        str(tmp_path),
+        *MODEL,
+        *SHORT,
+        "TEST.EVAL_PERIOD",
+        "2",
+        "SOLVER.EMA.ENABLED",
+        "True",
+    ]
     words += ["--train", f"{data}/labels.json", "--train-images", f"{data}/images"]
     words += ["--val", f"{data}/labels.json", "--val-images", f"{data}/images"]
     assert train.main(words) == 0
