@@ -18,15 +18,26 @@ FEATURE = "p3"  # the map whose cells are asked whether an object's middle is th
 class CenterPoints(PictureModel):
     """``backbone``, ``losses`` and ``inference`` are all that the rest of the package asks for."""
 
-    def __init__(self, cfg):
-        super().__init__(cfg)  # pixel statistics, device, preprocess, losses or inference by mode
-        options = cfg.MODEL.ROI_HEADS
-        self.classes, self.least_score = options.NUM_CLASSES, options.SCORE_THRESH_TEST
-        self.most = cfg.TEST.DETECTIONS_PER_IMAGE
-        self.backbone = build_backbone(cfg)
+    def __init__(self, backbone, classes, *, least_score=0.05, most=100, **picture):
+        # Pixel statistics, device, preprocess, losses or inference by mode.
+        super().__init__(**picture)
+        self.classes, self.least_score, self.most = classes, least_score, most
+        self.backbone = backbone
         self.stride = self.backbone.strides[FEATURE]
         self.head = nn.Conv2d(self.backbone.channels[FEATURE], self.classes + 4, 3, padding=1)
         nn.init.constant_(self.head.bias[: self.classes], -4.0)  # objects are rare
+
+    @classmethod
+    def from_config(cls, cfg):
+        """The model that the cfg describes."""
+        options = cfg.MODEL.ROI_HEADS
+        return cls(
+            build_backbone(cfg),
+            options.NUM_CLASSES,
+            least_score=options.SCORE_THRESH_TEST,
+            most=cfg.TEST.DETECTIONS_PER_IMAGE,
+            **cls.picture_options(cfg),
+        )
 
     def losses(self, batch):
         """Where the middles are, and from each how far the box reaches left, up, right and down (in strides)."""
@@ -74,5 +85,5 @@ class CenterPoints(PictureModel):
         return outputs
 
 
-# The one line: from a cfg to the model; a class will do.
-META_ARCHITECTURES["CenterPoints"] = CenterPoints
+# The one line: from a cfg to the model.
+META_ARCHITECTURES["CenterPoints"] = CenterPoints.from_config
