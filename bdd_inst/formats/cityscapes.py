@@ -16,11 +16,12 @@ from bdd_inst.formats.names import cityscapes_picture
 from bdd_inst.formats.png_folders import image_labels, instance_of, png_label_set
 from bdd_inst.formats.reading import contents, label_set
 from bdd_inst.formats.records import ImageLabels, Instance, LabelSet
-from bdd_inst.formats.sniff import Found
+from bdd_inst.formats.sniff import Found, seen
 from bdd_inst.masks import rasterize, run_lengths
 from bdd_inst.masks.label_runs import label_rles, resolve_overlaps
 from bdd_inst.masks.outlines import Outline
 
+SIDES, NULL = ("imgHeight", "imgWidth"), b"null"
 GROUPS = {f"{name}group": name for name in CITYSCAPES_THINGS}
 
 
@@ -31,9 +32,12 @@ def read(found: Found) -> LabelSet:
 
     def generate(log: ProblemLog) -> Iterator[ImageLabels]:
         for file, top in contents(found, log):
-            size = fields.side(plain(top["imgHeight"])), fields.side(plain(top["imgWidth"]))
+            if not isinstance(top, dict):
+                log.add("bad-record", str(file), f"{seen(top)} where a picture should be; left out")
+                continue
+            height, width = (fields.side(plain(top.get(key, NULL))) for key in SIDES)
             stem = file.name.removesuffix(".gz").removesuffix(".json")
-            picture = ImageLabels(cityscapes_picture(stem), size[1], size[0])
+            picture = ImageLabels(cityscapes_picture(stem), width, height)
             _outlined(picture, items(top.get("objects")) or [], file, log)
             yield picture
 

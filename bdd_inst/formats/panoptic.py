@@ -9,7 +9,7 @@ from typing import Any
 from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.formats import coco_entries as entries
 from bdd_inst.formats import fields
-from bdd_inst.formats.json_files import items, plain, top_level
+from bdd_inst.formats.json_files import describe, items, plain, top_level
 from bdd_inst.formats.panoptic_png import read_ids
 from bdd_inst.formats.reading import label_set
 from bdd_inst.formats.records import ImageLabels, Instance, LabelSet
@@ -23,6 +23,8 @@ def read(found: Found) -> LabelSet:
     file = found.files[0]
     top = found.top if found.top is not None else top_level(file)
     where = str(file)
+    if not isinstance(top, dict) or items(top.get("images")) is None:
+        raise DataError(f"{where}: a COCO panoptic file needs a list 'images'")
     names = entries.categories(items(top.get("categories")) or [], where)
     folder = next(f for f in (file.with_suffix(""), file.parent) if f.is_dir())
 
@@ -76,11 +78,16 @@ def _fill(
     found = dict(zip(*(list(column) for column in label_rles(numbers)), strict=True))
     found = {int(number): rle for number, rle in found.items()}
     picture.labelled = True
-    for segment in value["segments_info"]:
-        own, category = segment.get("id"), names.get(segment.get("category_id"))
-        where = f"{file}: segment {own}"
+    for number, segment in enumerate(value["segments_info"] or ()):
+        if not isinstance(segment, dict):
+            message = f"{describe(segment)} where a segment should be; left out"
+            log.add("bad-label", f"{file}: segment #{number}", message)
+            continue
+        own, category = (fields.identity(segment.get(key)) for key in ("id", "category_id"))
+        where, category = f"{file}: segment {own}", names.get(category)
         if category is None:
-            log.add("unknown-category", where, f"category_id {segment.get('category_id')!r}")
+            told = str(segment.get("category_id"))[:30]
+            log.add("unknown-category", where, f"category_id {told} is not among the categories")
         elif own not in found:
             log.add("empty-object", where, "no pixel of the PNG has its number; left out")
         else:

@@ -88,6 +88,9 @@ def one_image_a_file(
 
     def generate(log: ProblemLog) -> Iterator[ImageLabels]:
         for file, top in contents(found, log):
+            if not isinstance(top, dict):
+                log.add("bad-record", str(file), f"{seen(top)} where an image should be; left out")
+                continue
             image = read_one(top, file, log)
             if image is not None:
                 yield image

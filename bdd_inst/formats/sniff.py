@@ -103,7 +103,11 @@ def _yolo_files(path: Path) -> list[Path]:
     if "labels" not in below.parts:
         texts = [f for f in texts if "labels" in f.relative_to(below).parts] or texts
     sample = texts[:: max(1, len(texts) // FILES_LOOKED_AT)]
-    return texts if texts and all(looks_like_yolo(_first_lines(f)) for f in sample) else []
+    alike = sum(looks_like_yolo(_first_lines(file)) for file in sample)
+    # Beside a data.yaml even labels that are all broken are YOLO's, and their reader says what is wrong.
+    named = path.is_file() or (path / "data.yaml").is_file()
+    named = named and any("labels" in file.parts for file in texts)
+    return texts if named or 2 * alike > len(sample) else []
 
 
 # kind -> from a path to its label files of that kind, none where it has none: kinds that are neither JSON nor PNG, asked first.

@@ -7,6 +7,7 @@ format can therefore not be read without the pictures.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -83,14 +84,22 @@ def class_names(path: Path) -> tuple[str, ...]:
 def _yaml_names(file: Path) -> tuple[str, ...]:
     """``names`` of a ``data.yaml``, a list or numbers with names. DataError where there is none."""
     try:
-        names = parse(read_bytes(file), str(file))["names"]
+        names = parse(read_bytes(file), str(file)).get("names")
         if isinstance(names, dict):
+            if sorted(names, key=str) != sorted(range(len(names)), key=str):
+                raise ValueError("their numbers must go from 0 on, without a gap")
             names = [names[number] for number in range(len(names))]
-        if not isinstance(names, list) or isinstance(names[0], (list, dict)):
-            raise ValueError("'names' is no list of words")
-        return tuple(str(name).strip() for name in names)
-    except (ValueError, KeyError, IndexError) as error:
-        raise DataError(f"{file}: no list of classes 'names' in it ({error})") from None
+        if not isinstance(names, list) or not names:
+            raise ValueError("it must be a list, or numbers with names")
+        if not all(isinstance(name, (str, int, float)) for name in names):
+            raise ValueError("a name is a word")
+        names = [str(name).strip() for name in names]
+        twice = [name for name, times in Counter(names).items() if times > 1]
+        if twice:
+            raise ValueError(f"{twice[0]!r} comes twice")
+        return tuple(names)
+    except ValueError as error:
+        raise DataError(f"{file}: no classes under 'names' ({error})") from None
 
 
 def _picture(

@@ -9,6 +9,7 @@ import resource
 import struct
 import time
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -138,6 +139,27 @@ def bounded():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     yield
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1_000_000
+
+
+CASES = Path(__file__).resolve().parents[1] / "fixtures" / "cases"
+OTHERS = (
+    "34_df2/annos/000001.json",
+    "36_cityscapes/gtFine/aachen/aachen_000000_000019_gtFine_polygons.json",
+    "51_classes/a.jpg___objects.json",
+    "73_panoptic/panoptic_val.json",
+    "75_sam/sa_1.json",
+)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_readers_of_the_cases_survive_mutations(name, tmp_path):
+    rng = random.Random(name)
+    example = json.loads((CASES / name).read_text())
+    (tmp_path / "panoptic_val").symlink_to(CASES / "73_panoptic/panoptic_val")
+    for _ in range(FILES // 5):
+        text = json.dumps(mutated_value(example, rng))
+        (tmp_path / Path(name).name).write_text(text, errors="surrogatepass")
+        consume(tmp_path / Path(name).name)
 
 
 @pytest.mark.parametrize("kind", examples.JSON_KINDS)
