@@ -63,5 +63,5 @@ def test_yolo_text_may_have_a_mark_or_be_gbk(tmp_path):
     (tmp_path / "labels/b.txt").write_bytes(b"")
     (tmp_path / "data.yaml").write_bytes("names: [行人, 自行车]".encode("gbk"))
     read = formats.read(tmp_path).load()
-    assert [[i.category for i in p.instances] for p in read.pictures] == [["自行车"], []]
+    assert [[i.category for i in p.instances] for p in read.images] == [["自行车"], []]
     assert not read.problems.counts

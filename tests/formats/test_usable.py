@@ -28,7 +28,7 @@ def coco(path, *annotations, images=({"id": 1, "file_name": "a.jpg", "width": 64
 
 def read(path, **options):
     labels = formats.read(path, **options).load()
-    return [i for picture in labels.pictures for i in picture.instances], labels.problems.counts
+    return [i for picture in labels.images for i in picture.instances], labels.problems.counts
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_the_first_labels_of_a_picture_hold(tmp_path):
     frame = {"name": "a.jpg", "labels": [{"id": "1", "category": "car"}]}
     (tmp_path / "labels.json").write_text(json.dumps([frame, frame | {"labels": []}]))
     labels = formats.read(tmp_path / "labels.json").load()
-    assert [len(p.instances) for p in labels.pictures] == [1]
+    assert [len(p.instances) for p in labels.images] == [1]
     assert labels.problems.counts["duplicate-image"] == 1
 
 

@@ -60,7 +60,7 @@ def test_what_names_no_values_is_refused(text, tmp_path):
 
 def classes(path, **options):
     labels = formats.read(path, **options).load()
-    return [i.category for p in labels.pictures for i in p.instances], labels
+    return [i.category for p in labels.images for i in p.instances], labels
 
 
 def test_values_get_the_names_that_the_user_gives(tmp_path, capsys):
@@ -114,7 +114,7 @@ def test_cityscapes_maps_have_their_classes_and_pictures(ending, values, names, 
     file = label_map(tmp_path / "aachen" / f"aachen_000000_000019_gtFine_{ending}.png", *values)
     found, labels = classes(file.parent)
     assert found == names
-    assert [p.name for p in labels.pictures] == ["aachen_000000_000019_leftImg8bit.png"]
+    assert [p.name for p in labels.images] == ["aachen_000000_000019_leftImg8bit.png"]
     assert labels.problems.counts == ({"category-left-out": 1} if 1 in values else {})
     assert picture_key(file.stem) == "aachen_000000_000019_leftImg8bit"
 

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bdd_inst import formats
 from bdd_inst.base.errors import DataError
 from bdd_inst.images.png_kinds import kind_of
 
@@ -25,15 +24,6 @@ def squares(path, *values, spread=()):
 
 def many(folder, *pictures, **options):
     return [squares(folder / f"{n}.png", *values, **options) for n, values in enumerate(pictures)]
-
-
-def test_numbers_that_count_objects_are_no_classes(tmp_path):
-    numbered = many(tmp_path / "inst", range(1, 8), range(1, 3), range(1, 5), range(1, 2))
-    with pytest.raises(DataError, match="number instances"):
-        kind_of(numbered, tmp_path / "inst")
-    with pytest.raises(DataError, match="number instances"):
-        formats.read(tmp_path / "inst")
-    assert formats.read(tmp_path / "inst", kind="label-map").kind == "label-map"
 
 
 @pytest.mark.parametrize(
