@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from bdd_inst.base.errors import DataError
-from bdd_inst.formats.bitmask import write_bitmask
+from bdd_inst.formats.bitmask import to_bitmask, write_bitmask
 from bdd_inst.synthetic.labels import frame_of, segments_of
 from bdd_inst.synthetic.paint import paint
 from bdd_inst.synthetic.scene import compose
@@ -90,7 +90,7 @@ def render_image(folder: Path, split: str, index: int, size: tuple[int, int], se
         raise DataError(f"{path}: cannot be written; is the disk full?")
     mask = folder / "labels" / "pan_seg" / "bitmasks" / split / Path(name).with_suffix(".png").name
     mask.parent.mkdir(parents=True, exist_ok=True)
-    write_bitmask(mask, segments_of(painted, stuff), size[1], size[0])
+    write_bitmask(mask, to_bitmask(segments_of(painted, stuff), size[1], size[0]))
     return frame_of(name, scene, painted)
 
 

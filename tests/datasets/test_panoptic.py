@@ -14,7 +14,7 @@ from bdd_inst.datasets.catalog import DatasetCatalog, MetadataCatalog
 from bdd_inst.datasets.coco_panoptic import load_coco_2017_panoptic
 from bdd_inst.datasets.layout import MissingDataError
 from bdd_inst.datasets.panoptic import load_bdd100k_pan_seg
-from bdd_inst.formats.bitmask import BitmaskInstance, write_bitmask
+from bdd_inst.formats.bitmask import BitmaskInstance, to_bitmask, write_bitmask
 from bdd_inst.formats.panoptic_png import write_ids
 from bdd_inst.masks import run_lengths
 
@@ -53,7 +53,7 @@ def test_bitmasks_become_things_and_stuff(root):
         BitmaskInstance(rectangle(slice(20, 30), slice(10, 30)), CAR, 31, occluded=True),
         BitmaskInstance(rectangle(slice(20, 30), slice(40, 50)), PERSON, 32, crowd=True),
     ]
-    write_bitmask(folder / "a.png", instances, HEIGHT, WIDTH)
+    write_bitmask(folder / "a.png", to_bitmask(instances, HEIGHT, WIDTH))
     loaded = load_bdd100k_pan_seg(root, "val")
     (record,) = loaded.dicts
     car, crowd = record["annotations"]
