@@ -23,10 +23,10 @@ demo: $(VENV)/ready
 	$(BIN)/bdd-inst demo
 
 test: lint
-	$(BIN)/python -m pytest -n 2 -m 'not slow' tests
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not slow' tests
 
 test-all: lint
-	HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -n 2 tests
+	HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -n 2 --dist worksteal tests
 
 # Over the ordinary environment, which lends torch and the test tools: only the versions in tests/lowest.txt are its own.
 $(LOWEST)/ready: $(VENV)/ready tests/lowest.txt
@@ -36,7 +36,7 @@ $(LOWEST)/ready: $(VENV)/ready tests/lowest.txt
 	touch $@
 
 test-lowest: $(LOWEST)/ready
-	$(LOWEST)/bin/python -m pytest -n 2 -m 'not slow' tests
+	$(LOWEST)/bin/python -m pytest -n 2 --dist worksteal -m 'not slow' tests
 
 lint: $(VENV)/ready
 	$(BIN)/python -m ruff check $(SOURCES)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gc
+import logging
 import os
 import random
 import signal
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 # Before torch, OpenCV or matplotlib are imported: small tests are slower on many threads, and sums differ with their number.
@@ -17,6 +21,7 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 from hypothesis import HealthCheck, settings  # noqa: E402
+from tqdm import TMonitor  # noqa: E402
 
 # A shell without job control starts what it puts in the background deaf to Ctrl-C, and so would be every process started here.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -43,6 +48,31 @@ def fixed_seeds() -> None:
 
         torch.manual_seed(SEED)
         torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def own_log() -> Iterator[None]:
+    """What a command says on standard error does not depend on the commands that ran before it in this process."""
+    logger = logging.getLogger("bdd_inst")
+    handlers, level, propagate = list(logger.handlers), logger.level, logger.propagate
+    yield
+    logger.handlers[:], logger.propagate = handlers, propagate
+    logger.setLevel(level)
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left() -> Iterator[None]:
+    """What a test starts ends with it: one thread that spins on makes every later test a hundred times slower."""
+    before = set(threading.enumerate())
+    yield
+    left = set(threading.enumerate()) - before
+    if left:
+        gc.collect()  # a generator that an error has left in a cycle ends its threads when it is collected
+    for thread in left:
+        if isinstance(thread, TMonitor):  # tqdm's own, one a process
+            continue
+        thread.join(600)
+        assert not thread.is_alive(), f"the test left a thread running: {thread}"
 
 
 @pytest.fixture(scope="session", autouse=True)

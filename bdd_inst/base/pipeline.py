@@ -44,7 +44,7 @@ class Newest:
     """
 
     def __init__(self, items: Iterable, stop: threading.Event):
-        """``stop`` is set when the consumer leaves; the source ends by it."""
+        """``stop`` is set when the consumer leaves: what waits in the source should end by it; no item is asked for after it."""
         self.items, self.stop, self.dropped = items, stop, 0
 
     def __iter__(self) -> Iterator:
@@ -56,6 +56,8 @@ class Newest:
             error = None
             try:
                 for item in self.items:
+                    if self.stop.is_set():
+                        break
                     with came:
                         self.dropped += len(waiting)
                         waiting.append(item)

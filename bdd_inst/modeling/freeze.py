@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from torch import nn
 
 from bdd_inst.base.errors import ConfigError
 
-# What lies above the backbone, whichever of these the meta-architecture has.
-HEADS = ("proposal_generator", "roi_heads", "sem_seg_head")
-PRESETS = {
-    "heads": HEADS,
-    "fpn+heads": ("backbone.fpn_*", *HEADS),
-    "all": ("*",),
+# Whether a parameter trains, by its name. What is not the backbone's is a head, whatever its meta-architecture calls it.
+PRESETS: dict[str, Callable[[str], bool]] = {
+    "heads": lambda name: not name.startswith("backbone."),
+    "fpn+heads": lambda name: not is_bottom_up(name),
+    "all": lambda name: True,
 }
+
+
+def is_bottom_up(name: str) -> bool:
+    """Whether a parameter belongs to the backbone itself, not to an FPN around it or to a head."""
+    return name.startswith("backbone.") and not name.startswith("backbone.fpn_")
 
 
 def set_trainable(
@@ -25,7 +29,7 @@ def set_trainable(
 
     Args:
         model: with Detectron2's parameter names (either engine's).
-        train: a preset (``heads``: RPN, ROI heads and pixel-wise head; ``fpn+heads``; ``all``), or patterns such as ``roi_heads.mask_head``
+        train: a preset (``heads``: everything above the backbone; ``fpn+heads``; ``all``), or patterns such as ``roi_heads.mask_head``
             or ``backbone.bottom_up.res5.*``: shell wildcards that match a parameter's name or a module that holds it.
         freeze_at: 1 freezes the stem whatever the patterns say, 2 also res2, ... 5 the whole ResNet.
 
@@ -57,11 +61,7 @@ def hold_statistics(model: nn.Module) -> None:
 
 def _chosen(names: Sequence[str], train: str | Sequence[str]) -> set[str]:
     if isinstance(train, str) and train in PRESETS:
-        return {
-            n
-            for n in names
-            if any(fnmatch.fnmatchcase(part, p) for p in PRESETS[train] for part in _prefixes(n))
-        }
+        return {name for name in names if PRESETS[train](name)}
     patterns = (train,) if isinstance(train, str) else tuple(train)
     out: set[str] = set()
     for pattern in patterns:

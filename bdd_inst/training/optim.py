@@ -11,6 +11,7 @@ from torch import nn
 
 from bdd_inst.base.errors import ConfigError
 from bdd_inst.base.registry import Registry
+from bdd_inst.modeling.freeze import is_bottom_up
 
 # Layers whose parameters take SOLVER.WEIGHT_DECAY_NORM. Local response norm has no parameters and is left out.
 NORMS = (
@@ -69,11 +70,6 @@ def trainable(model: nn.Module) -> Iterator[tuple[str, nn.Parameter, bool]]:
                     parameter,
                     isinstance(module, NORMS) or name in SCALES,
                 )
-
-
-def is_bottom_up(name: str) -> bool:
-    """Whether a parameter belongs to the backbone itself, not to an FPN around it or to a head."""
-    return name.startswith("backbone.") and not name.startswith("backbone.fpn_")
 
 
 def layers_above(name: str) -> int:

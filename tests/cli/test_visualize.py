@@ -144,7 +144,9 @@ def test_missing_broken_and_unfitting_pictures_are_counted(data, capsys):
 def test_masks_of_another_size_are_named(data, capsys):
     cv2.imwrite(str(data / "images/a.png"), np.zeros((50, 60, 3), np.uint8))
     assert call(data) == 0
-    assert "does not fit a picture of 60x50" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "1 x wrong-size-image" in err
+    assert "the picture is shown 60x50, its labels are for 900x300" in err
 
 
 def test_scalabel_frames_with_curves(data, capsys):

@@ -180,7 +180,7 @@ def test_what_cannot_be_scored_is_refused():
     full["instances"].pred_classes[0] = 7
     with pytest.raises(DataError, match="class 7"):
         evaluator.process([dicts[0]], [full])
-    with pytest.raises(ConfigError, match="no evaluation protocol"):
+    with pytest.raises(ConfigError, match="TEST.PROTOCOL 'voc' is not supported"):
         figures(dicts, data_set()[1], protocol="voc")
     with pytest.raises(DataError, match="two pictures"):
         Evaluator([dicts[0], dicts[0]], {"thing_classes": NAMES})

@@ -120,11 +120,15 @@ def test_what_a_source_raises_comes_after_its_items_and_a_consumer_that_leaves_s
         found.extend(Newest(items(), stop))
     assert stop.is_set()
 
-    stop = threading.Event()
+    # A source that would go on for ever is not asked again, and its thread ends.
+    before, stop = set(threading.enumerate()), threading.Event()
     iterator = iter(Newest(iter(int, 1), stop))
     next(iterator)
+    (reader,) = set(threading.enumerate()) - before
     iterator.close()
     assert stop.is_set()
+    reader.join(600)
+    assert not reader.is_alive()
 
 
 @pytest.mark.parametrize(
