@@ -75,10 +75,11 @@ def outcome_of_files(
         values: what any values of label maps mean, on both sides.
     """
     values = dict(values) if values else None
-    maps, found = None, formats.inspect(ground_truth)
+    named = bool(values or class_names)
+    maps, found = None, formats.inspect(ground_truth, named=named)
     if found.kind in MAP_KINDS:
         empty = is_empty_list(Path(predictions))
-        given = None if empty else formats.inspect(predictions)
+        given = None if empty else formats.inspect(predictions, named=True)
         is_map = given is not None and given.kind in MAP_KINDS
         predicted = open_maps(given, values=values) if is_map else None
         maps = open_maps(found, predicted, values)

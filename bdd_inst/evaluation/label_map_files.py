@@ -80,7 +80,7 @@ def open_maps(
         if key in files:
             raise DataError(f"{path}: {files[key].name} and {file.name} are of one picture")
         files[key] = file
-    binary = kind_of(chosen, path) == "binary-masks"
+    binary = kind_of(chosen, path, named=True) == "binary-masks"
     return MapFolder(files, binary, str(path), ending, values or ENDINGS.get(ending))
 
 

@@ -35,12 +35,13 @@ def detect(path: str | os.PathLike) -> str:
     return inspect(path).kind
 
 
-def inspect(path: str | os.PathLike, kind: str | None = None) -> Found:
+def inspect(path: str | os.PathLike, kind: str | None = None, named: bool = False) -> Found:
     """Open a label file or folder, and say of what kind it is; :func:`read` takes the result and does not open it again.
 
     Args:
         path: a file, a folder, or a folder with a pattern such as ``labels/*_person.png``.
         kind: spares the look at the content: it is taken at its word.
+        named: the values of PNGs are known to be classes, and number no objects.
 
     Returns:
         Its ``kind``, its ``files``, and the outermost JSON (``top``) where it is one file.
@@ -50,7 +51,7 @@ def inspect(path: str | os.PathLike, kind: str | None = None) -> Found:
     """
     from bdd_inst.formats.sniff import sniff
 
-    return sniff(path, kind)
+    return sniff(path, kind, named)
 
 
 def read(

@@ -25,14 +25,12 @@ from bdd_inst.formats.names import cityscapes_picture
 from bdd_inst.formats.reading import label_set
 from bdd_inst.formats.records import ImageLabels, Instance, LabelSet
 from bdd_inst.formats.score_files import Scores
-from bdd_inst.formats.sniff import Found
+from bdd_inst.formats.sniff import NOTE_FILE, Found
 from bdd_inst.formats.value_names import CITYSCAPES_ENDINGS, ENDINGS, NO_OBJECTS, ending_of
 from bdd_inst.images import png_kinds
 from bdd_inst.images.opening import SUFFIXES
 from bdd_inst.masks import run_lengths
 
-# Written beside PNGs that we make; hidden, so that it is taken for no label file.
-NOTE_FILE = ".conversion.json"
 # From half of 255 on a pixel of a smoothed mask belongs to the object.
 HALF = 128
 AHEAD = 32
@@ -57,6 +55,10 @@ def read(found: Found) -> LabelSet:
         if note.get("categories") and not found.values:
             numbers = dict(zip(*_numbered(note, ())[::-1], strict=True))
         notes = ("value 255 is void",) if 0 in numbers else ("value 0 is background, 255 is void",)
+        if not numbers and png_kinds.numbers_of(found.files) != "classes":
+            notes += (
+                "the values are taken for classes; they count on from 1 in each picture, one region each, as numbers of objects do",
+            )
         return png_label_set(
             found,
             lambda file, log: _label_map(file, numbers, ending, log),

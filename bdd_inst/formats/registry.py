@@ -12,9 +12,8 @@ from bdd_inst.base.output_paths import refuse_overlap
 from bdd_inst.formats.conversion import Conversion, Progress, convert, fingerprint_of
 from bdd_inst.formats.join_masks import with_masks
 from bdd_inst.formats.plan import make_plan
-from bdd_inst.formats.png_folders import NOTE_FILE
 from bdd_inst.formats.records import ImageLabels, LabelSet, LazyImages
-from bdd_inst.formats.sniff import FINDERS, Found, sniff
+from bdd_inst.formats.sniff import FINDERS, NOTE_FILE, Found, sniff
 from bdd_inst.formats.target import Target
 from bdd_inst.formats.usable import usable_pictures
 from bdd_inst.images.finder import ImageFinder
@@ -60,7 +59,7 @@ def read(
     """
     if kind is not None and kind not in READERS:
         raise DataError(f"unknown label kind {kind!r}; known are {', '.join(READERS)}")
-    found = path if isinstance(path, Found) else sniff(path, kind)
+    found = path if isinstance(path, Found) else sniff(path, kind, named=bool(values))
     path = found.path
     finder = ImageFinder(images) if isinstance(images, (str, os.PathLike)) else images
     found.images = None if finder is None else finder.folder

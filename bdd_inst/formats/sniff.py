@@ -18,6 +18,8 @@ from bdd_inst.images import png_kinds
 from bdd_inst.images.opening import SUFFIXES
 
 JSON_ENDINGS = (".json", ".json.gz")
+# Written beside PNGs that we make; hidden, so that it is taken for no label file.
+NOTE_FILE = ".conversion.json"
 # Files that stand beside labels and are none.
 BESIDE = {"meta.json", "key_id_map.json", "obj_class_to_machine_color.json", "classes.json"}
 # Sub-folders of a BDD100K task that hold the same labels in different forms.
@@ -47,10 +49,11 @@ class Found:
     values: dict[int, str] | None = None
 
 
-def sniff(path: str | os.PathLike, kind: str | None = None) -> Found:
+def sniff(path: str | os.PathLike, kind: str | None = None, named: bool = False) -> Found:
     """Find out what ``path`` (a file, a folder, or a folder with a pattern such as ``labels/*_person.png``) holds.
 
-    With ``kind`` given it is taken at its word. DataError says what was seen where it is nothing that we know.
+    With ``kind`` given it is taken at its word; with ``named``, the values of PNGs are known to be classes. DataError says what was seen
+    where it is nothing that we know.
     """
     path = Path(path)
     for own, find in FINDERS.items():
@@ -58,16 +61,16 @@ def sniff(path: str | os.PathLike, kind: str | None = None) -> Found:
         if files:
             return Found(own, path, files)
     if path.is_dir():
-        return _folder(path, _files_below(path, kind), kind)
+        return _folder(path, _files_below(path, kind), kind, named)
     if not path.exists() and any(c in path.name for c in "*?["):
         files = sorted(path.parent.glob(path.name))
         if not files:
             raise DataError(f"{path}: no file of this pattern")
-        return _folder(path, files, kind)
+        return _folder(path, files, kind, named)
     if not path.exists():
         raise DataError(f"{path}: no such file or folder")
     if path.suffix.lower() == ".png":
-        return Found(kind or png_kinds.kind_of([path], path), path, [path])
+        return Found(kind or png_kinds.kind_of([path], path, named), path, [path])
     if path.suffix.lower() in SUFFIXES:
         raise DataError(
             f"{path}: a picture, not labels; name the label file, and its pictures with --images"
@@ -145,14 +148,15 @@ def _files_below(path: Path, kind: str | None = None) -> list[Path]:
     return pngs if pngs and kind in png_kinds.KINDS else json_files or pngs
 
 
-def _folder(path: Path, files: list[Path], kind: str | None) -> Found:
+def _folder(path: Path, files: list[Path], kind: str | None, named: bool = False) -> Found:
     if files[0].suffix.lower() == ".png":
         if kind in (
             None,
             "cityscapes-instances",
         ):  # beside which gtFine has maps of classes and colours
             files = [f for f in files if f.stem.endswith("_instanceIds")] or files
-        return Found(kind or png_kinds.kind_of(files, path), path, files)
+        named = named or (path / NOTE_FILE).exists()
+        return Found(kind or png_kinds.kind_of(files, path, named), path, files)
     if kind is None:
         kind = _common_kind(path, files)
     if len(files) == 1:

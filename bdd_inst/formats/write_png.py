@@ -18,8 +18,8 @@ from bdd_inst.base import vocabulary as classes
 from bdd_inst.base.errors import DataError
 from bdd_inst.base.files import atomic_write
 from bdd_inst.formats import bitmask, label_map, shapes
-from bdd_inst.formats.png_folders import NOTE_FILE
 from bdd_inst.formats.records import ImageLabels, Instance
+from bdd_inst.formats.sniff import NOTE_FILE
 from bdd_inst.formats.target import Parts, Target
 from bdd_inst.formats.words import BDD_KINDS
 from bdd_inst.masks import run_lengths

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import struct
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,12 +20,26 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GRAY, RGB, PALETTE, GRAY_ALPHA, RGBA = 0, 2, 3, 4, 6
 COLORS = {GRAY: "gray", RGB: "RGB", PALETTE: "palette", GRAY_ALPHA: "gray with alpha", RGBA: "RGBA"}
 KINDS = ("bitmask", "pan-seg", "cityscapes-instances", "label-map", "binary-masks")
-# Folders whose PNGs number instances and leave their classes to the folder beside (PASCAL VOC, CIHP, LIP).
-NUMBERED_FOLDERS = {"segmentationobject", "instance_ids", "instances", "instance_masks"}
+# Folders whose PNGs number instances and leave their classes to the folder beside (PASCAL VOC, CIHP, LIP), by letters and digits.
+NUMBERED_FOLDERS = {
+    "segmentationobject",
+    "instance",
+    "instances",
+    "instanceids",
+    "instancemap",
+    "instancemaps",
+    "instancemasks",
+}
 # The highest class of BDD100K's detection; its panoptic bitmasks go on to 40.
 MAX_DETECTION_CLASS = 10
-# Among files whose values could number objects or classes, the most objects that one of them must have to be taken for the former.
+# Values that count on from 1 in every picture number objects where one picture has this many; or fewer, but of three different numbers
+# among so many pictures. Below, classes that come one after the other (body, head, hat) look the same.
 MANY_NUMBERED = 5
+FEW_NUMBERED, PICTURES_OF_FEW = 4, 8
+# How many of the objects may lie in several places: one stands behind a pole. Classes do so all the time.
+DIVIDED = 0.15
+# How many PNGs are searched for numbers.
+IMAGES_COUNTED = 64
 # How many of a folder's PNGs are opened to tell their kind.
 IMAGES_LOOKED_AT = 6
 
@@ -92,18 +107,19 @@ class NoMask(DataError):
     """A sound PNG that is no mask of a kind that we know."""
 
 
-def kind_of(files: Sequence[Path], path: Path) -> str:
+def kind_of(files: Sequence[Path], path: Path, named: bool = False) -> str:
     """Which of :data:`KINDS` the PNG files found at ``path`` are.
 
     Args:
         files: the PNGs; a sample of them is looked at.
         path: where they were found, for messages.
+        named: somebody said which classes the values are, so that they number no objects.
 
     Returns:
         One of KINDS.
 
     Raises:
-        DataError: they are of none of these kinds, or of several.
+        DataError: they are of none of these kinds, or of several, or number instances without a class.
     """
     if "colormaps" in {part.lower() for part in path.parts[-2:]}:
         raise DataError(
@@ -121,8 +137,8 @@ def kind_of(files: Sequence[Path], path: Path) -> str:
             raise DataError(f"{path}: no masks that we know: {error}") from None
         except DataError as error:
             trouble = trouble or str(error)
-    if kinds.keys() <= {"label-map", "binary-masks"}:
-        refuse_instance_numbers(files[::step], path)
+    if not named and "label-map" in kinds and kinds.keys() <= {"label-map", "binary-masks"}:
+        refuse_instance_numbers(files, path)
     if set(kinds) == {"label-map", "binary-masks"} and trouble == "":
         # A label map that has nothing of its classes looks like an empty mask, and one of class 255 (ignore) alone like a full one.
         return "label-map"
@@ -140,35 +156,55 @@ def kind_of(files: Sequence[Path], path: Path) -> str:
 
 def refuse_instance_numbers(files: Sequence[Path], path: Path) -> None:
     """DataError where PNGs number instances, by their folder or by their values: as class numbers they would be nonsense."""
-    if NUMBERED_FOLDERS & {part.lower() for part in files[0].parts[-3:-1]} or are_numbered(files):
+    folders = {re.sub("[^a-z0-9]", "", part.lower()) for part in files[0].absolute().parts[-3:-1]}
+    if NUMBERED_FOLDERS & folders or numbers_of(files) == "objects":
         raise DataError(
-            f"{path}: the PNGs of {files[0].parent.name} number instances, whose classes are elsewhere (VOC: SegmentationClass); "
-            "give that folder, or --kind label-map to take the numbers for classes"
+            f"{path}: the PNGs of {files[0].parent.name} number instances from 1 on in each picture and do not say their classes; "
+            "give the folder of class maps (VOC: SegmentationClass), or instances with classes: COCO or Cityscapes JSON, instanceIds, "
+            "BDD100K bitmasks (--kind label-map takes the numbers for classes)"
         )
 
 
-def are_numbered(files: Sequence[Path]) -> bool:
-    """Whether PNGs number their objects: in each the values go from 1 on without a gap, each is one connected region, and pictures of
-    different numbers of them, some with many, are among the files. Classes leave gaps, recur, or lie in several places."""
-    counts = set()
-    for file in files:
+def numbers_of(files: Sequence[Path]) -> str:
+    """What the values of PNGs of small numbers are: classes, or numbers of objects that start anew in each picture.
+
+    Objects are numbered from 1 without a gap, nearly each is one region, and pictures have different numbers of them. Classes leave
+    gaps, or lie in several places.
+
+    Args:
+        files: PNGs of one folder; a sample of them is looked at, until it is certain.
+
+    Returns:
+        ``classes``, ``objects``, or ``either`` where so few are numbered that nobody can tell.
+    """
+    step = max(1, len(files) // IMAGES_COUNTED)
+    counts: list[int] = []
+    divided = 0
+    for file in files[::step]:
         try:
             values = pixels(file)
         except DataError:
             continue
-        if values.ndim != 2:
-            return False
+        values = values if values.ndim == 2 else values[..., 0]
         found = np.unique(values)
         found = found[(found != 0) & (found != np.iinfo(values.dtype).max)]
         if not len(found):
             continue
         if found[0] != 1 or found[-1] != len(found):
-            return False
-        for value in found:
-            if cv2.connectedComponents((values == value).view(np.uint8))[0] != 2:
-                return False
-        counts.add(len(found))
-    return len(counts) > 1 and max(counts) >= MANY_NUMBERED
+            return "classes"
+        counts.append(len(found))
+        divided += sum(
+            cv2.connectedComponents((values == value).view(np.uint8))[0] != 2 for value in found
+        )
+        if divided > 1 + DIVIDED * sum(counts):
+            return "classes"
+    if divided > DIVIDED * sum(counts):
+        return "classes"
+    numbers, most = len(set(counts)), max(counts, default=0)
+    few = numbers > 2 and most >= FEW_NUMBERED and len(counts) >= PICTURES_OF_FEW
+    if few or (numbers > 1 and most >= MANY_NUMBERED):
+        return "objects"
+    return "either" if numbers > 1 or (len(counts) == 1 and most > 2) else "classes"
 
 
 def _kind(file: Path) -> str:

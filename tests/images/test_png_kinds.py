@@ -6,24 +6,101 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bdd_inst import formats
 from bdd_inst.base.errors import DataError
+from bdd_inst.cli import convert
+from bdd_inst.evaluation.files import evaluate_files
 from bdd_inst.images.png_kinds import kind_of
+from bdd_inst.images.png_kinds import pixels as pixels_of
 
 
-def squares(path, *values, spread=()):
-    """A PNG with a square of each value; those of ``spread`` have a second one."""
+def squares(path, *values, spread=(), palette=False):
+    """A PNG with a square of each value; those of ``spread`` have a second one. Gray, or with a palette as VOC's."""
     pixels = np.zeros((60, 90), np.uint8)
     for n, value in enumerate((*values, *spread)):
         y, x = 10 * (n // 8), 10 * (n % 8)
         pixels[y + 1 : y + 8, x + 1 : x + 8] = value
     pixels[59] = 255 * (pixels[59] == 0) * bool(spread == "void")
     path.parent.mkdir(exist_ok=True)
-    Image.fromarray(pixels, "P").save(path)
+    picture = Image.fromarray(pixels)
+    if palette:  # of 256 colours: PIL stores fewer bits of fewer
+        picture.putpalette(np.random.default_rng(0).integers(0, 256, 768, np.uint8).tobytes())
+    picture.save(path)
+    assert set(np.unique(pixels)) == set(np.unique(pixels_of(path)))
     return path
 
 
 def many(folder, *pictures, **options):
     return [squares(folder / f"{n}.png", *values, **options) for n, values in enumerate(pictures)]
+
+
+def refused(files, folder, told="number instances"):
+    with pytest.raises(DataError, match=told) as caught:
+        kind_of(files, folder)
+    assert "\n" not in str(caught.value)
+    assert "--kind label-map" in str(caught.value)
+
+
+def test_numbers_that_count_objects_are_no_classes(tmp_path, capsys):
+    folder = tmp_path / "inst"
+    refused(many(folder, range(1, 8), range(1, 3), range(1, 5), range(1, 2)), folder)
+    with pytest.raises(DataError, match="number instances"):
+        formats.read(folder)
+    with pytest.raises(DataError, match="number instances"):
+        evaluate_files(folder, folder)
+    forced = formats.read(folder, kind="label-map")
+    assert forced.kind == "label-map"
+    assert "as numbers of objects do" in forced.notes[-1]
+    words = ["--input", str(folder), "--to", "coco", "--output", str(tmp_path / "out.json")]
+    assert convert.main(words) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+    assert convert.main([*words, "--kind", "label-map"]) == 0
+
+
+def test_named_values_are_classes_whatever_they_look_like(tmp_path):
+    folder = tmp_path / "inst"
+    many(folder, range(1, 6), range(1, 3))
+    names = {n: f"class {n}" for n in range(1, 6)}
+    assert formats.read(folder, values=names).kind == "label-map"
+    written = tmp_path / "written"
+    formats.write(formats.read(folder, values=names), written, to="label-map")
+    assert formats.read(written).load().categories == tuple(names.values())
+
+
+def test_few_numbers_in_many_pictures_and_objects_behind_poles_are_numbers_too(tmp_path):
+    crowd = [range(1, 2 + n % 4) for n in range(40)]
+    refused(many(tmp_path / "people", *crowd), tmp_path)
+    files = many(tmp_path / "posts", *crowd[:-1])
+    refused([*files, squares(tmp_path / "posts" / "z.png", 1, 2, 3, spread=(2,))], tmp_path)
+
+
+@pytest.mark.parametrize("name", ["SegmentationObject", "Instance_ids", "instance-masks"])
+def test_folders_that_are_called_after_instances_hold_their_numbers(name, tmp_path):
+    refused(many(tmp_path / name, (1, 2), (1,), palette=True), tmp_path / name)
+
+
+def test_whole_masks_in_a_folder_called_instances_are_masks(tmp_path):
+    assert kind_of(many(tmp_path / "instances", (255,), (255,)), tmp_path) == "binary-masks"
+
+
+@pytest.mark.parametrize("pictures", [[(1, 2), (1,)], [(1, 2, 3)]])
+def test_what_could_be_either_is_read_with_a_note(pictures, tmp_path):
+    many(tmp_path / "maps", *pictures)
+    assert "as numbers of objects do" in formats.read(tmp_path / "maps").notes[-1]
+
+
+@pytest.mark.parametrize("pictures", [[(1,), (1,)], [(1, 2), (1, 2)], [(2,), (1, 2)]])
+def test_one_or_two_classes_have_no_such_note(pictures, tmp_path):
+    many(tmp_path / "maps", *pictures)
+    assert "objects do" not in formats.read(tmp_path / "maps").notes[-1]
+
+
+def test_classes_of_photographs_are_no_numbers(shared_dir):
+    for folder, pattern in (("fashion", "*_person.png"), ("fashion", "*_clothes.png")):
+        labels = formats.read(shared_dir / "data" / folder / "labels" / pattern)
+        assert labels.kind == "label-map"
+    parsed = shared_dir / "data" / "people" / "ccp" / "labels"
+    assert kind_of(sorted(parsed.glob("*.png")), parsed) == "label-map"
 
 
 @pytest.mark.parametrize(
