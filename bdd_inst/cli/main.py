@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
         arguments: the words after ``bdd-inst``; None takes them from the command line.
 
     Returns:
-        the exit code: 0, 1 for bad data, 2 for a usage error.
+        the exit code: 0, 1 for bad data, 2 for a usage error, 130 after Ctrl-C.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] in ("-h", "--help", "help"):
@@ -68,8 +68,12 @@ def main(arguments: list[str] | None = None) -> int:
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(VERBS)}"
         print(f"bdd-inst: no verb {verb!r}; {hint}", file=sys.stderr)
         return 2
-    module = importlib.import_module(f"bdd_inst.cli.{VERBS[verb][0]}")
-    return module.main([*FIXED.get(verb, ()), *words[1:]])
+    try:
+        module = importlib.import_module(f"bdd_inst.cli.{VERBS[verb][0]}")
+        return module.main([*FIXED.get(verb, ()), *words[1:]])
+    except KeyboardInterrupt:  # before the verb's own work: importing takes seconds
+        print("interrupted", file=sys.stderr)
+        return 130
 
 
 if __name__ == "__main__":

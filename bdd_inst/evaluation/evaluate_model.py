@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -120,7 +121,8 @@ def evaluate_model(
             place = folder / folder_name(test.name)
         evaluator = build_evaluator(cfg, test.name, test.dicts, test.metadata, place, options)
         shown = _predict(model, cfg, test, evaluator, place, pictures)
-        metrics = evaluator.evaluate()
+        with _kept_when_interrupted(evaluator, place):
+            metrics = evaluator.evaluate()
         results.append(TestResult(test, metrics, evaluator.outcome, shown, place))
         if options.label_threshold is None and "label_map" in metrics:
             # Chosen on the pictures it scores, a threshold flatters: later data sets take the first one's.
@@ -143,26 +145,33 @@ def _predict(
     wanted = pictures_to_show(test.dicts, pictures)
     kept = []
     # Starting data workers draws from the global generator, which training must find as it was.
-    with torch.random.fork_rng(devices=[]), plain_worker_errors():
-        try:
-            for given, output in _progress(predict_outputs(model, loader), loader, test.name):
-                evaluator.process([given], [output])
-                if given["image_id"] in wanted:
-                    # Class numbers, not logits: those of a dozen large pictures fill a gigabyte.
-                    shown = output.get("instances")
-                    shown = labels_of(output["sem_seg"])[0] if shown is None else shown
-                    kept.append((wanted[given["image_id"]], shown))
-        except KeyboardInterrupt:
-            _keep_partial(evaluator, folder)
-            raise
+    with (
+        torch.random.fork_rng(devices=[]),
+        plain_worker_errors(),
+        _kept_when_interrupted(evaluator, folder),
+    ):
+        for given, output in _progress(predict_outputs(model, loader), loader, test.name):
+            evaluator.process([given], [output])
+            if given["image_id"] in wanted:
+                # Class numbers, not logits: those of a dozen large pictures fill a gigabyte.
+                shown = output.get("instances")
+                shown = labels_of(output["sem_seg"])[0] if shown is None else shown
+                kept.append((wanted[given["image_id"]], shown))
     return kept
 
 
-def _keep_partial(evaluator: Evaluator | SemSegEvaluator, folder: Path | None) -> None:
-    """The detections so far as a file; figures of a part would be read as those of the whole."""
-    if folder is not None and getattr(evaluator, "parts", None) and distributed.world()[0] == 0:
-        file = evaluator.write_partial(folder)
-        log.warning("%s holds the %d pictures so far", file, len(evaluator.parts))
+@contextlib.contextmanager
+def _kept_when_interrupted(
+    evaluator: Evaluator | SemSegEvaluator, folder: Path | None
+) -> Iterator[None]:
+    """Ctrl-C leaves the detections so far as a file; figures of a part would be read as those of the whole."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if folder is not None and getattr(evaluator, "parts", None) and distributed.world()[0] == 0:
+            file = evaluator.write_partial(folder)
+            log.warning("%s holds the %d pictures so far", file, len(evaluator.parts))
+        raise
 
 
 def _progress(items: Iterable, loader: torch.utils.data.DataLoader, name: str) -> Iterable:

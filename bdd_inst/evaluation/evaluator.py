@@ -21,6 +21,9 @@ from bdd_inst.evaluation.results import Results, ResultsBuilder
 
 logger = logging.getLogger(__name__)
 
+# Detections of an evaluation that did not get to its end.
+PARTIAL_FILE = "coco_instances_results.partial.json"
+
 
 class Evaluator:
     """Collects predictions picture by picture and scores them by a named protocol.
@@ -89,7 +92,7 @@ class Evaluator:
 
     def write_partial(self, folder: str | Path) -> Path:
         """The predictions of this process so far, as COCO results under a name that no finished evaluation bears."""
-        path = Path(folder) / "coco_instances_results.partial.json"
+        path = Path(folder) / PARTIAL_FILE
         write_results(self.truth, build_results(self.parts), path)
         return path
 
@@ -117,6 +120,7 @@ class Evaluator:
             write_results(
                 self.truth, self.results, Path(self.output_dir) / "coco_instances_results.json"
             )
+            (Path(self.output_dir) / PARTIAL_FILE).unlink(missing_ok=True)  # of an interrupted run
         return self.outcome.metrics
 
 
