@@ -19,6 +19,7 @@ def atomic_write(
     path: str | os.PathLike,
     mode: str = "w",
     keep: Callable[[IO, BaseException], Path | None] | None = None,
+    durable: bool = True,
 ) -> Iterator[IO]:
     """Open a temporary file beside ``path``; on success fsync it and rename it into place, on any error remove it.
 
@@ -28,6 +29,8 @@ def atomic_write(
         path: the file to write; folders above it are made.
         mode: ``w`` (UTF-8 text) or ``wb``.
         keep: after an error in the block: makes what was written whole, and says under which name it stays; None drops it.
+        durable: whether it is on the disk when this returns. Without, a power cut may still leave it empty: for many small files, whose
+            writer looks at them again (:func:`settle` after the last one).
 
     Yields:
         The open temporary file.
@@ -54,12 +57,19 @@ def atomic_write(
                         os.replace(temporary, place)
                     raise
                 stream.flush()
-                os.fsync(stream.fileno())
+                if durable:
+                    os.fsync(stream.fileno())
             os.replace(temporary, path)
         except BaseException:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
             raise
+
+
+def settle() -> None:
+    """Wait until all that was written is on the disk, where the system can say so."""
+    if hasattr(os, "sync"):
+        os.sync()
 
 
 @contextlib.contextmanager

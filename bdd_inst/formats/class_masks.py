@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from bdd_inst.base.errors import DataError
+from bdd_inst.base.files import settle
 from bdd_inst.formats import label_map
 from bdd_inst.formats.conversion import Conversion, convert, fingerprint_of
 from bdd_inst.formats.plan import make_plan
 from bdd_inst.formats.records import ImageLabels, Instance, LabelSet
 from bdd_inst.formats.registry import check_output
+from bdd_inst.formats.target import Parts
 from bdd_inst.formats.write_png import Chosen, PngTarget
 from bdd_inst.masks import run_lengths
 
@@ -54,6 +56,8 @@ class ClassMaskTarget(PngTarget):
         for instance, rle, name, _ in chosen:
             by_value.setdefault(self._value(instance, name), []).append(rle)
         by_value.pop(0, None)
+        if len(by_value) < 2:
+            return
         claimed = sum(run_lengths.area(run_lengths.union(rles)) for rles in by_value.values())
         shared = claimed - int(np.count_nonzero(values))
         if shared:
@@ -63,8 +67,13 @@ class ClassMaskTarget(PngTarget):
                 f"{shared} pixels belong to several classes; the one named first keeps each",
             )
 
-    def save(self, file: Path, values: np.ndarray) -> None:
-        label_map.write_gray(file, values)
+    def save(self, file: Path, values: np.ndarray) -> int:
+        # By the tens of thousands: waiting for the disk after each would take longer than all the rest.
+        return label_map.write_gray(file, values, durable=False)
+
+    def finish(self, parts: Parts) -> None:
+        settle()
+        super().finish(parts)
 
 
 def write_class_masks(
@@ -112,4 +121,12 @@ def write_class_masks(
         "crowds": crowds,
     }
     mark = fingerprint_of(labels.source, labels.files, options) if labels.files else ""
-    return convert(labels, target, fingerprint=mark, workers=workers, progress=progress)
+    # What was not asked for need not be drawn, nor travel to another process.
+    chosen = replace(labels, images=(only(picture, target) for picture in labels.images))
+    return convert(chosen, target, fingerprint=mark, workers=workers, progress=progress)
+
+
+def only(picture: ImageLabels, target: ClassMaskTarget) -> ImageLabels:
+    """A picture with the objects of the target's classes alone."""
+    kept = [i for i in picture.instances if target.category(i.category) is not None]
+    return replace(picture, instances=kept)

@@ -251,12 +251,10 @@ class PartStore:
     def _read(self, number: int) -> dict | None:
         try:
             outcome = msgspec.json.decode(self._file(number).read_bytes())
-            written = [f for item in outcome["items"] for f in self.target.files_of(item)]
+            intact = all(self.target.intact(item) for item in outcome["items"])
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
-        if not all(file.is_file() for file in written):
-            return None
-        return outcome
+        return outcome if intact else None
 
     def put(self, number: int, outcome: dict | bytes) -> dict:
         """Store a chunk's outcome and give it back."""

@@ -46,8 +46,12 @@ class Target:
         raise NotImplementedError
 
     def files_of(self, part: Any) -> Iterable[Path]:
-        """The files that ``encode`` wrote for a part: they must still be there for work done before to count as done."""
+        """The files that ``encode`` wrote for a part."""
         return ()
+
+    def intact(self, part: Any) -> bool:
+        """Whether the files of a part are still there, so that work done before counts as done."""
+        return all(file.is_file() for file in self.files_of(part))
 
     def file_of(self, picture: ImageLabels) -> Path | None:
         """The file, relative to ``path``, that this picture alone gets; None for writers of one file for all."""

@@ -62,8 +62,8 @@ class PngTarget(Target):
         file = self.path / self.file_of(picture)
         values = self.pixels(chosen, height, width)
         self._say_lost(picture, chosen, values)
-        self.save(file, values)
-        return [picture.name, str(file.relative_to(self.path)), self.scores(chosen)]
+        size = self.save(file, values)
+        return [picture.name, str(file.relative_to(self.path)), self.scores(chosen), size]
 
     def _say_lost(
         self,
@@ -86,8 +86,13 @@ class PngTarget(Target):
         if not self.keeps_scores and any(instance.score is not None for instance, *_ in chosen):
             self.lost.add("lost-scores", picture.name, "decide on overlaps, and are not kept")
 
-    def files_of(self, part: Any) -> list[Path]:
-        return [self.path / part[1]]
+    def intact(self, part: Any) -> bool:
+        _, name, _, size = part
+        try:
+            found = (self.path / name).stat().st_size
+        except OSError:
+            return False
+        return found == size if size else found > 0
 
     def file_of(self, picture: ImageLabels) -> Path:
         """Where a picture's PNG goes, relative to the folder and inside it."""
@@ -108,8 +113,8 @@ class PngTarget(Target):
         """Scalabel labels with the scores of a picture's instances; empty for formats that no scores go with."""
         return []
 
-    def save(self, file: Path, values: np.ndarray) -> None:
-        """Write the values of :meth:`pixels`."""
+    def save(self, file: Path, values: np.ndarray) -> int | None:
+        """Write the values of :meth:`pixels`; how many bytes that made, where the disk may not have them yet."""
         raise NotImplementedError
 
     def finish(self, parts: Parts) -> None:
@@ -173,7 +178,7 @@ class BitmaskTarget(PngTarget):
 
     def write_scores(self, parts: Parts) -> dict:
         file = self.path.with_name(self.path.name + ".json")
-        if not any(labels for _, _, labels in parts()):
+        if not any(labels for _, _, labels, _ in parts()):
             if self._ours(file):  # scores of an earlier conversion into this folder
                 file.unlink(missing_ok=True)
             return {}
@@ -182,7 +187,7 @@ class BitmaskTarget(PngTarget):
                 f"{file}: the scores of these bitmasks go there, and it holds something else; move it, or write elsewhere"
             )
         with atomic_write(file, "wb") as stream:
-            for number, (name, _, labels) in enumerate(parts()):
+            for number, (name, _, labels, _) in enumerate(parts()):
                 stream.write(b",\n" if number else b"[\n")
                 stream.write(msgspec.json.encode({"name": name, "labels": labels}))
             stream.write(b"\n]\n")
@@ -263,8 +268,8 @@ class BinaryTarget(PngTarget):
             [rle for _, rle, _, _ in chosen], [255] * len(chosen), height, width
         )
 
-    def save(self, file: Path, values: np.ndarray) -> None:
-        label_map.write_gray(file, values)
+    def save(self, file: Path, values: np.ndarray) -> int:
+        return label_map.write_gray(file, values)
 
 
 def _scores(chosen: Chosen) -> list[float | None]:

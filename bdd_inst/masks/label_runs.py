@@ -70,13 +70,20 @@ def paint(
         ValueError: a mask of another size.
     """
     flat = np.zeros(height * width, dtype=dtype)
+    first, last = height * width, 0
     for rle, value in zip(rles, values, strict=True):
         if list(rle["size"]) != [height, width]:
             raise ValueError(f"a mask of {rle['size']} does not fit a picture of {[height, width]}")
         edges = np.cumsum(run_lengths.counts_of(rle)).tolist()
         for start, end in zip(edges[0::2], edges[1::2]):
             flat[start:end] = value
-    return np.ascontiguousarray(flat.reshape(width, height).T)
+        if len(edges) > 1:
+            first, last = min(first, edges[0]), max(last, edges[len(edges) // 2 * 2 - 1])
+    out = np.zeros((height, width), dtype=dtype)
+    if first < last:  # only the columns that hold something are turned
+        columns = slice(first // height, -(-last // height))
+        out[:, columns] = flat.reshape(width, height)[columns].T
+    return out
 
 
 def drawing_order(scores: Sequence[float | None] | None, count: int) -> list[int]:

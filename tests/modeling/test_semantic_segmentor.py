@@ -199,3 +199,24 @@ def test_large_pictures_go_through_in_tiles_and_small_ones_whole():
 def test_a_detector_refuses_tiles():
     with pytest.raises(ConfigError, match=r"TEST\.TILES\.ENABLED True .* SemanticSegmentor only"):
         build_model(small.config(keys={"TEST.TILES.ENABLED": True}))
+
+
+def test_training_takes_the_order_of_memory_that_evaluation_takes_and_says_the_same():
+    built, given = model(**{"MODEL.SEM_SEG_HEAD.NORM": "BN"}).train(), batch()
+    losses = {}
+    for wanted in (True, False):
+        built._wants_channels_last = wanted
+        built.zero_grad()
+        last = built.preprocess(given).tensor.is_contiguous(memory_format=torch.channels_last)
+        assert last == wanted
+        loss = built(given)["loss_sem_seg"]
+        loss.backward()
+        gradient = built.sem_seg_head.predictor.weight.grad.clone()
+        losses[wanted] = loss.detach(), gradient
+    torch.testing.assert_close(losses[True], losses[False], rtol=1e-3, atol=1e-5)
+    assert (
+        not model()
+        .train()
+        .preprocess(given)
+        .tensor.is_contiguous(memory_format=torch.channels_last)
+    )  # group norms sum less exactly in it

@@ -25,10 +25,13 @@ class PictureModel(nn.Module):
 
     Attributes:
         precision: as given; ``backbone.size_divisibility`` must be there.
+        trains_channels_last: whether float32 training takes that order too.
         mask_formats: what :meth:`forward` takes as ``mask_format`` in evaluation; empty where there are no masks of objects.
     """
 
     mask_formats: tuple[str, ...] = ()
+    # Another order of summation moves gradients of the detectors by more than its gain is worth.
+    trains_channels_last = False
 
     def __init__(
         self,
@@ -90,10 +93,11 @@ class PictureModel(nn.Module):
             (entry["image"].to(self.device).float() - self.pixel_mean) / self.pixel_std
             for entry in batch
         ]
-        # Float32 training keeps the plain order: another order of summation would move gradients by more than its gain is worth.
-        last = (
-            not self.training or torch.is_autocast_enabled(self.device.type)
-        ) and self.channels_last
+        last = self.channels_last and (
+            not self.training
+            or self.trains_channels_last
+            or torch.is_autocast_enabled(self.device.type)
+        )
         return ImageList.from_tensors(pictures, self.backbone.size_divisibility, channels_last=last)
 
 

@@ -35,6 +35,8 @@ class SemanticSegmentor(PictureModel):
         picture_options: of :class:`PictureModel`; arithmetic of half precision is autocast's.
     """
 
+    trains_channels_last = True  # a fifth of a step less on a CPU, for its many 1x1 convolutions
+
     def __init__(
         self,
         backbone: nn.Module,
