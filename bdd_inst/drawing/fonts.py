@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 import os
 import threading
 import unicodedata
@@ -15,6 +16,8 @@ import matplotlib
 import numpy as np
 from matplotlib.ft2font import FT2Font
 from PIL import ImageFont
+
+log = logging.getLogger(__name__)
 
 # matplotlib carries this font: the same letters on every machine, accents, Greek and Cyrillic included.
 FONT_FILE = os.path.join(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
@@ -158,7 +161,7 @@ def drawable(text: str) -> str | None:
 
 
 def for_matplotlib(texts: Iterable[str]) -> tuple[list[str], dict[str, str]]:
-    """What a matplotlib figure needs to write ``texts``.
+    """What a matplotlib figure needs to write ``texts``; letters that no font has are said, once.
 
     Args:
         texts: in any script.
@@ -173,4 +176,17 @@ def for_matplotlib(texts: Iterable[str]) -> tuple[list[str], dict[str, str]]:
         family = getattr(face_of(plain), "family", None) if plain else None
         shown[text] = plain if family else text.encode("ascii", "backslashreplace").decode()
         names += [family] if family and family not in names else []
+        if plain is None:
+            say_escaped("".join(sorted({c for c in text if drawable(c) is None})))
     return names, shown
+
+
+@functools.lru_cache(64)
+def say_escaped(letters: str) -> None:
+    """Which letters a plot has to write as escapes; said once for each set of them."""
+    log.warning(
+        "no font of this machine has the letters %s; plots write them as %s. "
+        "A font of the script, e.g. one of Noto's, mends it",
+        letters[:16],
+        letters[:1].encode("ascii", "backslashreplace").decode(),
+    )

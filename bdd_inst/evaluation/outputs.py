@@ -7,9 +7,12 @@ import json
 from pathlib import Path
 
 from bdd_inst.base.files import atomic_write
-from bdd_inst.drawing.fonts import for_matplotlib
+from bdd_inst.drawing.plot_key import add_key
 from bdd_inst.evaluation.curves import MEAN, Curve, csv_rows
 from bdd_inst.evaluation.sem_seg import SemSegCounter
+
+# Classes in the picture of the curves.
+MOST_CURVES = 24
 
 
 def write_metrics(metrics: dict, folder: str | Path) -> Path:
@@ -63,27 +66,33 @@ def write_sem_seg(counter: SemSegCounter, folder: str | Path) -> tuple[Path, Pat
 
 
 def draw_curves(curves: list[Curve], stream: object) -> None:
-    """A panel for boxes and one for masks: precision over recall at IoU 0.5, each class and the mean, AP50 in the legend."""
-    from matplotlib import rc_context
+    """A panel for boxes and one for masks: precision over recall at IoU 0.5, classes and the mean, AP50 in the key.
+
+    Of more than MOST_CURVES classes those of the highest and of the lowest AP50 are drawn: more than a dozen lines of each are a tangle,
+    and a key of a thousand rows is a file of megabytes.
+    """
     from matplotlib.figure import Figure
 
     kinds = list(dict.fromkeys(c.kind for c in curves)) or ["bbox"]
     figure = Figure(figsize=(6.4 * len(kinds), 5.2), layout="constrained")
-    families, names = for_matplotlib(dict.fromkeys(c.name for c in curves))
-    with rc_context({"font.family": families}):
-        for axes, kind in zip(figure.subplots(1, len(kinds), squeeze=False)[0], kinds, strict=True):
-            shown = [c for c in curves if c.kind == kind and abs(c.iou - 0.5) < 1e-6]
-            for curve in sorted(shown, key=lambda c: (c.name != MEAN, -c.average)):
-                style = {"linewidth": 1.3}
-                if curve.name == MEAN:
-                    style = {"color": "black", "linewidth": 2.4}
-                label = f"{names[curve.name]}  {curve.average:.1f}"
-                axes.plot(curve.recall, curve.precision, label=label, **style)
-            title = f"{'masks' if kind == 'segm' else 'boxes'}, IoU 0.50"
-            axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02), title=title)
-            axes.grid(alpha=0.25)
-            if shown:
-                key = axes.legend(title="AP50", fontsize=8, loc="lower left")
-                for text in key.get_texts():
-                    text.set_parse_math(False)  # a $ in a class name is a $
-        figure.savefig(stream, format="png", dpi=130)
+    for axes, kind in zip(figure.subplots(1, len(kinds), squeeze=False)[0], kinds, strict=True):
+        shown = [c for c in curves if c.kind == kind and abs(c.iou - 0.5) < 1e-6]
+        mean = [c for c in shown if c.name == MEAN]
+        ranked = sorted((c for c in shown if c.name != MEAN), key=lambda c: -c.average)
+        title, half = "AP50", MOST_CURVES // 2
+        if len(ranked) > MOST_CURVES:
+            title = f"AP50: {half} best, {half} worst of {len(ranked)}"
+            ranked = ranked[:half] + ranked[-half:]
+        worst = {c.name for c in ranked[half:]} if title != "AP50" else ()
+        rows = []
+        for curve in mean + ranked:
+            style = {"linewidth": 1.3, "linestyle": "--" if curve.name in worst else "-"}
+            if curve.name == MEAN:
+                style = {"color": "black", "linewidth": 2.4}
+            (line,) = axes.plot(curve.recall, curve.precision, **style)
+            rows.append((line, f"{curve.name}  {curve.average:.1f}"))
+        name = f"{'masks' if kind == 'segm' else 'boxes'}, IoU 0.50"
+        axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02), title=name)
+        axes.grid(alpha=0.25)
+        add_key(axes, rows, title, size=8 if len(rows) < 20 else 6, loc="lower left")
+    figure.savefig(stream, format="png", dpi=130)

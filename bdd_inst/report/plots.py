@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from bdd_inst.base.csv_log import KEY, CsvLog
 from bdd_inst.base.files import atomic_write
+from bdd_inst.drawing.fonts import for_matplotlib
 
 # Okabe and Ito's colours, apart for every eye, dark enough for thin lines on white.
 LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#6A3D9A", "#8C564B")
@@ -135,13 +136,14 @@ def mark_stages(axes: Axes, rows: Sequence[dict]) -> None:
         starts.setdefault(row.get("stage", ""), row[KEY] + 1)
     if len(starts) < 2:
         return
+    families, shown = for_matplotlib(starts)
     for i, (name, start) in enumerate(starts.items()):
         if i:
             axes.axvline(start, color="#999999", linewidth=0.8, linestyle=":")
         place = (start if i else rows[0][KEY] + 1, 0.98)
         axes.annotate(
-            name, place, xycoords=("data", "axes fraction"), xytext=(2, 0), textcoords="offset points",
-            rotation=90, va="top", color="#777777", fontsize=8,
+            shown[name], place, xycoords=("data", "axes fraction"), xytext=(2, 0), textcoords="offset points",
+            rotation=90, va="top", color="#777777", fontsize=8, family=families, parse_math=False,
         )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from bdd_inst.evaluation.outputs import draw_curves
 def own_font_only(monkeypatch):
     """No other font than our own; what was found before is forgotten, and again afterwards."""
     caches = (fonts.face_of, fonts.drawable, text.glyphs, text.tag, objects.say_undrawable)
+    caches += (fonts.say_escaped,)
     monkeypatch.setattr(fonts, "other_faces", lambda: ())
     for cache in caches:
         cache.cache_clear()
@@ -102,12 +103,14 @@ def test_opencvs_font_says_what_it_has_not():
     assert not face.covers("汽车\U0010fffd")
 
 
-def test_curves_name_their_classes(own_font_only):
+def test_curves_name_their_classes(own_font_only, caplog):
     line = np.linspace(0, 1, 101)
     names = (MEAN, "汽车", "a$b$", "$\\foo$")
     stream = io.BytesIO()
     draw_curves([Curve("segm", name, 0.5, line, line, line) for name in names], stream)
     assert stream.getvalue().startswith(b"\x89PNG")
     families, shown = fonts.for_matplotlib(names)
+    assert len(caplog.records) == 1  # said once, though both panels and this test asked
+    assert "has the letters 汽车; plots write them as \\u6c7d" in caplog.text
     assert families == [fonts.FAMILY]
     assert shown == {name: name for name in names} | {"汽车": "\\u6c7d\\u8f66"}

@@ -14,6 +14,7 @@ from bdd_inst.base import distributed
 from bdd_inst.base.errors import ConfigError
 from bdd_inst.base.files import atomic_write
 from bdd_inst.datasets.own import prepare
+from bdd_inst.drawing.plot_key import add_key
 from bdd_inst.engines import build_model
 from bdd_inst.modeling.freeze import set_trainable
 from bdd_inst.training.dry_run import check_stages, dry_run
@@ -113,22 +114,19 @@ def write(tests: dict[str, RangeTest], folder: Path) -> None:
 
     with matplotlib.rc_context({"font.size": 9}):
         figure = Figure(figsize=(6, 4), layout="constrained")
-        axes = figure.subplots()
+        axes, rows = figure.subplots(), []
         for name, test in tests.items():
-            (drawn,) = axes.plot(test.rates, test.smooth, label=name)
+            (drawn,) = axes.plot(test.rates, test.smooth)
+            rows.append((drawn, name))
             if test.suggestion is not None:
-                axes.axvline(
-                    test.suggestion,
-                    color=drawn.get_color(),
-                    linestyle=":",
-                    label=f"{test.suggestion:.2g}",
-                )
+                mark = axes.axvline(test.suggestion, color=drawn.get_color(), linestyle=":")
+                rows.append((mark, f"{test.suggestion:.2g}"))
         axes.set(
             xscale="log",
             xlabel="learning rate",
             ylabel="smoothed loss",
             title="learning-rate range test",
         )
-        axes.legend()
+        add_key(axes, rows, size=9, loc="upper left")
         with atomic_write(folder / "lr_find.png", "wb") as stream:
             figure.savefig(stream, dpi=120, format="png")
