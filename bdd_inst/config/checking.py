@@ -15,7 +15,7 @@ from bdd_inst.config import rules
 from bdd_inst.config.consistency import check_consistency
 from bdd_inst.config.loading import defaults, get_key, known_keys
 
-COUNTS = {2: "two", 3: "three"}
+COUNTS = {2: "two", 3: "three", 4: "four"}
 
 
 def check_config(cfg: CfgNode, where: str = "") -> None:
@@ -98,8 +98,7 @@ def _check(cfg: CfgNode) -> None:
             raise ConfigError(
                 f"{key} {value!r} is not supported with MODEL.ENGINE detectron2; use builtin"
             )
-    if engine == "builtin":
-        check_consistency(cfg)
+    check_consistency(cfg)
 
 
 def _check_names(key: str, value: object) -> None:

@@ -1,4 +1,4 @@
-"""Config keys that only make sense together: feature names, anchors a level, widths of small ResNets."""
+"""Config keys that only make sense together: feature names, anchors a level, widths of small ResNets, copy-paste and masks."""
 
 from __future__ import annotations
 
@@ -15,13 +15,17 @@ PYRAMID_HEADS = ("StandardROIHeads", "CascadeROIHeads")
 
 
 def check_consistency(cfg: CfgNode) -> None:
-    """Refuse combinations that would fail deep inside the model, or build another model than the config describes.
+    """Refuse combinations that would fail deep inside the run, or build another model than the config describes.
+
+    Args:
+        cfg: a whole config. Which model its keys describe is left to Detectron2 where MODEL.ENGINE says so.
 
     Raises:
         ConfigError: one line that names both keys.
     """
-    # A user's own model, backbone or head knows its keys itself.
-    ARCHITECTURES.get(cfg.MODEL.META_ARCHITECTURE, _nothing)(cfg)
+    if cfg.MODEL.ENGINE == "builtin":
+        # A user's own model, backbone or head knows its keys itself.
+        ARCHITECTURES.get(cfg.MODEL.META_ARCHITECTURE, _nothing)(cfg)
     _check_input(cfg)
     _check_solver(cfg)
 
@@ -33,6 +37,21 @@ def _check_input(cfg: CfgNode) -> None:
     if not sizes or (sampling == "range" and len(sizes) != 2):
         raise ConfigError(
             f"INPUT.MIN_SIZE_TRAIN {sizes} and MIN_SIZE_TRAIN_SAMPLING {sampling!r}: choice takes a list, range two sizes"
+        )
+    if options.COPY_PASTE.ENABLED:
+        _check_copy_paste(cfg)
+
+
+def _check_copy_paste(cfg: CfgNode) -> None:
+    architecture = cfg.MODEL.META_ARCHITECTURE
+    if architecture == "PanopticFPN":
+        raise ConfigError(
+            "INPUT.COPY_PASTE is not built for MODEL.META_ARCHITECTURE PanopticFPN; set INPUT.COPY_PASTE.ENABLED False"
+        )
+    bitmasks = cfg.MODEL.MASK_ON and cfg.INPUT.MASK_FORMAT == "bitmask"
+    if architecture != "SemanticSegmentor" and not bitmasks:
+        raise ConfigError(
+            "INPUT.COPY_PASTE cuts masks where objects are pasted over them: it needs MODEL.MASK_ON and INPUT.MASK_FORMAT bitmask"
         )
 
 
@@ -174,10 +193,6 @@ def _check_in_features(cfg: CfgNode, key: str, features: tuple[str, ...] | None)
 def _check_sem_seg(cfg: CfgNode) -> None:
     options = cfg.MODEL.SEM_SEG_HEAD
     where = f"with MODEL.SEM_SEG_HEAD.NAME {options.NAME}"
-    if options.NUM_CLASSES < 1:
-        raise ConfigError(
-            f"MODEL.SEM_SEG_HEAD.NUM_CLASSES must be at least 1, it is {options.NUM_CLASSES}"
-        )
     _check_pixel_losses(options)
     tiles = cfg.TEST.TILES
     if not 0 <= tiles.OVERLAP < tiles.SIZE:
@@ -213,8 +228,6 @@ def _check_sem_seg(cfg: CfgNode) -> None:
 
 
 def _check_pixel_losses(options: CfgNode) -> None:
-    if min(options.LOSSES.values()) < 0:
-        raise ConfigError("MODEL.SEM_SEG_HEAD.LOSSES: weights of a sum must not be negative")
     if options.NUM_CLASSES == 1 and options.LOSSES.CROSS_ENTROPY:
         raise ConfigError(
             "MODEL.SEM_SEG_HEAD.LOSSES.CROSS_ENTROPY needs at least 2 classes; use BCE with NUM_CLASSES 1"
@@ -274,10 +287,6 @@ def _check_anchors(options: CfgNode, levels: int) -> None:
 
 def _check_heads(cfg: CfgNode) -> None:
     heads, box = cfg.MODEL.ROI_HEADS, cfg.MODEL.ROI_BOX_HEAD
-    if heads.NUM_CLASSES < 1:
-        raise ConfigError(
-            f"MODEL.ROI_HEADS.NUM_CLASSES must be at least 1, it is {heads.NUM_CLASSES}"
-        )
     if heads.NAME in PYRAMID_HEADS and not box.NAME:
         raise ConfigError(
             f"MODEL.ROI_BOX_HEAD.NAME must be FastRCNNConvFCHead with MODEL.ROI_HEADS.NAME {heads.NAME}, it is ''"

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from fvcore.common.config import CfgNode
 
-from bdd_inst.base.errors import ConfigError
 from bdd_inst.data.transforms import Chain, Crop, Resize, Transform
 
 PADDING = (
@@ -70,19 +69,18 @@ def resized(size: tuple[int, int], edge: float, longest: float) -> list[Transfor
 def sample_edge(
     sizes: int | list[int] | tuple[int, ...], style: str, rng: np.random.Generator
 ) -> int:
-    """A shortest edge: one of the listed, or a whole number between the two given (both included).
+    """A shortest edge in pixels.
 
-    Raises:
-        ConfigError: MIN_SIZE_TRAIN_SAMPLING is neither, or ``range`` does not come with two sizes.
+    Args:
+        sizes: INPUT.MIN_SIZE_TRAIN.
+        style: INPUT.MIN_SIZE_TRAIN_SAMPLING: ``choice``, one of them; ``range``, a whole number between two, both included.
+        rng: of the choice.
     """
     sizes = [sizes] if isinstance(sizes, int) else list(sizes)
-    if style == "choice" and sizes:
+    if style == "choice":
         return int(sizes[rng.integers(len(sizes))])
-    if style == "range" and len(sizes) == 2:
-        return int(rng.integers(sizes[0], sizes[1] + 1))
-    raise ConfigError(
-        f"INPUT.MIN_SIZE_TRAIN {sizes} and MIN_SIZE_TRAIN_SAMPLING {style!r}: choice takes a list, range two sizes"
-    )
+    low, high = sizes
+    return int(rng.integers(low, high + 1))
 
 
 def random_crop(
@@ -117,9 +115,6 @@ def crop_size(
         kind: ``relative``, ``relative_range``, ``absolute`` or ``absolute_range``.
         wanted: shares of the picture (height, width), the least ones of a range; in pixels the largest and, of a range, bounds.
         size: (height, width) of the picture.
-
-    Raises:
-        ConfigError: an unknown kind.
     """
     height, width = size
     if kind in ("relative", "relative_range"):
@@ -129,13 +124,8 @@ def crop_size(
         return int(height * share[0] + 0.5), int(width * share[1] + 0.5)
     if kind == "absolute":
         return min(int(wanted[0]), height), min(int(wanted[1]), width)
-    if kind == "absolute_range":
-        return tuple(
-            int(rng.integers(min(side, int(wanted[0])), min(side, int(wanted[1])) + 1))
-            for side in size
-        )
-    raise ConfigError(
-        f"INPUT.CROP.TYPE {kind!r} is unknown; use relative, relative_range, absolute or absolute_range"
+    return tuple(
+        int(rng.integers(min(side, int(wanted[0])), min(side, int(wanted[1])) + 1)) for side in size
     )
 
 

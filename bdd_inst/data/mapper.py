@@ -10,7 +10,7 @@ import torch
 from fvcore.common.config import CfgNode
 from PIL import Image
 
-from bdd_inst.base.errors import ConfigError, DataError
+from bdd_inst.base.errors import DataError
 from bdd_inst.data import augment, copy_paste, ground_truth, panoptic, sem_seg
 from bdd_inst.data.augmentations import Augmentation, build_augmentations, sample_chain
 from bdd_inst.data.transforms import Chain
@@ -50,10 +50,6 @@ class DatasetMapper:
             for key, value in stage.items():
                 if str(key).startswith("INPUT."):
                     cfg.merge_from_list([key, value])
-        if cfg.INPUT.MASK_FORMAT not in ("polygon", "bitmask"):
-            raise ConfigError(
-                f"INPUT.MASK_FORMAT {cfg.INPUT.MASK_FORMAT!r} is unknown; use polygon or bitmask"
-            )
         self.cfg, self.is_train = cfg, is_train
         self.mask_format = cfg.INPUT.MASK_FORMAT if cfg.MODEL.MASK_ON else None
         self.augmentations = build_augmentations(cfg)
@@ -70,15 +66,6 @@ class DatasetMapper:
         if self.pixelwise and cfg.DATASETS.PRIORITY:
             names = MetadataCatalog.get(cfg.DATASETS.TRAIN[0]).thing_classes
             self.priority = sem_seg.layers(names, cfg.DATASETS.PRIORITY)
-        if self.pastes and self.panoptic:
-            raise ConfigError(
-                "INPUT.COPY_PASTE is not built for MODEL.META_ARCHITECTURE PanopticFPN; set INPUT.COPY_PASTE.ENABLED False"
-            )
-        if self.pastes and not self.pixelwise and self.mask_format != "bitmask":
-            need = "MODEL.MASK_ON and INPUT.MASK_FORMAT bitmask"
-            raise ConfigError(
-                f"INPUT.COPY_PASTE cuts masks where objects are pasted over them: it needs {need}"
-            )
 
     def __call__(
         self,

@@ -53,8 +53,9 @@ def load_bdd100k(
     Crowds and ignored regions both become ``iscrowd`` 1, as in the official COCO conversion; ``attributes`` say which it was.
 
     Raises:
-        MissingDataError: labels or pictures are not there. DataError: a label file that cannot be read. ConfigError: an unknown task,
-        source or rule.
+        MissingDataError: labels or pictures are not there.
+        DataError: a label file that cannot be read.
+        ConfigError: an unknown task, source or rule.
     """
     if task not in TASKS or source not in ("auto", *SOURCES) or raster not in ("official", "coco"):
         known = (

@@ -163,7 +163,8 @@ def load(path: Path) -> DatasetRecords:
     """Map a file that :func:`save` wrote.
 
     Raises:
-        OSError: it is not there or cannot be read. ValueError: it is not such a file, or not whole.
+        OSError: it is not there or cannot be read.
+        ValueError: it is not such a file, or not whole.
     """
     arrays, header = map_arrays(path)
     keep, counts, examples = header["problems"]

@@ -91,7 +91,8 @@ class _DatasetCatalog:
         ``options`` (``raster``, ``instances``, ``source``) go to loaders that take them.
 
         Raises:
-            ConfigError: an unknown name (the nearest known one is named). DataError: what the loader says.
+            ConfigError: an unknown name (the nearest known one is named).
+            DataError: what the loader says.
         """
         self.ensure_registered()
         if name not in self._loaders:

@@ -46,7 +46,8 @@ def load_fashion(
         instances: ``class``, one instance a class present, or ``component``, one a connected component (8 neighbours).
 
     Raises:
-        MissingDataError: there is not one picture of the split. ConfigError: an unknown target, split or way of making instances.
+        MissingDataError: there is not one picture of the split.
+        ConfigError: an unknown target, split or way of making instances.
     """
     if target not in TARGETS or split not in SPLITS or instances not in ("class", "component"):
         raise ConfigError(

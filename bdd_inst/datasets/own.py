@@ -43,7 +43,8 @@ def prepare(cfg: CfgNode) -> None:
         cfg: changed in place.
 
     Raises:
-        ConfigError: a module that cannot be imported, lists of unequal length. DataError: files that are missing or cannot be read.
+        ConfigError: a module that cannot be imported, lists of unequal length.
+        DataError: files that are missing or cannot be read.
     """
     import_modules(cfg.DATASETS.IMPORTS)
     places: dict[str, str] = {}
@@ -126,7 +127,8 @@ def get_dataset(
         ``category_id`` from 0, ``segmentation``.
 
     Raises:
-        ConfigError: an unknown name. DataError: data that are missing or cannot be read.
+        ConfigError: an unknown name.
+        DataError: data that are missing or cannot be read.
     """
     if isinstance(name, str) and name in DatasetCatalog and not images:
         return DatasetCatalog.get(name, **options)

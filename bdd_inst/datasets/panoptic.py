@@ -71,7 +71,9 @@ def load_bdd100k_pan_seg(
     Outlines become masks in file order, later ones on top, and all stuff of one class is one segment, as in the official bitmasks.
 
     Raises:
-        MissingDataError: labels or pictures are not there. DataError: labels that cannot be read. ConfigError: an unknown raster.
+        MissingDataError: labels or pictures are not there.
+        DataError: labels that cannot be read.
+        ConfigError: an unknown raster.
     """
     if raster not in ("official", "coco"):
         raise ConfigError(

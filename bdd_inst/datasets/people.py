@@ -41,7 +41,8 @@ def load_people(
     80, 10 and 10 per cent of every source are sampled by ``seed``.
 
     Raises:
-        MissingDataError: no such folder. DataError: a source whose labels cannot be read, or no source at all.
+        MissingDataError: no such folder.
+        DataError: a source whose labels cannot be read, or no source at all.
     """
     base = Path(root) / folder
     if not base.is_dir():

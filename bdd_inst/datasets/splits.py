@@ -27,7 +27,8 @@ def split_names(
     and the name alone, and cut by ``shares`` (train, val, test), the same on every machine.
 
     Raises:
-        ConfigError: an unknown split, or shares that are no shares. DataError: a listing that cannot be read or names what is not there.
+        ConfigError: an unknown split, or shares that are no shares.
+        DataError: a listing that cannot be read or names what is not there.
     """
     if split not in SPLITS:
         raise ConfigError(f"a split is {', '.join(SPLITS)}, not {split!r}")

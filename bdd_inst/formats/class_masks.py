@@ -103,7 +103,8 @@ def write_class_masks(
         How many masks were written, what was skipped and what a mask cannot say.
 
     Raises:
-        DataError: a class that is not there, more than 254 of them, two pictures that would share one PNG. ValueError: another ``crowds``.
+        DataError: a class that is not there, more than 254 of them, two pictures that would share one PNG.
+        ValueError: another ``crowds``.
     """
     if crowds not in CROWDS:
         raise ValueError(f"crowds must be one of {', '.join(CROWDS)}, not {crowds!r}")

@@ -139,7 +139,8 @@ def run(
         stop: ends the run when set; set when it returns.
 
     Raises:
-        What the source, the model or the sink raise; KeyboardInterrupt. The sink is closed first.
+        DataError: the source or the sink fails.
+        KeyboardInterrupt: the user stops it. Whatever is raised, the sink is closed first.
     """
     meter, stop = meter or Meter(), stop or threading.Event()
     captured, masked = Slot(source.live, stop), Slot(source.live, stop)

@@ -49,7 +49,7 @@ def check_polygon(points: np.ndarray) -> None:
 
     Raises:
         DataError: fewer than three points, coordinates that no image has, or an outline so long that filling it would ask for
-        gigabytes.
+            gigabytes.
     """
     if points.size < 6 or points.size % 2:
         raise DataError(f"a polygon needs three points or more, this one has {points.size / 2:g}")

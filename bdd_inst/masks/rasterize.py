@@ -103,7 +103,8 @@ def objects_to_rles(
 
     Raises:
         DataError: coordinates that are not finite or beyond any image, an image larger than any; where objects come from files that may
-        be broken use :func:`draw_objects`. ValueError: another rule.
+            be broken use :func:`draw_objects`.
+        ValueError: another rule.
     """
     if rule not in RULES:
         raise ValueError(f"rule must be one of {', '.join(RULES)}, not {rule!r}")

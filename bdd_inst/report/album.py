@@ -49,7 +49,8 @@ def save_picture(path: str | os.PathLike, image: np.ndarray) -> Path:
         the path.
 
     Raises:
-        DataError: a picture that the format cannot hold. OSError: a full disk and the like.
+        DataError: a picture that the format cannot hold.
+        OSError: a full disk and the like.
     """
     path = Path(path)
     options = (

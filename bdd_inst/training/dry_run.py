@@ -8,7 +8,6 @@ import numpy as np
 from torch import nn
 
 from bdd_inst.base.errors import ConfigError
-from bdd_inst.config.checking import check_config
 from bdd_inst.data.augment import ObjectBoxes
 from bdd_inst.data.augmentations import sample_chain
 from bdd_inst.data.mapper import DatasetMapper
@@ -17,12 +16,6 @@ from bdd_inst.modeling.freeze import set_trainable
 from bdd_inst.training.optim import build_optimizer
 from bdd_inst.training.schedules import multiplier
 from bdd_inst.training.stages import Stage
-
-
-def check_stages(stages: Sequence[Stage]) -> None:
-    """Raise ConfigError, naming stage and key, for the first key of a stage that nothing can be done with."""
-    for stage in stages:
-        check_config(stage.cfg, f"stage {stage.name}")
 
 
 def dry_run(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from fvcore.common.config import CfgNode
 
 from bdd_inst.base.errors import ConfigError
+from bdd_inst.config.checking import check_config
 from bdd_inst.config.loading import leaves, nearest, set_key
 
 log = logging.getLogger(__name__)
@@ -92,21 +93,15 @@ def parse_stage(cfg: CfgNode, index: int, item: object) -> Stage:
         )
     if epochs is not None and "MAX_ITER" in item:
         raise ConfigError(f"{where}: MAX_ITER and EPOCHS both give a length; keep one")
-    if stage_cfg.SOLVER.MAX_ITER <= 0:
-        raise ConfigError(
-            f"{where}: MAX_ITER is {stage_cfg.SOLVER.MAX_ITER}; a stage has at least 1 iteration"
-        )
-    if stage_cfg.SOLVER.IMS_PER_BATCH < 1 and stage_cfg.SOLVER.IMS_PER_BATCH != AUTO_BATCH:
-        raise ConfigError(
-            f"{where}: SOLVER.IMS_PER_BATCH is {stage_cfg.SOLVER.IMS_PER_BATCH}; a batch has at least 1 picture (or auto)"
-        )
     freeze_at = own.get("FREEZE_AT", cfg.MODEL.BACKBONE.FREEZE_AT)
     if not isinstance(freeze_at, int) or isinstance(freeze_at, bool) or not 0 <= freeze_at <= 5:
         raise ConfigError(
             f"{where}.FREEZE_AT: 0 (nothing) to 5 (the whole bottom-up backbone) stays frozen, got {freeze_at!r}"
         )
     train = parse_train(own.get("TRAIN", "all"), where)
-    return Stage(str(own.get("NAME", f"stage{index + 1}")), train, freeze_at, epochs, stage_cfg)
+    name = str(own.get("NAME", f"stage{index + 1}"))
+    check_config(stage_cfg, f"stage {name}")
+    return Stage(name, train, freeze_at, epochs, stage_cfg)
 
 
 def parse_train(value: object, where: str) -> str | tuple[str, ...]:

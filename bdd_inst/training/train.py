@@ -27,7 +27,7 @@ from bdd_inst.report.plots import training_curves
 from bdd_inst.training import provenance
 from bdd_inst.training.checkpoints import CheckpointFolder
 from bdd_inst.training.console import log_to, mute_others
-from bdd_inst.training.dry_run import check_stages, dry_run
+from bdd_inst.training.dry_run import dry_run
 from bdd_inst.training.hooks import Hook
 from bdd_inst.training.hooks.checkpointer import Checkpointer
 from bdd_inst.training.hooks.ema import MovingAverage
@@ -87,7 +87,8 @@ def train(
         the tables and what to open.
 
     Raises:
-        ConfigError: a key that cannot be what it is. DataError: data or weights that are missing, a folder in use, a run that has diverged, ... in one readable line.
+        ConfigError: a key that cannot be what it is.
+        DataError: data or weights that are missing, a folder in use, a run that has diverged, ... in one readable line.
     """
     cfg = cfg.clone()
     cfg.defrost()
@@ -99,7 +100,6 @@ def train(
     prepare_torch(cfg)
     check_norms(cfg, fabric)
     stages = [] if eval_only else parse_stages(cfg)
-    check_stages(stages)
     check_loggers(cfg.LOGGERS)
     folder, resume = on_first(
         lambda: run_folder(output, cfg.OUTPUT_DIR, resume=resume, training=not eval_only)
@@ -135,7 +135,8 @@ def evaluate(
         data set's name to the content of its metrics.json.
 
     Raises:
-        ConfigError: nothing to evaluate, or to evaluate on. DataError: weights or data that are missing or cannot be used.
+        ConfigError: nothing to evaluate, or to evaluate on.
+        DataError: weights or data that are missing or cannot be used.
     """
     return train(as_cfg(model, overrides), output, eval_only=True).metrics
 

@@ -9,7 +9,7 @@ import bdd_inst.engines  # noqa: F401 (its tables say which models there are)
 from bdd_inst.base.errors import ConfigError
 from bdd_inst.config.checking import allowed, check_config, is_classified
 from bdd_inst.config.loading import get_cfg, get_key, known_keys, load_cfg, merge_overrides
-from bdd_inst.config.rules import HONOURED, REFUSED, VALUES
+from bdd_inst.config.rules import HONOURED, NUMBERS, REFUSED, VALUES
 
 ROOT = Path(__file__).resolve().parents[2]
 ZOO = ROOT / "tests" / "fixtures" / "zoo_configs" / "instance_segmentation"
@@ -18,6 +18,20 @@ FPN = ZOO / "mask_rcnn_R_50_FPN_3x.yaml"
 SOURCE = "\n".join(p.read_text() for p in (ROOT / "bdd_inst").rglob("*.py") if p.name != "rules.py")
 DEFORM = ("MODEL.RESNETS.DEFORM_ON_PER_STAGE", "[False,True,True,True]")
 KEYS = sorted(known_keys(get_cfg()))
+# Below 0 they mean never, all or none; DEFORM_NUM_GROUPS and BASE_LR_END are held against other keys.
+FREE = set(
+    [
+        "SEED",
+        "MODEL.RPN.BOUNDARY_THRESH",
+        "MODEL.RESNETS.DEFORM_NUM_GROUPS",
+        "SOLVER.BASE_LR_END",
+        "SOLVER.CHECKPOINT_PERIOD",
+        "TEST.DETECTIONS_PER_IMAGE",
+        "TEST.EVAL_PERIOD",
+        "TEST.PICTURES",
+        "TEST.VAL_LOSS_PICTURES",
+    ]
+)
 
 
 def changed(*overrides):
@@ -59,6 +73,34 @@ def test_the_answers_are_those_of_the_table():
     assert allowed("LOGGERS").startswith("each one of 'csv', 'tensorboard'")
     assert "keypoints are not built" in allowed("MODEL.KEYPOINT_ON")
     assert allowed("OUTPUT_DIR") == "anything of its type"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("MODEL.RPN.NMS_THRESH", "1.5"), "MODEL.RPN.NMS_THRESH 1.5: expected a number between 0"),
+        (("INPUT.COLOR_JITTER.HUE", "0.6"), "expected a number between 0 and 0.5"),
+        (("SOLVER.IMS_PER_BATCH", "0"), "expected a number of at least 1 picture, or auto"),
+        (("DATASETS.SOURCE", "pngs"), "DATASETS.SOURCE 'pngs' is not supported"),
+        (("INPUT.COPY_PASTE.ENABLED", "True"), "COPY_PASTE .* needs .* bitmask"),
+    ],
+)
+@pytest.mark.parametrize("engine", ["builtin", "detectron2"])
+def test_what_no_engine_can_do_is_refused_with_each(words, says, engine):
+    with pytest.raises(ConfigError, match=says):
+        check_config(changed("MODEL.ENGINE", engine, *words))
+
+
+def test_numbers_without_a_range_are_those_that_may_be_anything():
+    """A new number needs a row in NUMBERS, or its name here."""
+    free = {
+        key
+        for key in KEYS
+        if type(get_key(get_cfg(), key)) in (int, float)
+        and not {key} & {*VALUES, *NUMBERS}
+        and "nothing but" not in allowed(key)
+    }
+    assert free == FREE
 
 
 def test_the_tables_name_no_key_that_does_not_exist():
@@ -159,7 +201,7 @@ def test_the_real_detectron2_builds_more():
         (("MODEL.ANCHOR_GENERATOR.SIZES", "[[32],[64],[128],[256],[512, 600]]"), "as many anchors"),
         (("MODEL.RESNETS.DEPTH", "18"), "RES2_OUT_CHANNELS must be 64"),
         (("MODEL.RESNETS.DEPTH", "34", "MODEL.RESNETS.NUM_GROUPS", "2"), "NUM_GROUPS must be 1"),
-        (("MODEL.ROI_HEADS.NUM_CLASSES", "0"), "NUM_CLASSES must be at least 1"),
+        (("MODEL.ROI_HEADS.NUM_CLASSES", "0"), "NUM_CLASSES 0: expected a number above 0"),
         (("MODEL.RESNETS.DEFORM_ON_PER_STAGE", "[True]"), "four of true and false"),
         ((*DEFORM, "MODEL.RESNETS.DEPTH", "18"), "DEPTH of 50 or more"),
         ((*DEFORM, "MODEL.RESNETS.DEFORM_NUM_GROUPS", "3"), "does not divide the 128 channels"),
@@ -180,7 +222,10 @@ def test_keys_that_contradict_each_other(overrides, says):
     ("overrides", "says"),
     [
         (("MODEL.ROI_BOX_CASCADE_HEAD.IOUS", "[0.5,0.6]"), "for each of its stages"),
-        (("MODEL.ROI_BOX_CASCADE_HEAD.IOUS", "['a','b','c']"), "IOUS.*one overlap"),
+        (
+            ("MODEL.ROI_BOX_CASCADE_HEAD.IOUS", "['a','b','c']"),
+            "IOUS.*expected numbers between 0 and 1",
+        ),
         (("MODEL.ROI_BOX_CASCADE_HEAD.BBOX_REG_WEIGHTS", "[[1,1],[1,1],[1,1]]"), "four numbers"),
         (
             ("MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG", "False"),

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from bdd_inst.base.errors import ConfigError, DataError
+from bdd_inst.config.checking import check_config
 from bdd_inst.config.loading import get_cfg
 from bdd_inst.data.mapper import DatasetMapper
 from bdd_inst.masks import run_lengths
@@ -241,7 +242,7 @@ def test_a_stage_may_set_its_own_input(cfg, record):
 def test_copy_paste_needs_bitmasks(cfg):
     cfg.INPUT.COPY_PASTE.ENABLED, cfg.INPUT.MASK_FORMAT = True, "polygon"
     with pytest.raises(ConfigError, match="bitmask"):
-        DatasetMapper(cfg, True)
+        check_config(cfg)
 
 
 def test_pasted_objects_cover_what_was_there(cfg, record, tmp_path):

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from bdd_inst.base.errors import ConfigError, DataError, ProblemLog
+from bdd_inst.config.checking import check_config
 from bdd_inst.config.loading import load_cfg
 from bdd_inst.data.loader import check_classes
 from bdd_inst.data.mapper import DatasetMapper
@@ -141,7 +142,7 @@ def test_a_training_sample_has_objects_and_stuff_that_move_together(record):
 
 def test_pasting_is_refused():
     with pytest.raises(ConfigError, match="COPY_PASTE is not built for"):
-        DatasetMapper(config(**{"INPUT.COPY_PASTE.ENABLED": True}), True)
+        check_config(load_cfg("bdd_panoptic.yaml", ["INPUT.COPY_PASTE.ENABLED", "True"]))
 
 
 def test_both_heads_must_have_the_classes_of_the_data():

@@ -112,7 +112,7 @@ def test_presets_and_patterns_choose_the_head():
         ("IN_FEATURES", ["p2", "p9"], "p9 is not among the backbone's features"),
         ("COMMON_STRIDE", 8, "at most 4"),
         ("COMMON_STRIDE", 3, "a power of two"),
-        ("NUM_CLASSES", 0, "at least 1"),
+        ("NUM_CLASSES", 0, "expected a number above 0"),
         ("NAME", "PointRendSemSegHead", "is not supported"),
         ("NORM", "LN", "is not supported"),
     ],

@@ -17,7 +17,7 @@ from bdd_inst.datasets.own import prepare
 from bdd_inst.drawing.plot_key import add_key
 from bdd_inst.engines import build_model
 from bdd_inst.modeling.freeze import set_trainable
-from bdd_inst.training.dry_run import check_stages, dry_run
+from bdd_inst.training.dry_run import dry_run
 from bdd_inst.training.launch import LaunchConfig, make_fabric, prepare_torch
 from bdd_inst.training.modes import train_mode
 from bdd_inst.training.output import choose_folder
@@ -43,7 +43,8 @@ def find_learning_rate(cfg: CfgNode, output: str | None, launch_config: LaunchCo
         lines to print: a rate for every stage.
 
     Raises:
-        ConfigError: several processes. DataError: data that are missing, or losses that say nothing.
+        ConfigError: several processes.
+        DataError: data that are missing, or losses that say nothing.
     """
     cfg = cfg.clone()
     cfg.defrost()
@@ -57,7 +58,6 @@ def find_learning_rate(cfg: CfgNode, output: str | None, launch_config: LaunchCo
     if cfg.SEED < 0:
         cfg.SEED = new_seed()
     stages = parse_stages(cfg)
-    check_stages(stages)
     data = TrainingData(stages)
     folder = choose_folder(output, cfg.OUTPUT_DIR, resume=False, training=False)
     tests = {}
