@@ -19,19 +19,17 @@ SOURCE = "\n".join(p.read_text() for p in (ROOT / "bdd_inst").rglob("*.py") if p
 DEFORM = ("MODEL.RESNETS.DEFORM_ON_PER_STAGE", "[False,True,True,True]")
 KEYS = sorted(known_keys(get_cfg()))
 # Below 0 they mean never, all or none; DEFORM_NUM_GROUPS and BASE_LR_END are held against other keys.
-FREE = set(
-    [
-        "SEED",
-        "MODEL.RPN.BOUNDARY_THRESH",
-        "MODEL.RESNETS.DEFORM_NUM_GROUPS",
-        "SOLVER.BASE_LR_END",
-        "SOLVER.CHECKPOINT_PERIOD",
-        "TEST.DETECTIONS_PER_IMAGE",
-        "TEST.EVAL_PERIOD",
-        "TEST.PICTURES",
-        "TEST.VAL_LOSS_PICTURES",
-    ]
-)
+FREE = {
+    "SEED",
+    "MODEL.RPN.BOUNDARY_THRESH",
+    "MODEL.RESNETS.DEFORM_NUM_GROUPS",
+    "SOLVER.BASE_LR_END",
+    "SOLVER.CHECKPOINT_PERIOD",
+    "TEST.DETECTIONS_PER_IMAGE",
+    "TEST.EVAL_PERIOD",
+    "TEST.PICTURES",
+    "TEST.VAL_LOSS_PICTURES",
+}
 
 
 def changed(*overrides):
