@@ -1,13 +1,16 @@
-"""A run that its scheduler starts again (torchrun --max-restarts, a SLURM requeue) goes on in its own folder instead of beginning anew."""
+"""A run goes on in its own folder: its scheduler starts it again (torchrun --max-restarts, a SLURM requeue), or a person as it says."""
 
 from __future__ import annotations
 
 import logging
 import os
+import shlex
 import socket
 import sys
 from pathlib import Path
 
+from bdd_inst.base.program import option_words, start_words
+from bdd_inst.training.loop import Trainer
 from bdd_inst.training.output import choose_folder
 from bdd_inst.training.provenance import read_run, write_run
 
@@ -59,3 +62,23 @@ def mark_folder(folder: Path) -> None:
     """Write the job into the folder's ``run.json``, before anything else can fail."""
     if job_mark():
         write_run(folder, read_run(folder) | {KEY: job_mark()})
+
+
+def stop_text(run: Trainer, folder: Path) -> str:
+    """What to type to go on with a run that a signal has stopped, after its last checkpoint is written.
+
+    Args:
+        run: stopped.
+        folder: its own.
+
+    Returns:
+        Two lines.
+    """
+    words = [word for word in option_words() if word != "--resume"]
+    if "--output" not in words:
+        words += ["--output", str(folder)]
+    done = f"{run.progress.total} of {run.total_iterations} iterations"
+    return (
+        f"stopped by {run.stop.name or 'a signal to another process'} after {done}; saved {run.last_saved}\n"
+        f"to go on: {shlex.join([*start_words(), '--resume', *words])}"
+    )

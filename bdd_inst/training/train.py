@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +37,7 @@ from bdd_inst.training.launch import LaunchConfig, find_launch_config, make_fabr
 from bdd_inst.training.loop import Trainer
 from bdd_inst.training.metric_names import check_best_metric
 from bdd_inst.training.output import changed_keys
-from bdd_inst.training.restarts import mark_folder, run_folder
+from bdd_inst.training.restarts import mark_folder, run_folder, stop_text
 from bdd_inst.training.scoring import Scorer, result_text
 from bdd_inst.training.seeds import new_seed, seed_all
 from bdd_inst.training.signals import catch_stop
@@ -337,15 +336,3 @@ def write_config(cfg: CfgNode, folder: Path) -> None:
     """The config as it was run, every key, its seed drawn."""
     with atomic_write(folder / "config.yaml") as stream:
         stream.write(cfg.dump())
-
-
-def stop_text(run: Trainer, folder: Path) -> str:
-    """What to type to go on."""
-    words = [word for word in option_words() if word != "--resume"]
-    if "--output" not in words:
-        words += ["--output", str(folder)]
-    done = f"{run.progress.total} of {run.total_iterations} iterations"
-    return (
-        f"stopped by {run.stop.name or 'a signal to another process'} after {done}; saved {run.last_saved}\n"
-        f"to go on: {shlex.join([*start_words(), '--resume', *words])}"
-    )
