@@ -169,6 +169,25 @@ class SemSegCounter:
             for value, p in scored
         ]
 
+    def sources(self) -> list[dict]:
+        """By the first folder of the pictures' names: how many, and the figures that are means over pictures; nothing where there is one."""
+        groups: dict[str, list[PictureScore]] = {}
+        for one in self.pictures:
+            groups.setdefault(one.name.partition("/")[0] if "/" in one.name else "", []).append(one)
+        if len(groups) < 2:
+            return []
+        rows = []
+        for name, group in sorted(groups.items()):
+            own = [mean(p.iou[self.first :]) for p in group]
+            without = [p.marked for p, value in zip(group, own) if not np.isfinite(value)]
+            row = {"source": name, "pictures": len(group), "mIoU-pictures": mean(np.array(own))}
+            row["BoundaryIoU"] = mean(
+                np.array([mean(p.boundary) for p, v in zip(group, own) if np.isfinite(v)])
+            )
+            row["marked-without"] = mean(np.array(without))
+            rows.append({k: percent(v) if isinstance(v, float) else v for k, v in row.items()})
+        return rows
+
     def report(self, threshold: float | None = None) -> dict:
         """The ``sem_seg`` block of ``metrics.json``: figures, what is derived from what, confusion matrix, sweep, worst pictures."""
         block = self.figures() | {"pictures": len(self.pictures)}
@@ -179,6 +198,7 @@ class SemSegCounter:
             "confusion": {"classes": list(self.names), "pixels": self.confusion.tolist()},
             "sweep": self.sweep(),
             "worst": self.worst(),
+            "sources": self.sources(),
         }
 
 

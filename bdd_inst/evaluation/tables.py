@@ -152,7 +152,19 @@ def sem_seg_lines(block: dict | None) -> list[str]:
         lines.append(
             f"best threshold on these pictures {best['threshold']:.2f}: IoU {shown(best['mIoU'])}"
         )
-    return [*lines, ""]
+    return [*lines, *source_lines(block.get("sources")), ""]
+
+
+def source_lines(sources: list[dict] | None) -> list[str]:
+    """Figures a picture by the folder that the pictures lie in, where there are several."""
+    if not sources:
+        return []
+    columns = ("mIoU-pictures", "BoundaryIoU", "marked-without")
+    rows = [
+        [row["source"] or ".", str(row["pictures"]), *(shown(row[name]) for name in columns)]
+        for row in sources
+    ]
+    return ["", *grid(["source", "pictures", *columns], rows)]
 
 
 def label_map_lines(block: dict | None) -> list[str]:

@@ -16,7 +16,7 @@ from bdd_inst.base.errors import DataError
 from bdd_inst.data.sem_seg import label_map_of
 from bdd_inst.evaluation.boundary import boundary, width_of
 from bdd_inst.evaluation.sem_seg import SemSegCounter, boundary_iou
-from bdd_inst.evaluation.sem_seg_evaluator import SemSegEvaluator
+from bdd_inst.evaluation.sem_seg_evaluator import SemSegEvaluator, picture_name
 from bdd_inst.evaluation.tables import summary
 from bdd_inst.inference.label_maps import labels_of
 from bdd_inst.report.html import write_report
@@ -220,3 +220,30 @@ def test_pictures_that_are_not_there_and_never_came(records):
     assert "2 of 3 pictures were never predicted" in evaluator.evaluate()["notes"][0]
     with pytest.raises(DataError, match="'x', which the data set does not have"):
         evaluator.process([{"image_id": "x"}], [{"sem_seg": torch.zeros(3, 24, 32)}])
+
+
+def test_pictures_of_several_folders_have_figures_of_each():
+    counter = SemSegCounter(["background", "person"])
+    whole, half, none = np.ones((4, 4), int), np.ones((4, 4), int), np.zeros((4, 4), int)
+    half[:2] = 0
+    counter.add(whole, whole, "indoors/1.jpg")
+    assert counter.sources() == []
+    counter.add(whole, half, "street/a/1.jpg")
+    counter.add(whole, whole, "street/b/1.jpg")
+    counter.add(none, half, "street/empty.jpg")
+    indoors, street = counter.sources()
+    assert (indoors["source"], indoors["pictures"], indoors["mIoU-pictures"]) == ("indoors", 1, 100)
+    assert indoors["marked-without"] is None
+    assert street["pictures"] == 3
+    assert street["mIoU-pictures"] == 75
+    assert street["marked-without"] == 50
+    assert street["BoundaryIoU"] == pytest.approx(100 * (1 + 6 / 14) / 2)
+    text = summary({"protocol": "label-map", "sem_seg": counter.report()})
+    assert [line.split()[:3] for line in text.splitlines() if line.startswith("street")] == [
+        ["street", "3", "75.00"]
+    ]
+
+
+def test_a_picture_is_called_by_its_path_within_the_set():
+    assert picture_name({"image_id": "a/images/1.jpg", "file_name": "/x/1.jpg"}) == "a/images/1.jpg"
+    assert picture_name({"image_id": 7, "file_name": "/x/1.jpg"}) == "1.jpg"
