@@ -27,6 +27,7 @@ from bdd_inst.cli.common import (
     make_parser,
     show_problems,
 )
+from bdd_inst.datasets.catalog import unreported
 from bdd_inst.evaluation import files, tables
 from bdd_inst.evaluation.build import ScoringOptions
 from bdd_inst.evaluation.evaluation_result import EvaluationResult
@@ -197,7 +198,7 @@ def evaluate_weights(options: argparse.Namespace) -> int:
         model = load_model(cfg)
         sets = load_test_sets(cfg)
         for test in sets:
-            show_problems(test.problems, f"{test.name}:")
+            show_problems(unreported(test.problems, [test.name]), f"{test.name}:")
         report = not options.no_report
         pictures = cfg.TEST.PICTURES if report else 0
         results = evaluate_model(model, cfg, sets, folder, options=scoring, pictures=pictures)

@@ -8,12 +8,12 @@ import inspect
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bdd_inst.base.errors import ConfigError
+from bdd_inst.base.errors import ConfigError, ProblemLog
 from bdd_inst.datasets.dataset import DatasetRecords
 from bdd_inst.datasets.dict_array import DictArray
 
@@ -154,6 +154,27 @@ def report(name: str, loaded: DatasetRecords) -> None:
     log.info("%s: %d pictures, %d objects", name, len(loaded.dicts), objects)
     for line in loaded.problems.lines():
         log.warning("%s: %s", name, line)
+
+
+def unreported(problems: ProblemLog, names: Iterable[str]) -> ProblemLog:
+    """What :func:`report` has not said already when the data sets were loaded.
+
+    Args:
+        problems: of the data sets as they are used.
+        names: theirs, in the catalog.
+
+    Returns:
+        The problems of other codes.
+    """
+    logged = {
+        code
+        for name in names
+        for code in (MetadataCatalog.get(name).get("problems") or ProblemLog()).counts
+    }
+    fresh = ProblemLog(counts=problems.counts.copy(), examples=problems.examples)
+    for code in logged:
+        fresh.counts.pop(code, None)
+    return fresh
 
 
 def data_root() -> Path:

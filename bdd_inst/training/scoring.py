@@ -9,6 +9,7 @@ from fvcore.common.config import CfgNode
 from torch import nn
 
 from bdd_inst.data.loader import build_test_loader
+from bdd_inst.datasets.catalog import unreported
 from bdd_inst.evaluation.evaluate_model import TestSet, evaluate_model, load_test_sets
 from bdd_inst.evaluation.tables import summary_of_sets
 from bdd_inst.report.evaluation_files import write_metrics_of_sets, write_test_files
@@ -31,7 +32,7 @@ class Scorer:
         self.sets: list[TestSet] = load_test_sets(cfg)
         self.last: dict[str, float | None] = {}
         for test in self.sets:
-            for line in test.problems.lines():
+            for line in unreported(test.problems, [test.name]).lines():
                 log.warning("%s: %s", test.name, line)
 
     def figure_names(self) -> list[str]:

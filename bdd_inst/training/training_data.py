@@ -8,10 +8,10 @@ from collections.abc import Iterable
 import numpy as np
 
 from bdd_inst.base import distributed
-from bdd_inst.base.errors import ConfigError, ProblemLog
+from bdd_inst.base.errors import ConfigError
 from bdd_inst.data.loader import build_train_loader, load_datasets
 from bdd_inst.data.mapper import DatasetMapper, Mapper
-from bdd_inst.datasets.catalog import MetadataCatalog
+from bdd_inst.datasets.catalog import unreported
 from bdd_inst.training.stages import Stage
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class TrainingData:
                 raise ConfigError("DATASETS.TRAIN is empty: name at least one data set to train on")
             if key not in self.dicts:
                 self.dicts[key], _, problems = load_datasets(stage.cfg, names, True)
-                for line in unreported(problems, names):
+                for line in unreported(problems, names).lines():
                     log.warning("%s: %s", ", ".join(names), line)
 
     def of(self, stage: Stage) -> list[dict]:
@@ -82,16 +82,3 @@ class TrainingData:
         )
         mapper = DatasetMapper(cfg, True)
         return [mapper(item, np.random.default_rng([0, i])) for i, item in enumerate(chosen)]
-
-
-def unreported(problems: ProblemLog, names: tuple[str, ...]) -> list[str]:
-    """The lines of those problems that the catalog has not already logged when it loaded the data sets."""
-    logged = {
-        code
-        for name in names
-        for code in (MetadataCatalog.get(name).get("problems") or ProblemLog()).counts
-    }
-    fresh = ProblemLog(counts=problems.counts.copy(), examples=problems.examples)
-    for code in logged:
-        fresh.counts.pop(code, None)
-    return fresh.lines()

@@ -7,9 +7,9 @@ import types
 
 import pytest
 
-from bdd_inst.base.errors import ConfigError, DataError
+from bdd_inst.base.errors import ConfigError, DataError, ProblemLog
 from bdd_inst.datasets import catalog
-from bdd_inst.datasets.catalog import DatasetCatalog, MetadataCatalog
+from bdd_inst.datasets.catalog import DatasetCatalog, MetadataCatalog, unreported
 from bdd_inst.datasets.dataset import DatasetRecords
 from bdd_inst.synthetic import render
 
@@ -114,3 +114,18 @@ def test_detectron2s_catalogs_get_the_same_sets(entry, monkeypatch):
     assert metadata["fashion_clothes_val"].thing_classes[3] == "shoes"
     assert theirs["mine"]() == [{"file_name": "a.jpg", "annotations": []}]
     assert metadata["mine"].mask_rule == "official"
+
+
+def test_what_the_catalog_has_said_is_not_said_again():
+    said, later = ProblemLog(), ProblemLog()
+    said.add("no-mask", "a", "left out")
+    later.merge(said)
+    later.add("empty-box", "b", "left out")
+    assert set(unreported(later, ["said"]).counts) == {"no-mask", "empty-box"}
+    DatasetCatalog.register("said", lambda: DatasetRecords([], {}, said))
+    try:
+        DatasetCatalog.get("said")
+        assert dict(unreported(later, ["said"]).counts) == {"empty-box": 1}
+    finally:
+        DatasetCatalog.remove("said")
+        MetadataCatalog.pop("said")
