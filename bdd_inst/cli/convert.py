@@ -81,7 +81,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--output",
         required=True,
         metavar="PATH",
-        help="file, or folder for bitmask, label-map, binary-masks and overlay",
+        help="file, or folder for bitmask, label-map, binary-masks, yolo and overlay; panoptic writes NAME.json and NAME/",
     )
     add_raster(parser)
     parser.add_argument(

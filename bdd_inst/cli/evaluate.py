@@ -184,6 +184,7 @@ def evaluate_files(options: argparse.Namespace) -> int:
 
 def evaluate_weights(options: argparse.Namespace) -> int:
     """A config's model on each of its test sets; several sets get a folder each."""
+    from bdd_inst.evaluation.augmentation import augmentation_lines, compare_with_one_view
     from bdd_inst.evaluation.evaluate_model import evaluate_model, load_test_sets
     from bdd_inst.inference.predictor import load_model
 
@@ -202,8 +203,11 @@ def evaluate_weights(options: argparse.Namespace) -> int:
         report = not options.no_report
         pictures = cfg.TEST.PICTURES if report else 0
         results = evaluate_model(model, cfg, sets, folder, options=scoring, pictures=pictures)
+        if cfg.TEST.AUG.ENABLED:
+            compare_with_one_view(results, model, cfg, scoring)
         print(tables.summary_of_sets({result.test.name: result.metrics for result in results}))
         for result in results:
+            print("\n".join(augmentation_lines(result.metrics)))
             page = write_test_files(
                 result,
                 cfg,

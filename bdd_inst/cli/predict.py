@@ -4,8 +4,9 @@
     bdd-inst predict --config bdd_maskrcnn.yaml --input drive.mp4 --output out MODEL.WEIGHTS R50-FPN.pkl
 
 Leaves in DIR: predictions.json (every detection above MODEL.ROI_HEADS.SCORE_THRESH_TEST) and the drawn pictures in
-overlays/, or the drawn video, with those above --score-threshold. A pixel-wise model leaves labels/NAME.png (class
-numbers) instead of predictions.json, and what --probabilities and --cutouts ask for.
+overlays/, or the drawn video, with those above --score-threshold. A panoptic model also leaves panoptic.json and
+panoptic/NAME.png (COCO panoptic), and draws its segments. A pixel-wise model leaves labels/NAME.png (class numbers)
+instead of predictions.json, and what --probabilities and --cutouts ask for.
 """
 
 from __future__ import annotations
@@ -138,6 +139,7 @@ def run(options: argparse.Namespace) -> int:
 
 def find_objects(options: argparse.Namespace, source, predictor) -> None:
     """Objects into predictions.json and drawn pictures, with a line that counts them."""
+    from bdd_inst.data.panoptic import is_panoptic
     from bdd_inst.drawing.draw import Style, from_instances
     from bdd_inst.inference.results import OutputClasses, picture_ids, results_file, to_results
 
@@ -149,15 +151,23 @@ def find_objects(options: argparse.Namespace, source, predictor) -> None:
     style = Style(color_by=options.color_by)
     metadata = {"thing_classes": categories.names, "thing_colors": categories.colors}
 
-    with results_file(file) as results:
+    with contextlib.ExitStack() as stack:
+        results = stack.enter_context(results_file(file))
+        segments = None
+        if is_panoptic(predictor.cfg):
+            segments = stack.enter_context(panoptic_writer(options, predictor, source))
 
         def record(frame, output):
             given = {"image_id": ids.get(frame.name, other + frame.number), "file_name": frame.name}
             results.add(to_results(output["instances"], categories, **given))
+            if segments is not None:
+                segments.record(frame, output, given["image_id"])
 
         def draw(frame, output):
             if options.no_overlays:
                 return None
+            if segments is not None:
+                return segments.draw(frame, output)
             return from_instances(
                 frame.image,
                 output["instances"],
@@ -168,6 +178,20 @@ def find_objects(options: argparse.Namespace, source, predictor) -> None:
 
         pictures = some(predict_all(options, source, predictor, draw, record), options, source)
     print(f"{pictures} pictures, {results.number} objects: {file}")
+    if segments is not None:
+        print(f"segments: {segments.folder}.json")
+
+
+@contextlib.contextmanager
+def panoptic_writer(options: argparse.Namespace, predictor, source):
+    """The writer of ``panoptic.json`` and its PNGs, which appear whole at the end of the block."""
+    from bdd_inst.cli.predict_panoptic import PanopticWriter
+    from bdd_inst.inference.panoptic_results import panoptic_classes, panoptic_file
+
+    classes = panoptic_classes(predictor.cfg, predictor.metadata)
+    folder = Path(options.output, "panoptic")
+    with panoptic_file(folder.with_suffix(".json"), classes) as file:
+        yield PanopticWriter(file, folder, classes, source)
 
 
 def some(pictures: int, options: argparse.Namespace, source) -> int:
@@ -193,6 +217,7 @@ def predict_all(options: argparse.Namespace, source, predictor, draw, record=Non
     """
     from bdd_inst.base.pipeline import batched, ordered_map, prefetch
     from bdd_inst.images.video import VideoWriters
+    from bdd_inst.inference.views import cost_of_views
     from bdd_inst.report.album import picture_paths, save_picture
 
     places = picture_paths(Path(options.output, "overlays"))
@@ -200,8 +225,12 @@ def predict_all(options: argparse.Namespace, source, predictor, draw, record=Non
     # What is made ahead of a stream would be old when its turn comes.
     ahead = source if source.live else prefetch(source, 2 * options.batch_size + 2)
 
+    costs: list[tuple[float, float]] = []
+
     def found():
         for frames in batched(ahead, options.batch_size):
+            if predictor.cfg.TEST.AUG.ENABLED and not costs:
+                costs.append(cost_of_views(predictor, frames[0].image))
             outputs = predictor.predict([f.image for f in frames])
             for frame, output in zip(frames, outputs, strict=True):
                 if record:
@@ -226,6 +255,9 @@ def predict_all(options: argparse.Namespace, source, predictor, draw, record=Non
             number += 1
             if drawn is not None:
                 movies.add(*drawn)
+    for views, once in costs:
+        ratio = views / max(once, 1e-9)
+        print(f"TEST.AUG: {views:.3g} s an image, seen once {once:.3g} s, {ratio:.1f}x")
     return number
 
 

@@ -14,7 +14,8 @@ from bdd_inst.datasets.coco_person import load_coco_2017
 from bdd_inst.datasets.dataset import DatasetRecords
 from bdd_inst.datasets.fashion import SPLITS, TARGETS, load_fashion
 from bdd_inst.datasets.panoptic import BDD100K as BDD100K_CLASSES
-from bdd_inst.datasets.panoptic import PanopticClasses, load_bdd100k_pan_seg
+from bdd_inst.datasets.panoptic import load_bdd100k_pan_seg
+from bdd_inst.datasets.panoptic_classes import PanopticClasses
 from bdd_inst.datasets.people import load_people
 from bdd_inst.datasets.semantic import load_bdd100k_sem_seg
 from bdd_inst.synthetic import FOLDER as SYNTHETIC

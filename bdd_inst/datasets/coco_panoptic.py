@@ -13,7 +13,7 @@ from bdd_inst.datasets.coco_person import FOLDER, load_coco
 from bdd_inst.datasets.dataset import DatasetRecords
 from bdd_inst.datasets.dict_array import DictArray
 from bdd_inst.datasets.layout import MissingDataError
-from bdd_inst.datasets.panoptic import PanopticClasses
+from bdd_inst.datasets.panoptic_classes import PanopticClasses
 from bdd_inst.formats import fields
 from bdd_inst.formats.json_files import items, plain, top_level
 

@@ -7,8 +7,7 @@ instead (``pan_seg_file_name``), and ``segments_info`` says what its ids mean, t
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bdd_inst import formats
@@ -18,6 +17,7 @@ from bdd_inst.datasets.cache import cached
 from bdd_inst.datasets.dataset import DatasetRecords
 from bdd_inst.datasets.dict_array import DictArray
 from bdd_inst.datasets.layout import MissingDataError
+from bdd_inst.datasets.panoptic_classes import PanopticClasses
 from bdd_inst.datasets.to_dicts import Options, records
 from bdd_inst.formats.records import LabelSet
 from bdd_inst.images.finder import ImageFinder
@@ -26,32 +26,6 @@ from bdd_inst.masks.label_runs import label_rles, paint
 from bdd_inst.structures import BoxMode
 
 FOLDER = "bdd100k"
-
-
-@dataclass(frozen=True)
-class PanopticClasses:
-    """What a panoptic data set knows.
-
-    Attributes: ``things`` and ``stuff``, names in the order of class numbers; ``ids``, name to the data set's own number, 1, 2, ... in the
-    order of both where there are none; ``aliases``, spelling to name.
-    """
-
-    things: tuple[str, ...]
-    stuff: tuple[str, ...]
-    ids: Mapping[str, int] = field(default_factory=dict)
-    aliases: Mapping[str, str] = field(default_factory=dict)
-
-    def metadata(self) -> dict:
-        """Detectron2's words for it. ``stuff_classes`` begin with ``things``: what a pixel-wise head calls every pixel of an object."""
-        ids = self.ids or {name: n for n, name in enumerate((*self.things, *self.stuff), 1)}
-        stuff = {0: 0} | {ids[name]: n for n, name in enumerate(self.stuff, 1)}
-        return {
-            "thing_classes": list(self.things),
-            "thing_dataset_id_to_contiguous_id": {ids[n]: i for i, n in enumerate(self.things)},
-            "stuff_classes": [words.THINGS, *self.stuff],
-            "stuff_dataset_id_to_contiguous_id": stuff,
-            "evaluator_type": "coco_panoptic_seg",
-        }
 
 
 PAN_SEG = words.BDD100K_PAN_SEG

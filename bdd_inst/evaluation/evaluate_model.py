@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,6 +30,9 @@ from bdd_inst.inference.label_maps import labels_of
 from bdd_inst.structures import Instances
 
 log = logging.getLogger(__name__)
+
+# A prediction that is drawn: objects, class numbers H,W, or segment ids H,W and what they are.
+Shown = Instances | np.ndarray | tuple[np.ndarray, list[dict]]
 
 
 @dataclass
@@ -56,8 +60,10 @@ class TestResult:
     Attributes:
         metrics: the content of ``metrics.json``, the same on every process.
         outcome: all behind the figures; None on every process but the first.
-        shown: dataset dict and prediction (Instances, or class numbers H,W) of the pictures to show, those that this process predicted.
+        shown: dataset dict and prediction of the pictures to show, those that this process predicted: Instances, class numbers H,W, or
+            segment ids H,W with what they are.
         folder: where its files lie; None where nothing was written.
+        seconds: that predicting took on this process.
     """
 
     __test__ = False
@@ -65,8 +71,9 @@ class TestResult:
     test: TestSet
     metrics: dict
     outcome: EvaluationResult | None
-    shown: list[tuple[dict, Instances | np.ndarray]]
+    shown: list[tuple[dict, Shown]]
     folder: Path | None = None
+    seconds: float = 0.0
 
 
 def load_test_sets(cfg: CfgNode) -> list[TestSet]:
@@ -120,10 +127,12 @@ def evaluate_model(
         if folder is not None and len(test_sets) > 1:
             place = folder / folder_name(test.name)
         evaluator = build_evaluator(cfg, test.name, test.dicts, test.metadata, place, options)
+        start = time.perf_counter()
         shown = _predict(model, cfg, test, evaluator, place, pictures)
+        seconds = time.perf_counter() - start
         with _kept_when_interrupted(evaluator, place):
             metrics = evaluator.evaluate()
-        results.append(TestResult(test, metrics, evaluator.outcome, shown, place))
+        results.append(TestResult(test, metrics, evaluator.outcome, shown, place, seconds))
         if options.label_threshold is None and "label_map" in metrics:
             # Chosen on the pictures it scores, a threshold flatters: later data sets take the first one's.
             threshold = metrics["label_map"]["threshold"]
@@ -138,7 +147,7 @@ def _predict(
     evaluator: Evaluator | SemSegEvaluator,
     folder: Path | None,
     pictures: int,
-) -> list[tuple[dict, Instances | np.ndarray]]:
+) -> list[tuple[dict, Shown]]:
     """Feed the evaluator; dataset dict and prediction of the pictures to show."""
     rank, world_size = distributed.world()
     loader = build_test_loader(cfg, test.dicts, rank=rank, world_size=world_size)
@@ -153,11 +162,19 @@ def _predict(
         for given, output in _progress(predict_outputs(model, loader), loader, test.name):
             evaluator.process([given], [output])
             if given["image_id"] in wanted:
-                # Class numbers, not logits: those of a dozen large pictures fill a gigabyte.
-                shown = output.get("instances")
-                shown = labels_of(output["sem_seg"])[0] if shown is None else shown
-                kept.append((wanted[given["image_id"]], shown))
+                kept.append((wanted[given["image_id"]], _to_show(output)))
     return kept
+
+
+def _to_show(output: dict) -> Shown:
+    """What of a model's output is drawn."""
+    if "panoptic_seg" in output:
+        ids, segments = output["panoptic_seg"]
+        return np.asarray(ids.cpu()), segments
+    if "instances" in output:
+        return output["instances"]
+    # Class numbers, not logits: those of a dozen large pictures fill a gigabyte.
+    return labels_of(output["sem_seg"])[0]
 
 
 @contextlib.contextmanager

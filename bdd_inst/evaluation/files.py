@@ -19,9 +19,11 @@ from bdd_inst.evaluation.label_map_files import (
     open_maps,
     truth_of_maps,
 )
+from bdd_inst.evaluation.panoptic_files import PANOPTIC_KINDS, classes_of, score_panoptic
 from bdd_inst.evaluation.protocols import score
 from bdd_inst.evaluation.results import Results, ResultsBuilder
 from bdd_inst.formats import score_files
+from bdd_inst.formats.records import LabelSet
 from bdd_inst.formats.sniff import Found
 
 
@@ -37,7 +39,7 @@ def evaluate_files(
 
     Args:
         ground_truth: COCO JSON, Scalabel JSON, a bitmask folder, or any other label format that ``formats`` reads.
-        predictions: COCO results JSON, Scalabel JSON with scores, or a bitmask folder.
+        predictions: COCO results JSON, Scalabel JSON with scores, or a bitmask folder; of label maps and panoptic labels the same kind.
         protocol: ``coco``, ``bdd`` or ``both``.
         output_dir: where ``metrics.json`` and the PR curves go; None writes nothing.
         images: the folder of pictures, where labels do not say their sizes.
@@ -77,6 +79,10 @@ def outcome_of_files(
     values = dict(values) if values else None
     named = bool(values or class_names)
     maps, found = None, formats.inspect(ground_truth, named=named)
+    if found.kind in PANOPTIC_KINDS and not is_empty_list(Path(predictions)):
+        given = formats.inspect(predictions)
+        if given.kind in PANOPTIC_KINDS:
+            return outcome_of_panoptic(formats.read(found), formats.read(given), protocol)
     if found.kind in MAP_KINDS:
         empty = is_empty_list(Path(predictions))
         given = None if empty else formats.inspect(predictions, named=True)
@@ -119,6 +125,15 @@ def outcome_of_maps(
         found.class_names, range(1, len(found.class_names) + 1), truth.source
     ).build()
     return EvaluationResult(metrics, nothing, ResultsBuilder().build(predicted.source), {}, notes)
+
+
+def outcome_of_panoptic(truth: LabelSet, predicted: LabelSet, protocol: str) -> EvaluationResult:
+    """Panoptic segments against panoptic labels: the ``panoptic_seg`` block."""
+    metrics = score_panoptic(truth, predicted, protocol)
+    names = classes_of(truth).names
+    nothing = GroundTruthBuilder(names, range(1, len(names) + 1), truth.source).build()
+    results = ResultsBuilder().build(predicted.source)
+    return EvaluationResult(metrics, nothing, results, {}, metrics.get("notes", []))
 
 
 def compare_with(

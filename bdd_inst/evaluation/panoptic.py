@@ -9,35 +9,13 @@ pixels, and a false segment counts only where at least half of it lies on true s
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
+from bdd_inst.datasets.panoptic_classes import PanopticClasses
+
 IOU, HITS, FALSE, MISSED = range(4)
 RULES = ("coco", "bdd")
-
-
-@dataclass(frozen=True)
-class PanopticClasses:
-    """Names of things and of stuff; classes are numbered things first, then stuff."""
-
-    things: tuple[str, ...]
-    stuff: tuple[str, ...]
-
-    @classmethod
-    def of(cls, metadata: Mapping) -> PanopticClasses:
-        """Those of a data set, whose ``stuff_classes`` begin with ``things``."""
-        return cls(tuple(metadata["thing_classes"]), tuple(metadata["stuff_classes"][1:]))
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """All of them in the order of their numbers."""
-        return (*self.things, *self.stuff)
-
-    def number(self, segment: Mapping) -> int:
-        """The number of a segment's class."""
-        own = segment["category_id"]
-        return own if segment["isthing"] else len(self.things) + own - 1
 
 
 def picture_counts(

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from bdd_inst.data.panoptic import segments_of
+from bdd_inst.datasets.panoptic_classes import PanopticClasses
 from bdd_inst.evaluation import outputs as files
 from bdd_inst.evaluation.evaluator import Evaluator, gather
-from bdd_inst.evaluation.panoptic import RULES, PanopticClasses, picture_counts, report
+from bdd_inst.evaluation.panoptic import RULES, picture_counts, report
 
 
 class PanopticEvaluator(Evaluator):

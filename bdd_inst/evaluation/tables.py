@@ -11,6 +11,7 @@ NAMES = {
     "segm_rle": "masks, RLE variant",
     "segm_official_crowds": "masks, crowds as in the code",
 }
+PANOPTIC = ("PQ", "SQ", "RQ")
 PROTOCOL_NAMES = {"coco": "COCO", "bdd": "BDD100K"}
 
 
@@ -111,19 +112,31 @@ def pixel_lines(metrics: dict) -> list[str]:
 
 def panoptic_lines(metrics: dict) -> list[str]:
     """PQ, SQ and RQ of all classes, things and stuff, by protocol where there are two, then by class."""
-    block = metrics.get("panoptic_seg")
-    if not block:
+    rows = panoptic_rows(metrics)
+    return ["", *grid(["panoptic quality", *PANOPTIC], rows), ""] if rows else []
+
+
+def panoptic_blocks(metrics: dict) -> list[tuple[str, dict]]:
+    """Protocol and ``panoptic_seg`` block of ``metrics.json``, of both protocols in turn where there are both."""
+    if "panoptic_seg" not in metrics:
         return []
-    both = metrics["protocol"] == "both"
-    named = [(p, metrics[p]["panoptic_seg"]) for p in ("coco", "bdd")] if both else [("", block)]
+    if metrics["protocol"] == "both":
+        return [(p, metrics[p]["panoptic_seg"]) for p in ("coco", "bdd")]
+    return [(metrics["protocol"], metrics["panoptic_seg"])]
+
+
+def panoptic_rows(metrics: dict, digits: int = 2) -> list[list[str]]:
+    """Rows of a name and its PQ, SQ and RQ: means of each protocol, then the classes that occur by the first one."""
+    parts = panoptic_blocks(metrics)
     rows = []
-    for protocol, found in named:
+    for protocol, found in parts:
         for suffix, word in (("", "all"), ("_th", "things"), ("_st", "stuff")):
-            label = f"{word} ({PROTOCOL_NAMES[protocol]})" if protocol else word
-            rows.append([label, *(shown(found[f"{c}{suffix}"]) for c in ("PQ", "SQ", "RQ"))])
-    names = [name[3:] for name in block if name.startswith("PQ-") and block[name] is not None]
-    rows += [[name, *(shown(block[f"{c}-{name}"]) for c in ("PQ", "SQ", "RQ"))] for name in names]
-    return ["", *grid(["panoptic quality", "PQ", "SQ", "RQ"], rows), ""]
+            label = f"{word} ({PROTOCOL_NAMES[protocol]})" if len(parts) > 1 else word
+            rows.append([label, *(shown(found[f"{c}{suffix}"], digits) for c in PANOPTIC)])
+    for found in [block for _, block in parts][:1]:
+        names = [name[3:] for name in found if name.startswith("PQ-") and found[name] is not None]
+        rows += [[n, *(shown(found[f"{c}-{n}"], digits) for c in PANOPTIC)] for n in names]
+    return rows
 
 
 def sem_seg_lines(block: dict | None) -> list[str]:

@@ -227,7 +227,7 @@ class PartStore:
         self._lock.acquire()
         mark = self.folder / "fingerprint"
         if before:
-            _sweep(self.target.path)
+            _sweep(self.target.picture_folder)
         same = self.fingerprint and _text(mark) == self.fingerprint
         for file in () if same else self.folder.iterdir():
             if file != self._lock.path:
@@ -287,9 +287,9 @@ def _text(file: Path) -> str:
     return file.read_text(encoding="utf-8") if file.is_file() else ""
 
 
-def _sweep(folder: Path) -> None:
+def _sweep(folder: Path | None) -> None:
     """Remove what a killed run left half-written in its output folder (see :func:`bdd_inst.base.files.atomic_write`)."""
-    if folder.is_dir():
+    if folder is not None and folder.is_dir():
         for file in folder.rglob(".*.part"):
             file.unlink(missing_ok=True)
 

@@ -10,7 +10,14 @@ from bdd_inst.formats.records import ImageLabels
 
 
 def bare(name: str) -> str:
-    """A name with its folder and without its ending."""
+    """A name with its folder and without its ending.
+
+    Args:
+        name: with ``/``.
+
+    Returns:
+        what pictures and their masks have in common.
+    """
     path = PurePosixPath(name)
     return str(path.parent / path.stem)
 

@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from bdd_inst.base.errors import DataError, ProblemLog
+from bdd_inst.base.output_paths import output_name
 from bdd_inst.formats import coco_entries as entries
 from bdd_inst.formats import fields
 from bdd_inst.formats.json_files import describe, items, plain, top_level
@@ -62,6 +63,12 @@ def _things(top: Any) -> list[int]:
     return [row["id"] for row in rows if fields.truth(row.get("isthing", 1))]
 
 
+def _png(folder: Path, name: str) -> Path:
+    """A picture's PNG inside the folder: under its whole name where that is there, else under its last part."""
+    whole = folder / output_name(name)
+    return whole if whole.is_file() else folder / PurePosixPath(name).name
+
+
 def _fill(
     value: Any,
     pictures: dict[Any, ImageLabels],
@@ -73,7 +80,7 @@ def _fill(
     picture = pictures.get(entries.key_of(fields.identity(value["image_id"])))
     if picture is None:
         raise ValueError(f"image_id {value['image_id']!r} is no picture of this file")
-    file = folder / PurePosixPath(str(value["file_name"])).name
+    file = _png(folder, str(value["file_name"]))
     numbers = read_ids(file)
     found = dict(zip(*(list(column) for column in label_rles(numbers)), strict=True))
     found = {int(number): rle for number, rle in found.items()}

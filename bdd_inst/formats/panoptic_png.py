@@ -39,7 +39,15 @@ def read_ids(path: str | os.PathLike) -> np.ndarray:
 
 
 def write_ids(path: str | os.PathLike, ids: np.ndarray) -> None:
-    """H,W segment ids from 0 to 2**24 - 1 as COCO's colours, whole or not at all."""
+    """Segment ids as COCO's colours, whole or not at all.
+
+    Args:
+        path: of the PNG.
+        ids: H,W, from 0 to 2**24 - 1.
+
+    Raises:
+        DataError: a larger id. OSError: a full disk and the like.
+    """
     if ids.size and (int(ids.min()) < 0 or int(ids.max()) > MAX_ID):
         raise DataError(f"{path}: segment ids must be 0 to {MAX_ID}, there is {int(ids.max())}")
     bytes_ = np.ascontiguousarray(ids, dtype="<u4").view(np.uint8).reshape(*ids.shape, 4)

@@ -21,7 +21,8 @@ class Plan:
     object an ignored one. ``keep_ids`` and ``keep_image_ids``: the source's are whole numbers from 1 and unique, so they stay.
     ``size``: height and width of pictures that do not say theirs. ``rule`` draws outlines; ``made_by`` is how the masks that are written
     came about: by that rule where there are outlines, else however the source's masks did. ``doubles`` are names of pictures that differ
-    in nothing but the ending (``a.jpg``, ``a.tif``); ``repeated`` is a name that several pictures have.
+    in nothing but the ending (``a.jpg``, ``a.tif``); ``repeated`` is a name that several pictures have. ``things``: which categories are
+    countable objects, the others being stuff; None where the source tells no difference.
     """
 
     kind: str
@@ -38,6 +39,7 @@ class Plan:
     common_size: tuple[int, int] | None = None
     doubles: frozenset[str] = frozenset()
     repeated: str | None = None
+    things: tuple[str, ...] | None = None
     number: dict[str, int] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -63,8 +65,7 @@ def make_plan(labels: LabelSet, rule: str, wanted: Sequence[str] | None = None) 
     """
     words: dict[str, None] = {}
     ids: set = set()
-    image_ids: set = set()
-    sizes: set = set()
+    image_ids, sizes = set(), set()
     pictures = instances = outlined = 0
     numbers = image_numbers = True
     names_seen = NamesSeen()
@@ -103,7 +104,30 @@ def make_plan(labels: LabelSet, rule: str, wanted: Sequence[str] | None = None) 
         sizes.pop() if len(sizes) == 1 else None,
         frozenset(names_seen.doubles),
         names_seen.repeated,
+        things_of(labels, names, table),
     )
+
+
+def things_of(
+    labels: LabelSet, names: Sequence[str], table: dict[str, tuple[str, bool]]
+) -> tuple[str, ...] | None:
+    """Which categories are countable objects: as the source says, or as BDD100K's panoptic labels have it.
+
+    Args:
+        labels: the source.
+        names: the categories that are written.
+        table: the source's words and what they mean.
+
+    Returns:
+        those among ``names``; None where nothing is stuff.
+    """
+    if labels.things is not None:
+        told = {table.get(word, (word,))[0] for word in labels.things}
+    elif labels.kind in BDD_KINDS and set(names) & set(classes.BDD100K_PAN_STUFF):
+        told = set(names) - set(classes.BDD100K_PAN_STUFF)
+    else:
+        return None
+    return tuple(name for name in names if name in told)
 
 
 def vocabulary(

@@ -126,6 +126,7 @@ WRITERS: dict[str, tuple[str, str] | type[Target]] = {
     "yolo": ("write_yolo", "YoloTarget"),
     "label-map": ("write_png", "LabelMapTarget"),
     "binary-masks": ("write_png", "BinaryTarget"),
+    "panoptic": ("write_panoptic", "PanopticTarget"),
 }
 
 
@@ -209,18 +210,20 @@ def check_output(target: Target, labels: LabelSet, images: str | os.PathLike | N
             results over a file of labels; pictures that would overwrite each other's files.
     """
     target.check_names(labels.source)
-    if not target.folder:
+    folder = target.picture_folder
+    if folder != target.path:
         refuse_overlap(target.path, *labels.files)
+    if folder is None:
         return
     source = Path(labels.source)
-    refuse_overlap(target.path, images, source if source.is_dir() else None)
+    refuse_overlap(folder, images, source if source.is_dir() else None)
     parts = target.path.parent / f".{target.path.name}.parts"
-    if target.path.is_dir() and not parts.exists() and not (target.path / NOTE_FILE).exists():
-        found = next(
-            (p for p in target.path.rglob("[!.]*") if p.suffix.lower() == target.suffix), None
-        )
+    # What marks files as those of an earlier run of ours: a note in the folder, or the file that the folder belongs to.
+    ours = folder / NOTE_FILE if folder == target.path else target.path
+    if folder.is_dir() and not parts.exists() and not ours.exists():
+        found = next((p for p in folder.rglob("[!.]*") if p.suffix.lower() == target.suffix), None)
         if found is not None:
             raise DataError(
-                f"{target.path}: holds {target.suffix} files of others ({found.name}), which could be overwritten; "
+                f"{folder}: holds {target.suffix} files of others ({found.name}), which could be overwritten; "
                 "name a new or empty folder"
             )

@@ -64,13 +64,18 @@ class Target:
             return output_name(name + suffix)
         return output_name(name, suffix)
 
+    @property
+    def picture_folder(self) -> Path | None:
+        """The folder of the pictures' own files; None for writers of one file for all."""
+        return self.path if self.folder else None
+
     def check_names(self, source: str) -> None:
         """Refuse pictures that would overwrite each other's files, before anything is written.
 
         Raises:
             DataError: two pictures of one name, or of one stem where the format tells pictures by it.
         """
-        if not self.folder:
+        if self.picture_folder is None:
             return
         if self.plan.repeated is not None:
             raise DataError(

@@ -135,13 +135,21 @@ class PngTarget(Target):
 
 @dataclass
 class BitmaskTarget(PngTarget):
-    """BDD100K bitmasks. Its own classes are 1 to 8; other vocabularies count from 1 in their order."""
+    """BDD100K bitmasks. Its own classes are 1 to 8, in panoptic labels 1 to 40; other vocabularies count from 1 in their order."""
 
     keeps_scores = True
 
     def class_number(self, name: str) -> int | None:
-        names = classes.BDD100K_INS_SEG if self.official else self.plan.categories
+        names = self.vocabulary
         return names.index(name) + 1 if name in names[:255] else None
+
+    @property
+    def vocabulary(self) -> tuple[str, ...]:
+        """Names in the order of their numbers, from 1."""
+        own = self.plan.categories
+        if self.plan.things is not None and set(own) <= set(classes.BDD100K_PAN_SEG):
+            return classes.BDD100K_PAN_SEG
+        return classes.BDD100K_INS_SEG if self.official else own
 
     @property
     def official(self) -> bool:

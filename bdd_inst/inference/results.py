@@ -6,9 +6,9 @@ import contextlib
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 from fvcore.common.config import CfgNode
 
@@ -128,9 +128,10 @@ def to_results(instances: Instances, categories: OutputClasses, **common: object
 class ResultsFile:
     """A JSON list that grows picture by picture. Attributes: ``number`` of results in it."""
 
-    def __init__(self, stream: IO[bytes]):
-        self.stream, self.number, self._whole = stream, 0, 1
-        write_all(stream.fileno(), b"[")
+    def __init__(self, stream: IO[bytes], head: bytes = b"["):
+        """``head`` opens the list; what closes more than the list is :meth:`tail`'s."""
+        self.stream, self.number, self._whole = stream, 0, len(head)
+        write_all(stream.fileno(), head)
 
     def add(self, entries: list[dict]) -> None:
         """Append the results of one picture."""
@@ -147,11 +148,22 @@ class ResultsFile:
         number = self.stream.fileno()
         os.ftruncate(number, self._whole)
         os.lseek(number, self._whole, os.SEEK_SET)
-        write_all(number, b"\n]\n" if self.number else b"]\n")
+        write_all(number, b"\n]" if self.number else b"]")
+        for block in (*self.tail(), b"\n"):
+            write_all(number, block)
+
+    def tail(self) -> Iterable[bytes]:
+        """What follows the list."""
+        return ()
+
+
+File = TypeVar("File", bound=ResultsFile)
 
 
 @contextlib.contextmanager
-def results_file(path: str | os.PathLike) -> Iterator[ResultsFile]:
+def results_file(
+    path: str | os.PathLike, make: Callable[[IO[bytes]], File] = ResultsFile
+) -> Iterator[File]:
     """Open a results file; it appears whole at the end of the block.
 
     An interruption (Ctrl-C, SIGTERM) closes the list with the pictures that it has. After an error, such as a full disk, a file
@@ -159,12 +171,13 @@ def results_file(path: str | os.PathLike) -> Iterator[ResultsFile]:
 
     Args:
         path: of the JSON file.
+        make: what is made of the open stream.
 
     Yields:
         the file, open for :meth:`ResultsFile.add`.
     """
     path = Path(path)
-    results: ResultsFile | None = None
+    results: File | None = None
 
     def keep(_: IO, error: BaseException) -> Path | None:
         if results is None or not results.number:
@@ -180,6 +193,6 @@ def results_file(path: str | os.PathLike) -> Iterator[ResultsFile]:
         return place
 
     with atomic_write(path, "wb", keep) as stream:
-        results = ResultsFile(stream)
+        results = make(stream)
         yield results
         results.close()

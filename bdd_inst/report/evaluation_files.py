@@ -30,6 +30,7 @@ def write_outcome_files(
     run_folder: str | Path | None = None,
     comparison: Comparison | None = None,
     report: bool = True,
+    drawn: Sequence[Path] = (),
 ) -> Path | None:
     """Tables for a paper and, with ``report``, ``analysis.json`` and the page.
 
@@ -37,6 +38,7 @@ def write_outcome_files(
         folder: where ``metrics.json`` lies already.
         images: the folder of pictures, where the ground truth's file names are no paths.
         run_folder: the training run's folder, for its curves, config and provenance.
+        drawn: pictures to show as they are.
 
     Returns:
         the page's path, None without one.
@@ -51,6 +53,7 @@ def write_outcome_files(
         images=images,
         run_folder=run_folder,
         comparison=comparison,
+        drawn=drawn,
     )
 
 
@@ -73,15 +76,17 @@ def write_test_files(
     Returns:
         the page's path, None without one and on every process but the first.
     """
+    drawn = []
     if report:
-        wanted = pictures_to_show(result.test.dicts, cfg.TEST.PICTURES)
-        write_side_by_side(
-            result.shown,
-            result.test.metadata,
-            result.folder / "pictures",
-            picture_names(wanted.values()),
-            cfg.MODEL.SEM_SEG_HEAD.IGNORE_VALUE,
-        )
+        folder = result.folder / "pictures"
+        names = picture_names(pictures_to_show(result.test.dicts, cfg.TEST.PICTURES).values())
+        ignore = cfg.MODEL.SEM_SEG_HEAD.IGNORE_VALUE
+        write_side_by_side(result.shown, result.test.metadata, folder, names, ignore)
+        if {
+            "sem_seg",
+            "panoptic_seg",
+        } & result.metrics.keys():  # objects have a gallery of their own
+            drawn = [folder / f"{name}.png" for name in names.values()]
     if result.outcome is None:
         return None
     result.outcome.results.source = source
@@ -92,6 +97,7 @@ def write_test_files(
         run_folder=run_folder or find_run_folder(Path(source).parent, result.folder),
         comparison=comparison,
         report=report,
+        drawn=drawn,
     )
 
 

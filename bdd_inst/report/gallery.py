@@ -20,6 +20,7 @@ from bdd_inst.images.read import read_bgr
 from bdd_inst.masks import run_lengths
 
 WIDTH = 800  # pixels of a picture's longer side
+DRAWN_WIDTH = 1800  # of picture, labels and prediction side by side
 QUALITY = 72
 MOST_FOUND = 60  # predictions drawn a picture, best scores first
 
@@ -147,8 +148,28 @@ def xywh(box: Sequence[float]) -> list[float]:
     return [box[0], box[1], box[2] - box[0], box[3] - box[1]]
 
 
-def encode(file: Path | None, height: int, width: int) -> tuple[str | None, tuple[int, int]]:
-    """The picture as a data URI of the shown size, and its own height and width; None where it cannot be read."""
+def drawn_pictures(files: Sequence[Path], budget: int) -> list[dict]:
+    """Pictures that are drawn already, as plain dicts.
+
+    Args:
+        files: those that are not there are passed over.
+        budget: bytes at most.
+    """
+    out, spent = [], 0
+    for file in files:
+        image = encode(file, 0, 0, DRAWN_WIDTH)[0] if file.is_file() else None
+        spent += len(image or "")
+        if spent > budget:
+            break
+        if image is not None:
+            out.append({"name": file.stem, "image": image})
+    return out
+
+
+def encode(
+    file: Path | None, height: int, width: int, longest: int = WIDTH
+) -> tuple[str | None, tuple[int, int]]:
+    """The picture as a data URI, its longer side at most ``longest`` pixels, and its own height and width; None where it cannot be read."""
     try:
         image = read_bgr(file) if file is not None else None
     except DataError:
@@ -156,7 +177,7 @@ def encode(file: Path | None, height: int, width: int) -> tuple[str | None, tupl
     if image is None:
         return None, (height or 1, width or 1)
     height, width = image.shape[:2]
-    scale = min(1.0, WIDTH / max(height, width))
+    scale = min(1.0, longest / max(height, width))
     if scale < 1:
         image = cv2.resize(
             image,

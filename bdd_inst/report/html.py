@@ -18,7 +18,7 @@ from bdd_inst.evaluation.compare import Difference
 from bdd_inst.evaluation.evaluation_result import EvaluationResult
 from bdd_inst.images.finder import ImageFinder
 from bdd_inst.report import report_data
-from bdd_inst.report.gallery import build_gallery
+from bdd_inst.report.gallery import build_gallery, drawn_pictures
 
 PICTURES = 60
 MOST_BYTES = 9_000_000
@@ -34,6 +34,7 @@ def write_report(
     run_folder: str | Path | None = None,
     comparison: tuple[Sequence[Difference], str, str, str] | None = None,
     pictures: int = PICTURES,
+    drawn: Sequence[Path] = (),
 ) -> Path:
     """Write ``report.html`` (and ``analysis.json``) into ``folder``.
 
@@ -45,6 +46,7 @@ def write_report(
         run_folder: a training run's folder, for its curves, config and ``run.json``.
         comparison: differences, the two runs' names, and the kind (``bbox`` or ``segm``).
         pictures: how many the gallery shows at most; the file stays under 10 MB in any case.
+        drawn: pictures with labels and predictions that are drawn already, shown as they are.
 
     Returns:
         the page's path.
@@ -60,6 +62,7 @@ def write_report(
     tree["config"] = read_text(run / "config.yaml") if run else None
     tree["provenance"] = provenance(outcome, run)
     kind = report_data.first_kind(outcome)
+    tree["drawn"] = drawn_pictures(drawn, max(0, MOST_BYTES - len(json.dumps(tree))))
     spent = len(json.dumps(tree))
     if kind in outcome.analyses:
         find = picture_finder(outcome, images)

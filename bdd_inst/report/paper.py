@@ -44,6 +44,8 @@ def figure_rows(metrics: dict) -> list[list[list[str]]]:
             ]
         )
         out.append([["class (AP)", *heads], *tables.class_rows(metrics)])
+    if "panoptic_seg" in metrics:
+        out.append([["panoptic quality", *tables.PANOPTIC], *tables.panoptic_rows(metrics, 1)])
     block = metrics.get("label_map")
     if not block and "sem_seg" in metrics:
         block = metrics["sem_seg"] | {"mDice": metrics["sem_seg"]["Dice"]}
@@ -119,4 +121,8 @@ def comma_separated(metrics: dict) -> str:
         for name, value in metrics.get(kind, {}).items():
             if value is None or isinstance(value, (int, float)):
                 writer.writerow(["label-map", kind, name, "" if value is None else value])
+    for protocol, found in tables.panoptic_blocks(metrics):
+        for name, value in found.items():
+            if value is None or isinstance(value, (int, float)):
+                writer.writerow([protocol, "panoptic_seg", name, "" if value is None else value])
     return stream.getvalue()

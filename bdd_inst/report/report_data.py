@@ -50,9 +50,11 @@ def report_tree(outcome: EvaluationResult) -> dict:
         "notes": list(metrics.get("notes", ())),
         "mended": list(bdd.MENDED) if "mended" in metrics else [],
         "label_map": label_map_tree(metrics),
+        "panoptic": panoptic_tree(metrics),
         "kinds": kinds,
         "first_kind": first_kind(outcome),
         "gallery": [],
+        "drawn": [],
         "gallery_threshold": round(
             next(
                 (a.threshold for a in outcome.analyses.values() if a.kind == first_kind(outcome)),
@@ -74,6 +76,25 @@ def label_map_tree(metrics: dict) -> dict | None:
     return block | {"mDice": block["Dice"], "accuracy": block["pACC"], "how": how}
 
 
+def panoptic_tree(metrics: dict) -> dict | None:
+    """Panoptic quality by group and by class; None where it was not measured."""
+    parts = tables.panoptic_blocks(metrics)
+    if not parts:
+        return None
+    groups = []
+    for protocol, found in parts:
+        for suffix, word in (("", "all"), ("_th", "things"), ("_st", "stuff")):
+            name = f"{tables.PROTOCOL_NAMES[protocol]}, {word}" if len(parts) > 1 else word
+            groups.append([name, *(found[f"{c}{suffix}"] for c in tables.PANOPTIC)])
+    block = parts[0][1]
+    classes = []
+    for name, counted in block["counts"].items():
+        kind = "thing" if name in block["things"] else "stuff"
+        row = [name, kind, *(block[f"{c}-{name}"] for c in tables.PANOPTIC)]
+        classes.append([*row, *(counted[c] for c in ("hits", "missed", "false"))])
+    return {"groups": groups, "classes": [row for row in classes if row[2] is not None]}
+
+
 def first_kind(outcome: EvaluationResult) -> str:
     """Masks where there are any, else boxes."""
     return "segm" if "segm" in outcome.metrics else "bbox"
@@ -87,6 +108,16 @@ def tiles(outcome: EvaluationResult) -> list[dict]:
             word = "mask" if kind == "segm" else "box"
             out.append({"name": f"{word} AP", "value": metrics[kind].get("AP"), "main": not out})
             out.append({"name": f"{word} AP50", "value": metrics[kind].get("AP50")})
+    if "panoptic_seg" in metrics:
+        found = metrics["panoptic_seg"]
+        out = (
+            [{"name": "PQ", "value": found["PQ"], "main": True}]
+            + [
+                {"name": f"PQ of {word}", "value": found[key]}
+                for key, word in (("PQ_th", "things"), ("PQ_st", "stuff"))
+            ]
+            + [tile | {"main": False} for tile in out]
+        )
     map_block = label_map_tree(metrics)
     if map_block:
         out.append({"name": "label map mean IoU", "value": map_block["mIoU"], "main": not out})
@@ -195,7 +226,15 @@ def training_tree(folder: str | Path) -> dict | None:
     scores = CsvLog(Path(folder, "evaluations.csv")).rows()
     wanted = [
         name
-        for name in ("segm/AP", "segm/AP50", "bbox/AP", "bbox/AP50", "sem_seg/mIoU", "sem_seg/Dice")
+        for name in (
+            "panoptic_seg/PQ",
+            "segm/AP",
+            "segm/AP50",
+            "bbox/AP",
+            "bbox/AP50",
+            "sem_seg/mIoU",
+            "sem_seg/Dice",
+        )
         if any(name in row for row in scores)
     ]
     return {

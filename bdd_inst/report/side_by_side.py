@@ -9,9 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from bdd_inst.base.errors import DataError
+from bdd_inst.data.panoptic import segments_of
 from bdd_inst.data.sem_seg import label_map_of
+from bdd_inst.datasets.panoptic_classes import PanopticClasses
 from bdd_inst.drawing.draw import side_by_side
 from bdd_inst.drawing.objects import from_fields, from_record
+from bdd_inst.drawing.panoptic import draw_segments
+from bdd_inst.evaluation.evaluate_model import Shown
 from bdd_inst.formats.label_map import overlay
 from bdd_inst.images.read import read_bgr, read_image
 from bdd_inst.report.album import save_picture
@@ -23,16 +27,16 @@ DRAWN_SCORE = 0.5  # predictions below it are left out of the pictures, not of t
 
 
 def write_side_by_side(
-    shown: Sequence[tuple[dict, Instances | np.ndarray]],
+    shown: Sequence[tuple[dict, Shown]],
     metadata: dict,
     folder: Path,
     names: dict[str, str],
     ignore: int = 255,
 ) -> None:
-    """One PNG a picture: labels left, predictions right; of label maps the picture itself first.
+    """One PNG a picture: labels left, predictions right; of label maps and segments the picture itself first.
 
     Args:
-        shown: dataset dict and prediction, Instances or class numbers H,W.
+        shown: dataset dict and prediction, as :class:`bdd_inst.evaluation.evaluate_model.TestResult` has them.
         metadata: of the data set: class names and colours.
         folder: where they go.
         names: file name to the drawing's name without suffix, see :func:`picture_names`.
@@ -41,11 +45,12 @@ def write_side_by_side(
     for record, prediction in shown:
         name = str(record["file_name"])
         try:
-            drawn = (
-                _label_maps(record, prediction, ignore)
-                if isinstance(prediction, np.ndarray)
-                else _objects(record, prediction, metadata)
-            )
+            if isinstance(prediction, tuple):
+                drawn = _segments(record, prediction, PanopticClasses.of(metadata), ignore)
+            elif isinstance(prediction, np.ndarray):
+                drawn = _label_maps(record, prediction, ignore)
+            else:
+                drawn = _objects(record, prediction, metadata)
         except DataError as error:
             log.warning("%s; not drawn", error)
             continue
@@ -84,6 +89,18 @@ def _objects(record: dict, instances: Instances, metadata: dict) -> np.ndarray:
         from_fields(instances, metadata, DRAWN_SCORE),
         title=Path(record["file_name"]).name,
     )
+
+
+def _segments(
+    record: dict, predicted: tuple[np.ndarray, list[dict]], classes: PanopticClasses, ignore: int
+) -> np.ndarray:
+    """H,W,3 BGR of a picture, its segments and the predicted ones."""
+    image = read_bgr(record["file_name"])
+    parts = [image]
+    for ids, segments in (segments_of(record, ignore), predicted):
+        numbers = {one["id"]: classes.number(one) for one in segments}
+        parts.append(draw_segments(image, ids, numbers, classes.names))
+    return np.concatenate(parts, axis=1)
 
 
 def _label_maps(record: dict, predicted: np.ndarray, ignore: int) -> np.ndarray:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from bdd_inst.evaluation.panoptic import PanopticClasses, figures, picture_counts
+from bdd_inst.datasets.panoptic_classes import PanopticClasses
+from bdd_inst.evaluation.panoptic import figures, picture_counts
 from bdd_inst.evaluation.panoptic_evaluator import PanopticEvaluator
 from bdd_inst.masks import run_lengths
 from bdd_inst.structures import Boxes, BoxMode, Instances, RLEMasks

@@ -53,7 +53,8 @@ def test_any_kind_becomes_any_other_and_is_read_again(kind, to, tmp_path):
     assert not list(tmp_path.glob(".*parts"))
     if to not in FOLDERS:
         wanted = [len(p.instances) for p in labels.images]
-        assert [len(p.instances) for p in again.images] == wanted or done.skipped
+        lost = done.skipped or done.lost.counts.get("hidden-objects")
+        assert [len(p.instances) for p in again.images] == wanted or lost
 
 
 def same(a: LabelSet, b: LabelSet, *, but: tuple[str, ...] = ()) -> None:

@@ -70,7 +70,7 @@ def compare_metrics(text: str, metrics: dict) -> None:
     part = section(text, "evaluate")
     compare(rows(part, "key"), list(metrics), "metrics.json")
     tables = [rows(piece, "figure") for piece in re.split(r"^Of ", part, flags=re.M)[1:]]
-    kinds = dict(zip(("bbox", "sem_seg", "label_map"), tables, strict=True))
+    kinds = dict(zip(("bbox", "panoptic_seg", "sem_seg", "label_map"), tables, strict=True))
     for kind, named in kinds.items():
         known = [pattern(re.sub(r"<class>", "*", name)) for names, _ in named for name in names]
         for block in {"bbox": ("bbox", "segm", "segm_rle")}.get(kind, (kind,)):

@@ -13,6 +13,7 @@ function setUpFigures() {
     const names = Object.keys(DATA.blocks[0].figures).filter((name) => !name.startsWith("AP-"));
     table($("figures-table"), [{ name: "protocol" }, ...names.map((name) => ({ name, title: AREAS[name], digits: 2 }))], DATA.blocks.map((b) => ({ cells: [b.name, ...names.map((n) => b.figures[n])], strong: b.main })));
   }
+  else $("figures").querySelector("h2").firstChild.textContent = "Figures ";
   $("notes").append(...DATA.notes.map((note) => node("li", {}, note)));
   if (DATA.mended.length) { $("mended").hidden = false; $("mended").querySelector("ul").append(...DATA.mended.map((text) => node("li", {}, text))); }
 }
@@ -26,6 +27,20 @@ function setUpLabelMap() {
     [...names.map((n) => [n, map[`IoU-${n}`], map[`Dice-${n}`], ...(map.how ? [map[`ACC-${n}`], map[`BoundaryIoU-${n}`]] : [])]), { cells: ["mean without background", map.mIoU, map.mDice, ...(map.how ? [map.mACC, map.BoundaryIoU] : [])], strong: true }, ["pixel accuracy", map.accuracy, null, ...(map.how ? [null, null] : [])]]);
   heat($("label-map-confusion"), map.confusion.classes, map.confusion.pixels, "truth \\ prediction, pixels");
   if (map.sweep?.length) chart($("sweep"), [{ name: "mean IoU", color: COLORS[0], xs: map.sweep.map((s) => s.threshold), ys: map.sweep.map((s) => s.mIoU), marks: true }], { xLabel: "score threshold", yLabel: "mean IoU", title: "Threshold sweep" });
+}
+function setUpPanoptic() {
+  const found = DATA.panoptic;
+  if (!found) return;
+  $("panoptic").hidden = false;
+  const figures = [{ name: "PQ", bar: true, digits: 2 }, { name: "SQ", digits: 2, title: "mean IoU of the segments that are found" }, { name: "RQ", digits: 2, title: "F1 of finding them at IoU above 0.50" }];
+  table($("panoptic-groups"), [{ name: "classes" }, ...figures], found.groups);
+  table($("panoptic-classes"), [{ name: "class" }, { name: "kind", text: true }, ...figures, ...["found", "missed", "false"].map((name) => ({ name, digits: 0 }))], found.classes, { sortable: true });
+}
+function setUpDrawn() {
+  if (!DATA.drawn.length) return;
+  $("drawn").hidden = false;
+  $("drawn-how").textContent = "the picture, its labels, the prediction";
+  $("drawn-list").append(...DATA.drawn.map((one) => node("figure", {}, node("img", { src: one.image, alt: `${one.name}: picture, labels, prediction`, loading: "lazy", style: "width:100%;border-radius:6px" }), node("figcaption", { class: "hint" }, one.name))));
 }
 function setUpComparison() {
   const other = DATA.comparison;
@@ -97,6 +112,8 @@ function setUpKinds() {
 setUpTheme();
 setUpFigures();
 setUpLabelMap();
+setUpPanoptic();
+setUpDrawn();
 setUpComparison();
 setUpKinds();
 setUpGallery();

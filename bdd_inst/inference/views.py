@@ -1,0 +1,55 @@
+"""What test-time augmentation (TEST.AUG) costs and gains: the same model, each picture seen once."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+
+import numpy as np
+from fvcore.common.config import CfgNode
+from torch import nn
+
+
+@contextlib.contextmanager
+def seen_once(model: nn.Module, cfg: CfgNode) -> Iterator[CfgNode]:
+    """The model as if TEST.AUG were off; afterwards it is as before.
+
+    Args:
+        model: of the builtin engine.
+        cfg: its config; not changed.
+
+    Yields:
+        the config with TEST.AUG off, which prepares pictures for it.
+    """
+    plain = cfg.clone()
+    plain.defrost()
+    plain.TEST.AUG.ENABLED = False
+    views, model.tta = model.tta, None
+    try:
+        yield plain
+    finally:
+        model.tta = views
+
+
+def cost_of_views(predictor, picture: np.ndarray) -> tuple[float, float]:
+    """Seconds that one picture takes with TEST.AUG and seen once.
+
+    Args:
+        predictor: a :class:`bdd_inst.inference.predictor.Predictor` with TEST.AUG on.
+        picture: H,W,3 uint8 BGR.
+
+    Returns:
+        with all views, and once.
+    """
+    with seen_once(predictor.model, predictor.cfg) as plain:
+        once = type(predictor)(plain, predictor.model)
+        once(picture)  # the first call also allocates
+        single = _seconds(once, picture)
+    return _seconds(predictor, picture), single
+
+
+def _seconds(predictor, picture: np.ndarray) -> float:
+    start = time.perf_counter()
+    predictor(picture)
+    return time.perf_counter() - start
