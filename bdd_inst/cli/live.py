@@ -5,6 +5,7 @@ Examples:
     bdd-inst live --input call.mp4 --background beach.jpg --output out.mp4
     bdd-inst live --input photo.jpg --background none --output cut.png
     bdd-inst live --input rtsp://door/stream --background "#00b140" --page
+    bdd-inst live --input browser                             on a page, with the camera of the browser that shows it
 
 Without --output the picture runs in a window, or, where there is no display, on a web page of this machine alone.
 Weights: --weights; a person model is trained by ``bdd-inst train --config people_unet.yaml``.
@@ -37,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
         type=cli.path,
         default="0",
         metavar="INPUT",
-        help="camera number, RTSP/HTTP URL, video, folder of pictures, picture (0, the first camera)",
+        help="camera number, RTSP/HTTP URL, video, folder of pictures, picture, or browser: the camera of the browser that shows the page (0, the first camera)",
     )
     add(
         "--background",
@@ -81,9 +82,8 @@ def run(options: argparse.Namespace) -> int:
     import cv2
     import torch
 
-    from bdd_inst.live import pipeline
+    from bdd_inst.live import page, pipeline
     from bdd_inst.live.backgrounds import open_background
-    from bdd_inst.live.sources import open_source
 
     torch.set_num_threads(options.threads)
     cv2.setNumThreads(options.threads)
@@ -95,9 +95,11 @@ def run(options: argparse.Namespace) -> int:
         meter=options.meter,
         smooth=not options.no_smoothing,
     )
-    source = open_source(options.input, stop)
-    sink, source = open_sink(options, source, settings, meter, stop)
+    source, camera = open_input(options, stop)
+    sink, source = open_sink(options, source, camera, settings, meter, stop)
     segmenter = prepare(options, source)
+    if isinstance(sink, page.Page):
+        print(f"look at {sink.address} (Ctrl-C ends)", flush=True)
     interrupted = False
     try:
         with terminated():
@@ -129,7 +131,25 @@ def prepare(options: argparse.Namespace, source):
     return segmenter
 
 
-def open_sink(options: argparse.Namespace, source, settings, meter, stop):
+def open_input(options: argparse.Namespace, stop: threading.Event):
+    """The source, and what takes the frames of the browser's camera where that is the source."""
+    from bdd_inst.live.browser_camera import NAME, BrowserCamera
+    from bdd_inst.live.sources import open_source
+
+    if options.input == NAME and not Path(NAME).exists():
+        if options.output or options.virtual_camera:
+            raise DataError(f"--input {NAME} is shown on the page: leave out --output")
+        camera = BrowserCamera(stop)
+        return camera.source(), camera
+    try:
+        return open_source(options.input, stop), None
+    except DataError as error:
+        if not options.input.isdecimal() or options.output:
+            raise
+        raise DataError(f"{error} (--input {NAME} takes the one of your web browser)") from None
+
+
+def open_sink(options: argparse.Namespace, source, camera, settings, meter, stop):
     """Where the frames go, and the source as that place wants it: shown at its own speed, or written as fast as it goes."""
     from bdd_inst.base.output_paths import refuse_overlap
     from bdd_inst.images import video
@@ -143,10 +163,10 @@ def open_sink(options: argparse.Namespace, source, settings, meter, stop):
             return sinks.VirtualCamera(source.rate), paced(source, stop)
         if not source.moving:
             raise DataError(f"{source.name}: name --output, a file or a folder, for pictures")
-        if sinks.has_window() and not options.page:
+        if sinks.has_window() and not options.page and camera is None:
             return sinks.Window(), paced(source, stop)
-        shown = page.Page(settings, meter, stop, options.port)
-        print(f"look at {shown.address} (Ctrl-C ends)", flush=True)
+        name = f"camera {source.name}" if source.name.isdecimal() else source.name
+        shown = page.Page(settings, meter, stop, options.port, camera, name)
         return shown, paced(source, stop, again=True)
     output = Path(options.output)
     if Path(options.input).exists():

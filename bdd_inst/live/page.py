@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
-import json
 import threading
-from collections.abc import Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from importlib import resources
-from urllib.parse import urlsplit
+import time
+from collections.abc import Iterator, Mapping
 
 import cv2
 import numpy as np
@@ -16,15 +14,15 @@ import numpy as np
 from bdd_inst.base.errors import DataError
 from bdd_inst.images.read import read_bgr
 from bdd_inst.inference.sources import Frame
-from bdd_inst.live.backgrounds import Background, Blur, Still, open_background
+from bdd_inst.live.backgrounds import COLOUR, STRENGTH, Background, Blur, Still, colour
+from bdd_inst.live.browser_camera import BrowserCamera
+from bdd_inst.live.page_server import HOST, Handler, Server
 from bdd_inst.live.pipeline import Meter, Settings
 
-HOST = "127.0.0.1"
 PORT = 8765
 QUALITY = 85
-LARGEST = 20 << 20  # bytes of a picture that is sent as a background
-LONGEST = 4096  # bytes of a change of settings
-BOUNDARY = "frame"
+LOST = 2.0  # seconds without a frame after which the page says that none comes
+KEYS = frozenset({"background", "strength", "threshold", "view", "meter", "smooth"})
 
 
 class Page:
@@ -32,28 +30,37 @@ class Page:
 
     alpha = False
 
-    def __init__(self, settings: Settings, meter: Meter, stop: threading.Event, port: int = PORT):
+    def __init__(
+        self,
+        settings: Settings,
+        meter: Meter,
+        stop: threading.Event,
+        port: int = PORT,
+        camera: BrowserCamera | None = None,
+        source: str = "",
+    ):
         """
         Args:
             settings: changed by the switches of the page.
             meter: whose figures are shown.
             stop: set by the page's button, ends the streams.
             port: 0 takes any free one; a taken one is passed over for a free one.
+            camera: takes frames of the browser's own camera; None where the frames come from elsewhere.
+            source: what the frames come from, for people.
         """
         self.settings, self.meter, self.stop = settings, meter, stop
-        self.given: Background | None = settings.background  # what the command line named
-        self.strength = (
-            settings.background.strength if isinstance(settings.background, Blur) else 0.5
-        )
-        self.choice = "blur" if isinstance(settings.background, Blur) else "given"
-        self.choice = "none" if settings.background is None else self.choice
+        self.camera, self.source = camera, source
+        self.choice, self.given = _named(settings.background)
+        blurred = isinstance(settings.background, Blur)
+        self.strength = settings.background.strength if blurred else STRENGTH
         self.picture: bytes = b""
         self.number = self.watchers = 0
+        self.shown_at = 0.0  # perf_counter of the newest frame
         self.changed = threading.Condition()
         try:
-            self.server = _Server((HOST, port), _Handler)
+            self.server = Server((HOST, port), Handler)
         except OSError:
-            self.server = _Server((HOST, 0), _Handler)
+            self.server = Server((HOST, 0), Handler)
         self.server.page = self
 
     @property
@@ -74,6 +81,7 @@ class Page:
 
     def show(self, frame: Frame, image: np.ndarray) -> None:
         """Encode it where anybody watches."""
+        self.shown_at = time.perf_counter()
         if not self.watchers and self.picture:
             return
         done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
@@ -89,27 +97,52 @@ class Page:
                 self.changed.wait(0.5)
             return self.number, b"" if self.stop.is_set() else self.picture
 
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[None]:
+        """Counts one who watches, inside the block."""
+        with self.changed:
+            self.watchers += 1
+        try:
+            yield
+        finally:
+            with self.changed:
+                self.watchers -= 1
+
+    def status(self) -> str:
+        """``waiting`` for the first frame, ``lost`` where none has come for LOST seconds, ``nobody`` in the picture, ``running``, ``ended``."""
+        if self.stop.is_set():
+            return "ended"
+        if not self.shown_at:
+            return "waiting"
+        if time.perf_counter() - self.shown_at > LOST:
+            return "lost"
+        return "nobody" if self.meter.nobody else "running"
+
     def state(self) -> dict:
         """What the page shows beside the picture."""
         return {
+            "status": self.status(),
+            "source": self.source,
+            "browser_camera": self.camera is not None,
             "background": self.choice,
-            "given": self.given is not None and not isinstance(self.given, Blur),
+            "given": self.given is not None,
             "strength": self.strength,
             "threshold": self.settings.threshold,
             "view": self.settings.view,
             "meter": self.settings.meter,
+            "smooth": self.settings.smooth,
             "fps": round(self.meter.fps, 1),
             "latency_ms": round(1e3 * self.meter.latency),
             "dropped": self.meter.dropped,
         }
 
     def change(self, wanted: Mapping) -> None:
-        """Take over settings: ``background`` (blur, none, given, #rrggbb), ``strength``, ``threshold``, ``view``, ``meter``.
+        """Take over settings: ``background`` (blur, none, given, #rrggbb), ``strength``, ``threshold``, ``view``, ``meter``, ``smooth``.
 
         Raises:
             DataError: an unknown one, or a value out of range; nothing is changed then.
         """
-        unknown = sorted(set(wanted) - {"background", "strength", "threshold", "view", "meter"})
+        unknown = sorted(set(wanted) - KEYS)
         if unknown:
             raise DataError(f"no setting called {unknown[0]!r}")
         strength = _share(wanted, "strength", self.strength)
@@ -125,18 +158,21 @@ class Page:
         self.settings.background, self.settings.threshold = background, threshold
         self.settings.view = view
         self.settings.meter = bool(wanted.get("meter", self.settings.meter))
+        self.settings.smooth = bool(wanted.get("smooth", self.settings.smooth))
 
     def _background(self, choice: object, strength: float) -> Background | None:
         if choice == "given" and self.given is not None:
             return self.given
+        if choice == "blur":
+            return Blur(strength)
+        if choice == "none":
+            return None
         # Never a path: who reaches the page need not be who owns the files.
-        if not isinstance(choice, str) or not (
-            choice in ("blur", "none") or choice.startswith("#")
-        ):
+        if not isinstance(choice, str) or not COLOUR.fullmatch(choice):
             raise DataError(
                 f"background is blur, none, given or a colour like #00b140, not {choice!r}"
             )
-        return open_background(choice, strength)
+        return Still(colour(choice))
 
     def take_picture(self, data: bytes) -> None:
         """A picture file's bytes as the background. DataError where they are none."""
@@ -148,118 +184,20 @@ class Page:
         self.choice = "given"
 
 
+def _named(background: Background | None) -> tuple[str, Background | None]:
+    """What the page calls the background of the start, and the picture or video that it keeps for ``given``."""
+    if background is None:
+        return "none", None
+    if isinstance(background, Blur):
+        return "blur", None
+    if isinstance(background, Still) and background.image.shape[:2] == (1, 1):
+        blue, green, red = background.image[0, 0]
+        return f"#{red:02x}{green:02x}{blue:02x}", None
+    return "given", background
+
+
 def _share(wanted: Mapping, key: str, usual: float) -> float:
     value = wanted.get(key, usual)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
         raise DataError(f"{key} is a number from 0 to 1, not {value!r}")
     return float(value)
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    allow_reuse_address = False
-    page: Page
-
-    def handle_error(self, request, client_address) -> None:
-        """A browser that goes away is no error."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: _Server
-    timeout = 30  # seconds without a byte
-
-    def log_message(self, *_: object) -> None:
-        """Requests are not logged."""
-
-    def allowed(self) -> bool:
-        """Whether the request is meant for this page and comes from it, or from a person's own address bar."""
-        port = self.server.server_port
-        own = {f"{HOST}:{port}", f"localhost:{port}"}
-        origin = self.headers.get("Origin")
-        site = self.headers.get("Sec-Fetch-Site", "none")
-        return (
-            self.headers.get("Host", "").lower() in own
-            and (origin is None or urlsplit(origin).netloc.lower() in own)
-            and site in ("none", "same-origin")
-        )
-
-    def do_GET(self) -> None:
-        """The page, its state, the stream."""
-        path = urlsplit(self.path).path
-        if not self.allowed():
-            self.answer(403, "text/plain", b"not from here")
-        elif path == "/":
-            text = resources.files("bdd_inst.live").joinpath("page.html").read_bytes()
-            self.answer(200, "text/html; charset=utf-8", text)
-        elif path == "/state":
-            self.json(200, self.server.page.state())
-        elif path == "/stream":
-            self.stream()
-        else:
-            self.answer(404, "text/plain", b"nothing here")
-
-    def do_POST(self) -> None:
-        """Changed settings, another background, the end."""
-        page, path = self.server.page, urlsplit(self.path).path
-        if not self.allowed():
-            return self.answer(403, "text/plain", b"not from here")
-        if path not in ("/settings", "/background", "/stop"):
-            return self.answer(404, "text/plain", b"nothing here")
-        length = self.headers.get("Content-Length", "0")
-        limit = LARGEST if path == "/background" else LONGEST
-        if not length.isdecimal() or int(length) > limit:
-            return self.json(413, {"error": f"too large; {limit} bytes at most"})
-        body = self.rfile.read(int(length))
-        try:
-            if path == "/stop":
-                page.stop.set()
-            elif path == "/background":
-                page.take_picture(body)
-            else:
-                wanted = json.loads(body)
-                if not isinstance(wanted, dict):
-                    raise DataError("settings are one JSON object")
-                page.change(wanted)
-        except (DataError, ValueError, RecursionError) as error:
-            return self.json(400, {"error": str(error)})
-        return self.json(200, page.state())
-
-    def stream(self) -> None:
-        """JPEGs one after the other until the browser or the run ends."""
-        page, seen = self.server.page, 0
-        self.send_response(200)
-        self.send_header("Content-Type", f"multipart/x-mixed-replace; boundary={BOUNDARY}")
-        self.send_header("Cache-Control", "no-store")
-        self.end_headers()
-        page.watchers += 1
-        try:
-            while True:
-                seen, data = page.next_picture(seen)
-                if not data:
-                    return
-                head = f"--{BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
-                self.wfile.write(head.encode() + data + b"\r\n")
-        except OSError:
-            return
-        finally:
-            page.watchers -= 1
-            self.close_connection = True
-
-    def json(self, code: int, value: object) -> None:
-        """Answer with JSON."""
-        self.answer(code, "application/json", json.dumps(value).encode())
-
-    def answer(self, code: int, kind: str, body: bytes) -> None:
-        """A whole answer; nothing on it may be framed by, or read from, another site."""
-        self.send_response(code)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("Cache-Control", "no-store")
-        self.send_header("X-Content-Type-Options", "nosniff")
-        self.send_header("Cross-Origin-Resource-Policy", "same-origin")
-        self.send_header(
-            "Content-Security-Policy",
-            "default-src 'self'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; frame-ancestors 'none'",
-        )
-        self.end_headers()
-        self.wfile.write(body)

@@ -50,10 +50,11 @@ class Settings:
 
 
 class Meter:
-    """Speed of a run. All times in seconds."""
+    """Speed of a run, and in how many frames nobody was (``nobody``: in the last one). All times in seconds."""
 
     def __init__(self):
         self.frames = self.dropped = self.empty = 0
+        self.nobody = False
         self._ends: deque[float] = deque(maxlen=RECENT)
         self._latency: deque[float] = deque(maxlen=RECENT)
         self.stages: dict[str, deque[float]] = {}
@@ -224,7 +225,8 @@ def _draw(
         image = write_meter(image, meter.line())
     drawn = time.perf_counter()
     meter.stage("draw", drawn - start)
-    meter.empty += float(small.mean()) < NOBODY
+    meter.nobody = float(small.mean()) < NOBODY
+    meter.empty += meter.nobody
     sink.show(frame, image)
     meter.stage("sink", time.perf_counter() - drawn)
     meter.done(at)

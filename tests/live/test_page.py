@@ -15,7 +15,8 @@ from PIL import Image
 from bdd_inst.base.errors import DataError
 from bdd_inst.inference.sources import Frame
 from bdd_inst.live.backgrounds import Blur, Still
-from bdd_inst.live.page import HOST, LARGEST, Page
+from bdd_inst.live.page import Page
+from bdd_inst.live.page_server import HOST, LARGEST
 from bdd_inst.live.pipeline import Meter, Settings
 
 
