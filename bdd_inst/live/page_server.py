@@ -7,13 +7,10 @@ import json
 import socket
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
-from typing import TYPE_CHECKING
+from typing import Any
 from urllib.parse import urlsplit
 
 from bdd_inst.base.errors import DataError
-
-if TYPE_CHECKING:
-    from bdd_inst.live.page import Page
 
 HOST = "127.0.0.1"
 BOUNDARY = "frame"
@@ -31,7 +28,7 @@ class Server(ThreadingHTTPServer):
 
     daemon_threads = True
     allow_reuse_address = False
-    page: Page
+    page: Any  # a live.page.Page
 
     def __init__(self, *arguments: object):
         self.open: set[socket.socket] = set()  # first: a port that is taken closes the server
