@@ -16,14 +16,20 @@ TOLERANCE = 0.7  # pixels that a traced polygon may stray from the mask
 
 
 def frame_of(name: str, scene: Scene, painted: list[Painted], timestamp: int = 10000) -> dict:
-    """The Scalabel frame of one picture, as BDD100K's ``ins_seg`` polygons JSON has it."""
+    """The Scalabel frame of one picture, as BDD100K's ``ins_seg`` polygons JSON has it, with the picture's size: those are all of one."""
     labels = []
     for item in painted:
         label = label_of(item, str(len(labels)))
         if label is not None:
             labels.append(label)
     attributes = {"weather": scene.weather, "scene": scene.kind, "timeofday": scene.time}
-    return {"name": name, "attributes": attributes, "timestamp": timestamp, "labels": labels}
+    return {
+        "name": name,
+        "size": {"width": scene.camera.width, "height": scene.camera.height},
+        "attributes": attributes,
+        "timestamp": timestamp,
+        "labels": labels,
+    }
 
 
 def label_of(item: Painted, identity: str) -> dict | None:

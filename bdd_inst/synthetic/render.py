@@ -21,7 +21,7 @@ from bdd_inst.synthetic.scene import compose
 
 FOLDER = "synthetic_bdd"
 # Goes into the folder's stamp: a change of the renderer renders anew instead of training on old pictures.
-VERSION = 3
+VERSION = 4
 SPLITS = {"train": 240, "val": 60}
 
 log = logging.getLogger(__name__)

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from bdd_inst import formats
 from bdd_inst.base import vocabulary as classes
 from bdd_inst.base.errors import DataError
 from bdd_inst.base.vocabulary import BDD100K_PAN_SEG
@@ -49,6 +50,22 @@ def test_our_own_loader_has_nothing_to_complain_of(rendered):
         records = load_bdd100k(rendered, split=split, folder=FOLDER)
         assert len(records.dicts) == count
         assert not records.problems, records.problems.lines()
+
+
+def test_labels_say_the_size_of_their_pictures(rendered, tmp_path):
+    source = rendered / FOLDER / "labels/ins_seg/polygons/ins_seg_val.json"
+    formats.write(formats.read(source), tmp_path / "coco.json", to="coco")
+    tree = json.loads((tmp_path / "coco.json").read_text())
+    assert {(i["width"], i["height"]) for i in tree["images"]} == {(320, 180)}
+    assert {tuple(a["segmentation"]["size"]) for a in tree["annotations"]} <= {(180, 320)}
+    # BDD100K's own files do not say it, and are of one size.
+    frames = json.loads(source.read_text())
+    for frame in frames:
+        del frame["size"]
+    (tmp_path / "own.json").write_text(json.dumps(frames))
+    formats.write(formats.read(tmp_path / "own.json"), tmp_path / "own_coco.json", to="coco")
+    tree = json.loads((tmp_path / "own_coco.json").read_text())
+    assert {(i["width"], i["height"]) for i in tree["images"]} == {(1280, 720)}
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_does_not(rendered, tmp_path):
