@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from bdd_inst.base.environment import check_environment
 from bdd_inst.base.errors import ConfigError, DataError, ProblemLog
 from bdd_inst.base.program import COMMAND, called_as
 
@@ -114,6 +115,7 @@ def guarded(work: Callable[[], int]) -> int:
         with warnings.catch_warnings(), terminated():
             if not sys.warnoptions:
                 warnings.simplefilter("ignore")
+            check_environment()
             return work()
     except DataError as error:
         return _fail(str(error))

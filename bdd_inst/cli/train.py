@@ -144,6 +144,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Parse, run, say where the result is. 0 on success, 1 on bad data, 2 on a usage error."""
     logging.captureWarnings(True)
     options = parse_args(arguments)
+    from bdd_inst.base.environment import check_environment
     from bdd_inst.base.errors import DataError
     from bdd_inst.cli.common import os_error_line
     from bdd_inst.training.console import quiet_libraries, show_log
@@ -151,6 +152,7 @@ def main(arguments: list[str] | None = None) -> int:
     quiet_libraries()
     show_log()
     try:
+        check_environment()
         return run(options)
     except DataError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -11,7 +11,8 @@ from typing import Any
 
 import msgspec
 
-from bdd_inst.base.errors import ConfigError, DataError
+from bdd_inst.base.environment import limit
+from bdd_inst.base.errors import DataError
 from bdd_inst.base.memory import gc_paused
 from bdd_inst.formats.encodings import as_utf8
 
@@ -78,19 +79,13 @@ def largest_unpacked(packed: int) -> int:
     Raises:
         ConfigError: the variable is no whole number above 0.
     """
-    text = os.environ.get(UNPACKED_VARIABLE, "").strip()
-    if not text:
-        return min(LARGEST_UNPACKED, max(ALWAYS_UNPACKED, MOST_SHRUNK * packed))
-    if not (text.isascii() and text.isdecimal() and len(text) < 16 and int(text)):
-        raise ConfigError(
-            f"{UNPACKED_VARIABLE}={text[:40]!r}: give a number of bytes, e.g. 4000000000"
-        )
-    return int(text)
+    usual = min(LARGEST_UNPACKED, max(ALWAYS_UNPACKED, MOST_SHRUNK * packed))
+    return limit(UNPACKED_VARIABLE) or usual
 
 
 def _unpack(data: bytes, path: Path) -> bytes:
-    limit = largest_unpacked(len(data))
-    parts, left, packed = [], limit, len(data)
+    most = largest_unpacked(len(data))
+    parts, left, packed = [], most, len(data)
     while data[:2] == b"\x1f\x8b":  # a gzip file may have several members, one after the other
         try:
             unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
@@ -100,7 +95,7 @@ def _unpack(data: bytes, path: Path) -> bytes:
         left -= len(parts[-1])
         if unpacker.unconsumed_tail or left < 0:
             raise DataError(
-                f"{path}: its {packed} bytes unpack to more than {limit}; if you trust it, "
+                f"{path}: its {packed} bytes unpack to more than {most}; if you trust it, "
                 f"set {UNPACKED_VARIABLE} to a larger number of bytes"
             )
         if not unpacker.eof:

@@ -12,7 +12,8 @@ from typing import IO
 
 from PIL import Image, UnidentifiedImageError
 
-from bdd_inst.base.errors import ConfigError, DataError
+from bdd_inst.base.environment import limit
+from bdd_inst.base.errors import DataError
 
 # Decoders that read bytes and do nothing else. PostScript is left out on purpose: PIL hands it to another program.
 FORMATS = (
@@ -62,14 +63,7 @@ def max_pixels() -> int:
     Raises:
         ConfigError: the variable is no whole number above 0.
     """
-    text = os.environ.get(LIMIT_VARIABLE, "").strip()
-    if not text:
-        return MAX_PIXELS
-    if not (text.isascii() and text.isdecimal() and len(text) < 16 and int(text)):
-        raise ConfigError(
-            f"{LIMIT_VARIABLE}={text[:40]!r}: give a number of pixels, e.g. 400000000"
-        )
-    return int(text)
+    return limit(LIMIT_VARIABLE) or MAX_PIXELS
 
 
 @contextlib.contextmanager
@@ -93,21 +87,21 @@ def open_image(
     """
     is_path = isinstance(source, (str, os.PathLike))
     name = printable(name or (source if is_path else "picture"))
-    limit = max_pixels()
-    _raise_pil_limit(limit)
+    most = max_pixels()
+    _raise_pil_limit(most)
     try:
         with contextlib.ExitStack() as stack:
             stream = stack.enter_context(open_regular(source)) if is_path else source
             image = stack.enter_context(Image.open(stream, formats=formats or _known_formats()))
-            if image.width * image.height > limit:
-                raise DataError(_too_large(name, f"{image.width}x{image.height} pixels", limit))
+            if image.width * image.height > most:
+                raise DataError(_too_large(name, f"{image.width}x{image.height} pixels", most))
             yield image
     except (DataError, GeneratorExit):
         raise
     except UnidentifiedImageError:
         raise DataError(f"{name}: not a picture in a known format; fetch it again") from None
     except Image.DecompressionBombError:
-        raise DataError(_too_large(name, "too many pixels", limit)) from None
+        raise DataError(_too_large(name, "too many pixels", most)) from None
     except MemoryError:
         raise DataError(f"{name}: a picture that does not fit into the memory") from None
     except Exception as error:  # PIL's decoders raise whatever their bytes lead them to

@@ -20,6 +20,7 @@ from lightning.fabric.plugins.environments import (
 )
 from lightning.fabric.strategies import DDPStrategy
 
+from bdd_inst.base.environment import whole_number
 from bdd_inst.base.errors import ConfigError
 from bdd_inst.base.program import option_words, restart_words
 from bdd_inst.engines.device import pick_device
@@ -48,20 +49,21 @@ def find_launch_config(num_gpus: int = 1, num_machines: int = 1) -> LaunchConfig
     """How this process was launched: torchrun's or SLURM's where they started it, else what the command line asks for."""
     env = os.environ
     if TorchElasticEnvironment.detect():
-        processes = int(env["LOCAL_WORLD_SIZE"])
-        return LaunchConfig(int(env["WORLD_SIZE"]) // processes, processes, "torchrun")
-    if (
-        "LOCAL_RANK" not in env
-        and SLURMEnvironment.detect()
-        and int(env.get("SLURM_NTASKS", 1)) > 1
-    ):
-        machines = int(env.get("SLURM_NNODES", 1))
-        return LaunchConfig(machines, int(env["SLURM_NTASKS"]) // machines, "slurm")
+        processes = _count("LOCAL_WORLD_SIZE")
+        return LaunchConfig(max(1, _count("WORLD_SIZE") // processes), processes, "torchrun")
+    if "LOCAL_RANK" not in env and SLURMEnvironment.detect() and _count("SLURM_NTASKS") > 1:
+        machines = _count("SLURM_NNODES")
+        return LaunchConfig(machines, max(1, _count("SLURM_NTASKS") // machines), "slurm")
     return LaunchConfig(
         num_machines,
         num_gpus,
         "self" if "LOCAL_RANK" in env or num_gpus * num_machines == 1 else "none",
     )
+
+
+def _count(variable: str) -> int:
+    """How many processes or machines a launcher says there are, 1 where it does not say."""
+    return whole_number(variable, "processes or machines", 1) or 1
 
 
 def start_processes(launch_config: LaunchConfig, machine_rank: int, dist_url: str) -> int:
