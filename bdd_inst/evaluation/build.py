@@ -51,6 +51,9 @@ def build_evaluator(
         metadata: what the catalog knows of it.
         output_dir: where figures and predictions go; None writes nothing.
         options: how to score; pixel-wise models, which predict label maps, have no use for it.
+
+    Returns:
+        An evaluator with Detectron2's ``process`` and ``evaluate``; a panoptic model's is an Evaluator of objects as well.
     """
     options = options or ScoringOptions()
     if not is_pixelwise(cfg):

@@ -92,12 +92,17 @@ def evaluate(
     max_detections: Sequence[int] = MAX_DETECTIONS,
     backend: str = "auto",
 ) -> CocoScores:
-    """Score ``results`` by COCO's protocol.
+    """Score predictions by COCO's protocol.
 
     Args:
+        truth: images, classes and objects.
+        results: the predictions on those images.
         iou_type: ``bbox`` or ``segm``; both sides need boxes or masks accordingly.
         max_detections: detections kept a picture and class; AP is taken at the last.
         backend: ``auto`` (hotcoco where :func:`without_hotcoco` has nothing against it), ``hotcoco`` or ``pycocotools``.
+
+    Returns:
+        Precision, recall and scores by IoU, recall point, class, area and limit; where there is no image or no class all are undefined.
     """
     if backend == "auto":
         reason = without_hotcoco()

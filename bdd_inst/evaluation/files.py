@@ -68,6 +68,7 @@ def outcome_of_files(
     """As :func:`evaluate_files`, with everything behind the figures.
 
     Args:
+        ground_truth, predictions, protocol, images: as :func:`evaluate_files` takes them.
         scores: a file of scores for predicted bitmasks; by default the JSON in that folder, or of the folder's name beside it.
         max_detections: detections a picture and class that count, 100 in every published figure.
         label_maps: score instances as label maps too; done of itself where the ground truth is label maps.
@@ -75,6 +76,12 @@ def outcome_of_files(
         threshold_source: where a given threshold was chosen, for the record.
         class_names: what the values 1, 2, ... of label maps mean, where file names do not say.
         values: what any values of label maps mean, on both sides.
+
+    Returns:
+        The figures, both sides as they were read, and the scores behind curves and analyses.
+
+    Raises:
+        DataError: a file that is missing or of no known kind, predictions that the protocol has no answer to, label maps asked of boxes.
     """
     values = dict(values) if values else None
     named = bool(values or class_names)
@@ -139,7 +146,17 @@ def outcome_of_panoptic(truth: LabelSet, predicted: LabelSet, protocol: str) -> 
 def compare_with(
     outcome: EvaluationResult, path: str | Path, images: str | Path | None = None
 ) -> tuple[list[Difference], str, str, str]:
-    """A second results file against this outcome's: differences (other to this), both names, and the kind compared."""
+    """A second results file against this outcome's.
+
+    Args:
+        outcome: of the first.
+        path: of the other predictions, any kind.
+        images: the folder of pictures, where they do not say their sizes.
+
+    Returns:
+        The differences, from the other file to this one, in percent; the other's name, this one's; and the kind compared, ``segm`` where both
+        have masks, else ``bbox``.
+    """
     other = read_predictions(path, outcome.truth, images)
     kind = "segm" if "segm" in outcome.scores and other.masks is not None else "bbox"
     rows = compare(outcome.truth, other, outcome.results, kind)
@@ -168,7 +185,16 @@ def read_predictions(
     images: str | Path | None = None,
     scores: str | Path | None = None,
 ) -> Results:
-    """Predictions of any kind on the pictures of ``truth``; the file is opened once.
+    """Predictions of any kind on the pictures of the ground truth; the file is opened once.
+
+    Args:
+        path: a COCO results list, Scalabel JSON with scores, a folder of bitmasks, or any other labels that have scores.
+        truth: the images and classes that they are predictions for.
+        images: the folder of pictures, where the file does not say their sizes.
+        scores: a file of scores for bitmasks; None looks for it beside them.
+
+    Returns:
+        Flat columns: image, class, score, box and mask of every prediction.
 
     Raises:
         DataError: as :func:`read_truth`, and whatever the protocol has no answer to.

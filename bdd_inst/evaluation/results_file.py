@@ -22,9 +22,17 @@ from bdd_inst.formats.sniff import Found, seen
 
 
 def read_results(path: str | Path | Found, truth: GroundTruth) -> Results:
-    """A COCO results list (``image_id, category_id, score``, ``bbox`` and/or ``segmentation``) on the pictures of ``truth``.
+    """A COCO results list (``image_id, category_id, score``, ``bbox`` and/or ``segmentation``).
 
     Pictures are matched by id; classes by id, and by name where the file says ``category_name``: the two must agree.
+
+    Args:
+        path: the file, or what :func:`formats.inspect` found there, whose text is let go of.
+        truth: the images and classes that they are predictions for.
+
+    Returns:
+        Flat columns: image and class as indices of the truth's, scores, boxes N,4 (x, y, width, height in pixels) and masks as RLEs, None
+        where the file has none.
 
     Raises:
         DataError: for anything that the protocol has no answer to, naming file and entry.

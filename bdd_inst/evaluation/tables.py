@@ -16,12 +16,27 @@ PROTOCOL_NAMES = {"coco": "COCO", "bdd": "BDD100K"}
 
 
 def shown(value: float | None, digits: int = 2) -> str:
-    """A figure in percent, or a dash where it is undefined."""
+    """A figure as text.
+
+    Args:
+        value: in percent; None is undefined.
+        digits: behind the point.
+
+    Returns:
+        The number, or a dash.
+    """
     return "-" if value is None else f"{value:.{digits}f}"
 
 
 def blocks(metrics: dict) -> list[tuple[str, str, dict]]:
-    """Protocol, kind and figures of every block of ``metrics.json``, both protocols in turn where there are both."""
+    """The blocks of figures of objects.
+
+    Args:
+        metrics: the content of ``metrics.json``.
+
+    Returns:
+        Protocol (``coco``, ``bdd``), kind (``bbox``, ``segm``) and figures of each, both protocols in turn where there are both.
+    """
     if metrics["protocol"] == "both":
         return [
             (p, kind, metrics[p][kind])
@@ -35,12 +50,26 @@ def blocks(metrics: dict) -> list[tuple[str, str, dict]]:
 
 
 def recalls(figures: dict) -> list[str]:
-    """Names of the AR figures in order."""
+    """Which AR figures there are.
+
+    Args:
+        figures: of a block.
+
+    Returns:
+        Their names in order.
+    """
     return [name for name in figures if name.startswith("AR")]
 
 
 def class_rows(metrics: dict) -> list[list[str]]:
-    """A row a class: its name and its AP in every block."""
+    """AP by class.
+
+    Args:
+        metrics: the content of ``metrics.json``.
+
+    Returns:
+        A row a class: its name and its AP in every block.
+    """
     parts = blocks(metrics)
     names = [name for name in (parts[0][2] if parts else {}) if name.startswith("AP-")]
     return [
@@ -50,12 +79,26 @@ def class_rows(metrics: dict) -> list[list[str]]:
 
 
 def headers(metrics: dict) -> list[str]:
-    """A column name a block."""
+    """What the columns of :func:`class_rows` are, without the first.
+
+    Args:
+        metrics: the content of ``metrics.json``.
+
+    Returns:
+        A name a block: ``COCO masks``.
+    """
     return [f"{PROTOCOL_NAMES.get(p, p)} {NAMES[kind]}" for p, kind, _ in blocks(metrics)]
 
 
 def summary(metrics: dict) -> str:
-    """The printed table: headline figures and recalls by protocol and kind, then AP by class, then what must be known."""
+    """The printed table: headline figures and recalls by protocol and kind, then AP by class, then what must be known.
+
+    Args:
+        metrics: the content of ``metrics.json``.
+
+    Returns:
+        Lines of text.
+    """
     parts = blocks(metrics)
     lines = []
     for names in (list(HEADLINE), recalls(parts[0][2])) if parts else ():
@@ -76,12 +119,24 @@ def summary_of_sets(metrics: Mapping[str, dict]) -> str:
 
     Args:
         metrics: data set's name to the content of its ``metrics.json``.
+
+    Returns:
+        Lines of text.
     """
     return "\n".join(f"{name}:\n{summary(content)}" for name, content in metrics.items())
 
 
 def comparison(rows: list, first: str, second: str, kind: str) -> str:
-    """Two runs' figures, their difference and its interval, as a printed table."""
+    """Two runs' figures, their difference and its interval, as a printed table.
+
+    Args:
+        rows: a :class:`bdd_inst.evaluation.compare.Difference` each.
+        first, second: what the runs are called.
+        kind: compared, ``bbox`` or ``segm``.
+
+    Returns:
+        Lines of text, the first empty.
+    """
     table = []
     for r in rows:
         change = "-" if r.difference is None else f"{r.difference:+.2f}"

@@ -52,6 +52,9 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
 
     Args:
         model: any module.
+
+    Returns:
+        A context manager, whose value is None.
     """
     before = [(module, module.training) for module in model.modules()]
     model.eval()

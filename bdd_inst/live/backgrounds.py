@@ -92,7 +92,15 @@ class Moving:
 
 
 def cover(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """``image`` scaled to fill ``size`` (height, width) in its own proportions, the middle of it."""
+    """A picture scaled to fill a frame in its own proportions, the middle of it.
+
+    Args:
+        image: h,w,3 uint8.
+        size: (height, width) of the frame.
+
+    Returns:
+        height,width,3 uint8.
+    """
     height, width = size
     factor = max(height / image.shape[0], width / image.shape[1])
     inner = max(1, round(height / factor)), max(1, round(width / factor))

@@ -188,7 +188,15 @@ def composite(
 
 
 def cut_out(picture: np.ndarray | Pyramid, alpha: np.ndarray) -> np.ndarray:
-    """The person alone, H,W,4 uint8 BGRA with straight alpha; border pixels carry the person's colour, hidden ones black."""
+    """The person alone; border pixels carry the person's colour, hidden ones black.
+
+    Args:
+        picture: H,W,3 uint8 BGR, or its pyramid.
+        alpha: H,W float32, how much of each pixel is the person, 0 to 1.
+
+    Returns:
+        H,W,4 uint8 BGRA with straight alpha.
+    """
     frame = Pyramid.of(picture)
     share = cv2.convertScaleAbs(alpha, alpha=255).reshape(alpha.shape)
     shown = cv2.bitwise_and(frame.picture, frame.picture, mask=share)

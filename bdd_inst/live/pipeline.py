@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import queue
 import threading
 import time
@@ -139,6 +140,9 @@ def run(
         meter: told of every frame.
         stop: ends the run when set; set when it returns.
 
+    Returns:
+        The meter: frames, rate, delay.
+
     Raises:
         DataError: the source or the sink fails.
         KeyboardInterrupt: the user stops it. Whatever is raised, the sink is closed first.
@@ -147,25 +151,12 @@ def run(
     captured, masked = Slot(source.live, stop), Slot(source.live, stop)
     errors: list[BaseException] = []
 
-    def thread(work: Callable[[], None], out: Slot) -> threading.Thread:
-        def guarded() -> None:
-            try:
-                work()
-            except BaseException as error:
-                errors.append(error)
-            out.put(_END)
-
-        started = threading.Thread(target=guarded, daemon=True)
-        started.start()
-        return started
-
     threads, scratch = [], Scratch()
     try:
         with sink:
-            threads.append(thread(lambda: _capture(source, captured, meter), captured))
-            threads.append(
-                thread(lambda: _find(source, captured, segmenter, settings, masked, meter), masked)
-            )
+            threads.append(_start(lambda: _capture(source, captured, meter), captured, errors))
+            finding = functools.partial(_find, source, captured, segmenter, settings, masked, meter)
+            threads.append(_start(finding, masked, errors))
             for frame, pyramid, mask, at in masked:
                 _draw(frame, pyramid, mask, at, sink, settings, meter, scratch)
                 meter.dropped = captured.replaced + masked.replaced
@@ -178,6 +169,21 @@ def run(
         for started in threads:
             started.join(timeout=5)
     return meter
+
+
+def _start(work: Callable[[], None], out: Slot, errors: list[BaseException]) -> threading.Thread:
+    """A thread that does the work; what it raises is kept, and the next stage is told of its end either way."""
+
+    def guarded() -> None:
+        try:
+            work()
+        except BaseException as error:
+            errors.append(error)
+        out.put(_END)
+
+    started = threading.Thread(target=guarded, daemon=True)
+    started.start()
+    return started
 
 
 def _capture(source: Source, out: Slot, meter: Meter) -> None:

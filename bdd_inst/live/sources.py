@@ -58,6 +58,9 @@ def open_source(
         stop: when set, a live source ends at its next frame.
         capture: opens cameras and streams, ``cv2.VideoCapture`` or a double of it.
 
+    Returns:
+        Its frames, H,W,3 uint8 BGR each, with names or times, and whether it is live.
+
     Raises:
         DataError: no such camera, stream, file or folder, or nothing in it that can be read.
     """
@@ -102,6 +105,9 @@ def paced(source: Source, stop: threading.Event, again: bool = False) -> Source:
         source: a live one is returned as it is.
         stop: ends the frames.
         again: start over at the end, until ``stop``.
+
+    Returns:
+        A live source of the same frames.
     """
     if source.live:
         return source

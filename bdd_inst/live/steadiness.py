@@ -42,6 +42,9 @@ def measure(
         masks: h,w float32 in 0..1 each, of any size; above 0.5 is the person.
         pictures: H,W,3 uint8 each.
         truth: H,W bool each. Without it every still pixel counts, and the person's area is that of the masks.
+
+    Returns:
+        Flicker, IoU and lag of the video.
     """
     size = fitting_size(*pictures[0].shape[:2], LONG_SIDE)
     found = [cv2.resize(mask, size[::-1], interpolation=cv2.INTER_LINEAR) > 0.5 for mask in masks]

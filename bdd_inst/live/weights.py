@@ -32,6 +32,9 @@ def load_segmenter(weights: str | os.PathLike | None, config: str | None = None)
         weights: of a pixel-wise model; None takes the config's, or the package's.
         config: of the model, a YAML file or the name of one; None takes the one that the weights carry.
 
+    Returns:
+        The model on its device, from a frame to the person's share in each pixel.
+
     Raises:
         DataError: there are no weights, they do not fit, or the model gives no mask of pixels.
     """

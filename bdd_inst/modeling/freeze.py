@@ -18,7 +18,14 @@ PRESETS: dict[str, Callable[[str], bool]] = {
 
 
 def is_bottom_up(name: str) -> bool:
-    """Whether a parameter belongs to the backbone itself, not to an FPN around it or to a head."""
+    """Whether a parameter belongs to the backbone itself, not to an FPN around it or to a head.
+
+    Args:
+        name: of the parameter, as Detectron2 has it: ``backbone.bottom_up.res2.0.conv1.weight``.
+
+    Returns:
+        True for the backbone's own.
+    """
     return name.startswith("backbone.") and not name.startswith("backbone.fpn_")
 
 

@@ -103,7 +103,17 @@ class AnnotatedImage:
 def from_label_set(
     labels: LabelSet, images: ImageFinder, class_table: ClassTable, problems: ProblemLog
 ) -> Iterator[AnnotatedImage]:
-    """One entry for each picture of a label file; pictures that cannot be found have no ``path``."""
+    """The images of a label file.
+
+    Args:
+        labels: of any format.
+        images: finds the files; those that it does not find are entries without a ``path``.
+        class_table: takes up each class as it comes.
+        problems: counts names that could be several files.
+
+    Returns:
+        An entry each, in the labels' order, as they are asked for.
+    """
     for picture in labels.images:
         rows = instance_rows(picture, class_table) if picture.labelled else None
         yield AnnotatedImage(
@@ -114,7 +124,16 @@ def from_label_set(
 def from_records(
     records: Iterable[dict], class_table: ClassTable, root: str | None = None
 ) -> Iterator[AnnotatedImage]:
-    """One entry for each Detectron2 standard dict; named below ``root`` where the picture lies there."""
+    """The images of a data set of the catalog.
+
+    Args:
+        records: Detectron2's standard dicts.
+        class_table: of the data set.
+        root: entries are named below it where their file lies there, else by the file's name alone.
+
+    Returns:
+        An entry each, as they are asked for.
+    """
     for record in records:
         rows = Rows()
         for annotation in record.get("annotations") or ():
@@ -142,7 +161,17 @@ def from_records(
 def from_predictions(
     labels: LabelSet, images: ImageFinder, class_table: ClassTable, problems: ProblemLog
 ) -> Iterator[AnnotatedImage]:
-    """One entry for each picture of a results file, where there are no labels to set beside it."""
+    """The images of a results file, where there are no labels to set beside it.
+
+    Args:
+        labels: the predictions, as a label set of any format.
+        images: finds the files.
+        class_table: takes up each class as it comes.
+        problems: counts names that could be several files.
+
+    Returns:
+        An entry each, without labels, as they are asked for.
+    """
     for picture in labels.images:
         rows = instance_rows(picture, class_table, predicted=True)
         yield AnnotatedImage(
@@ -156,7 +185,17 @@ def with_predictions(
     class_table: ClassTable,
     problems: ProblemLog,
 ) -> Iterator[AnnotatedImage]:
-    """The entries with what a results file has for them, by name, else by picture id; what fits no entry is counted at the end."""
+    """The entries with what a results file has for them, by name, else by picture id.
+
+    Args:
+        entries: of the labels.
+        found: the predictions.
+        class_table: of the entries.
+        problems: counts, at the end, what fits no entry.
+
+    Returns:
+        The same entries, as they are asked for; ``predictions`` has no rows where the file has nothing for one.
+    """
     found.load()
     names = ImageNames([full_name(p) for p in found.images])
     ids = {str(p.image_id): i for i, p in enumerate(found.images) if p.image_id is not None}

@@ -35,10 +35,14 @@ def write_outcome_files(
     """Tables for a paper and, with ``report``, ``analysis.json`` and the page.
 
     Args:
+        outcome: of an evaluation.
         folder: where ``metrics.json`` lies already.
+        title: of the page.
         images: the folder of pictures, where the ground truth's file names are no paths.
         run_folder: the training run's folder, for its curves, config and provenance.
         drawn: pictures to show as they are.
+        comparison: with another run, shown on the page.
+        report: whether there is to be a page.
 
     Returns:
         the page's path, None without one.
@@ -72,6 +76,8 @@ def write_test_files(
         result: with a folder.
         cfg: the model's config.
         source: the weights, as the page calls them.
+        run_folder: the training run's; None looks for it around the weights, then around the result's folder.
+        comparison, report: as :func:`write_outcome_files` takes them.
 
     Returns:
         the page's path, None without one and on every process but the first.

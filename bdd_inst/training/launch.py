@@ -46,7 +46,15 @@ class LaunchConfig:
 
 
 def find_launch_config(num_gpus: int = 1, num_machines: int = 1) -> LaunchConfig:
-    """How this process was launched: torchrun's or SLURM's where they started it, else what the command line asks for."""
+    """How this process was launched: torchrun's or SLURM's where they started it, else what the command line asks for.
+
+    Args:
+        num_gpus: processes wanted on each machine.
+        num_machines: machines wanted.
+
+    Returns:
+        ``started_by`` is ``none`` where the processes that are wanted are still to be started (:func:`start_processes`).
+    """
     env = os.environ
     if TorchElasticEnvironment.detect():
         processes = _count("LOCAL_WORLD_SIZE")
@@ -67,7 +75,16 @@ def _count(variable: str) -> int:
 
 
 def start_processes(launch_config: LaunchConfig, machine_rank: int, dist_url: str) -> int:
-    """Run this program again, once per process of this machine; the exit code is 0 when all ended well."""
+    """Run this program again, once per process of this machine.
+
+    Args:
+        launch_config: how many machines and processes.
+        machine_rank: this machine's, from 0.
+        dist_url: where the processes meet, ``tcp://HOST:PORT`` of the first machine; ``auto`` on one machine.
+
+    Returns:
+        The exit code: 0 when all ended well.
+    """
     return wait_for_all(
         [*restart_words(), *option_words()],
         launch_config.processes,

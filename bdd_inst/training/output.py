@@ -22,6 +22,9 @@ def choose_folder(output: str | None, base: str, *, resume: bool, training: bool
         resume: go on in the folder, or in the newest run under ``base``.
         training: False where only an evaluation is written there.
 
+    Returns:
+        Its path.
+
     Raises:
         DataError: the folder holds another run's checkpoints and ``resume`` is not set, or there is no run to go on with.
     """

@@ -64,10 +64,13 @@ def identity_of(cfg: CfgNode, metadata: Mapping) -> Identity:
 
 
 def read_identity(source: str | os.PathLike) -> Identity | None:
-    """What a weight file says of itself; None where it says nothing.
+    """What a weight file says of itself.
 
     Args:
         source: a path, ``https://`` or ``detectron2://``.
+
+    Returns:
+        Its config, classes and version; None where it says nothing, as files of other projects.
 
     Raises:
         DataError: a file that is not there or is no weight file.

@@ -125,10 +125,13 @@ class MaskRCNN(PictureModel):
 
 
 def require_instances(batch: Sequence[dict]) -> None:
-    """Raise DataError for the first picture without ``instances``.
+    """Refuse a batch that nothing can be learned from.
 
     Args:
         batch: inputs of a training step.
+
+    Raises:
+        DataError: for the first image without ``instances``.
     """
     for index, entry in enumerate(batch):
         if "instances" not in entry:

@@ -126,7 +126,7 @@ def plan(axes: dict[str, list[str]], folder: Path) -> list[Trial]:
 
 
 def sweep(trials: Sequence[Trial], folder: Path, command: Callable[[Trial], list[str]]) -> str:
-    """Run the trials that have not finished, one after the other, each in a process of its own; the table.
+    """Run the trials that have not finished, one after the other, each in a process of its own.
 
     A trial that fails is reported and the others go on; run the same sweep again to take up what is missing. A stop signal goes to the
     trial that runs, which saves, and no other is started.
@@ -135,6 +135,9 @@ def sweep(trials: Sequence[Trial], folder: Path, command: Callable[[Trial], list
         trials: from ``plan``.
         folder: where the table goes.
         command: the command line of one trial.
+
+    Returns:
+        The table of all trials in Markdown, the best in bold; where a signal has stopped it, how to go on.
 
     Raises:
         DataError: every trial failed.
