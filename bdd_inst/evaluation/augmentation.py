@@ -47,10 +47,13 @@ def compare_with_one_view(
 
 
 def augmentation_lines(metrics: dict) -> list[str]:
-    """What test-time augmentation gained and cost, a line each; none where it was off.
+    """What test-time augmentation gained and cost.
 
     Args:
         metrics: the content of ``metrics.json``.
+
+    Returns:
+        A line each; none where it was off.
     """
     block = metrics.get("test_augmentation")
     if not block:

@@ -172,7 +172,14 @@ def panoptic_lines(metrics: dict) -> list[str]:
 
 
 def panoptic_blocks(metrics: dict) -> list[tuple[str, dict]]:
-    """Protocol and ``panoptic_seg`` block of ``metrics.json``, of both protocols in turn where there are both."""
+    """The panoptic figures.
+
+    Args:
+        metrics: the content of ``metrics.json``.
+
+    Returns:
+        Protocol and ``panoptic_seg`` block, of both protocols in turn where there are both.
+    """
     if "panoptic_seg" not in metrics:
         return []
     if metrics["protocol"] == "both":
@@ -181,7 +188,15 @@ def panoptic_blocks(metrics: dict) -> list[tuple[str, dict]]:
 
 
 def panoptic_rows(metrics: dict, digits: int = 2) -> list[list[str]]:
-    """Rows of a name and its PQ, SQ and RQ: means of each protocol, then the classes that occur by the first one."""
+    """The panoptic figures as a table.
+
+    Args:
+        metrics: the content of ``metrics.json``.
+        digits: behind the point.
+
+    Returns:
+        Rows of a name and its PQ, SQ and RQ: means of each protocol, then the classes that occur by the first one.
+    """
     parts = panoptic_blocks(metrics)
     rows = []
     for protocol, found in parts:

@@ -111,11 +111,14 @@ def panoptic_file(path: str | os.PathLike, classes: PanopticClasses) -> Iterator
 
 
 def segments_on_cpu(output: dict, name: str) -> tuple[np.ndarray, list[dict]]:
-    """Segment ids H,W int32 and segments of a panoptic model's output.
+    """What a panoptic model found in a picture.
 
     Args:
         output: with ``panoptic_seg``.
         name: of the picture, for the message.
+
+    Returns:
+        Segment ids H,W int32, 0 where there is none, and the segments.
 
     Raises:
         DataError: the model gave none.
