@@ -145,14 +145,3 @@ def problem(code: str) -> ProblemCode:
         Its severity, sentence and advice.
     """
     return PROBLEMS.get(code) or ProblemCode(ERROR, "", "")
-
-
-def markdown_table() -> str:
-    """The table as Markdown, a row a code in the order of :data:`PROBLEMS`."""
-    rows = [
-        f"| `{code}` | {row.severity} | {row.description} | {row.advice} |"
-        for code, row in PROBLEMS.items()
-    ]
-    return "\n".join(
-        ["| code | severity | says | what to do |", "| --- | --- | --- | --- |", *rows]
-    )

@@ -71,12 +71,6 @@ def choices(key: str) -> tuple:
     return tuple(table_of(key) or ()) if key in rules.BY_TABLE else rules.VALUES.get(key, ())
 
 
-def is_classified(key: str) -> bool:
-    """Whether the tables say what becomes of a key."""
-    listed = key in rules.VALUES or key in rules.BY_TABLE
-    return listed or _listed(key, rules.REFUSED) or _listed(key, rules.HONOURED)
-
-
 def _check(cfg: CfgNode) -> None:
     engine, architecture = cfg.MODEL.ENGINE, cfg.MODEL.META_ARCHITECTURE
     for key in sorted(known_keys(defaults())):

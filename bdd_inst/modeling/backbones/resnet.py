@@ -171,11 +171,6 @@ class ResNet(nn.Module):
                 out[name] = x
         return out
 
-    def frozen_parts(self, freeze_at: int) -> list[nn.Module]:
-        """What MODEL.BACKBONE.FREEZE_AT freezes: 1 the stem, 2 and res2, ... 5 everything."""
-        parts = [self.stem, *(getattr(self, name) for name in self.stage_names)]
-        return parts[: max(freeze_at, 0)]
-
 
 @dataclass(frozen=True)
 class ResNetOptions:

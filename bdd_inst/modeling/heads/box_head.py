@@ -6,14 +6,13 @@ from collections.abc import Sequence
 
 import torch
 from fvcore.common.config import CfgNode
-from fvcore.nn.weight_init import c2_msra_fill, c2_xavier_fill
+from fvcore.nn.weight_init import c2_xavier_fill
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.ops import batched_nms
 
 from bdd_inst.modeling.layers.box_regression import BoxTransform, box_regression_loss
-from bdd_inst.modeling.layers.convolution import Conv2d, Linear
-from bdd_inst.modeling.layers.norms import get_norm
+from bdd_inst.modeling.layers.convolution import Linear, add_convs
 from bdd_inst.structures import Boxes, Instances
 
 
@@ -41,21 +40,9 @@ class ConvFCHead(nn.Module):
         fc_dim: int = 1024,
     ):
         super().__init__()
-        self.convs, self.fcs = [], []
-        for index in range(num_conv):
-            conv = Conv2d(
-                channels,
-                conv_dim,
-                3,
-                padding=1,
-                bias=not norm,
-                norm=get_norm(norm, conv_dim),
-                relu=True,
-            )
-            c2_msra_fill(conv)
-            self.convs.append(f"conv{index + 1}")
-            self.add_module(self.convs[-1], conv)
-            channels = conv_dim
+        self.convs = [f"conv{index + 1}" for index in range(num_conv)]
+        channels = add_convs(self, self.convs, channels, conv_dim, norm)
+        self.fcs = []
         self.outputs = channels * size * size
         for index in range(num_fc):
             fc = Linear(self.outputs, fc_dim)

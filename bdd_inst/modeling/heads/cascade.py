@@ -14,8 +14,6 @@ from bdd_inst.modeling.heads.roi_heads import (
     SampledProposals,
     SamplingOptions,
     StandardROIHeads,
-    build_pooler,
-    mask_branch,
 )
 from bdd_inst.modeling.layers.matching import Matcher
 from bdd_inst.modeling.layers.poolers import ROIPooler
@@ -50,14 +48,8 @@ class CascadeROIHeads(StandardROIHeads):
         cls, cfg: CfgNode, channels: dict[str, int], strides: dict[str, int]
     ) -> CascadeROIHeads:
         """As :meth:`StandardROIHeads.from_config`, the stages by MODEL.ROI_BOX_CASCADE_HEAD."""
-        sampling = SamplingOptions.from_config(cfg)
-        width = channels[sampling.in_features[0]]
-        own = [strides[name] for name in sampling.in_features]
-        pooler = build_pooler(cfg.MODEL.ROI_BOX_HEAD, own)
-        boxes = cls.box_branch(cfg, width, pooler.size)
-        masks = mask_branch(cfg, width, own) if cfg.MODEL.MASK_ON else ()
-        ious = cfg.MODEL.ROI_BOX_CASCADE_HEAD.IOUS
-        return cls(sampling, pooler, *boxes, *masks, ious=ious)
+        parts = cls.parts(cfg, channels, strides)
+        return cls(*parts, ious=cfg.MODEL.ROI_BOX_CASCADE_HEAD.IOUS)
 
     @staticmethod
     def box_branch(cfg: CfgNode, channels: int, size: int) -> tuple[nn.ModuleList, nn.ModuleList]:

@@ -10,8 +10,7 @@ from fvcore.nn.weight_init import c2_msra_fill
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bdd_inst.modeling.layers.convolution import Conv2d, ConvTranspose2d
-from bdd_inst.modeling.layers.norms import get_norm
+from bdd_inst.modeling.layers.convolution import Conv2d, ConvTranspose2d, add_convs
 from bdd_inst.structures import Instances
 
 
@@ -37,21 +36,8 @@ class MaskHead(nn.Module):
     ):
         super().__init__()
         self.agnostic = class_agnostic
-        self.convs = []
-        for index in range(num_conv):
-            conv = Conv2d(
-                channels,
-                conv_dim,
-                3,
-                padding=1,
-                bias=not norm,
-                norm=get_norm(norm, conv_dim),
-                relu=True,
-            )
-            c2_msra_fill(conv)
-            self.convs.append(f"mask_fcn{index + 1}")
-            self.add_module(self.convs[-1], conv)
-            channels = conv_dim
+        self.convs = [f"mask_fcn{index + 1}" for index in range(num_conv)]
+        channels = add_convs(self, self.convs, channels, conv_dim, norm)
         self.deconv = ConvTranspose2d(channels, conv_dim, 2, stride=2)
         c2_msra_fill(self.deconv)
         self.predictor = Conv2d(conv_dim, 1 if class_agnostic else num_classes, 1)

@@ -197,13 +197,18 @@ class StandardROIHeads(ROIHeads):
         cls, cfg: CfgNode, channels: dict[str, int], strides: dict[str, int]
     ) -> StandardROIHeads:
         """By MODEL.ROI_HEADS, ROI_BOX_HEAD and ROI_MASK_HEAD, on a backbone's ``channels`` and ``strides`` by map name."""
+        return cls(*cls.parts(cfg, channels, strides))
+
+    @classmethod
+    def parts(cls, cfg: CfgNode, channels: dict[str, int], strides: dict[str, int]) -> tuple:
+        """What the constructor takes: sampling, then pooler, head and predictor of boxes, then pooler and head of masks if there are any."""
         sampling = SamplingOptions.from_config(cfg)
         width = channels[sampling.in_features[0]]
         own = [strides[name] for name in sampling.in_features]
         pooler = build_pooler(cfg.MODEL.ROI_BOX_HEAD, own)
         boxes = cls.box_branch(cfg, width, pooler.size)
         masks = mask_branch(cfg, width, own) if cfg.MODEL.MASK_ON else ()
-        return cls(sampling, pooler, *boxes, *masks)
+        return sampling, pooler, *boxes, *masks
 
     @staticmethod
     def box_branch(cfg: CfgNode, channels: int, size: int) -> tuple[nn.Module, nn.Module]:

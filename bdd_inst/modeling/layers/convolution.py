@@ -5,13 +5,14 @@ A converted or folded weight is a derived value: it is kept outside the state di
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
+from fvcore.nn.weight_init import c2_msra_fill
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bdd_inst.modeling.layers.norms import apply_affine_, is_affine, scale_and_shift
+from bdd_inst.modeling.layers.norms import apply_affine_, get_norm, is_affine, scale_and_shift
 
 
 class Derived:
@@ -169,3 +170,28 @@ def apply_norm(norm: nn.Module, x: Tensor) -> Tensor:
     if isinstance(norm, nn.GroupNorm):
         return F.group_norm(x, norm.num_groups, cast(norm.weight, x), cast(norm.bias, x), norm.eps)
     return norm(x)
+
+
+def add_convs(
+    module: nn.Module, names: Sequence[str], channels: int, width: int, norm: str = ""
+) -> int:
+    """Give a head its row of 3x3 convolutions with ReLU, for maps N,C,H,W of unchanged H and W.
+
+    Args:
+        module: takes them as submodules.
+        names: one for each.
+        channels: C of the first one's input.
+        width: C of what each gives.
+        norm: a name of MODEL.ROI_BOX_HEAD.NORM; with one the convolutions have no bias.
+
+    Returns:
+        C of the last one's output, ``channels`` where there is none.
+    """
+    for name in names:
+        conv = Conv2d(
+            channels, width, 3, padding=1, bias=not norm, norm=get_norm(norm, width), relu=True
+        )
+        c2_msra_fill(conv)
+        module.add_module(name, conv)
+        channels = width
+    return channels
