@@ -47,6 +47,12 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "--threads", type=int, default=0, help="torch threads (default: as many as cores)"
     )
     parser.add_argument(
+        "--arch",
+        choices=("maskrcnn", "cascade", "panoptic"),
+        default="maskrcnn",
+        help="model: which architecture is timed (maskrcnn)",
+    )
+    parser.add_argument(
         "--people",
         metavar="DIR",
         help="live: person pictures with masks below it (folders with images/ and masks/): IoU, flicker, lag",

@@ -104,6 +104,7 @@ def data_words(options: argparse.Namespace) -> list[str]:
         words += ["DATASETS.TEST", repr(options.val or [])]
     if options.train:
         words += ["DATASETS.TRAIN", repr(options.train), "DATASETS.CLASSES", "[]"]
+        words += ["DATASETS.STUFF_CLASSES", "[]"]
     for key, folders in (("TRAIN", options.train_images), ("TEST", options.val_images)):
         if folders:
             words += [f"DATASETS.{key}_IMAGES", repr(folders)]

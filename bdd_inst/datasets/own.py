@@ -19,16 +19,20 @@ from bdd_inst.base.errors import ConfigError, DataError, ProblemLog
 from bdd_inst.datasets.cache import cached
 from bdd_inst.datasets.catalog import DatasetCatalog, MetadataCatalog
 from bdd_inst.datasets.dataset import DatasetRecords
+from bdd_inst.datasets.image_folder import images_beside
+from bdd_inst.datasets.own_panoptic import (
+    ARCHITECTURE,
+    load_panoptic_labels,
+    panoptic_classes_of,
+)
+from bdd_inst.datasets.panoptic_classes import PanopticClasses
 from bdd_inst.datasets.to_dicts import ClassVocabulary, Options, to_dicts
 from bdd_inst.formats.plan import make_plan
-from bdd_inst.formats.records import LabelSet
 from bdd_inst.formats.value_names import ValueNames, parse_values
 from bdd_inst.images.finder import ImageFinder
 
 log = logging.getLogger(__name__)
 
-# Where pictures lie as seen from their label file, in the order of looking.
-NEAR = (".", "images", "../images", "img", "../img", "JPEGImages", "../JPEGImages")
 LABEL_SUFFIXES = (".json", ".jsonl", ".gz", ".zip", ".png")
 
 
@@ -55,12 +59,32 @@ def prepare(cfg: CfgNode) -> None:
     if not places:
         return
     values = parse_values(cfg.DATASETS.VALUES) if cfg.DATASETS.VALUES else None
+    if cfg.MODEL.META_ARCHITECTURE == ARCHITECTURE:
+        _prepare_panoptic(cfg, places)
+        return
     if not len(cfg.DATASETS.CLASSES):
         cfg.DATASETS.CLASSES = list(_training_classes(cfg, places, values))
     classes = tuple(cfg.DATASETS.CLASSES)
     for name, images in places.items():
         register(name, images or None, classes, masks=_needs_masks(cfg), values=values)
     _fit_heads(cfg, classes)
+
+
+def _prepare_panoptic(cfg: CfgNode, places: Mapping[str, str]) -> None:
+    """Register panoptic label files; things go to DATASETS.CLASSES, stuff to DATASETS.STUFF_CLASSES."""
+    if not len(cfg.DATASETS.CLASSES):
+        tested = set(cfg.DATASETS.TEST) - set(cfg.DATASETS.TRAIN)
+        trained = [name for name in places if name not in tested] or list(places)
+        things, stuff = panoptic_classes_of(trained)
+        cfg.DATASETS.CLASSES, cfg.DATASETS.STUFF_CLASSES = list(things), list(stuff)
+    things, stuff = tuple(cfg.DATASETS.CLASSES), tuple(cfg.DATASETS.STUFF_CLASSES)
+    DatasetCatalog.ensure_registered()
+    for name, images in places.items():
+        DatasetCatalog.remove(name)
+        loader = partial(load_panoptic_labels, name, images or None, things, stuff)
+        DatasetCatalog.register(name, loader)
+        MetadataCatalog.get(name).set(**PanopticClasses(things, stuff).metadata())
+    _fit_heads(cfg, things)
 
 
 def import_modules(names: Sequence[str]) -> None:
@@ -225,27 +249,6 @@ def _parse(
     return DatasetRecords(dicts, metadata, problems)
 
 
-def images_beside(path: str, labels: LabelSet) -> Path:
-    """The folder beside the labels in which the first picture is found.
-
-    Raises:
-        DataError: it is in none of them.
-    """
-    place = Path(path)
-    base = place if place.is_dir() else place.parent
-    first = next(iter(labels.images), None)
-    if first is None:
-        raise DataError(f"{path}: no picture in it that can be used")
-    if os.path.isabs(first.name) and os.path.isfile(first.name):
-        return Path(first.name).parent
-    for folder in (base / name for name in NEAR):
-        if folder.is_dir() and ImageFinder(folder).find(first) is not None:
-            return folder.resolve()
-    raise DataError(
-        f"{path}: its picture {first.name} is not found beside it; name the folder of the pictures (--train-images, --val-images)"
-    )
-
-
 def _resolve(section: dict, key: str, folders: str, where: str) -> dict[str, str]:
     """Make label files that ``section[key]`` names absolute, and the folders of their pictures; those files and their folders ("" none)."""
     names, images = list(section[key]), list(section.get(folders) or ())
@@ -317,6 +320,8 @@ def _fit_heads(cfg: CfgNode, classes: Sequence[str]) -> None:
     if cfg.MODEL.META_ARCHITECTURE == "SemanticSegmentor":
         number = len(classes) + 1
         wanted["SEM_SEG_HEAD"] = (number, 1) if number == 2 else (number,)
+    if cfg.MODEL.META_ARCHITECTURE == ARCHITECTURE:
+        wanted["SEM_SEG_HEAD"] = (len(cfg.DATASETS.STUFF_CLASSES) + 1,)
     for head, numbers in wanted.items():
         if cfg.MODEL[head].NUM_CLASSES not in numbers:
             log.info("MODEL.%s.NUM_CLASSES is %d: %s", head, numbers[0], ", ".join(classes))

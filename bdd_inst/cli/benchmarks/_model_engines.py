@@ -14,6 +14,19 @@ from bdd_inst.cli.benchmarks.common import peak_memory
 CONFIG = "Base-MaskRCNN-FPN.yaml"
 SIZE = (750, 1333)  # what a 1280x720 picture is resized to by INPUT.MIN_SIZE_TEST and MAX_SIZE_TEST
 TRAIN_SIZE, OBJECTS = (400, 711), 18
+# Config keys beside those of Mask R-CNN.
+ARCHITECTURES = {
+    "maskrcnn": {},
+    "cascade": {
+        "MODEL.ROI_HEADS.NAME": "CascadeROIHeads",
+        "MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG": True,
+    },
+    "panoptic": {
+        "MODEL.META_ARCHITECTURE": "PanopticFPN",
+        "MODEL.SEM_SEG_HEAD.NUM_CLASSES": 31,
+        "MODEL.SEM_SEG_HEAD.LOSS_WEIGHT": 0.5,
+    },
+}
 
 
 @dataclass(slots=True)
@@ -49,6 +62,15 @@ def picture(size: tuple[int, int], seed: int):
         np.int16
     ) + rng.integers(-20, 20, (*size, 3))
     return torch.from_numpy(np.clip(image, 0, 255).astype(np.uint8)).permute(2, 0, 1).contiguous()
+
+
+def label_map(size: tuple[int, int], seed: int):
+    """H,W int64: blocks of classes 0 to 30."""
+    import torch
+
+    rng = np.random.default_rng(seed)
+    blocks = rng.integers(0, 31, (size[0] // 48 + 1, size[1] // 48 + 1))
+    return torch.from_numpy(np.kron(blocks, np.ones((48, 48), np.int64))[: size[0], : size[1]])
 
 
 def objects(structures, size: tuple[int, int], seed: int):
@@ -221,6 +243,9 @@ def training(job: BenchmarkTask, model) -> Callable[[], dict]:
         {"image": picture(TRAIN_SIZE, i), "instances": objects(structures, TRAIN_SIZE, i)}
         for i in (1, 2)
     ]
+    if job.keys.get("MODEL.META_ARCHITECTURE") == "PanopticFPN":
+        for seed, entry in enumerate(batch):
+            entry["sem_seg"] = label_map(TRAIN_SIZE, seed)
     amp = bool(job.keys.get("SOLVER.AMP.ENABLED"))
 
     def once() -> dict:

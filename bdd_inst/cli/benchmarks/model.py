@@ -13,7 +13,7 @@ import numpy as np
 from bdd_inst.cli.benchmarks import _model_engines as engines
 from bdd_inst.cli.benchmarks.common import importable, machine, print_table
 
-DESCRIPTION = "Mask R-CNN R50-FPN: one 1280x720 picture with 100 detections, one training step of batch 2; peers: Detectron2, torchvision"
+DESCRIPTION = "Mask R-CNN R50-FPN (--arch cascade or panoptic: those): one 1280x720 picture with 100 detections, one training step of batch 2; peers: Detectron2, torchvision"
 BF16 = {"MODEL.PRECISION": "bf16"}
 AMP = {"SOLVER.AMP.ENABLED": True}
 CLASSES = {"MODEL.ROI_HEADS.NUM_CLASSES": 8}
@@ -63,9 +63,14 @@ def run(options: argparse.Namespace) -> None:
             print(f"  {name} is not installed: its rows are missing")
     with tempfile.TemporaryDirectory() as folder:
         weights = str(Path(folder) / "weights.pth")
-        engines.make_weights(weights, CLASSES)
+        engines.make_weights(weights, keys_of(options))
         inference(options, weights)
         training(options, weights)
+
+
+def keys_of(options: argparse.Namespace) -> dict:
+    """Config keys of the architecture that is timed."""
+    return CLASSES | engines.ARCHITECTURES[options.arch]
 
 
 def inference(options: argparse.Namespace, weights: str) -> None:
@@ -77,6 +82,8 @@ def inference(options: argparse.Namespace, weights: str) -> None:
         "bdd_inst float32": ("builtin", {}, True),
         "bdd_inst bf16": ("builtin", BF16, True),
     }
+    if options.arch != "maskrcnn":  # the only one that torchvision has
+        del rows["torchvision (own random weights)"]
     found = table(
         "one 1280x720 picture to detections with full-size masks", "infer", rows, weights, options
     )
@@ -117,7 +124,9 @@ def table(title: str, task: str, rows: dict, weights: str, options: argparse.Nam
     for name, (engine, keys, pages) in rows.items():
         if engine == "builtin" or importable(engine):
             processes[name] = Process(
-                engines.BenchmarkTask(engine, task, weights, CLASSES | keys, options.threads, pages)
+                engines.BenchmarkTask(
+                    engine, task, weights, keys_of(options) | keys, options.threads, pages
+                )
             )
     for _ in range(max(1, min(options.repeat, 2) if options.quick else options.repeat)):
         for process in processes.values():

@@ -1,0 +1,47 @@
+"""Where the pictures of a label file lie, when nobody says it: beside it, in the folders that people use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from bdd_inst.base.errors import DataError
+from bdd_inst.formats.records import LabelSet
+from bdd_inst.images.finder import ImageFinder
+
+# Where pictures lie as seen from their label file, in the order of looking.
+NEAR = (".", "images", "../images", "img", "../img", "JPEGImages", "../JPEGImages")
+
+
+def images_beside(path: str, labels: LabelSet) -> Path:
+    """The folder beside the labels in which the first picture is found.
+
+    Args:
+        path: of the labels.
+        labels: what is in them.
+
+    Returns:
+        the folder.
+
+    Raises:
+        DataError: it is in none of them, or several could be meant in each.
+    """
+    place = Path(path)
+    base = place if place.is_dir() else place.parent
+    first = next(iter(labels.images), None)
+    if first is None:
+        raise DataError(f"{path}: no picture in it that can be used")
+    if os.path.isabs(first.name) and os.path.isfile(first.name):
+        return Path(first.name).parent
+    ambiguous = None
+    for folder in (base / name for name in NEAR):
+        try:
+            if folder.is_dir() and ImageFinder(folder).find(first) is not None:
+                return folder.resolve()
+        except DataError as error:  # masks of the pictures' names beside them: the folder of pictures alone may tell
+            ambiguous = ambiguous or error
+    if ambiguous is not None:
+        raise ambiguous
+    raise DataError(
+        f"{path}: its picture {first.name} is not found beside it; name the folder of the pictures (--train-images, --val-images)"
+    )
