@@ -186,29 +186,23 @@ def builtin_loaders(root: str | os.PathLike | None = None) -> dict[str, Loader]:
     """Every data set of this project by name; ``root`` None is looked up in the environment when a set is loaded."""
     from bdd_inst.datasets import builtin
 
-    def bind(function: Callable[..., DatasetRecords], **fixed: Any) -> Loader:
-        return partial(builtin.AtRoot(function, root, data_root), **fixed)
-
-    return {name: bind(function, **fixed) for name, (function, fixed) in builtin.TABLE.items()}
+    return {
+        name: partial(builtin.AtRoot(entry.loader, root, data_root), **entry.options)
+        for name, entry in builtin.DATASETS.items()
+    }
 
 
 def register_all(root: str | os.PathLike | None = None) -> None:
     """Enter every built-in data set under its name, here and, where it is installed, in Detectron2's catalogs."""
-    from bdd_inst.datasets.builtin import CLASSES, IDS, PANOPTIC, STUFF
+    from bdd_inst.datasets.builtin import DATASETS
 
     for name, loader in builtin_loaders(root).items():
         DatasetCatalog._loaders.setdefault(name, loader)
         metadata = MetadataCatalog.get(name)
-        if (
-            metadata.get("thing_classes") is None
-        ):  # known before anything is loaded: prediction needs the names alone
-            metadata.set(thing_classes=list(CLASSES[name]))
-        if name in IDS and metadata.get("thing_dataset_id_to_contiguous_id") is None:
-            metadata.set(thing_dataset_id_to_contiguous_id=dict(IDS[name]))
-        if name in STUFF and metadata.get("stuff_classes") is None:
-            metadata.set(stuff_classes=list(STUFF[name]))
-        if name in PANOPTIC and metadata.get("stuff_classes") is None:
-            metadata.set(**PANOPTIC[name].metadata())
+        # What the user has said of it already stays.
+        for key, value in DATASETS[name].metadata().items():
+            if metadata.get(key) is None:
+                metadata.set(**{key: value})
     if "detectron2" in sys.modules:
         mirror_to_detectron2()
 
@@ -220,7 +214,7 @@ def mirror_to_detectron2() -> bool:
     from detectron2.data import DatasetCatalog as TheirDatasets
     from detectron2.data import MetadataCatalog as TheirMetadata
 
-    from bdd_inst.datasets.builtin import CLASSES
+    from bdd_inst.datasets.builtin import DATASETS
 
     def load(name: str) -> list[dict]:
         dicts = list(DatasetCatalog.get(name))
@@ -237,8 +231,8 @@ def mirror_to_detectron2() -> bool:
     for name in DatasetCatalog.list():
         if name not in TheirDatasets.list():
             TheirDatasets.register(name, partial(load, name))
-            if name in CLASSES:
-                TheirMetadata.get(name).set(thing_classes=list(CLASSES[name]))
+            if name in DATASETS:
+                TheirMetadata.get(name).set(thing_classes=list(DATASETS[name].classes))
     return True
 
 
