@@ -12,7 +12,7 @@ from bdd_inst.live.pyramid import Pyramid, fitting_size
 GUIDE_LONG_SIDE = (
     320  # pixels: where filter coefficients and the colours around the border are found
 )
-RADIUS = 3  # of the guided filter, in pixels of the guide
+RADIUS = 2  # of the guided filter, in pixels of the guide: 3 and more spin threads along the edges of the room
 EPSILON = 4e-4  # variance of the guide (0..1, squared) below which an edge counts as noise
 COLOUR_LONG_SIDE = 160  # pixels: where the colours on either side of the border are found
 COLOUR_RADIUS = 4  # how far, in pixels of that, they are gathered

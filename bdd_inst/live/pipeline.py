@@ -23,6 +23,7 @@ from bdd_inst.live.segmenter import Segmenter
 from bdd_inst.live.sinks import Closed, Sink
 from bdd_inst.live.smoothing import MaskSmoother
 from bdd_inst.live.sources import Source
+from bdd_inst.live.tidying import tidy
 
 AHEAD = 2  # frames of a file that wait between two stages
 RECENT = 60  # frames over which speed is told
@@ -206,7 +207,7 @@ def _find(
         mask = segmenter(pyramid)
         found = time.perf_counter()
         meter.stage("model", found - start)
-        if source.moving and settings.smooth:
+        if source.consecutive and settings.smooth:
             mask = smoother(mask, pyramid)
             meter.stage("smooth", time.perf_counter() - found)
         if not out.put((frame, pyramid, mask, at)):
@@ -224,7 +225,7 @@ def _draw(
     scratch: Scratch,
 ) -> None:
     start = time.perf_counter()
-    small = sharpen(mask, settings.threshold)
+    small = tidy(sharpen(mask, settings.threshold))
     alpha = upsample(small, pyramid, scratch)
     image = render(pyramid, alpha, sink.alpha, settings)
     if settings.meter and image.shape[2] == 3:

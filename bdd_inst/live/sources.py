@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from bdd_inst.base.errors import ProblemLog
 from bdd_inst.images import video
@@ -16,6 +17,9 @@ from bdd_inst.inference.sources import Frame
 from bdd_inst.inference.streams import CAMERA_SIZE, Stream
 
 __all__ = ["CAMERA_SIZE", "Frame", "Source", "open_source", "paced"]
+
+NUMBER = re.compile(r"(.*?)(\d+)")
+SEQUENCE = 8  # pictures, at least, that make a video
 
 
 @dataclass
@@ -27,7 +31,8 @@ class Source:
         stem: what files made of it are called.
         frames: gives an iterator of Frames.
         live: frames come in their own time; the newest counts.
-        moving: consecutive frames show one scene, so masks may be carried along.
+        moving: a video, a camera or a stream; False for pictures.
+        consecutive: one frame shows what the one before showed, a moment later, so masks may be carried along.
         rate: frames a second.
         number: of frames, None where unknown.
         file: the file itself where it is one; its sound may be kept.
@@ -39,6 +44,7 @@ class Source:
     frames: Callable[[], Iterator[Frame]]
     live: bool = False
     moving: bool = True
+    consecutive: bool = True
     rate: float = video.USUAL_RATE
     number: int | None = None
     file: Path | None = None
@@ -76,9 +82,24 @@ def open_source(
         return _of_video(found, text)
     stem = path.resolve().name if path.is_dir() else path.stem
     return Source(
-        text, stem, found.__iter__, moving=False, number=found.number,
+        text, stem, found.__iter__, moving=False,
+        consecutive=numbered([entry.name for entry in found.entries]), number=found.number,
         file=None if path.is_dir() else path, problems=found.problems,
     )  # fmt: skip
+
+
+def numbered(names: Sequence[str]) -> bool:
+    """Whether names of pictures count up one by one, as frames of a video do: ``00000.jpg``, ``00001.jpg``, ..."""
+    parts = [NUMBER.fullmatch(PurePosixPath(name).stem) for name in names]
+    if len(parts) < SEQUENCE or not all(parts):
+        return False
+    first = int(parts[0][2])
+    folders = {
+        (PurePosixPath(name).parent, part[1]) for name, part in zip(names, parts, strict=True)
+    }
+    return len(folders) == 1 and [int(part[2]) for part in parts] == list(
+        range(first, first + len(parts))
+    )
 
 
 def _of_stream(stream: Stream, text: str) -> Source:

@@ -75,3 +75,13 @@ def test_pictures_of_a_few_pixels_pass():
     for _ in range(2):
         out = smoother(np.ones((2, 2), np.float32), np.zeros((1, 3, 3), np.uint8))
     assert out.shape == (2, 2)
+
+
+def test_unrelated_pictures_are_not_mixed():
+    """Pictures of one size that a folder numbers one after the other need not be a video."""
+    rng, smoother = np.random.default_rng(4), MaskSmoother()
+    for _ in range(6):
+        small = rng.integers(0, 255, (6, 9, 3), dtype=np.uint8)
+        picture = cv2.resize(small, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
+        mask = cv2.resize(rng.uniform(0, 1, (5, 7)).astype(np.float32), (WIDTH, HEIGHT))
+        assert (smoother(mask, picture) == mask).all()

@@ -88,3 +88,26 @@ def test_an_animated_picture_is_a_video(tmp_path, image_labels):
     source = sources.open_source(str(tmp_path / "a.gif"))
     assert source.moving
     assert len(list(source)) == 4
+
+
+def test_pictures_that_count_up_are_frames_of_a_video():
+    frames = [f"walk/{i:05d}.jpg" for i in range(7, 20)]
+    assert sources.numbered(frames)
+    assert sources.numbered([f"clip-{i}.png" for i in range(8, 16)])
+    assert not sources.numbered(frames[:3])
+    assert not sources.numbered([*frames, "walk/00021.jpg"])
+    assert not sources.numbered([*frames, "run/00020.jpg"])
+    assert not sources.numbered([*frames, "walk/last.jpg"])
+
+
+def test_a_folder_says_whether_it_is_a_video(tmp_path, photo, image_labels):
+    import cv2
+
+    folder = tmp_path / "walk"
+    folder.mkdir()
+    for i in range(8):
+        cv2.imwrite(str(folder / f"{i:05d}.png"), image_labels(i))
+    assert sources.open_source(str(folder)).consecutive
+    (folder / "00003.png").unlink()
+    assert not sources.open_source(str(folder)).consecutive
+    assert not sources.open_source(str(photo)).consecutive
