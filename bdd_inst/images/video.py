@@ -33,6 +33,7 @@ os.environ.setdefault(
 __all__ = ["SUFFIXES", "USUAL_RATE", "VideoReader", "VideoWriter", "VideoWriters", "drawn_videos"]
 
 log = logging.getLogger(__name__)
+SILENT = 0  # OpenCV's level of a log that says nothing
 
 SUFFIXES = frozenset(
     {
@@ -266,9 +267,10 @@ class VideoWriters:
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """OpenCV's own warnings off: our line says what is wrong."""
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    logs = getattr(cv2.utils, "logging", cv2)  # where OpenCV 5 has them, and where 4 has
+    level = logs.getLogLevel()
+    logs.setLogLevel(SILENT)
     try:
         yield
     finally:
-        cv2.utils.logging.setLogLevel(level)
+        logs.setLogLevel(level)

@@ -165,7 +165,11 @@ def _create(timm: ModuleType, name: str) -> nn.Module:
                 name, **options, feature_cfg={"feature_cls": "list", "flatten_sequential": True}
             )
         except TIMM_ERRORS:
-            raise _refusal(name, "its stages do not follow one another as modules") from None
+            body = None
+        if not hasattr(
+            body, "return_layers"
+        ):  # a class of its own again, HRNet's in older versions
+            raise _refusal(name, "its stages do not follow one another as modules")
         _check_strides(body, name)
     _check_sizes(body, name)
     return body
