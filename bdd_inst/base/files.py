@@ -106,6 +106,33 @@ def hidden_name(path: str | os.PathLike) -> str:
     return f".{Path(path).name[:40]}."
 
 
+def sweep(folder: Path, owned: str) -> None:
+    """Remove the temporary files that a killed run has left below a folder.
+
+    Args:
+        folder: whose lock the caller holds: nobody else writes there.
+        owned: the name of lock files; a folder below with one of its own belongs to another run, and is left alone.
+    """
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not os.path.exists(Path(place, name, owned))]
+        for name in names:
+            if name.startswith(".") and name.endswith(".part"):
+                with contextlib.suppress(OSError):
+                    os.unlink(Path(place, name))
+
+
+def sweep_beside(path: Path) -> None:
+    """Remove the temporary files that a killed run has left of one file.
+
+    Args:
+        path: the file that was to be written, and that nobody else is writing.
+    """
+    begin = hidden_name(path)
+    for file in path.parent.iterdir() if path.parent.is_dir() else ():
+        if file.name.startswith(begin) and file.suffix == ".part" and file.is_file():
+            file.unlink(missing_ok=True)
+
+
 def set_usual_mode(path: str | os.PathLike) -> None:
     """The user's umask for a file of ``mkstemp``, which makes them for its owner alone.
 

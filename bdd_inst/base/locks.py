@@ -9,6 +9,7 @@ import socket
 from pathlib import Path
 
 from bdd_inst.base.errors import DataError
+from bdd_inst.base.files import sweep
 
 try:
     import fcntl
@@ -31,7 +32,7 @@ class FolderLock:
         self.handle: int | None = None
 
     def acquire(self) -> None:
-        """Take the lock; the folder is made where it is not there.
+        """Take the lock; the folder is made where it is not there, and what a killed run left half-written in it is removed.
 
         Raises:
             DataError: another run holds it; the message names its pid and host.
@@ -59,6 +60,7 @@ class FolderLock:
         with contextlib.suppress(OSError) if fcntl is not None else contextlib.nullcontext():
             os.ftruncate(handle, 0)
             os.pwrite(handle, holder.encode(), 0)
+        sweep(self.path.parent, NAME)
 
     def release(self) -> None:
         """Give the lock back and remove its file."""

@@ -12,6 +12,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,8 @@ import msgspec
 import bdd_inst
 from bdd_inst.base.children import end_with_parent
 from bdd_inst.base.errors import DataError, Problem, ProblemLog
-from bdd_inst.base.files import atomic_write
-from bdd_inst.base.locks import FolderLock
+from bdd_inst.base.files import atomic_write, sweep, sweep_beside
+from bdd_inst.base.locks import NAME, FolderLock
 from bdd_inst.formats.records import ImageLabels, LabelSet
 from bdd_inst.formats.target import Target
 
@@ -57,10 +58,16 @@ def convert(
     """Write all of ``labels`` through ``target``.
 
     ``fingerprint`` stands for the source and all options (:func:`fingerprint_of`); without it nothing is taken from an earlier run.
-    ``progress`` is called with the number of pictures of each finished chunk. DataError where no picture could be written.
+    ``progress`` is called with the number of pictures of each finished chunk. DataError where no picture could be written, or a worker was killed.
     """
-    with PartStore(target, fingerprint) as parts:
-        return _convert(labels, target, parts, workers, progress)
+    try:
+        with PartStore(target, fingerprint) as parts:
+            return _convert(labels, target, parts, workers, progress)
+    except BrokenProcessPool:
+        raise DataError(
+            f"{target.path}: a process that was writing it was killed from outside (is the memory full?); "
+            "run it again, it goes on from there; --workers 1 needs the least memory"
+        ) from None
 
 
 def _convert(
@@ -227,7 +234,8 @@ class PartStore:
         self._lock.acquire()
         mark = self.folder / "fingerprint"
         if before:
-            _sweep(self.target.picture_folder)
+            sweep(self.target.picture_folder or self.target.path, NAME)
+            sweep_beside(self.target.path)
         same = self.fingerprint and _text(mark) == self.fingerprint
         for file in () if same else self.folder.iterdir():
             if file != self._lock.path:
@@ -285,13 +293,6 @@ class PartStore:
 
 def _text(file: Path) -> str:
     return file.read_text(encoding="utf-8") if file.is_file() else ""
-
-
-def _sweep(folder: Path | None) -> None:
-    """Remove what a killed run left half-written in its output folder (see :func:`bdd_inst.base.files.atomic_write`)."""
-    if folder is not None and folder.is_dir():
-        for file in folder.rglob(".*.part"):
-            file.unlink(missing_ok=True)
 
 
 def fingerprint_of(source: str, files: Iterable[os.PathLike], options: dict[str, Any]) -> str:

@@ -89,11 +89,6 @@ class CheckpointFolder:
             )
         return None
 
-    def sweep_parts(self) -> None:
-        """Remove half-written files that a killed run has left. Call it only while holding the folder's lock."""
-        for part in self.folder.glob(".*.part"):
-            part.unlink(missing_ok=True)
-
 
 def read(path: Path) -> dict:
     """A checkpoint as it was saved, on the CPU; tensors and plain values only.

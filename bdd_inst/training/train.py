@@ -154,8 +154,6 @@ def folder_taken(folder: Path, rank: int) -> Iterator[None]:
     """Hold the folder's lock (rank 0) and write the log into it while the run goes on."""
     lock = FolderLock(folder)
     on_first(lock.acquire)
-    if rank == 0:
-        CheckpointFolder(folder, 0).sweep_parts()
     handler = log_to(folder, rank)
     try:
         yield

@@ -66,3 +66,15 @@ def test_a_lock_can_be_taken_again_after_release(tmp_path):
     for _ in range(2):
         with FolderLock(tmp_path):
             assert (tmp_path / NAME).read_text().startswith("{")
+
+
+def test_what_a_killed_run_left_half_written_is_swept(tmp_path):
+    for name in (".model_9.pth.abc.part", "pictures/.a.jpg.x.part", "other/.b.jpg.y.part"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"half")
+    for name in ("mine.part", ".hidden", "other/run.lock"):
+        (tmp_path / name).write_bytes(b"")
+    with FolderLock(tmp_path):
+        left = {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file()}
+    # Another run's folder, and what no temporary file of ours is called, are left alone.
+    assert left == {"run.lock", "mine.part", ".hidden", "other/run.lock", "other/.b.jpg.y.part"}

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
+import signal
 
 import numpy as np
 import pytest
@@ -680,3 +683,21 @@ def test_two_runs_into_one_output_do_not_mix(tmp_path, project_root):
         assert not (tmp_path / "out").exists()
     assert formats.write(formats.read(path), tmp_path / "out", to="bitmask").pictures
     assert not (tmp_path / ".out.parts").exists()
+
+
+@pytest.mark.skipif(
+    multiprocessing.get_start_method() != "fork", reason="workers do not inherit the patch"
+)
+def test_a_killed_worker_is_one_line_and_what_it_did_is_kept(tmp_path, monkeypatch):
+    """As the kernel does it where the memory is full."""
+    path, owner, real = many(tmp_path), os.getpid(), conversion.encode_chunk
+
+    def die(target, chunk):
+        if os.getpid() != owner:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(target, chunk)
+
+    monkeypatch.setattr(conversion, "encode_chunk", die)
+    with pytest.raises(DataError, match=r"was killed from outside.*run it again"):
+        formats.write(formats.read(path), tmp_path / "out.json", to="coco", workers=2)
+    assert formats.write(formats.read(path), tmp_path / "out.json", to="coco", workers=1).pictures
