@@ -27,7 +27,7 @@ from bdd_inst.cli.common import (
     make_parser,
     show_problems,
 )
-from bdd_inst.formats.registry import WRITERS
+from bdd_inst.formats.table import kinds
 
 MADE_BY = {
     "official": "masks by the official BDD100K rule",
@@ -75,7 +75,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--to",
         required=True,
         metavar="TARGET",
-        help=f"what to write: {', '.join(WRITERS)}, overlay, or a target of your --import",
+        help=f"what to write: {', '.join(kinds('write'))}, overlay, or a target of your --import",
     )
     parser.add_argument(
         "--output",
@@ -111,8 +111,10 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = build_parser()
     options = parser.parse_args(arguments)
-    if options.to not in (*WRITERS, "overlay") and not options.imports:
-        parser.error(f"--to {options.to}: no such target; there are {', '.join(WRITERS)}, overlay")
+    if options.to not in (*kinds("write"), "overlay") and not options.imports:
+        parser.error(
+            f"--to {options.to}: no such target; there are {', '.join(kinds('write'))}, overlay"
+        )
     if options.to == "overlay" and not options.images:
         parser.error("--to overlay needs --images, the folder of pictures to draw on")
     if options.workers is not None and options.workers < 1:

@@ -1,10 +1,9 @@
-"""The kinds of label files, and who reads and writes each."""
+"""Label files of every kind read and written, by the table of formats, with what all kinds share."""
 
 from __future__ import annotations
 
-import importlib
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bdd_inst.base.errors import DataError, ProblemLog
@@ -13,35 +12,11 @@ from bdd_inst.formats.conversion import Conversion, Progress, convert, fingerpri
 from bdd_inst.formats.join_masks import with_masks
 from bdd_inst.formats.plan import make_plan
 from bdd_inst.formats.records import ImageLabels, LabelSet, LazyImages
-from bdd_inst.formats.sniff import FINDERS, NOTE_FILE, Found, sniff
+from bdd_inst.formats.sniff import NOTE_FILE, Found, sniff
+from bdd_inst.formats.table import FORMATS, Finder, Format, Reader, kinds, part_of
 from bdd_inst.formats.target import Target
 from bdd_inst.formats.usable import usable_pictures
 from bdd_inst.images.finder import ImageFinder
-
-Reader = Callable[[Found], LabelSet]
-
-# kind -> the module whose ``read(found)`` reads it, imported when it is needed; or such a function.
-READERS: dict[str, str | Reader] = {
-    "scalabel": "scalabel",
-    "bdd-v1": "bdd_v1",
-    "coco": "coco",
-    "coco-results": "coco_results",
-    "dicts": "dicts",
-    "supervisely": "supervisely",
-    "superannotate": "superannotate",
-    "labelme": "labelme",
-    "via": "via",
-    "cityscapes": "cityscapes",
-    "cityscapes-instances": "cityscapes",
-    "panoptic": "panoptic",
-    "sam": "sam",
-    "deepfashion2": "deepfashion2",
-    "yolo": "yolo",
-    "bitmask": "png_folders",
-    "pan-seg": "png_folders",
-    "label-map": "png_folders",
-    "binary-masks": "png_folders",
-}
 
 
 def read(
@@ -57,8 +32,8 @@ def read(
     ``kind`` spares the look at its content; ``images``, a folder or its finder, fills in sizes that the labels lack; ``bitmasks``, a folder of them, the masks;
     ``class_attribute`` names the attribute that is an object's class (VIA); ``values`` says what the values of label maps mean.
     """
-    if kind is not None and kind not in READERS:
-        raise DataError(f"unknown label kind {kind!r}; known are {', '.join(READERS)}")
+    if kind is not None and kind not in kinds("read"):
+        raise DataError(f"unknown label kind {kind!r}; known are {', '.join(kinds('read'))}")
     found = path if isinstance(path, Found) else sniff(path, kind, named=bool(values))
     path = found.path
     finder = ImageFinder(images) if isinstance(images, (str, os.PathLike)) else images
@@ -73,8 +48,7 @@ def read(
         raise DataError(
             f"{path}: {found.kind} files say what an object's class is; --class-attribute is for VIA's"
         )
-    reader = READERS[found.kind]
-    labels = _module(reader).read(found) if isinstance(reader, str) else reader(found)
+    labels = part_of(found.kind, "read")(found)
     if bitmasks is not None:
         labels.images = with_masks(labels, bitmasks)
         labels.notes += (f"masks from the bitmasks in {bitmasks}",)
@@ -82,10 +56,6 @@ def read(
         labels.images = with_sizes(labels, finder)
     labels.images = usable_pictures(labels)
     return labels
-
-
-def _module(name: str):
-    return importlib.import_module(f"bdd_inst.formats.{name}")
 
 
 def with_sizes(labels: LabelSet, finder: ImageFinder) -> LazyImages:
@@ -116,25 +86,11 @@ def with_sizes(labels: LabelSet, finder: ImageFinder) -> LazyImages:
     return LazyImages(generate, labels.problems)
 
 
-# target -> the module and class that writes it; or such a class.
-WRITERS: dict[str, tuple[str, str] | type[Target]] = {
-    "coco": ("write_coco", "CocoTarget"),
-    "bitmask": ("write_png", "BitmaskTarget"),
-    "rle": ("write_scalabel", "RleTarget"),
-    "scalabel": ("write_scalabel", "ScalabelTarget"),
-    "dicts": ("write_dicts", "DictsTarget"),
-    "yolo": ("write_yolo", "YoloTarget"),
-    "label-map": ("write_png", "LabelMapTarget"),
-    "binary-masks": ("write_png", "BinaryTarget"),
-    "panoptic": ("write_panoptic", "PanopticTarget"),
-}
-
-
 def register_format(
     kind: str,
     *,
     read: Reader | None = None,
-    find: Callable[[Path], list[Path]] | None = None,
+    find: Finder | None = None,
     write: type[Target] | None = None,
 ) -> None:
     """Enter a label format of one's own; a kind that is there already is replaced.
@@ -146,12 +102,12 @@ def register_format(
             read, and the others only as ``--kind``.
         write: the writer's class.
     """
-    if read is not None:
-        READERS[kind] = read
-    if find is not None:
-        FINDERS[kind] = find
-    if write is not None:
-        WRITERS[kind] = write
+    entry = FORMATS.setdefault(kind, Format())
+    entry.read, entry.find, entry.write = (
+        read or entry.read,
+        find or entry.find,
+        write or entry.write,
+    )
 
 
 def write(
@@ -174,14 +130,11 @@ def write(
     for dicts. ``writer``: another room's writer, in place of the one that ``to`` names. An interrupted run is taken up where the source
     is a file or folder that has not changed since.
     """
-    if writer is None and to not in WRITERS:
-        raise DataError(f"unknown target {to!r}; known are {', '.join(WRITERS)}")
+    if writer is None and to not in kinds("write"):
+        raise DataError(f"unknown target {to!r}; known are {', '.join(kinds('write'))}")
     rule = raster or labels.drawing_rule
     plan = make_plan(labels, rule, categories)
-    if writer is None:
-        writer = WRITERS[to]
-    if isinstance(writer, tuple):
-        writer = getattr(_module(writer[0]), writer[1])
+    writer = writer or part_of(to, "write")
     options = {
         "to": to,
         "raster": rule,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 
 from bdd_inst.base.errors import DataError
-from bdd_inst.formats.encodings import as_utf8
 from bdd_inst.formats.json_files import Top, describe, items, keys, plain, top_level
+from bdd_inst.formats.table import kinds, part_of
 from bdd_inst.images import png_kinds
 from bdd_inst.images.opening import SUFFIXES
 
@@ -24,8 +24,6 @@ NOTE_FILE = ".conversion.json"
 BESIDE = {"meta.json", "key_id_map.json", "obj_class_to_machine_color.json", "classes.json"}
 # Sub-folders of a BDD100K task that hold the same labels in different forms.
 SAME_LABELS = {"polygons", "rles", "bitmasks", "colormaps"}
-# Texts that stand beside YOLO's labels.
-YOLO_BESIDE = {"classes.txt", "train.txt", "val.txt", "test.txt", "README.txt"}
 # What a Scalabel frame may have beside its name.
 FRAME_KEYS = {"labels", "url", "videoName", "frameIndex", "timestamp", "size", "attributes"}
 # How many of a folder's files, and of a list's items, are looked at.
@@ -56,8 +54,8 @@ def sniff(path: str | os.PathLike, kind: str | None = None, named: bool = False)
     where it is nothing that we know.
     """
     path = Path(path)
-    for own, find in FINDERS.items():
-        files = find(path) if kind in (None, own) else []
+    for own in kinds("find"):
+        files = part_of(own, "find")(path) if kind in (None, own) else []
         if files:
             return Found(own, path, files)
     if path.is_dir():
@@ -86,44 +84,6 @@ KNOWN = (
     "BDD100K/Scalabel, COCO (instances, panoptic, results), Detectron2 dicts, Supervisely, SuperAnnotate, LabelMe, VIA, Cityscapes, "
     "DeepFashion2 and SAM JSON, YOLO text, and folders of BDD100K bitmasks, instanceIds, label maps or 0/255 masks"
 )
-
-
-def _yolo_files(path: Path) -> list[Path]:
-    """The label files of a YOLO data set at ``path`` (its folder, its ``data.yaml``, its ``labels``, one file); none where it is none."""
-    from bdd_inst.formats.yolo import looks_like_yolo
-
-    if path.suffix.lower() in (".yaml", ".yml") and path.is_file():
-        below = path.parent
-    elif path.is_dir():
-        below = path
-    elif path.suffix.lower() == ".txt" and path.is_file():
-        return [path] if looks_like_yolo(_first_lines(path)) else []
-    else:
-        return []
-    if not (below / "data.yaml").is_file() and "labels" not in below.parts:
-        below = below / "labels"
-    texts = sorted(f for f in below.rglob("*.txt") if f.name not in YOLO_BESIDE)
-    if "labels" not in below.parts:
-        texts = [f for f in texts if "labels" in f.relative_to(below).parts] or texts
-    sample = texts[:: max(1, len(texts) // FILES_LOOKED_AT)]
-    alike = sum(looks_like_yolo(_first_lines(file)) for file in sample)
-    # Beside a data.yaml even labels that are all broken are YOLO's, and their reader says what is wrong.
-    named = path.is_file() or (path / "data.yaml").is_file()
-    named = named and any("labels" in file.parts for file in texts)
-    return texts if named or 2 * alike > len(sample) else []
-
-
-# kind -> from a path to its label files of that kind, none where it has none: kinds that are neither JSON nor PNG, asked first.
-FINDERS: dict[str, Callable[[Path], list[Path]]] = {"yolo": _yolo_files}
-
-
-def _first_lines(file: Path) -> list[str]:
-    try:
-        with open(file, "rb") as stream:
-            whole = b"".join(stream.readlines(1 << 16))
-        return as_utf8(whole, file).decode().splitlines()
-    except (OSError, DataError):
-        return ["not text"]
 
 
 def _files_below(path: Path, kind: str | None = None) -> list[Path]:

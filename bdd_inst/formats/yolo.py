@@ -16,13 +16,49 @@ import numpy as np
 
 from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.config.yaml_files import parse
+from bdd_inst.formats.encodings import as_utf8
 from bdd_inst.formats.json_files import read_bytes, read_lines
 from bdd_inst.formats.reading import label_set
 from bdd_inst.formats.records import ImageLabels, Instance, LabelSet
-from bdd_inst.formats.sniff import Found
+from bdd_inst.formats.sniff import FILES_LOOKED_AT, Found
 from bdd_inst.images.finder import ImageFinder
 from bdd_inst.images.size import read_size
 from bdd_inst.masks.outlines import Outline
+
+# Texts that stand beside the labels.
+BESIDE = {"classes.txt", "train.txt", "val.txt", "test.txt", "README.txt"}
+
+
+def find(path: Path) -> list[Path]:
+    """The label files of a YOLO data set at ``path`` (its folder, its ``data.yaml``, its ``labels``, one file); none where it is none."""
+    if path.suffix.lower() in (".yaml", ".yml") and path.is_file():
+        below = path.parent
+    elif path.is_dir():
+        below = path
+    elif path.suffix.lower() == ".txt" and path.is_file():
+        return [path] if looks_like_yolo(_first_lines(path)) else []
+    else:
+        return []
+    if not (below / "data.yaml").is_file() and "labels" not in below.parts:
+        below = below / "labels"
+    texts = sorted(f for f in below.rglob("*.txt") if f.name not in BESIDE)
+    if "labels" not in below.parts:
+        texts = [f for f in texts if "labels" in f.relative_to(below).parts] or texts
+    sample = texts[:: max(1, len(texts) // FILES_LOOKED_AT)]
+    alike = sum(looks_like_yolo(_first_lines(file)) for file in sample)
+    # Beside a data.yaml even labels that are all broken are YOLO's, and their reader says what is wrong.
+    named = path.is_file() or (path / "data.yaml").is_file()
+    named = named and any("labels" in file.parts for file in texts)
+    return texts if named or 2 * alike > len(sample) else []
+
+
+def _first_lines(file: Path) -> list[str]:
+    try:
+        with open(file, "rb") as stream:
+            whole = b"".join(stream.readlines(1 << 16))
+        return as_utf8(whole, file).decode().splitlines()
+    except (OSError, DataError):
+        return ["not text"]
 
 
 def read(found: Found) -> LabelSet:

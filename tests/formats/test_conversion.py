@@ -18,7 +18,7 @@ from bdd_inst import formats
 from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.formats import bitmask, conversion, shapes
 from bdd_inst.formats.records import ImageLabels, Instance, LabelSet
-from bdd_inst.formats.registry import READERS, WRITERS
+from bdd_inst.formats.table import kinds
 from bdd_inst.masks import run_lengths
 from bdd_inst.masks.outlines import Outline
 from tests.formats import examples
@@ -26,14 +26,14 @@ from tests.waiting import locked_elsewhere
 
 FOLDERS = ("bitmask", "label-map", "binary-masks", "yolo")
 # The others have examples of their own among the cases.
-KINDS = [kind for kind in READERS if kind in {**examples.JSON_KINDS, **examples.PNG_KINDS}]
+KINDS = [kind for kind in kinds("read") if kind in {**examples.JSON_KINDS, **examples.PNG_KINDS}]
 
 
 def output(folder, to):
     return folder / (f"out-{to}" if to in FOLDERS else f"out-{to}.json")
 
 
-@pytest.mark.parametrize("to", WRITERS)
+@pytest.mark.parametrize("to", kinds("write"))
 @pytest.mark.parametrize("kind", KINDS)
 def test_any_kind_becomes_any_other_and_is_read_again(kind, to, tmp_path):
     images = tmp_path / "images"

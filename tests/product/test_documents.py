@@ -8,7 +8,7 @@ import re
 import pytest
 
 from bdd_inst.cli.main import VERBS
-from bdd_inst.formats.registry import WRITERS
+from bdd_inst.formats.table import kinds
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def test_links_lead_somewhere(project_root):
 def test_the_readme_names_every_target_of_convert(project_root):
     text = (project_root / "README.md").read_text(encoding="utf-8")
     row = next(line for line in text.splitlines() if "`bdd-inst convert --to`" in line)
-    assert set(re.findall(r"`([\w-]+)`", row)) == {*WRITERS, "overlay"}
+    assert set(re.findall(r"`([\w-]+)`", row)) == {*kinds("write"), "overlay"}
 
 
 def test_the_readme_names_verbs_that_there_are(project_root):

@@ -20,7 +20,7 @@ from bdd_inst.datasets.catalog import DatasetCatalog
 from bdd_inst.datasets.own import import_modules
 from bdd_inst.engines import build_model
 from bdd_inst.evaluation.protocols import PROTOCOLS
-from bdd_inst.formats import registry
+from bdd_inst.formats.table import FORMATS
 from bdd_inst.modeling.backbones import BACKBONES
 from bdd_inst.modeling.meta import META_ARCHITECTURES
 from bdd_inst.structures import Boxes, Instances, pairwise_iou
@@ -39,7 +39,7 @@ b.png,80,64,hat,1,2,three
 def example(project_root, monkeypatch):
     """The path of an example; what it has imported and entered is forgotten afterwards."""
     monkeypatch.setattr(sys, "path", list(sys.path))
-    tables = (sys.modules, registry.READERS, registry.WRITERS, registry.FINDERS, *REGISTRIES)
+    tables = (sys.modules, FORMATS, *REGISTRIES)
     before, known = [set(table) for table in tables], set(DatasetCatalog.list())
     folder = project_root / "examples" / "extending"
     names = {path.stem for path in folder.glob("*.py")}

@@ -8,7 +8,7 @@ import pytest
 
 from bdd_inst import formats
 from bdd_inst.cli.convert import build_parser
-from bdd_inst.formats.registry import READERS, WRITERS
+from bdd_inst.formats.table import kinds
 
 EXAMPLE = re.compile(r"^### [^\n]*`([\w-]+)`\n\n```(json|text)\n(.*?)^```", re.M | re.S)
 WITHOUT_EXAMPLE = {
@@ -35,8 +35,8 @@ def examples(root) -> dict[str, tuple[str, str]]:
 
 
 def test_every_format_read_and_written_is_there(project_root):
-    assert sorted(table(page(project_root), "kind")) == sorted(READERS)
-    assert sorted(table(page(project_root), "`--to`")) == sorted([*WRITERS, "overlay"])
+    assert sorted(table(page(project_root), "kind")) == sorted(kinds("read"))
+    assert sorted(table(page(project_root), "`--to`")) == sorted([*kinds("write"), "overlay"])
 
 
 def test_every_option_of_convert_is_there(project_root):
@@ -50,10 +50,10 @@ def test_every_option_of_convert_is_there(project_root):
 
 
 def test_every_kind_of_text_has_an_example(project_root):
-    assert set(examples(project_root)) == set(READERS) - WITHOUT_EXAMPLE
+    assert set(examples(project_root)) == set(kinds("read")) - WITHOUT_EXAMPLE
 
 
-@pytest.mark.parametrize("kind", sorted(set(READERS) - WITHOUT_EXAMPLE))
+@pytest.mark.parametrize("kind", sorted(set(kinds("read")) - WITHOUT_EXAMPLE))
 def test_the_example_is_read_as_its_kind(kind, project_root, tmp_path):
     form, text = examples(project_root)[kind]
     file = tmp_path / ("labels/a.txt" if kind == "yolo" else "a.json")

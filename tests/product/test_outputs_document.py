@@ -12,7 +12,7 @@ from bdd_inst.cli import check, convert, evaluate, make_masks, predict, train, v
 from bdd_inst.cli.main import VERBS
 from bdd_inst.config.loading import load_cfg
 from bdd_inst.engines import build_model
-from bdd_inst.formats.registry import WRITERS
+from bdd_inst.formats.table import kinds
 from bdd_inst.weights.checkpoint import save_weights
 from bdd_inst.weights.trained import identity_of
 from tests.product.tiny import MODEL, SHORT, coco_data
@@ -93,7 +93,7 @@ def test_links_to_parts_of_it(text):
 
 
 def test_convert(text, data, tmp_path):
-    for to in (*WRITERS, "overlay"):
+    for to in (*kinds("write"), "overlay"):
         words = ["--input", f"{data}/labels.json", "--images", f"{data}/images", "--to", to]
         assert convert.main([*words, "--output", str(tmp_path / to), "--workers", "1"]) == 0
         there = [
