@@ -6,14 +6,11 @@ import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from bdd_inst.formats.records import LabelSet
-    from bdd_inst.formats.sniff import Found
-    from bdd_inst.formats.target import Target
+from bdd_inst.formats.records import LabelSet
 
-Reader = Callable[["Found"], "LabelSet"]
+Reader = Callable[[Any], LabelSet]  # of what sniff.py has found
 Finder = Callable[[Path], list[Path]]
 
 
@@ -25,12 +22,12 @@ class Format:
         read: from a label source to its label set.
         find: from a path to its label files of this kind, none where it has none. JSON and PNG files need no such function: their
             content is looked at once for all kinds (``sniff.py``, ``images/png_kinds.py``).
-        write: the writer's class.
+        write: the writer's class, a Target (``target.py``).
     """
 
     read: str | Reader | None = None
     find: str | Finder | None = None
-    write: str | type[Target] | None = None
+    write: str | type | None = None
 
 
 FORMATS: dict[str, Format] = {
