@@ -130,7 +130,7 @@ def test_one_picture_cannot_train_a_head_that_norms_global_means():
         (keys("Unet", NUM_CLASSES=1) | {f"{HEAD}LOSSES.CROSS_ENTROPY": 1.0}, "at least 2 classes"),
         (keys("Unet", CLASS_WEIGHTS=[1.0]), "CLASS_WEIGHTS needs 3 numbers"),
         (keys("Unet", LABEL_SMOOTHING=1.0), "below 1"),
-        (keys("Unet") | {f"{HEAD}LOSSES.DICE": -1.0}, "negative"),
+        (keys("Unet") | {f"{HEAD}LOSSES.DICE": -1.0}, "0 or more"),
         (keys("Unet") | {"MODEL.ENGINE": "detectron2"}, "with MODEL.ENGINE detectron2"),
     ],
 )

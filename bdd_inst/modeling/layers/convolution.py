@@ -166,10 +166,15 @@ def cast(tensor: Tensor | None, x: Tensor) -> Tensor | None:
 
 
 def apply_norm(norm: nn.Module, x: Tensor) -> Tensor:
-    """A norm whose parameters may be of a higher precision than ``x``."""
-    if isinstance(norm, nn.GroupNorm):
-        return F.group_norm(x, norm.num_groups, cast(norm.weight, x), cast(norm.bias, x), norm.eps)
-    return norm(x)
+    """A norm whose parameters may be of a higher precision than ``x``; N,C,H,W in either memory order, which the result keeps."""
+    if not isinstance(norm, nn.GroupNorm):
+        return norm(x)
+    # Where the channels come last, torch sums a group less exactly, which float32 would show.
+    last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+    exact = last and x.dtype == torch.float32
+    given = x.contiguous() if exact else x
+    out = F.group_norm(given, norm.num_groups, cast(norm.weight, x), cast(norm.bias, x), norm.eps)
+    return out.contiguous(memory_format=torch.channels_last) if exact else out
 
 
 def add_convs(
