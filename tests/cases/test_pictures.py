@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+import PIL
 import pytest
 from PIL import Image
 
@@ -112,6 +113,8 @@ def shown(name="bmp.bmp"):
 
 
 FILES = sorted(p.name for p in (CASES / "60_pictures" / "img").iterdir())
+if int(PIL.__version__.split(".")[0]) < 13:
+    FILES.remove("ycbcr.tif")  # which older versions take for cut off; it is counted as unreadable
 
 
 @pytest.mark.parametrize("name", FILES)
