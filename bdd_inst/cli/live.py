@@ -202,7 +202,8 @@ def terminated():
 def tell(options: argparse.Namespace, source, sink, meter) -> None:
     """What was done and what was passed over."""
     where = f": {getattr(sink, 'path', options.output)}" if options.output and meter.frames else ""
-    print(f"{meter.frames} frames, {meter.line()}{where}")
+    if meter.frames or not options.output:
+        print(f"{meter.frames} frames, {meter.line()}{where}")
     if meter.empty:
         print(f"nobody was found in {meter.empty} of {meter.frames} frames", file=sys.stderr)
     cli.show_problems(source.problems, "not read:")

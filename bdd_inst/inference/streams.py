@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +20,7 @@ from bdd_inst.images import video
 ADDRESS = re.compile(r"(?:rtsps?|https?|rtmps?|udp|tcp|srt)://", re.IGNORECASE)
 TIMEOUT = 10_000  # milliseconds that a stream may take to open or to send a frame
 WAITS = (0.5, 1, 2, 4, 8)  # seconds before each attempt to get a stream back
+DEVICES = "/dev/video{}"  # of Linux
 CAMERA_SIZE = 1280, 720  # asked for; a camera gives the nearest that it has
 
 log = logging.getLogger(__name__)
@@ -65,7 +68,7 @@ class Stream:
         self.capture = self._open()
         if self.capture is None:
             raise DataError(
-                f"{self.name}: cannot be opened; is it there, and does no other program hold it?"
+                f"{self.name}: cannot be opened; {_why_not(text)}"
                 if text.isdecimal()
                 else f"{self.name}: no video stream answers; check the address and that it is reachable"
             )
@@ -115,3 +118,15 @@ class Stream:
             opened.set(cv2.CAP_PROP_FRAME_HEIGHT, CAMERA_SIZE[1])
             opened.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # old frames are of no use
         return opened
+
+
+def _why_not(number: str) -> str:
+    """Why a camera does not open, as far as the system tells."""
+    device = DEVICES.format(number)
+    if not sys.platform.startswith("linux"):
+        return "is it there, and does no other program hold it?"
+    if not os.path.exists(device):
+        return f"there is no {device}"
+    if not os.access(device, os.R_OK | os.W_OK):
+        return f"this user may not use {device} (its group is usually video)"
+    return f"does another program hold {device}?"

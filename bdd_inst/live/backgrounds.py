@@ -87,7 +87,9 @@ class Moving:
             image = next(self._frames, None)
         if image is None:
             self._frames = iter(video.VideoReader(self.path))
-            image = next(self._frames)
+            image = next(self._frames, None)
+        if image is None:
+            raise DataError(f"{self.path}: this background video can no longer be decoded")
         return cover(image, Pyramid.of(frame).picture.shape[:2])
 
 

@@ -199,9 +199,9 @@ def test_no_camera_is_one_line_and_leaves_nothing(weights, tmp_path, monkeypatch
     monkeypatch.setattr(cv2, "VideoCapture", lambda *_: GONE)
     words = ["--config", "demo.yaml", "--input", "0", "--output", str(tmp_path / "out")]
     assert predict.main([*words, "MODEL.WEIGHTS", str(weights), *TINY]) == 1
-    assert capsys.readouterr().err == (
-        "error: camera 0: cannot be opened; is it there, and does no other program hold it?\n"
-    )
+    error = capsys.readouterr().err
+    assert error.startswith("error: camera 0: cannot be opened; ")
+    assert error.count("\n") == 1
     assert not (tmp_path / "out").exists()
 
 

@@ -61,3 +61,11 @@ def test_an_unreadable_file_is_named(tmp_path, name):
     path.write_bytes(b"nothing of the kind")
     with pytest.raises(DataError, match=name):
         backgrounds.open_background(str(path))
+
+
+def test_a_video_that_goes_away_is_named(clip):
+    background = backgrounds.open_background(str(clip))
+    clip.write_bytes(b"nothing")
+    with pytest.raises(DataError, match=r"clip\.mp4"):
+        for _ in range(12):
+            background(np.zeros((96, 128, 3), np.uint8), None)

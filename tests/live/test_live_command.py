@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import pytest
 
 from bdd_inst.cli import live
 from bdd_inst.cli.main import VERBS
-from bdd_inst.images.video import VideoReader
+from bdd_inst.images.video import VideoReader, VideoWriter
 from bdd_inst.live import weights
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -91,6 +92,33 @@ def test_alpha_of_a_picture(photo, tmp_path):
         assert (image[48, 42, 3], image[5, 5, 3]) == (255, 0)
 
 
+def test_nobody_in_any_frame_is_said_once(tmp_path, capsys):
+    path = tmp_path / "empty_room.mp4"
+    with VideoWriter(path, 25) as writer:
+        for _ in range(4):
+            writer.add(np.full((48, 64, 3), 90, np.uint8))
+    words = ["--input", str(path), "--background", "#00ff00", "--output", str(tmp_path / "o.mp4")]
+    assert live.main(words) == 0
+    error = capsys.readouterr().err
+    assert error.count("nobody was found in 4 of 4 frames") == 1
+    assert len(list(VideoReader(tmp_path / "o.mp4"))) == 4
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
+def test_broken_sound_costs_no_picture(clip, tmp_path, capsys):
+    loud = tmp_path / "loud.mp4"
+    sound = ["-f", "lavfi", "-i", "sine=frequency=440:duration=1", "-c:v", "copy", "-c:a", "aac"]
+    command = ["ffmpeg", "-nostdin", "-loglevel", "error", "-i", str(clip), *sound, str(loud)]
+    subprocess.run(command, check=True)
+    data = bytearray(loud.read_bytes())
+    place = data.index(b"mp4a")  # what describes the sound
+    data[place : place + 60] = bytes(60)
+    loud.write_bytes(data)
+    assert live.main(["--input", str(loud), "--output", str(tmp_path / "o.mp4")]) == 0
+    assert len(list(VideoReader(tmp_path / "o.mp4"))) == 10
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["clip.mp4", "loud.mp4", "o.mp4"]
+
+
 def test_a_folder_with_a_broken_picture(photo, tmp_path, capsys):
     folder = tmp_path / "in"
     folder.mkdir()
@@ -123,15 +151,32 @@ def test_alpha_of_a_video_is_pngs(clip, tmp_path):
         (["--input", "PHOTO"], "name --output"),
         (["--input", "CLIP", "--output", "a.png"], "more than one picture"),
         (["--input", "97"], "camera 97: cannot be opened"),
+        (["--input", "97"], "--input browser"),
+        (["--input", "EMPTY", "--output", "a.mp4"], "empty.mp4: not a video"),
+        (["--input", "http://127.0.0.1:9/x", "--output", "a.mp4"], "no video stream answers"),
+        (["--input", "CLIP", "--output", "CLIP"], "the output is the input"),
+        (["--input", "CLIP", "--output", "PHOTO/a.mp4"], "photo.png"),
+        (["--input", "CLIP", "--output", "/proc/a.mp4"], "/proc/a.mp4"),
+        (["--input", "CLIP", "--background", "EMPTY"], "empty.mp4: not a video"),
+        (["--input", "CLIP", "--background", "TEXT"], "text.jpg: not a picture"),
+        (["--input", "browser", "--output", "a.mp4"], "leave out --output"),
     ],
 )
 def test_bad_input_is_one_line(arguments, says, clip, photo, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    known = {"CLIP": str(clip), "PHOTO": str(photo)}
-    assert live.main([known.get(a, a) for a in arguments]) == 1
-    error = capsys.readouterr().err.strip().splitlines()[-1]
-    assert error.startswith("error: ")
-    assert says in error
+    (tmp_path / "empty.mp4").touch()
+    (tmp_path / "text.jpg").write_text("no picture")
+    known = {"CLIP": str(clip), "PHOTO": str(photo), "EMPTY": "empty.mp4", "TEXT": "text.jpg"}
+    before = sorted(tmp_path.iterdir()), clip.read_bytes()
+    words = [re.sub("^[A-Z]+", lambda m: known.get(m[0], m[0]), a) for a in arguments]
+    assert live.main(words) == 1
+    told = capsys.readouterr()
+    error = [line for line in told.err.splitlines() if not line.startswith("model: ")]
+    assert len(error) == 1
+    assert error[0].startswith("error: ")
+    assert says in error[0]
+    assert told.out == ""
+    assert (sorted(tmp_path.iterdir()), clip.read_bytes()) == before
 
 
 def test_nothing_readable_is_an_error(tmp_path, capsys):

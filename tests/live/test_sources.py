@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 
 import numpy as np
 import pytest
 
 from bdd_inst.base.errors import DataError
-from bdd_inst.live import sources
+from bdd_inst.images.video import VideoReader
+from bdd_inst.inference import streams
+from bdd_inst.live import pipeline, sinks, sources
 
 
 class Capture:
@@ -111,3 +114,44 @@ def test_a_folder_says_whether_it_is_a_video(tmp_path, photo, image_labels):
     (folder / "00003.png").unlink()
     assert not sources.open_source(str(folder)).consecutive
     assert not sources.open_source(str(photo)).consecutive
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="devices of Linux")
+def test_why_a_camera_does_not_open_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(streams, "DEVICES", str(tmp_path / "video{}"))
+
+    def message() -> str:
+        with pytest.raises(DataError) as caught:
+            sources.open_source("7", capture=lambda *_: Capture(0, opens=False))
+        return str(caught.value)
+
+    assert message().endswith(f"there is no {tmp_path}/video7")
+    (tmp_path / "video7").touch()
+    assert message().endswith(f"does another program hold {tmp_path}/video7?")
+    monkeypatch.setattr(streams.os, "access", lambda *_: False)
+    assert "may not use" in message()
+
+
+def test_a_stream_that_breaks_off_comes_back_with_another_size(monkeypatch, segmenter, tmp_path):
+    """The run goes on, says so, and the file keeps its first size."""
+    monkeypatch.setattr(streams, "WAITS", (0, 0))
+
+    class Sized(Capture):
+        def __init__(self, number: int, height: int):
+            super().__init__(number)
+            self.height = height
+
+        def read(self):
+            return super().read()[0], np.full((self.height, 64, 3), 90, np.uint8)
+
+    captures = iter([Sized(3, 48), Sized(4, 32), Capture(0, opens=False), Capture(0, opens=False)])
+    source = sources.open_source("rtsp://door/x", capture=lambda *_: next(captures))
+    source.live = False  # keep every frame, whatever this machine's speed
+    out = tmp_path / "out.mp4"
+    sink, meter = sinks.VideoFile(out, source), pipeline.Meter()
+    with pytest.raises(DataError, match="broke off and did not come back"):
+        pipeline.run(source, segmenter, sink, pipeline.Settings(), meter)
+    assert meter.frames == 7
+    assert source.problems.counts["stream-broke-off"] == 2
+    assert sink.problems.counts["size-changed"] == 4
+    assert [frame.shape for frame in VideoReader(out)] == [(48, 64, 3)] * 7
