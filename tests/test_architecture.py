@@ -269,6 +269,44 @@ def test_the_face_of_a_room_is_documented(path, node):
         assert "Raises" in text, where
 
 
+# A shape, ``N,3,H,W`` or one capital letter, a scalar, or a structure that says its own.
+SHAPE = re.compile(
+    r"(?<![\w.])(?:[A-Za-z]|\d+|height|width|[A-Z][+/']\S*), ?(?:[A-Za-z]|\d+|height|width)(?![\w.])"
+    r"|(?<![\w.])[A-Z](?![\w'.])|[Ss]calar|[Ff]lat|any shape|Boxes|RLE|image_size"
+)
+WITH_TENSORS = ("structures", "masks", "data", "modeling")
+
+
+def functions_on_tensors() -> list[tuple[Path, str, ast.FunctionDef]]:
+    """Public functions and methods of the rooms of arithmetic that take or give arrays, but for overridden ones without words."""
+    found = []
+    for path in (p for p in PACKAGE_FILES if room_of(p) in WITH_TENSORS):
+        scopes = [tree_of(path), *(n for n in tree_of(path).body if isinstance(n, ast.ClassDef))]
+        for scope in (s for s in scopes if not getattr(s, "name", "").startswith("_")):
+            for node in scope.body:
+                if not isinstance(node, ast.FunctionDef) or node.name.startswith("_"):
+                    continue
+                given = [a.annotation for a in (*node.args.args, *node.args.kwonlyargs)]
+                types = " ".join(ast.unparse(a) for a in (*given, node.returns) if a)
+                overrides = isinstance(scope, ast.ClassDef) and scope.bases
+                if re.search(r"\bTensor\b|ndarray", types) and not (
+                    overrides and ast.get_docstring(node) is None
+                ):
+                    found.append((path, node.name, node))
+    return found
+
+
+def test_functions_on_tensors_say_their_shapes():
+    found = functions_on_tensors()
+    assert len(found) > 200
+    silent = [
+        f"{name_of(path)}:{node.lineno} {name}"
+        for path, name, node in found
+        if not SHAPE.search(ast.get_docstring(node) or "")
+    ]
+    assert not silent, silent
+
+
 def test_the_faces_are_found():
     names = {node.name for _, node in faces()}
     assert {"read_bgr", "to_bbox", "object_masks", "build_train_loader"} <= names

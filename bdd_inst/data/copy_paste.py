@@ -98,7 +98,17 @@ def uncovered(instances: Instances, cover: np.ndarray) -> Instances:
 def from_windows(
     windows: list, classes: torch.Tensor, image_size: tuple[int, int], keep_empty: bool = False
 ) -> Instances:
-    """Instances of masks in windows, with tight boxes."""
+    """Instances of N masks in windows, with tight boxes.
+
+    Args:
+        windows: a mask h,w bool each, with its place in the image.
+        classes: N int64.
+        image_size: (height, width).
+        keep_empty: masks without a pixel stay.
+
+    Returns:
+        ``gt_boxes``, ``gt_classes`` and ``gt_masks``.
+    """
     out = Instances(image_size)
     masks = CroppedMasks.from_crops(windows, image_size)
     out.gt_boxes, out.gt_classes, out.gt_masks = masks.get_bounding_boxes(), classes, masks

@@ -111,7 +111,7 @@ class DatasetMapper:
         return sample_chain(self.augmentations, (image.height, image.width), objects, rng)
 
     def target(self, dataset_dict: dict, chain: Chain) -> Instances | torch.Tensor | None:
-        """The objects of a dict (or its label map) after the transforms; None for a dict without any."""
+        """The objects of a dict (or its label map, H,W int64) after the transforms; None for a dict without any."""
         if self.pixelwise:
             return self.label_map(dataset_dict, chain)
         if "annotations" not in dataset_dict:

@@ -152,7 +152,7 @@ def batches(
 
     Args:
         size: of a batch, over all processes.
-        wide: for each picture whether it is wider than high; batches then hold only one of the two kinds (less padding).
+        wide: N bool, for each of N pictures whether it is wider than high; batches then hold only one of the two kinds (less padding).
     """
     waiting: dict[bool, list[tuple[int, int]]] = {False: [], True: []}
     place = start * size if wide is None else 0

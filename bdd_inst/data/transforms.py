@@ -28,18 +28,21 @@ class Resize:
         return image.resize(self.out[::-1], Image.Resampling.BILINEAR)
 
     def coords(self, points: np.ndarray) -> np.ndarray:
+        """Points N,2 (x, y) of the source, where they lie in the result."""
         return points * (self.out[1] * 1.0 / self.size[1], self.out[0] * 1.0 / self.size[0])
 
     def rows(self) -> np.ndarray:
+        """H int64: which row of the source each of the result's H rows is."""
         return nearest(self.size[0], self.out[0])
 
     def columns(self) -> np.ndarray:
+        """W int64: which column of the source each of the result's W columns is."""
         return nearest(self.size[1], self.out[1])
 
 
 @functools.lru_cache(maxsize=256)
 def nearest(length: int, out: int) -> np.ndarray:
-    """``out`` int64: which of ``length`` pixels PIL's nearest resize puts at each of ``out``: read off a resized ramp, PIL's own rounding included."""
+    """N int64, N being ``out``: which of ``length`` pixels PIL's nearest resize puts at each of them: read off a resized ramp, PIL's own rounding included."""
     ramp = Image.fromarray(np.arange(length, dtype=np.int32)[None])
     return np.asarray(ramp.resize((out, 1), Image.Resampling.NEAREST))[0].astype(np.intp)
 
@@ -61,16 +64,19 @@ class Flip:
         )
 
     def coords(self, points: np.ndarray) -> np.ndarray:
+        """Points N,2 (x, y) of the source, where they lie in the result."""
         points = points.copy()
         axis = int(self.vertical)
         points[:, axis] = self.size[1 - axis] - points[:, axis]
         return points
 
     def rows(self) -> np.ndarray:
+        """H int64: which row of the source each of the result's H rows is."""
         rows = np.arange(self.size[0])
         return rows[::-1] if self.vertical else rows
 
     def columns(self) -> np.ndarray:
+        """W int64: which column of the source each of the result's W columns is."""
         columns = np.arange(self.size[1])
         return columns if self.vertical else columns[::-1]
 
@@ -94,17 +100,20 @@ class Crop:
         return canvas
 
     def coords(self, points: np.ndarray) -> np.ndarray:
+        """Points N,2 (x, y) of the source, where they lie in the result."""
         return points - (self.x, self.y)
 
     def rows(self) -> np.ndarray:
+        """H int64: which row of the source each of the result's H rows is."""
         return window(self.y, self.out[0], self.size[0])
 
     def columns(self) -> np.ndarray:
+        """W int64: which column of the source each of the result's W columns is."""
         return window(self.x, self.out[1], self.size[1])
 
 
 def window(start: int, count: int, length: int) -> np.ndarray:
-    """``count`` int64: the indices from ``start`` on, OUTSIDE where there is no such pixel."""
+    """N int64, N being ``count``: the indices from ``start`` on, OUTSIDE where there is no such pixel."""
     index = np.arange(start, start + count)
     return np.where((index >= 0) & (index < length), index, OUTSIDE)
 
@@ -137,6 +146,7 @@ class Rotate:
         return Image.fromarray(turned)
 
     def coords(self, points: np.ndarray) -> np.ndarray:
+        """Points N,2 (x, y) of the source, where they lie in the result."""
         return cv2.transform(points[:, None], self.matrix(0.0))[:, 0] if len(points) else points
 
     def labels(self, values: np.ndarray, fill: int) -> np.ndarray:

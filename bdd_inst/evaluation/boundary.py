@@ -39,7 +39,7 @@ class Boundaries:
         self.rles, self.kept, self.picture = rles, {}, -1
 
     def get(self, n: int, picture: int) -> tuple[np.ndarray, int, int]:
-        """The boundary of mask n as a crop, with the crop's x and y."""
+        """The boundary of mask n as a crop h,w bool, with the crop's x and y."""
         if picture != self.picture:
             self.kept, self.picture = {}, picture
         if n not in self.kept:
@@ -47,7 +47,7 @@ class Boundaries:
         return self.kept[n]
 
     def make(self, rle: dict) -> tuple[np.ndarray, int, int]:
-        """Cut the mask's box out and find its boundary there; outside the box is outside the mask, so nothing is lost."""
+        """Cut the mask's box out, h,w bool, and find its boundary there; outside the box is outside the mask, so nothing is lost."""
         x1, y1, x2, y2 = (int(v) for v in run_lengths.to_bbox(rle))
         crop = np.ascontiguousarray(run_lengths.decode(rle)[y1:y2, x1:x2])
         return boundary(crop, width_of(*rle["size"])) if crop.size else crop, x1, y1
@@ -78,7 +78,7 @@ def boundary_pairs(truth: GroundTruth, results: Results, pairs: Pairs, least: fl
 
 
 def intersection(a: tuple[np.ndarray, int, int], b: tuple[np.ndarray, int, int]) -> int:
-    """Pixels that two crops share."""
+    """Pixels that two crops h,w bool share, each with its x and y in the image."""
     (first, ax, ay), (second, bx, by) = a, b
     x1, y1 = max(ax, bx), max(ay, by)
     x2 = min(ax + first.shape[1], bx + second.shape[1])

@@ -79,7 +79,7 @@ class CocoScores:
 
 
 def percent(values: np.ndarray) -> float | None:
-    """100 x the mean of the defined entries; None where there is none."""
+    """100 x the mean of the defined entries of an array of any shape; None where there is none."""
     defined = values[values > -1]
     return float(np.mean(defined)) * 100 if defined.size else None
 
@@ -145,7 +145,7 @@ def say_slower(reason: str) -> None:
 def run_hotcoco(
     truth: GroundTruth, results: Results, iou_type: str, limits: tuple[int, ...]
 ) -> tuple[np.ndarray, ...]:
-    """precision, recall, scores by hotcoco."""
+    """By hotcoco: precision T,R,K,A,M, recall T,K,A,M and scores T,R,K,A,M, over IoU thresholds, recall points, classes, areas and limits."""
     accumulated = hotcoco_evaluator(truth, results, iou_type, limits).eval
     return accumulated["precision"], accumulated["recall"], accumulated["scores"]
 
@@ -180,7 +180,7 @@ def hotcoco_evaluator(
 
 
 def detection_rows(results: Results, chosen: np.ndarray, iou_type: str) -> np.ndarray | list[dict]:
-    """Some detections as hotcoco takes them: boxes as columns, masks as dicts without a box, so that areas are the masks' own."""
+    """Some detections, D positions, as hotcoco takes them: boxes as columns, masks as dicts without a box, so that areas are the masks' own."""
     if iou_type == "bbox":
         columns = (
             results.image[chosen] + 1,
@@ -229,7 +229,7 @@ def truth_dict(truth: GroundTruth, iou_type: str) -> dict:
 def run_pycocotools(
     truth: GroundTruth, results: Results, iou_type: str, limits: tuple[int, ...]
 ) -> tuple[np.ndarray, ...]:
-    """precision, recall, scores by pycocotools."""
+    """By pycocotools: the arrays of :func:`run_hotcoco`, precision and scores T,R,K,A,M, recall T,K,A,M."""
     evaluator = pycocotools_evaluator(truth, results, iou_type, limits)
     return evaluator.eval["precision"], evaluator.eval["recall"], evaluator.eval["scores"]
 

@@ -72,7 +72,7 @@ def count(
     verdict: np.ndarray,
     missed: np.ndarray,
 ) -> np.ndarray:
-    """The matrix of paired and unpaired objects and detections."""
+    """The matrix K+1,K+1 of paired and unpaired objects and detections; the last row and column are those without partner."""
     k = len(truth.class_names)
     matrix = np.zeros((k + 1, k + 1), np.int64)
     paired = np.isin(verdict, ("right", "confused"))

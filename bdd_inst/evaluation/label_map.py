@@ -69,13 +69,13 @@ class LabelMapScores:
 
 
 def divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """a / b, NaN where b is 0."""
+    """a / b, of any shape, NaN where b is 0."""
     a, b = np.asarray(a, float), np.asarray(b, float)
     return np.divide(a, b, out=np.full(np.broadcast(a, b).shape, np.nan), where=b > 0)
 
 
 def mean(values: np.ndarray) -> float:
-    """Mean of what is defined; NaN where nothing is."""
+    """Mean of what is defined in an array of any shape; NaN where nothing is."""
     kept = values[np.isfinite(values)]
     return float(kept.mean()) if kept.size else float("nan")
 

@@ -29,7 +29,7 @@ class Pairs:
     iou: np.ndarray
 
     def take(self, keep: np.ndarray) -> Pairs:
-        """Only the pairs of ``keep``."""
+        """Only the pairs of ``keep``, P bool or indices."""
         return Pairs(self.found[keep], self.object[keep], self.iou[keep])
 
 

@@ -115,7 +115,7 @@ def figures(counts: np.ndarray, classes: PanopticClasses) -> dict[str, float | N
 
 
 def report(counts: np.ndarray, classes: PanopticClasses) -> dict:
-    """The ``panoptic_seg`` block of ``metrics.json``: figures, and what was counted in each class."""
+    """The ``panoptic_seg`` block of ``metrics.json``: figures, and what was counted in each class (``counts`` K,4: sum of IoU, hits, false, missed)."""
     names = ("hits", "false", "missed")
     rows = {
         label: dict(zip(names, map(int, row[1:]), strict=True))

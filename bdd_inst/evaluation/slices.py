@@ -57,7 +57,7 @@ def row(name: str, value: str, pictures: int, objects: int, p: np.ndarray, r: np
 
 
 def percent(values: np.ndarray) -> float | None:
-    """100 x the mean of the defined entries."""
+    """100 x the mean of the defined entries of an array of any shape."""
     kept = values[values > -1]
     return 100 * float(kept.mean()) if kept.size else None
 

@@ -46,7 +46,7 @@ def _is_whole(value: Any) -> bool:
 
 
 def check_counts(counts: Sequence[int] | np.ndarray, pixels: int) -> np.ndarray:
-    """Uncompressed counts as int64.
+    """Uncompressed counts, R runs, as int64.
 
     Raises:
         DataError: they are not whole numbers >= 0 that add up to ``pixels``.

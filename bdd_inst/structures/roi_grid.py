@@ -68,7 +68,7 @@ class AxisSamples:
         self.share = (1.0 / np.maximum(grid, 1)).astype(np.float32)
 
     def of(self, roi: int, cell: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """``low, high, near, far`` of one cell's samples."""
+        """``low, high, near, far`` of one cell's samples, S entries each."""
         start = self.starts[roi] + cell * self.grid[roi]
         part = slice(start, start + self.grid[roi])
         return self.low[part], self.high[part], self.near[part], self.far[part]

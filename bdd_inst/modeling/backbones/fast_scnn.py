@@ -33,6 +33,7 @@ class InvertedResidual(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """N,C,H,W to N,C',H/stride,W/stride."""
         return x + self.layers(x) if self.shortcut else self.layers(x)
 
 
@@ -45,6 +46,7 @@ class PyramidPooling(nn.Module):
         self.fuse = norm_conv("BN", 2 * channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """N,C,H,W to N,C',H,W: what lies around each cell, at several reaches."""
         size = x.shape[-2:]
         parts = [
             F.interpolate(

@@ -51,6 +51,7 @@ class BasicStem(nn.Module):
         self.conv1 = norm_conv(norm, 3, channels, 7, stride=2)
 
     def forward(self, x: Tensor) -> Tensor:
+        """N,3,H,W to N,C,H/4,W/4."""
         return F.max_pool2d(self.conv1(x), 3, 2, 1)
 
 
@@ -68,6 +69,7 @@ class BasicBlock(nn.Module):
         self.conv2 = norm_conv(norm, outputs, outputs, 3)
 
     def forward(self, x: Tensor) -> Tensor:
+        """N,C,H,W to N,C',H/stride,W/stride."""
         return self.conv2(self.conv1(x), residual=x if self.shortcut is None else self.shortcut(x))
 
 
@@ -100,6 +102,7 @@ class BottleneckBlock(nn.Module):
         self.conv3 = norm_conv(norm, width, outputs, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """N,C,H,W to N,C',H/stride,W/stride."""
         return self.conv3(
             self.conv2(self.conv1(x)), residual=x if self.shortcut is None else self.shortcut(x)
         )
@@ -135,6 +138,7 @@ class DeformBottleneckBlock(BottleneckBlock):
         c2_msra_fill(self.conv2)
 
     def forward(self, x: Tensor) -> Tensor:
+        """N,C,H,W to N,C',H/stride,W/stride."""
         out = self.conv1(x)
         out = self.conv2(out, *self.conv2_offset(out))
         return self.conv3(out, residual=x if self.shortcut is None else self.shortcut(x))

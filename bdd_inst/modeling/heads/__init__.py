@@ -7,7 +7,8 @@ from torch import nn
 
 from bdd_inst.base.registry import Registry
 from bdd_inst.modeling.heads.cascade import CascadeROIHeads
-from bdd_inst.modeling.heads.roi_heads import Res5ROIHeads, StandardROIHeads
+from bdd_inst.modeling.heads.res5_heads import Res5ROIHeads
+from bdd_inst.modeling.heads.roi_heads import StandardROIHeads
 from bdd_inst.modeling.heads.sem_seg import (
     build_fast_scnn,
     build_light_unet,

@@ -169,7 +169,10 @@ class BoxPredictor(nn.Module):
         }
 
     def class_loss(self, logits: Tensor, classes: Tensor) -> Tensor:
-        """Cross entropy over classes and background, or with USE_SIGMOID_CE one binary decision a class."""
+        """The loss of logits R,K+1 on classes R, K for the background: a scalar, 0 (with a gradient of 0) without rows.
+
+        Cross entropy over classes and background, or with USE_SIGMOID_CE one binary decision a class.
+        """
         if not len(classes):
             return logits.sum() * 0.0
         if not self.sigmoid:
@@ -196,7 +199,14 @@ class BoxPredictor(nn.Module):
         proposals: Sequence[Tensor],
         sizes: Sequence[tuple[int, int]],
     ) -> list[Instances]:
-        """Detections of each picture: ``pred_boxes``, ``scores``, ``pred_classes``, best first."""
+        """Detections of each image: ``pred_boxes``, ``scores``, ``pred_classes``, best first.
+
+        Args:
+            logits: R,K+1, of all images in turn.
+            deltas: R,4K (R,4 class-agnostic).
+            proposals: n,4 of each image.
+            sizes: (height, width) of each image.
+        """
         boxes = self.transform.decode(deltas, torch.cat(list(proposals)))
         return self.choose(boxes, self.probabilities(logits), [len(p) for p in proposals], sizes)
 
@@ -207,7 +217,7 @@ class BoxPredictor(nn.Module):
         counts: Sequence[int],
         sizes: Sequence[tuple[int, int]],
     ) -> list[Instances]:
-        """As :meth:`detect`, of predictions that are boxes and probabilities; ``counts`` says how many each picture has."""
+        """As :meth:`detect`, of predictions that are boxes R,4K and probabilities R,K+1 already; ``counts`` says how many rows each image has."""
         return [
             choose_detections(b, s, size, self.score_threshold, self.nms_threshold, self.most)
             for b, s, size in zip(boxes.split(counts), scores.split(counts), sizes, strict=True)

@@ -79,7 +79,17 @@ class CascadeROIHeads(StandardROIHeads):
         boxes: Sequence[Tensor],
         sizes: Sequence[tuple[int, int]],
     ) -> list[Boxes]:
-        """The boxes that a stage predicts, clipped, without gradient: where the next stage looks."""
+        """The boxes that a stage predicts, clipped, without gradient: where the next stage looks.
+
+        Args:
+            stage: its index.
+            deltas: R,4, of all images in turn.
+            boxes: n,4 of each image, what the stage was given.
+            sizes: (height, width) of each image.
+
+        Returns:
+            n boxes an image.
+        """
         out = self.box_predictor[stage].transform.decode(deltas.detach(), torch.cat(list(boxes)))
         parts = [Boxes(part) for part in out.split([len(b) for b in boxes])]
         for part, size in zip(parts, sizes, strict=True):
@@ -92,7 +102,7 @@ class CascadeROIHeads(StandardROIHeads):
         proposals: Sequence[Tensor],
         sizes: Sequence[tuple[int, int]],
     ) -> list[Instances]:
-        """Detections without masks."""
+        """Detections without masks, from maps N,C,H,W and proposals n,4 of each image, whose ``sizes`` are (height, width)."""
         boxes, scores = list(proposals), []
         counts = [len(b) for b in boxes]
         for stage, predictor in enumerate(self.box_predictor):
@@ -110,7 +120,9 @@ class CascadeROIHeads(StandardROIHeads):
         sampled: Sequence[SampledProposals],
         targets: Sequence[Instances],
     ) -> dict[str, Tensor]:
-        """``loss_cls_stage<n>`` and ``loss_box_reg_stage<n>``. The first stage sees what was sampled, later ones all that came of it."""
+        """``loss_cls_stage<n>`` and ``loss_box_reg_stage<n>``, scalars, from maps N,C,H,W. The first stage sees what was sampled, later ones all that
+        came of it.
+        """
         losses: dict[str, Tensor] = {}
         for stage, predictor in enumerate(self.box_predictor):
             logits, deltas = self.run_stage(stage, maps, [d.boxes for d in sampled])
@@ -131,7 +143,7 @@ class CascadeROIHeads(StandardROIHeads):
         sampled: Sequence[SampledProposals],
         targets: Sequence[Instances],
     ) -> list[SampledProposals]:
-        """What a stage moved, those without area left out, labelled anew by the next stage's overlap."""
+        """What a stage moved by its deltas R,4, boxes without area left out, labelled anew by the next stage's overlap."""
         sizes = [t.image_size for t in targets]
         moved = self.moved(stage, deltas, [d.boxes for d in sampled], sizes)
         return [

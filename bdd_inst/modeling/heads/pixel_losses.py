@@ -65,7 +65,7 @@ class PixelLoss(nn.Module):
         return total * self.weight
 
     def cross_entropy(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Mean over the known pixels, by class weight where there are some, as torch has it."""
+        """Mean over the known pixels of logits N,K,H,W on targets N,H,W, by class weight where there are some, as torch has it."""
         return F.cross_entropy(
             logits,
             targets,
@@ -75,7 +75,7 @@ class PixelLoss(nn.Module):
         )
 
     def binary_cross_entropy(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Each plane against the others: mean over the known pixels and, with several classes, over the planes."""
+        """Each plane of logits N,K,H,W against the others, on targets N,H,W: mean over the known pixels and, with several classes, over the planes."""
         known = targets != self.ignore_value
         rows, labels = logits.movedim(1, -1)[known], targets[known]
         wanted = labels[:, None] if self.num_classes == 1 else F.one_hot(labels, self.num_classes)

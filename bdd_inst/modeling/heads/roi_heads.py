@@ -9,7 +9,6 @@ import torch
 from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 
-from bdd_inst.modeling.backbones.resnet import ResNetOptions, build_stage
 from bdd_inst.modeling.heads.box_head import BoxPredictor, ConvFCHead
 from bdd_inst.modeling.heads.mask_head import MaskHead
 from bdd_inst.modeling.layers.matching import Matcher, sample
@@ -87,14 +86,25 @@ class ROIHeads(nn.Module):
         targets: Sequence[Instances] | None = None,
         generators: Sequence[torch.Generator | None] | None = None,
     ) -> tuple[list[Instances], dict[str, Tensor]]:
-        """Training: no instances and the losses. Evaluation: detections without masks, no losses."""
+        """Training: no instances and the losses. Evaluation: detections without masks, no losses.
+
+        Args:
+            features: N,C,H,W by map name.
+            proposals: n,4 of each image, x1, y1, x2, y2 in its pixels as the model sees it.
+            sizes: (height, width) of each image there.
+            targets: the objects of each image, in training.
+            generators: of each image's random choices, in training; None takes torch's own.
+
+        Returns:
+            Detections of each image, best first, and scalars by name; one of them is empty.
+        """
         maps = self.maps(features)
         if self.training:
             return [], self.losses(maps, proposals, targets, generators)
         return self.detect(maps, proposals, sizes), {}
 
     def maps(self, features: dict[str, Tensor]) -> list[Tensor]:
-        """The features that the heads read, finest first."""
+        """The features N,C,H,W that the heads read, finest first."""
         return [features[name] for name in self.in_features]
 
     def forward_with_given_boxes(
@@ -109,7 +119,7 @@ class ROIHeads(nn.Module):
     def sample_proposals(
         self, proposals: Tensor, instances: Instances, generator: torch.Generator | None
     ) -> SampledProposals:
-        """Label one picture's proposals by its objects and sample BATCH_SIZE_PER_IMAGE of them, foreground first."""
+        """Label one image's proposals, n,4, by its objects and sample BATCH_SIZE_PER_IMAGE of them, foreground first."""
         objects = instances.gt_boxes.tensor.to(proposals)
         if self.append_objects:
             # Early in training no proposal may touch an object; the objects themselves always do.
@@ -120,7 +130,7 @@ class ROIHeads(nn.Module):
         return whole[torch.cat(sample(positive, negative, self.samples, self.fraction, generator))]
 
     def label(self, matcher: Matcher, proposals: Tensor, instances: Instances) -> SampledProposals:
-        """All of one picture's proposals with their classes: background, -1 for ignored, else the matched object's."""
+        """All of one image's proposals, n,4, with their classes: background, -1 for ignored, else the matched object's."""
         objects = instances.gt_boxes.tensor.to(proposals)
         match, label = matcher(pairwise_iou(Boxes(objects), Boxes(proposals)))
         if not len(objects):
@@ -135,7 +145,7 @@ class ROIHeads(nn.Module):
     def box_losses(
         self, logits: Tensor, deltas: Tensor, sampled: Sequence[SampledProposals]
     ) -> dict[str, Tensor]:
-        """Box losses of a batch; with TRAIN_ON_PRED_BOXES the mask branch will see the boxes just predicted."""
+        """Box losses of a batch, logits R,K+1 and deltas R,4K (R,4 class-agnostic); with TRAIN_ON_PRED_BOXES the mask branch will see the boxes just predicted."""
         boxes, classes = (
             torch.cat([d.boxes for d in sampled]),
             torch.cat([d.classes for d in sampled]),
@@ -159,7 +169,7 @@ class ROIHeads(nn.Module):
     def mask_loss(
         self, logits: Tensor, foreground: Sequence[SampledProposals], targets: Sequence[Instances]
     ) -> dict[str, Tensor]:
-        """``loss_mask`` of a batch; ``logits`` holds the foreground rows of all pictures in order."""
+        """``loss_mask`` of a batch, a scalar; ``logits`` R,classes,2S,2S holds the foreground rows of all images in order."""
         side = logits.shape[-1]
         wanted = [
             t.gt_masks.crop_and_resize(d.boxes, side, index=d.match).to(logits.device)
@@ -222,7 +232,7 @@ class StandardROIHeads(ROIHeads):
         proposals: Sequence[Tensor],
         sizes: Sequence[tuple[int, int]],
     ) -> list[Instances]:
-        """Detections without masks."""
+        """Detections without masks, from maps N,C,H,W and proposals n,4 of each image, whose ``sizes`` are (height, width)."""
         logits, deltas = self.box_predictor(self.box_head(self.box_pooler(maps, proposals)))
         return self.box_predictor.detect(logits, deltas, proposals, sizes)
 
@@ -232,11 +242,12 @@ class StandardROIHeads(ROIHeads):
         sampled: Sequence[SampledProposals],
         targets: Sequence[Instances],
     ) -> dict[str, Tensor]:
-        """The losses of classes and boxes."""
+        """The losses of classes and boxes, scalars, from maps N,C,H,W and what was sampled of each image."""
         features = self.box_pooler(maps, [d.boxes for d in sampled])
         return self.box_losses(*self.box_predictor(self.box_head(features)), sampled)
 
     def losses(self, maps, proposals, targets, generators) -> dict[str, Tensor]:
+        """The scalars of classes, boxes and, where there is a mask head, masks, from maps N,C,H,W and proposals n,4 of each image."""
         sampled = [
             self.sample_proposals(p, t, g)
             for p, t, g in zip(proposals, targets, generators, strict=True)
@@ -249,82 +260,9 @@ class StandardROIHeads(ROIHeads):
         return losses
 
     def add_masks(self, maps: Sequence[Tensor], detections: list[Instances]) -> list[Instances]:
-        """Mask probabilities for boxes that are already there."""
+        """The same detections with ``pred_masks`` R,1,2S,2S probabilities for their boxes, pooled from maps N,C,H,W."""
         boxes = [d.pred_boxes.tensor for d in detections]
         self.mask_head.detect(self.mask_pooler(maps, boxes), detections)
-        return detections
-
-
-class Res5ROIHeads(ROIHeads):
-    """The C4 second stage: one pooling from one map, then ``res5`` on every box; box and mask heads share its result.
-
-    Args:
-        sampling: which proposals it learns from.
-        pooler, res5: map and boxes to features.
-        box_predictor: features, averaged over the grid, to classes and better boxes.
-        mask_head: None for boxes alone.
-    """
-
-    def __init__(
-        self,
-        sampling: SamplingOptions,
-        pooler: ROIPooler,
-        res5: nn.Module,
-        box_predictor: BoxPredictor,
-        mask_head: MaskHead | None = None,
-    ):
-        super().__init__(sampling)
-        self.pooler, self.res5 = pooler, res5
-        self.box_predictor, self.mask_head = box_predictor, mask_head
-
-    @classmethod
-    def from_config(
-        cls, cfg: CfgNode, channels: dict[str, int], strides: dict[str, int]
-    ) -> Res5ROIHeads:
-        """By MODEL.ROI_HEADS, ROI_BOX_HEAD, ROI_MASK_HEAD and RESNETS, on a backbone's ``channels`` and ``strides``."""
-        sampling = SamplingOptions.from_config(cfg)
-        name = sampling.in_features[0]
-        options = ResNetOptions.from_config(cfg)
-        width = options.channels("res5")
-        return cls(
-            sampling,
-            build_pooler(cfg.MODEL.ROI_BOX_HEAD, [strides[name]]),
-            build_stage(options, "res5", channels[name]),
-            BoxPredictor.from_config(cfg, width),
-            MaskHead.from_config(cfg, width) if cfg.MODEL.MASK_ON else None,
-        )
-
-    def detect(
-        self,
-        maps: Sequence[Tensor],
-        proposals: Sequence[Tensor],
-        sizes: Sequence[tuple[int, int]],
-    ) -> list[Instances]:
-        """Detections without masks."""
-        logits, deltas = self.box_predictor(self.shared(maps, proposals).mean(dim=(2, 3)))
-        return self.box_predictor.detect(logits, deltas, proposals, sizes)
-
-    def shared(self, maps: Sequence[Tensor], boxes: Sequence[Tensor]) -> Tensor:
-        """Boxes of a batch to R,C,S/2,S/2."""
-        return self.res5(self.pooler(maps, boxes))
-
-    def losses(self, maps, proposals, targets, generators) -> dict[str, Tensor]:
-        sampled = [
-            self.sample_proposals(p, t, g)
-            for p, t, g in zip(proposals, targets, generators, strict=True)
-        ]
-        features = self.shared(maps, [d.boxes for d in sampled])
-        losses = self.box_losses(*self.box_predictor(features.mean(dim=(2, 3))), sampled)
-        if self.mask_head is not None:
-            classes = torch.cat([d.classes for d in sampled])
-            masks = self.mask_head(features[(classes >= 0) & (classes < self.classes)])
-            losses |= self.mask_loss(masks, self.foreground(sampled), targets)
-        return losses
-
-    def add_masks(self, maps: Sequence[Tensor], detections: list[Instances]) -> list[Instances]:
-        """Mask probabilities for boxes that are already there."""
-        boxes = [d.pred_boxes.tensor for d in detections]
-        self.mask_head.detect(self.shared(maps, boxes), detections)
         return detections
 
 

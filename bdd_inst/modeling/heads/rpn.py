@@ -155,7 +155,7 @@ class RPN(nn.Module):
         targets: Sequence[Instances] | None = None,
         generators: Sequence[torch.Generator | None] | None = None,
     ) -> tuple[list[Tensor], dict[str, Tensor]]:
-        """Proposals R_i,4 a picture, best first, without gradient; in training also the losses."""
+        """Proposals n,4 of each image, best first, without gradient; in training also the losses, scalars."""
         maps = [features[name] for name in self.in_features]
         logits, deltas = self.rpn_head(maps)
         anchors = self.anchor_generator([m.shape[-2:] for m in maps])
@@ -164,7 +164,7 @@ class RPN(nn.Module):
             return self.propose(anchors, logits, deltas, sizes), losses
 
     def losses(self, anchors, logits, deltas, targets, generators) -> dict[str, Tensor]:
-        """``loss_rpn_cls`` and ``loss_rpn_loc``, both over BATCH_SIZE_PER_IMAGE x pictures however many were sampled."""
+        """``loss_rpn_cls`` and ``loss_rpn_loc``, scalars, both over BATCH_SIZE_PER_IMAGE x images however many were sampled."""
         anchors, logits, deltas = (
             torch.cat(anchors),
             torch.cat(logits, dim=1),
@@ -200,14 +200,28 @@ class RPN(nn.Module):
     def sample_anchors(
         self, anchors: Tensor, instances: Instances, generator
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Indices of the positive and of the negative anchors sampled, and the object matched to every anchor."""
+        """Which of an image's anchors A,4 it learns from.
+
+        Returns:
+            Indices of the positive and of the negative anchors sampled, and the object matched to every anchor, A int64.
+        """
         match, label = self.matcher(pairwise_iou(instances.gt_boxes, Boxes(anchors)))
         if self.boundary >= 0:
             label[~Boxes(anchors).inside_box(instances.image_size, self.boundary)] = -1
         return *sample(label == 1, label == 0, self.samples, self.fraction, generator), match
 
     def propose(self, anchors, logits, deltas, sizes) -> list[Tensor]:
-        """The best anchors of each map, moved by their deltas, clipped, NMS by map; the best of all maps remain."""
+        """The best anchors of each map, moved by their deltas, clipped, NMS by map; the best of all maps remain.
+
+        Args:
+            anchors: A,4 of each map.
+            logits: N,A of each map.
+            deltas: N,A,4 of each map.
+            sizes: (height, width) of each image.
+
+        Returns:
+            n,4 of each image, best first.
+        """
         scores, boxes, levels = [], [], []
         for level, (anchor, logit, delta) in enumerate(zip(anchors, logits, deltas, strict=True)):
             score, index = logit.topk(min(self.before_nms[self.training], logit.shape[1]), dim=1)
@@ -227,7 +241,13 @@ class RPN(nn.Module):
     def choose(
         self, boxes: Tensor, scores: Tensor, levels: Tensor, size: tuple[int, int]
     ) -> Tensor:
-        """One picture's proposals, best first.
+        """One image's proposals n,4, best first.
+
+        Args:
+            boxes: A,4, x1, y1, x2, y2, as predicted.
+            scores: A logits.
+            levels: A, which map each comes from.
+            size: (height, width) that they are clipped to.
 
         Raises:
             FloatingPointError: predictions that are not finite, in training: it has diverged.

@@ -176,7 +176,7 @@ class LightUnetHead(PixelHead):
 
 
 def at_least_float32(x: Tensor) -> Tensor:
-    """Half precision is widened; float64 stays."""
+    """Values of any shape: half precision is widened, float64 stays."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 

@@ -22,7 +22,7 @@ class Derived:
         self.key, self.value = None, None
 
     def get(self, sources: list[Tensor], variant: object, build: Callable[[], object]) -> object:
-        """``build()``, or what it gave last time for the same state of ``sources`` and the same ``variant``."""
+        """``build()``, or what it gave last time for the same state of ``sources`` (tensors of any shape) and the same ``variant``."""
         key = (
             variant,
             *((id(s), s.data_ptr(), 0 if s.is_inference() else s._version) for s in sources),
@@ -122,6 +122,7 @@ class ConvTranspose2d(_Deriving, nn.ConvTranspose2d):
         self.derived = Derived()
 
     def forward(self, x: Tensor) -> Tensor:
+        """N,C,H,W to N,C',H',W' as torch's, in the precision of ``x``."""
         weight, bias = in_precision(self, x)
         return F.conv_transpose2d(
             x,
@@ -143,11 +144,12 @@ class Linear(_Deriving, nn.Linear):
         self.derived = Derived()
 
     def forward(self, x: Tensor) -> Tensor:
+        """R,C to R,C', in the precision of ``x``."""
         return F.linear(x, *in_precision(self, x))
 
 
 def in_precision(layer: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Weight and bias of ``layer`` in the precision of ``x``, converted once where they are not being trained."""
+    """Weight and bias of ``layer``, of any shape, in the precision of ``x``, converted once where they are not being trained."""
     if x.dtype == layer.weight.dtype or torch.is_autocast_enabled(x.device.type):
         return layer.weight, layer.bias
     if torch.is_grad_enabled() and layer.weight.requires_grad:
@@ -159,7 +161,7 @@ def in_precision(layer: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def cast(tensor: Tensor | None, x: Tensor) -> Tensor | None:
-    """``tensor`` in the precision of ``x``; autocast does its own casting."""
+    """``tensor``, of any shape, in the precision of ``x``; autocast does its own casting."""
     if tensor is None or tensor.dtype == x.dtype or torch.is_autocast_enabled(x.device.type):
         return tensor
     return tensor.to(x.dtype)

@@ -27,6 +27,7 @@ class FrozenBatchNorm2d(nn.Module):
         self.register_buffer("running_var", torch.ones(channels) - eps)
 
     def forward(self, x: Tensor) -> Tensor:
+        """N,C,H,W to the same shape, in the precision of ``x``."""
         scale, shift = scale_and_shift(self)
         return x * scale.to(x.dtype)[:, None, None] + shift.to(x.dtype)[:, None, None]
 
@@ -55,6 +56,7 @@ class SyncBatchNorm(_Freezable, nn.SyncBatchNorm):
     """torch's, freezable; in a single process it is a plain batch norm, so CPU runs work."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """N,C,H,W to the same shape; a process alone norms by its own batch."""
         alone = not (torch.distributed.is_available() and torch.distributed.is_initialized())
         if not self.frozen and self.training and alone:
             self.num_batches_tracked.add_(1)
@@ -78,6 +80,7 @@ class LayerNorm2d(nn.LayerNorm):
         super().__init__(channels, eps=eps)
 
     def forward(self, x: Tensor) -> Tensor:
+        """N,C,H,W to the same shape, each cell normed over its C values."""
         weight, bias = self.weight.to(x.dtype), self.bias.to(x.dtype)
         return F.layer_norm(
             x.permute(0, 2, 3, 1), self.normalized_shape, weight, bias, self.eps

@@ -57,10 +57,10 @@ class MaskRCNN(PictureModel):
         return cls(*detector_parts(cfg), tta=RCNNTTA.from_config(cfg), **cls.picture_options(cfg))
 
     def losses(self, batch: Sequence[dict]) -> dict[str, Tensor]:
-        """``loss_rpn_cls``, ``loss_rpn_loc``, ``loss_cls``, ``loss_box_reg``, ``loss_mask``.
+        """``loss_rpn_cls``, ``loss_rpn_loc``, ``loss_cls``, ``loss_box_reg``, ``loss_mask``, scalars.
 
         Raises:
-            DataError: a picture without ``instances``.
+            DataError: an image without ``instances``.
         """
         require_instances(batch)
         images = self.preprocess(batch)
@@ -69,7 +69,7 @@ class MaskRCNN(PictureModel):
     def object_losses(
         self, batch: Sequence[dict], images: ImageList, features: dict[str, Tensor]
     ) -> dict[str, Tensor]:
-        """As :meth:`losses`, from the backbone's features."""
+        """As :meth:`losses`, from the backbone's features, N,C,H/stride,W/stride by name."""
         targets = [entry["instances"].to(self.device) for entry in batch]
         generators = picture_generators([entry.get("sample_seed") for entry in batch])
         proposals, rpn_losses = self.proposal_generator(
@@ -100,14 +100,14 @@ class MaskRCNN(PictureModel):
         ]
 
     def extract(self, batch: Sequence[dict]) -> tuple[ImageList, dict[str, Tensor]]:
-        """The padded pictures and the backbone's features of them, in the precision of inference."""
+        """The padded images, N,3,H,W, and the backbone's features of them, N,C,H/stride,W/stride by name, in the precision of inference."""
         images = self.preprocess(batch)
         return images, self.backbone(images.tensor.to(self.precision))
 
     def detect(
         self, images: ImageList, features: dict[str, Tensor], masks: bool = True
     ) -> list[Instances]:
-        """Instances on the resized pictures, from the backbone's features."""
+        """Instances on the resized images, from the backbone's features, N,C,H/stride,W/stride by name."""
         proposals, _ = self.proposal_generator(features, images.image_sizes)
         detections, _ = self.roi_heads(features, proposals, images.image_sizes)
         return self.add_masks(features, detections) if masks else detections
@@ -115,7 +115,7 @@ class MaskRCNN(PictureModel):
     def add_masks(
         self, features: dict[str, Tensor], detections: list[Instances]
     ) -> list[Instances]:
-        """Mask probabilities for boxes that are already there, where there is a mask head."""
+        """The same detections with ``pred_masks`` R,1,2S,2S probabilities for their boxes, where there is a mask head."""
         return self.roi_heads.forward_with_given_boxes(features, detections)
 
     @staticmethod

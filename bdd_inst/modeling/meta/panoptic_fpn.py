@@ -69,10 +69,10 @@ class PanopticFPN(MaskRCNN):
         )
 
     def losses(self, batch: Sequence[dict]) -> dict[str, Tensor]:
-        """Those of :class:`MaskRCNN` and ``loss_sem_seg``.
+        """Those of :class:`MaskRCNN` and ``loss_sem_seg``, scalars.
 
         Raises:
-            DataError: a picture without ``instances`` or ``sem_seg``, or with labels that do not fit it.
+            DataError: an image without ``instances`` or ``sem_seg``, or with labels that do not fit it.
         """
         require_instances(batch)
         images = self.preprocess(batch)

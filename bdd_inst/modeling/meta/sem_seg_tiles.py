@@ -64,6 +64,6 @@ class Tiles:
         return total / weights
 
     def ramp(self, length: int) -> Tensor:
-        """Weights along a tile's side: rising from its edges over ``overlap`` pixels, never 0."""
+        """L weights along a tile's side, L being ``length``: rising from its edges over ``overlap`` pixels, never 0."""
         place = torch.arange(length) + 0.5
         return (torch.minimum(place, length - place) / max(1, self.overlap)).clamp(max=1)
