@@ -41,8 +41,8 @@ def checked_mask(
         raise DataError(
             f"{where}: segmentation is a {type(value).__name__}; it must be polygons, an RLE or a mask of height x width"
         )
-    parts = [value] if len(value) and np.ndim(value[0]) == 0 else value
-    if len(value) >= 3 and all(np.shape(part) == (2,) for part in value):
+    parts = [value] if len(value) and _shape(value[0]) == () else value
+    if len(value) >= 3 and all(_shape(part) == (2,) for part in value):
         parts = [np.ravel(value)]  # one polygon, as points
     out = [
         part
@@ -50,6 +50,14 @@ def checked_mask(
         if part is not None
     ]
     return out or None
+
+
+def _shape(value: object) -> tuple[int, ...] | None:
+    """The shape of numbers in lists, None where they are no array."""
+    try:
+        return np.shape(value)
+    except ValueError:
+        return None
 
 
 class SharesError(DataError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import sys
 from pathlib import Path
 
@@ -58,10 +59,10 @@ def commands(folder: Path) -> dict[str, list[str]]:
 
 
 def content(place: Path) -> dict[str, bytes]:
-    """Everything of a run's folder, hidden files and those beside its output too."""
-    return {
-        p.relative_to(place).as_posix(): p.read_bytes() for p in place.rglob("*") if p.is_file()
-    }
+    """Everything of a run's folder, hidden files and those beside its output too; pages without the minute that they were made in."""
+    files = [p for p in place.rglob("*") if p.is_file()]
+    minute = re.compile(rb"\d{4}-\d\d-\d\d \d\d:\d\d")
+    return {p.relative_to(place).as_posix(): minute.sub(b"", p.read_bytes()) for p in files}
 
 
 @pytest.fixture(scope="module")

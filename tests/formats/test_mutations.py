@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import random
 import resource
@@ -20,79 +19,9 @@ from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.formats import shapes
 from bdd_inst.formats.records import ImageLabels, Instance
 from tests.formats import examples
+from tests.fuzz.mutate import mutated_bytes, mutated_value
 
 FILES = max(150, settings().max_examples)
-STRANGE = [
-    None, True, "", "x" * 50, "-1", -1, 0, 1e308, -1e308, float("nan"), float("inf"), 10**30, 2**63, 1e9, [], {}, [[]], [None], [1e9, -1e9],
-    {"a": 1}, [[0, 0]] * 4, [[1e12, 0], [0, 1e12], [3, 3]], [[[1, 2], [3]]], {"size": [10**6, 10**6], "counts": "0"}, {"size": [60, 80]},
-    {"size": [60, 80], "counts": [4800, 10**18]}, {"size": [60, 80], "counts": "PPPPPPPPPPPPPP"}, {"x1": 5, "y1": 5, "x2": 1, "y2": 1},
-    json.loads("[" * 60 + "]" * 60), "\x00", "\ud800", "../../../etc/passwd",
-]  # fmt: skip
-
-
-def nodes(value, path=()):
-    """The paths of everything in a JSON value."""
-    yield path
-    pairs = (
-        value.items()
-        if isinstance(value, dict)
-        else enumerate(value)
-        if isinstance(value, list)
-        else ()
-    )
-    for key, item in pairs:
-        yield from nodes(item, (*path, key))
-
-
-def mutated_value(value, rng: random.Random):
-    """A copy with a few things replaced, removed, doubled or renamed."""
-    value = copy.deepcopy(value)
-    for _ in range(rng.choice([1, 1, 1, 2, 4])):
-        paths = list(nodes(value))
-        path = rng.choice(paths)
-        if not path:
-            continue
-        parent = value
-        for key in path[:-1]:
-            parent = parent[key]
-        act = rng.random()
-        if act < 0.65:
-            parent[path[-1]] = copy.deepcopy(rng.choice(STRANGE))
-        elif act < 0.8:
-            del parent[path[-1]]
-        elif isinstance(parent, list):
-            parent.insert(path[-1], copy.deepcopy(parent[path[-1]]))
-        else:
-            parent[str(path[-1]).upper()] = parent.pop(path[-1])
-    return value
-
-
-def mutated_bytes(data: bytes, rng: random.Random) -> bytes:
-    """The bytes cut short, changed, or with something put in between."""
-    act, place = rng.random(), rng.randrange(len(data))
-    if act < 0.3:
-        return data[:place]
-    if act < 0.6:
-        out = bytearray(data)
-        for _ in range(rng.choice([1, 3, 20])):
-            out[rng.randrange(len(out))] = rng.randrange(256)
-        return bytes(out)
-    if act < 0.8:
-        return data[:place] + data[place + rng.randrange(1, 30) :]
-    junk = rng.choice(
-        [
-            b"[" * 5000,
-            b"\xff\xfe",
-            b"\x00",
-            b"NaN",
-            b'{"a":',
-            b",",
-            b"1e999",
-            b'"\\ud800"',
-            b"9" * 400,
-        ]
-    )
-    return data[:place] + junk + data[place:]
 
 
 def consume(path) -> None:

@@ -1,0 +1,338 @@
+"""Every door that files and words of others come in by: a few small valid inputs, how one is made wrong, and what is done with it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from PIL import Image
+
+from bdd_inst import formats
+from bdd_inst.base.errors import DataError, ProblemLog
+from bdd_inst.config.loading import get_cfg, load_cfg
+from bdd_inst.data.validation import checked_dicts
+from bdd_inst.evaluation.files import evaluate_files
+from bdd_inst.formats.value_names import parse_values
+from bdd_inst.images.read import read_bgr
+from bdd_inst.images.video import VideoReader
+from bdd_inst.weights.reader import read_weights
+from bdd_inst.weights.trained import read_identity
+from tests.formats import examples
+from tests.fuzz.mutate import WORDS, mutated_bytes, mutated_lines, mutated_name, mutated_value
+
+
+class Door(ABC):
+    """One door. ``make`` writes a wrong input into a folder, ``enter`` gives it to the package; the corpus holds such inputs."""
+
+    ending = ""
+
+    def __init__(self) -> None:
+        self.seeds = self.valid()
+
+    @abstractmethod
+    def valid(self) -> list:
+        """Inputs that are right, each of another kind."""
+
+    @abstractmethod
+    def wrong(self, seed: object, rng: random.Random) -> bytes:
+        """One made wrong."""
+
+    @abstractmethod
+    def enter(self, file: Path) -> None:
+        """What the package does with such a file."""
+
+    def make(self, folder: Path, rng: random.Random) -> Path:
+        """A wrong input as a file, the only thing in ``folder``."""
+        file = folder / f"input{self.ending}"
+        file.write_bytes(self.wrong(rng.choice(self.seeds), rng))
+        return file
+
+
+class JsonDoor(Door):
+    """A door for JSON: its values and its bytes."""
+
+    ending = ".json"
+
+    def wrong(self, seed: object, rng: random.Random) -> bytes:
+        if rng.random() < 0.3:
+            return mutated_bytes(json.dumps(seed).encode(), rng)
+        return json.dumps(mutated_value(seed, rng)).encode()
+
+
+class Labels(JsonDoor):
+    def valid(self) -> list:
+        return [make() for make in examples.JSON_KINDS.values()]
+
+    def enter(self, file: Path) -> None:
+        formats.read(file).load()
+
+
+class Truth(JsonDoor):
+    """Labels to score against, and to convert."""
+
+    def valid(self) -> list:
+        return [examples.coco(), examples.scalabel()]
+
+    def enter(self, file: Path) -> None:
+        results = file.with_name("results.json")
+        results.write_text(json.dumps(examples.coco_results()))
+        evaluate_files(file, results)
+
+
+class Results(JsonDoor):
+    def valid(self) -> list:
+        return [examples.coco_results(), examples.scalabel()]
+
+    def enter(self, file: Path) -> None:
+        truth = file.with_name("truth.json")
+        truth.write_text(json.dumps(examples.coco()))
+        evaluate_files(truth, file)
+
+
+class Dicts(JsonDoor):
+    """Detectron2's dicts as somebody's own loader gives them."""
+
+    def valid(self) -> list:
+        return [examples.dicts()]
+
+    def enter(self, file: Path) -> None:
+        try:
+            dicts = json.loads(file.read_bytes())
+        except (ValueError, RecursionError):
+            return  # no Python object comes of it
+        names = {"thing_classes": ["a", "b", "c"]}
+        for train in (True, False):
+            checked = checked_dicts("own", dicts, names, get_cfg(), train, ProblemLog())
+            list(checked)
+
+
+class Pngs(Door):
+    """Masks."""
+
+    ending = ".png"
+
+    def valid(self) -> list:
+        return [make() for make in examples.PNG_KINDS.values()]
+
+    def wrong(self, seed: bytes, rng: random.Random) -> bytes:
+        return mutated_bytes(seed, rng)
+
+    def enter(self, file: Path) -> None:
+        formats.read(file).load()
+
+
+class Notes(JsonDoor):
+    """What lies beside PNGs that we wrote, and scores of predicted bitmasks."""
+
+    def valid(self) -> list:
+        return [{"categories": ["a", "b"], "category_ids": [1, 2], "mask_rule": "pixels"}]
+
+    def enter(self, file: Path) -> None:
+        for kind, make in examples.PNG_KINDS.items():
+            folder = file.parent / kind
+            folder.mkdir()
+            (folder / "a.png").write_bytes(make())
+            for name in (".conversion.json", "scores.json"):
+                (folder / name).write_bytes(file.read_bytes())
+            with allowed():
+                formats.read(folder).load()
+            with allowed():
+                formats.read(folder, kind=kind).load()
+
+
+class Yolo(Door):
+    ending = ".txt"
+
+    def valid(self) -> list:
+        return [
+            "0 0.1 0.1 0.4 0.1 0.4 0.5\n1 0.5 0.5 0.2 0.2\n",
+            "0 0.1 0.2 0.3 0.4 0.5 0.6 0.7 0.8\n",
+        ]
+
+    def wrong(self, seed: str, rng: random.Random) -> bytes:
+        if rng.random() < 0.5:
+            return mutated_bytes(seed.encode(), rng)
+        words = seed.split(" ")
+        words[rng.randrange(len(words))] = rng.choice(WORDS)
+        return " ".join(words).encode("utf-8", "surrogatepass")
+
+    def enter(self, file: Path) -> None:
+        labels, images = file.parent / "labels", file.parent / "images"
+        labels.mkdir()
+        images.mkdir()
+        Image.new("RGB", (80, 60)).save(images / "a.png")
+        (labels / "a.txt").write_bytes(file.read_bytes())
+        (file.parent / "data.yaml").write_text("names: [cat, dog]\npath: .\ntrain: images\n")
+        formats.read(file.parent, images=images).load()
+
+
+class Configs(Door):
+    ending = ".yaml"
+
+    def valid(self) -> list:
+        root = Path(__file__).resolve().parents[2] / "configs"
+        names = ("demo.yaml", "bdd_maskrcnn.yaml", "people_unet.yaml", "bdd_panoptic.yaml")
+        texts = [(root / name).read_text() for name in names]
+        return [text.replace("_BASE_: ", f"_BASE_: {root}/") for text in texts]
+
+    def wrong(self, seed: str, rng: random.Random) -> bytes:
+        if rng.random() < 0.3:
+            return mutated_bytes(seed.encode(), rng)
+        return mutated_lines(seed, rng).encode("utf-8", "surrogatepass")
+
+    def enter(self, file: Path) -> None:
+        load_cfg(file)
+
+
+class Overrides(Door):
+    """``KEY VALUE`` words; ``--values`` too."""
+
+    def valid(self) -> list:
+        return [
+            ["SOLVER.BASE_LR", "0.1"],
+            ["INPUT.MIN_SIZE_TRAIN", "(64,)"],
+            ["DATASETS.TRAIN", "['a']"],
+        ]
+
+    def wrong(self, seed: list[str], rng: random.Random) -> bytes:
+        words = list(seed)
+        place = rng.randrange(2)
+        words[place] = rng.choice([rng.choice(WORDS), mutated_name(words[place], rng)])
+        return "\n\n".join(words).encode("utf-8", "surrogatepass")
+
+    def enter(self, file: Path) -> None:
+        words = file.read_bytes().decode("utf-8", "surrogatepass").split("\n\n")
+        with allowed():
+            load_cfg("demo.yaml", words)
+        parse_values(words[-1])
+
+
+class Weights(Door):
+    ending = ".pth"
+
+    def valid(self) -> list:
+        out = []
+        for new in (True, False):
+            stream = io.BytesIO()
+            content = {
+                "model": {"a.weight": torch.ones(2, 3)},
+                "bdd_inst": {"config": "A: 1", "metadata": {}},
+            }
+            torch.save(content, stream, _use_new_zipfile_serialization=new)
+            out.append(stream.getvalue())
+        return out
+
+    def wrong(self, seed: bytes, rng: random.Random) -> bytes:
+        return mutated_bytes(seed, rng)
+
+    def enter(self, file: Path) -> None:
+        with allowed():
+            read_weights(file)
+        read_identity(file)
+
+
+class Pictures(Door):
+    ending = ".jpg"
+
+    def valid(self) -> list:
+        noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (24, 32, 3), np.uint8))
+        out = []
+        for kind in ("JPEG", "PNG", "GIF", "TIFF", "BMP", "WEBP", "PPM", "JPEG2000"):
+            stream = io.BytesIO()
+            noise.save(stream, kind)
+            out.append(stream.getvalue())
+        return out
+
+    def wrong(self, seed: bytes, rng: random.Random) -> bytes:
+        return mutated_bytes(seed, rng)
+
+    def enter(self, file: Path) -> None:
+        read_bgr(file)
+
+
+class Videos(Door):
+    ending = ".avi"
+
+    def valid(self) -> list:
+        from tempfile import TemporaryDirectory
+
+        with TemporaryDirectory() as folder:
+            path = Path(folder, "a.avi")
+            writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10, (32, 24))
+            for value in range(4):
+                writer.write(np.full((24, 32, 3), 60 * value, np.uint8))
+            writer.release()
+            return [path.read_bytes()]
+
+    def wrong(self, seed: bytes, rng: random.Random) -> bytes:
+        return mutated_bytes(seed, rng)
+
+    def enter(self, file: Path) -> None:
+        for number, _ in enumerate(VideoReader(file)):
+            if number > 100:  # a file may promise any number of frames
+                break
+
+
+class Names(JsonDoor):
+    """Names of pictures, videos and classes: nothing may be written beside the output."""
+
+    def valid(self) -> list:
+        return [["a.jpg", "video", "car"]]
+
+    def wrong(self, seed: list[str], rng: random.Random) -> bytes:
+        return json.dumps([mutated_name(name, rng) for name in seed]).encode()
+
+    def enter(self, file: Path) -> None:
+        name, video, category = json.loads(file.read_bytes())
+        frame = examples.scalabel()[0] | {"name": name, "videoName": video}
+        frame["labels"][0]["category"] = category
+        source = file.with_name("labels.json")
+        source.write_text(json.dumps([frame]))
+        before = set(file.parent.iterdir())
+        for to in ("bitmask", "label-map", "yolo", "coco"):
+            with allowed():
+                formats.write(formats.read(source), file.parent / "out" / to, to=to)
+        assert set(file.parent.iterdir()) <= before | {file.parent / "out"}
+        out = file.parent / "out"
+        written = [p.relative_to(out).parts[0] for p in out.rglob("*")]
+        assert {part.strip(".").partition(".")[0] for part in written} <= {
+            "bitmask",
+            "label-map",
+            "yolo",
+            "coco",
+        }
+
+
+@contextlib.contextmanager
+def allowed() -> Iterator[None]:
+    """One of our errors is an answer, in one line; the next step still follows."""
+    try:
+        yield
+    except DataError as error:
+        if "\n" in str(error):
+            raise AssertionError(f"more than a line: {error}") from error
+
+
+DOORS: dict[str, type[Door]] = {
+    "labels": Labels,
+    "truth": Truth,
+    "results": Results,
+    "dicts": Dicts,
+    "pngs": Pngs,
+    "notes": Notes,
+    "yolo": Yolo,
+    "configs": Configs,
+    "overrides": Overrides,
+    "weights": Weights,
+    "pictures": Pictures,
+    "videos": Videos,
+    "names": Names,
+}
