@@ -54,6 +54,18 @@ def test_links_lead_somewhere(project_root):
             assert (file.parent / link).exists(), f"{file.name}: {link}"
 
 
+def test_documents_have_one_word_for_an_image(project_root):
+    places = ("README.md", "docs/**/*.md", "datasets/README.md", "examples/*.md")
+    for file in (file for place in places for file in project_root.glob(place)):
+        text = re.sub(
+            r"```.*?```|`[^`\n]*`|^    .*$|\]\([^)]*\)",
+            "",
+            file.read_text("utf-8"),
+            flags=re.S | re.M,
+        )
+        assert not re.findall(r"[Pp]ictures?\b", text), file.name
+
+
 def test_the_readme_names_every_target_of_convert(project_root):
     text = (project_root / "README.md").read_text(encoding="utf-8")
     row = next(line for line in text.splitlines() if "`bdd-inst convert --to`" in line)
