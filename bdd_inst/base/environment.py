@@ -52,7 +52,7 @@ def limit(variable: str) -> int | None:
 
 
 def check_environment() -> None:
-    """Read every variable that says how to work, so that nonsense is told at once and not for each picture.
+    """Read every variable that says how to work, so that nonsense is told at once and not for each image.
 
     Raises:
         ConfigError: one that cannot be meant; the message names it.

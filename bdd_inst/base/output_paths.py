@@ -85,7 +85,7 @@ def refuse_overlap(output: str | os.PathLike, *inputs: str | os.PathLike | None)
         *inputs: files and folders that are read; None are passed over.
 
     Raises:
-        DataError: so it is; results would take the place of pictures, or be taken for pictures the next time.
+        DataError: so it is; results would take the place of images, or be taken for images the next time.
     """
     place = Path(os.path.realpath(output))
     for source in inputs:

@@ -72,7 +72,7 @@ CITYSCAPES = (
     "trailer", "train", "motorcycle", "bicycle",
 )  # fmt: skip
 CITYSCAPES_THINGS = CITYSCAPES[24:]
-# Parts of the picture that are no object of any class.
+# Parts of the image that are no object of any class.
 CITYSCAPES_NOTHING = CITYSCAPES[:4]
 
 # COCO's 80 classes by category id (instances_*2017.json); its numbers have gaps.

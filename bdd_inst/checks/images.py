@@ -14,7 +14,7 @@ from bdd_inst.images.opening import open_image, open_regular, printable, reason
 from bdd_inst.images.read import to_rgb
 from bdd_inst.images.size import orientation, read_size
 
-# A difference hash of 8x8 bits; pictures whose hashes differ in at most this many are nearly the same.
+# A difference hash of 8x8 bits; images whose hashes differ in at most this many are nearly the same.
 HASH_SIDE, NEAR_BITS = 8, 3
 
 
@@ -92,7 +92,7 @@ def near_pairs(
     """Pairs (a name of ``first``, a name of ``second``, differing bits) whose hashes differ in at most ``bits`` of 64.
 
     Hashes are cut into ``bits + 1`` pieces; two that differ in so few bits share at least one piece whole, so only those are compared.
-    Flat pictures (night, fog) hash to few ones and are left out: their hashes say nothing.
+    Flat images (night, fog) hash to few ones and are left out: their hashes say nothing.
     """
     pieces = bits + 1
     width = 64 // pieces

@@ -16,7 +16,7 @@ from bdd_inst.formats.records import BDD_SIZE, ImageLabels, Instance, LabelSet, 
 from bdd_inst.formats.words import BDD_KINDS
 from bdd_inst.masks import bezier, run_lengths
 
-# Shapes may end this far outside the picture before it is reported: half a pixel is how annotation tools round.
+# Shapes may end this far outside the image before it is reported: half a pixel is how annotation tools round.
 EDGE = 1.0
 # Box and mask disagree when the boxes' IoU is below this and a side is off by more than so many pixels.
 SAME_BOX_IOU, SAME_BOX_PIXELS = 0.8, 3.0

@@ -26,9 +26,9 @@ Progress = Callable[[Iterable, int | None, str], Iterable]
 
 @dataclass
 class Split:
-    """One set of labels, the folder of its pictures (None where there is none), and what was found in it.
+    """One set of labels, the folder of its images (None where there is none), and what was found in it.
 
-    ``whole_folder``: the labels should speak of every picture there.
+    ``whole_folder``: the labels should speak of every image there.
     """
 
     name: str
@@ -60,7 +60,7 @@ def _plain(items: Iterable, _total: int | None, _unit: str) -> Iterable:
 def check(splits: list[Split], *, decode: bool = True, progress: Progress = _plain) -> CheckResult:
     """Check every split and all of them against each other.
 
-    ``decode``: read every picture whole (else only its header is looked at, and duplicates are not searched for). ``progress`` wraps
+    ``decode``: read every image whole (else only its header is looked at, and duplicates are not searched for). ``progress`` wraps
     iterables: (items, total, unit) -> items.
 
     Args:
@@ -133,7 +133,7 @@ def _find(
             f"labels without picture: not below {finder.folder}",
         )
         return
-    # Only what the later comparison needs is kept: 70 000 pictures' outlines would fill the memory.
+    # Only what the later comparison needs is kept: 70 000 images' outlines would fill the memory.
     wanted.setdefault(
         path, ImageLabels(picture.name, picture.width, picture.height, video=picture.video)
     )

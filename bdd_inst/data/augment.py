@@ -11,7 +11,7 @@ from fvcore.common.config import CfgNode
 from bdd_inst.data.transforms import Chain, Crop, Resize, Transform
 
 PADDING = (
-    128  # grey around a picture smaller than the jitter's canvas, as in Detectron2's FixedSizeCrop
+    128  # grey around an image smaller than the jitter's canvas, as in Detectron2's FixedSizeCrop
 )
 
 
@@ -44,7 +44,7 @@ def shortest_edge(size: tuple[int, int], edge: float, longest: float) -> tuple[i
 
 
 def test_chain(cfg: CfgNode, size: tuple[int, int]) -> Chain:
-    """The resize of evaluation; none where TEST.AUG has the model see the picture in sizes of its own.
+    """The resize of evaluation; none where TEST.AUG has the model see the image in sizes of its own.
 
     Args:
         cfg: INPUT.MIN_SIZE_TEST and MAX_SIZE_TEST.
@@ -93,7 +93,7 @@ def random_crop(
     """A window of random place; with ``instance_prob`` it holds the middle of an object, of a class drawn evenly among those there.
 
     Args:
-        out: (height, width) of the window; ``size``: of the picture.
+        out: (height, width) of the window; ``size``: of the image.
     """
     low, high = np.zeros(2, int), np.subtract(size, out)
     if len(objects.boxes) and rng.random() < instance_prob:
@@ -113,8 +113,8 @@ def crop_size(
 
     Args:
         kind: ``relative``, ``relative_range``, ``absolute`` or ``absolute_range``.
-        wanted: shares of the picture (height, width), the least ones of a range; in pixels the largest and, of a range, bounds.
-        size: (height, width) of the picture.
+        wanted: shares of the image (height, width), the least ones of a range; in pixels the largest and, of a range, bounds.
+        size: (height, width) of the image.
     """
     height, width = size
     if kind in ("relative", "relative_range"):

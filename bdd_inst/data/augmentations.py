@@ -27,10 +27,10 @@ class Augmentation:
     def transforms(
         self, size: Size, objects: ObjectBoxes, rng: np.random.Generator
     ) -> Sequence[Transform]:
-        """How picture, boxes and masks move together.
+        """How image, boxes and masks move together.
 
         Args:
-            size: of the picture as the steps before have left it.
+            size: of the image as the steps before have left it.
             objects: its boxes and classes there.
             rng: the only source of randomness, so that a sample is the same whenever it is made.
         """
@@ -198,7 +198,7 @@ def build_augmentations(cfg: CfgNode) -> list[Augmentation]:
 def sample_chain(
     steps: Sequence[Augmentation], size: Size, objects: ObjectBoxes, rng: np.random.Generator
 ) -> Chain:
-    """The transforms of one training sample, every step given the picture and the objects as the ones before have left them.
+    """The transforms of one training sample, every step given the image and the objects as the ones before have left them.
 
     Args:
         steps: in their order.

@@ -16,7 +16,7 @@ def jitter(
     hue: float,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """A copy of an RGB picture (H,W,3 uint8) with jittered colours.
+    """A copy of an RGB image (H,W,3 uint8) with jittered colours.
 
     Args:
         brightness, contrast, saturation: ``s`` draws a factor from 1 - s to 1 + s.

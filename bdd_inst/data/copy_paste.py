@@ -13,9 +13,9 @@ Sample = tuple[Image.Image, Instances | None]
 
 
 def paste(target: Sample, source: Sample, limit: int, rng: np.random.Generator) -> Sample:
-    """The target picture with some of the source's objects in it.
+    """The target image with some of the source's objects in it.
 
-    One to ``limit`` objects, drawn evenly, keep their place and size; where the pictures differ in size the source is cut off or ends.
+    One to ``limit`` objects, drawn evenly, keep their place and size; where the images differ in size the source is cut off or ends.
     Objects
     of the target lose the pixels that are covered and are dropped where none is left; what a box becomes follows its mask.
     """
@@ -45,9 +45,9 @@ def paste_labels(
     source: tuple[Image.Image, torch.Tensor | None],
     ignore: int = 255,
 ) -> tuple[Image.Image, torch.Tensor | None]:
-    """The target picture with every labelled pixel of the source in it, background (0) and ignored ones left out; label maps H,W int64.
+    """The target image with every labelled pixel of the source in it, background (0) and ignored ones left out; label maps H,W int64.
 
-    What is labelled keeps its place and size; where the pictures differ in size the source is cut off or ends. Its outermost pixels are
+    What is labelled keeps its place and size; where the images differ in size the source is cut off or ends. Its outermost pixels are
     a mixture, as they are in photographs: a hard edge would be learnt as the mark of an object.
     """
     image, labels = target

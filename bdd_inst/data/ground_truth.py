@@ -16,7 +16,7 @@ SMALLEST_SIDE = 1e-5  # pixels; boxes below it count as empty, as in Detectron2
 
 Window = tuple[
     np.ndarray, int, int
-]  # mask h,w bool and the picture coordinates x, y of its first pixel
+]  # mask h,w bool and the image coordinates x, y of its first pixel
 
 
 def usable(annotations: Sequence[dict]) -> list[dict]:
@@ -45,13 +45,13 @@ def to_instances(
     """``gt_boxes``, ``gt_classes`` and, unless ``mask_format`` is None, ``gt_masks`` after the transforms; empty objects left out.
 
     Args:
-        annotations: usable ones of one picture.
+        annotations: usable ones of one image.
         mask_format: ``polygon`` (PolygonMasks) or ``bitmask`` (CroppedMasks).
         recompute_boxes: take boxes from the moved masks (after a crop the old box may be too wide).
-        where: the picture's name, for errors.
+        where: the image's name, for errors.
 
     Raises:
-        DataError: a segmentation that does not suit the mask format or the picture.
+        DataError: a segmentation that does not suit the mask format or the image.
     """
     if mask_format is not None:
         # One without a mask cannot train the mask head; how many there are was logged when the data set was loaded.

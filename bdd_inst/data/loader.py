@@ -29,7 +29,7 @@ class TrainDataset(Dataset):
 
     def __init__(self, dicts: Sequence[dict], mapper: Mapper, seed: int):
         self.dicts, self.mapper, self.seed = dicts, as_mapper(mapper), seed
-        # Where copy-paste takes its second picture from.
+        # Where copy-paste takes its second image from.
         self.others: Sequence[int] = range(len(dicts))
         if getattr(self.mapper, "onto_backgrounds", False) and self.mapper.pastes:
             self.others = backgrounds(dicts)
@@ -50,7 +50,7 @@ class TrainDataset(Dataset):
 
 
 def backgrounds(dicts: Sequence[dict]) -> list[int]:
-    """Indices of the pictures that are known to show no object.
+    """Indices of the images that are known to show no object.
 
     Raises:
         DataError: there are none.
@@ -158,7 +158,7 @@ def build_test_loader(
     world_size: int = 1,
     mapper: Mapper | None = None,
 ) -> DataLoader:
-    """A loader of ``list[dict]`` over this process's contiguous share of the pictures, in order, TEST.IMS_PER_BATCH at a time.
+    """A loader of ``list[dict]`` over this process's contiguous share of the images, in order, TEST.IMS_PER_BATCH at a time.
 
     Args:
         cfg: TEST.IMS_PER_BATCH, and the keys of DATALOADER and INPUT.
@@ -233,7 +233,7 @@ def load_datasets(
 ) -> tuple[Sequence[dict], dict, ProblemLog]:
     """The dicts of all named data sets, their metadata, and what was skipped and why.
 
-    In training, pictures without a usable object are left out (DATALOADER.FILTER_EMPTY_ANNOTATIONS) and counted.
+    In training, images without a usable object are left out (DATALOADER.FILTER_EMPTY_ANNOTATIONS) and counted.
 
     Args:
         cfg: DATALOADER.FILTER_EMPTY_ANNOTATIONS, and the classes that MODEL has.

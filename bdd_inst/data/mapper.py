@@ -32,15 +32,15 @@ LABELS = (
 class DatasetMapper:
     """Maps one dataset dict (Detectron2's standard form) to one model input.
 
-    1. Read the picture, EXIF orientation applied; its size must be the dict's.
-    2. Training: the steps of INPUT.AUGMENTATIONS; between those that move and those that recolour, objects of another picture are
+    1. Read the image, EXIF orientation applied; its size must be the dict's.
+    2. Training: the steps of INPUT.AUGMENTATIONS; between those that move and those that recolour, objects of another image are
        pasted where the config asks for it. Evaluation: resize.
-    3. ``image``: uint8 C,H,W in INPUT.FORMAT. ``height``, ``width``: of the original picture.
+    3. ``image``: uint8 C,H,W in INPUT.FORMAT. ``height``, ``width``: of the original image.
     4. Training: ``instances`` with ``gt_boxes``, ``gt_classes``, ``gt_masks``, without crowds and without what the transforms left empty.
     5. Training of a SemanticSegmentor: ``sem_seg`` instead, H,W int64, IGNORE_VALUE where unknown or padded; of a PanopticFPN: both.
     6. Training: ``sample_seed``, an int for choices that the model makes at random.
 
-    With the same transforms the picture equals Detectron2's pixel for pixel, and so do boxes and masks.
+    With the same transforms the image equals Detectron2's pixel for pixel, and so do boxes and masks.
     """
 
     def __init__(self, cfg: CfgNode, is_train: bool, stage: dict | None = None):
@@ -73,11 +73,11 @@ class DatasetMapper:
         rng: np.random.Generator | None = None,
         another: Callable[[], dict] | None = None,
     ) -> dict:
-        """One model input. ``rng`` makes every random choice of training; evaluation needs none. ``another`` gives the dict of a picture
+        """One model input. ``rng`` makes every random choice of training; evaluation needs none. ``another`` gives the dict of an image
         drawn at random, from which copy-paste takes objects; without it nothing is pasted.
 
         Raises:
-            DataError: a picture that is missing, broken or of another size than its dict says, or a mask that does not fit it.
+            DataError: an image that is missing, broken or of another size than its dict says, or a mask that does not fit it.
         """
         out = {key: value for key, value in dataset_dict.items() if key not in LABELS}
         image = read(dataset_dict)
@@ -147,7 +147,7 @@ class DatasetMapper:
 
 
 def read(dataset_dict: dict) -> Image.Image:
-    """The picture of a dict.
+    """The image of a dict.
 
     Raises:
         DataError: missing, broken, or of another size than the dict says.

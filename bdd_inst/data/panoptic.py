@@ -46,7 +46,7 @@ def segments_of(record: dict, ignore: int = 255) -> tuple[np.ndarray, list[dict]
         H,W int32, and a dict for each segment.
 
     Raises:
-        DataError: a PNG that is none, or of another size than the picture.
+        DataError: a PNG that is none, or of another size than the image.
     """
     if "pan_seg_file_name" in record:
         return read_segments(record), record["segments_info"]

@@ -1,4 +1,4 @@
-"""Which picture comes at which place of the endless training stream: shuffled, repeated for rare classes, or a subset.
+"""Which image comes at which place of the endless training stream: shuffled, repeated for rare classes, or a subset.
 
 Every stream is a function of its seed alone, so all processes see the same one, and a run may start anywhere in it.
 """
@@ -61,7 +61,7 @@ class RandomSubsetTrainingSampler(TrainingSampler):
 
 
 class RepeatFactorTrainingSampler(TrainingSampler):
-    """Pictures with rare classes more than once an epoch (Gupta et al., LVIS, arXiv 1908.03195, appendix B.2).
+    """Images with rare classes more than once an epoch (Gupta et al., LVIS, arXiv 1908.03195, appendix B.2).
 
     A factor of 2.3 means twice, and a third time in three epochs of ten, drawn anew each epoch.
     """
@@ -81,11 +81,11 @@ class RepeatFactorTrainingSampler(TrainingSampler):
 def repeat_factors(
     categories: Sequence[set[int]], threshold: float, sqrt: bool = True
 ) -> np.ndarray:
-    """N float32, the factor of each picture: that of its rarest class, ``max(1, sqrt(threshold / share of pictures with the class))``.
+    """N float32, the factor of each image: that of its rarest class, ``max(1, sqrt(threshold / share of images with the class))``.
 
     Args:
-        categories: the classes in each picture.
-        threshold: the share of pictures below which a class is repeated.
+        categories: the classes in each image.
+        threshold: the share of images below which a class is repeated.
         sqrt: False takes the plain ratio.
     """
     pictures = Counter(category for present in categories for category in present)
@@ -152,7 +152,7 @@ def batches(
 
     Args:
         size: of a batch, over all processes.
-        wide: N bool, for each of N pictures whether it is wider than high; batches then hold only one of the two kinds (less padding).
+        wide: N bool, for each of N images whether it is wider than high; batches then hold only one of the two kinds (less padding).
     """
     waiting: dict[bool, list[tuple[int, int]]] = {False: [], True: []}
     place = start * size if wide is None else 0

@@ -69,7 +69,7 @@ def layers(names: Sequence[str], priority: Sequence[str]) -> dict[int, int]:
 def label_map_of(
     record: dict, ignore: int = 255, priority: Mapping[int, int] | None = None
 ) -> np.ndarray:
-    """The label map of a dataset dict, H,W uint8 (uint16 where a file has 16 bits), on the picture as it is.
+    """The label map of a dataset dict, H,W uint8 (uint16 where a file has 16 bits), on the image as it is.
 
     A dict of a panoptic data set has its stuff (:func:`bdd_inst.data.panoptic.stuff_map_of`).
     A dict with ``sem_seg_file_name`` has it in that file; ``sem_seg_values`` says what the file's values mean where they are not
@@ -86,7 +86,7 @@ def label_map_of(
         H,W of the image as its file is.
 
     Raises:
-        DataError: a label map of another size than the picture, or a file that is none.
+        DataError: a label map of another size than the image, or a file that is none.
     """
     size = record["height"], record["width"]
     path = record.get("sem_seg_file_name")
@@ -139,7 +139,7 @@ def painted(
 
 
 def moved(values: np.ndarray, chain: Chain, ignore: int, classes: int, where: str) -> torch.Tensor:
-    """A label map after the transforms of its picture: H,W int64, ``ignore`` where the picture is padded.
+    """A label map after the transforms of its image: H,W int64, ``ignore`` where the image is padded.
 
     Args:
         classes: values from ``classes`` on, other than ``ignore``, are refused: the loss would fail on them without a name.

@@ -1,4 +1,4 @@
-"""Geometric transforms: what happens to the picture, and the same to boxes, polygons and masks.
+"""Geometric transforms: what happens to the image, and the same to boxes, polygons and masks.
 
 Each is fixed (no randomness here), knows the size (height, width) it takes and gives, and agrees with Detectron2's transform of
 that name to the pixel. Masks move by index tables: what lies along an axis moves as whole rows and columns.

@@ -21,7 +21,7 @@ from bdd_inst.datasets.dict_array import NO_MASK, RLE, DictArray, blob_at
 from bdd_inst.structures import BoxMode
 
 MODES = {int(mode): mode for mode in (BoxMode.XYXY_ABS, BoxMode.XYWH_ABS)}
-SUSPICIOUS = 0.1  # share of XYWH boxes that leave the picture but would fit as corners, from which on it is reported
+SUSPICIOUS = 0.1  # share of XYWH boxes that leave the image but would fit as corners, from which on it is reported
 
 
 def checked_dicts(
@@ -42,7 +42,7 @@ def checked_dicts(
         problems: takes what was dropped or looks wrong, by reason.
 
     Raises:
-        DataError: a dict that would train or score wrongly; names the picture and the object.
+        DataError: a dict that would train or score wrongly; names the image and the object.
         ConfigError: no class names, or boxes alone for a model with masks.
     """
     classes = class_names(name, metadata)

@@ -20,12 +20,12 @@ def checked_mask(
 
     Args:
         value: polygons (flat lists or arrays), an RLE with counts of any spelling, or a mask H,W (array, tensor, nested lists of 0 and 1).
-        where: picture and object, for messages.
-        size: (height, width) of the picture.
+        where: image and object, for messages.
+        size: (height, width) of the image.
         problems: takes polygons that were left out; the rest of their object is kept.
 
     Raises:
-        DataError: none of these, or of another size than the picture.
+        DataError: none of these, or of another size than the image.
     """
     if value is None:
         return None

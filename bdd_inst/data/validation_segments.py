@@ -17,13 +17,13 @@ def checked_segments(
     size: tuple[int, int],
     problems: ProblemLog,
 ) -> list[dict]:
-    """The segments of one picture, their numbers as whole numbers.
+    """The segments of one image, their numbers as whole numbers.
 
     Args:
         record: with ``segments_info``; with ``pan_seg_file_name`` every segment names an ``id`` of that PNG, without it every one is
             stuff and has its mask as ``segmentation``.
         classes: how many things there are, and how many kinds of stuff, ``things`` among them.
-        size: (height, width) of the picture.
+        size: (height, width) of the image.
 
     Raises:
         DataError: a segment that cannot be used.

@@ -53,7 +53,7 @@ def load_bdd100k(
     Crowds and ignored regions both become ``iscrowd`` 1, as in the official COCO conversion; ``attributes`` say which it was.
 
     Raises:
-        MissingDataError: labels or pictures are not there.
+        MissingDataError: labels or images are not there.
         DataError: a label file that cannot be read.
         ConfigError: an unknown task, source or rule.
     """

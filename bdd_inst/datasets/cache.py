@@ -28,7 +28,7 @@ from bdd_inst.datasets.dict_array import DictArray
 CODE = ("base/vocabulary.py", "datasets", "formats", "images", "masks", "structures/boxes.py")
 MAGIC = b"bdd_inst dataset\n"
 ALIGN = 64
-LABEL_SUFFIXES = (".png", ".json")  # pictures are photographs: a folder of PNGs may be masks
+LABEL_SUFFIXES = (".png", ".json")  # images are photographs: a folder of PNGs may be masks
 
 log = logging.getLogger(__name__)
 

@@ -32,7 +32,7 @@ def load_coco_2017_panoptic(
         stuff_only: without the objects' annotations, for pixel-wise models.
 
     Raises:
-        MissingDataError: annotations, PNGs or pictures are not there.
+        MissingDataError: annotations, PNGs or images are not there.
     """
     base = Path(root) / FOLDER
     labels = base / "annotations" / f"panoptic_{split}2017.json"
@@ -78,7 +78,7 @@ def parse(
 
 
 def read_segments(labels: Path, masks: Path, problems: ProblemLog) -> dict[int | str, dict]:
-    """Picture id -> ``pan_seg_file_name`` and ``segments_info`` with class numbers, from the JSON alone: no PNG is opened.
+    """Image id -> ``pan_seg_file_name`` and ``segments_info`` with class numbers, from the JSON alone: no PNG is opened.
 
     Raises:
         DataError: no COCO panoptic JSON.

@@ -24,7 +24,7 @@ def load_coco_2017(
     """One split of COCO 2017 below ``root/coco``.
 
     Raises:
-        MissingDataError: annotations or pictures are not there.
+        MissingDataError: annotations or images are not there.
     """
     base = Path(root) / FOLDER
     labels, images = base / "annotations" / f"instances_{split}2017.json", base / f"{split}2017"
@@ -40,12 +40,12 @@ def load_coco(
 ) -> DatasetRecords:
     """Any COCO instances JSON, only the named categories.
 
-    Class indices follow the order of ``categories``; picture ids and annotation ids are the file's own. Boxes are the file's. Polygons
-    stay polygons (COCO's fill); crowds are run lengths with ``iscrowd`` 1. Pictures without any of the categories stay, without objects.
+    Class indices follow the order of ``categories``; image ids and annotation ids are the file's own. Boxes are the file's. Polygons
+    stay polygons (COCO's fill); crowds are run lengths with ``iscrowd`` 1. Images without any of the categories stay, without objects.
 
     Args:
         labels: the JSON file.
-        images: the folder of its pictures.
+        images: the folder of its images.
         categories: names as in the file.
 
     Returns:

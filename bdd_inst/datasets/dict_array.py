@@ -1,6 +1,6 @@
 """Dataset dicts kept as flat arrays: a list of Detectron2's standard dicts that are built when they are asked for.
 
-A hundred thousand pictures with a million objects are some thirty arrays instead of ten million Python objects. The arrays may lie in a
+A hundred thousand images with a million objects are some thirty arrays instead of ten million Python objects. The arrays may lie in a
 memory-mapped file, which every process that opens it shares.
 """
 
@@ -27,7 +27,7 @@ _encode, _decode = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder().d
 class DictArray(Sequence):
     """A read-only sequence of standard dicts over ``arrays`` (name -> ndarray, see :func:`pack`).
 
-    Every access builds a fresh dict, which the caller may change. ``index`` selects and orders pictures without copying anything.
+    Every access builds a fresh dict, which the caller may change. ``index`` selects and orders images without copying anything.
     """
 
     def __init__(self, arrays: dict[str, np.ndarray], index: np.ndarray | None = None):

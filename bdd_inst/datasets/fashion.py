@@ -23,7 +23,7 @@ from bdd_inst.structures import BoxMode
 
 FOLDER = "fashion"
 TARGETS = classes.FASHION_TARGETS
-# 50, 10 and 40 per cent of the 600 pictures by their numbers, so that every machine has the same split.
+# 50, 10 and 40 per cent of the 600 images by their numbers, so that every machine has the same split.
 SPLITS = {"train": range(1, 301), "val": range(301, 361), "test": range(361, 601)}
 SMALLEST_PART = 16  # pixels; smaller connected components are specks of the labelling tool
 
@@ -37,7 +37,7 @@ def load_fashion(
 ) -> DatasetRecords:
     """Load one split from ``root/fashion``.
 
-    Pictures are ``images/NNNN.jpg``, masks ``labels/NNNN_person.png`` (0, 1) and ``labels/NNNN_clothes.png`` (0 to 6), palette or grey:
+    Images are ``images/NNNN.jpg``, masks ``labels/NNNN_person.png`` (0, 1) and ``labels/NNNN_clothes.png`` (0 to 6), palette or grey:
     their stored values count, not their colours. Where some of the 600 are missing the rest is loaded and they are counted.
 
     Args:
@@ -46,7 +46,7 @@ def load_fashion(
         instances: ``class``, one instance a class present, or ``component``, one a connected component (8 neighbours).
 
     Raises:
-        MissingDataError: there is not one picture of the split.
+        MissingDataError: there is not one image of the split.
         ConfigError: an unknown target, split or way of making instances.
     """
     if target not in TARGETS or split not in SPLITS or instances not in ("class", "component"):

@@ -9,12 +9,12 @@ from bdd_inst.base.errors import DataError
 from bdd_inst.formats.records import LabelSet
 from bdd_inst.images.finder import ImageFinder
 
-# Where pictures lie as seen from their label file, in the order of looking.
+# Where images lie as seen from their label file, in the order of looking.
 NEAR = (".", "images", "../images", "img", "../img", "JPEGImages", "../JPEGImages")
 
 
 def images_beside(path: str, labels: LabelSet) -> Path:
-    """The folder beside the labels in which the first picture is found.
+    """The folder beside the labels in which the first image is found.
 
     Args:
         path: of the labels.
@@ -38,7 +38,9 @@ def images_beside(path: str, labels: LabelSet) -> Path:
         try:
             if folder.is_dir() and ImageFinder(folder).find(first) is not None:
                 return folder.resolve()
-        except DataError as error:  # masks of the pictures' names beside them: the folder of pictures alone may tell
+        except (
+            DataError
+        ) as error:  # masks of the images' names beside them: the folder of images alone may tell
             ambiguous = ambiguous or error
     if ambiguous is not None:
         raise ambiguous

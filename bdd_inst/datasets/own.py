@@ -121,7 +121,7 @@ def register(
 
     Args:
         path: labels in any format that ``formats.read`` reads; a pattern of PNGs too.
-        images: the folder of their pictures; None looks beside the labels.
+        images: the folder of their images; None looks beside the labels.
         classes: names in the order of class numbers; None takes the file's.
         masks: objects without a mask are left out, counted; False takes boxes alone.
         values: what the values of a label map mean, where its files' names do not say it.
@@ -143,7 +143,7 @@ def get_dataset(
 
     Args:
         name: of the catalog, e.g. ``synthetic_bdd_val`` (``DatasetCatalog.list()`` names all), or a label file or folder of any format.
-        images: the folder of a label file's pictures, where they do not lie beside it.
+        images: the folder of a label file's images, where they do not lie beside it.
         options: of the loader, e.g. ``raster="coco"``.
 
     Returns:
@@ -176,7 +176,7 @@ def load_labels(
         raster: how outlines become masks where the labels are BDD100K's; others go by COCO's rule, or have masks already.
 
     Raises:
-        DataError: labels or pictures that are not there or cannot be read.
+        DataError: labels or images that are not there or cannot be read.
     """
 
     def build() -> DatasetRecords:
@@ -285,7 +285,7 @@ def _training_classes(
 def _resolved_stage(stage: object, shared: list[str], places: dict[str, str]) -> object:
     """A stage with the label files that it trains on made absolute; they and their folders are added to ``places``.
 
-    A stage writes ``DATASETS: {TRAIN: [...]}`` or ``DATASETS.TRAIN: [...]``. Pictures of one folder are those of every stage (``shared``).
+    A stage writes ``DATASETS: {TRAIN: [...]}`` or ``DATASETS.TRAIN: [...]``. Images of one folder are those of every stage (``shared``).
     """
     if not isinstance(stage, Mapping):
         return stage  # refused where stages are parsed, by name

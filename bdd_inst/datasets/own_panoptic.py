@@ -50,14 +50,14 @@ def load_panoptic_labels(
 
     Args:
         path: of the labels.
-        images: the folder of their pictures; None looks beside the labels.
+        images: the folder of their images; None looks beside the labels.
         things, stuff: names in the order of class numbers.
 
     Returns:
         its dicts, classes and problems.
 
     Raises:
-        DataError: labels or pictures that are not there or cannot be read, or no panoptic labels.
+        DataError: labels or images that are not there or cannot be read, or no panoptic labels.
     """
 
     def build() -> DatasetRecords:

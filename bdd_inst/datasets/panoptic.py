@@ -1,4 +1,4 @@
-"""Panoptic data sets as Detectron2's dicts: things are annotations, stuff are segments of the picture (``segments_info``).
+"""Panoptic data sets as Detectron2's dicts: things are annotations, stuff are segments of the image (``segments_info``).
 
 Both carry run lengths and share no pixel. Where a data set numbers its segments in PNGs that are cheap to read, a dict names the PNG
 instead (``pan_seg_file_name``), and ``segments_info`` says what its ids mean, things included.
@@ -45,7 +45,7 @@ def load_bdd100k_pan_seg(
     Outlines become masks in file order, later ones on top, and all stuff of one class is one segment, as in the official bitmasks.
 
     Raises:
-        MissingDataError: labels or pictures are not there.
+        MissingDataError: labels or images are not there.
         DataError: labels that cannot be read.
         ConfigError: an unknown raster.
     """

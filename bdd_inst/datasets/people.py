@@ -37,7 +37,7 @@ def load_people(
 
     A source is a folder with ``images`` and one of ``masks`` (:func:`load_pairs`; ``ignore`` beside it holds pixels that count
     nowhere), ``ann`` (Supervisely, with ``meta.json`` beside it) or ``instances.json`` (COCO notation). A folder named ``backgrounds``
-    holds pictures without a person. ``train.txt``, ``val.txt`` and ``test.txt`` in ``people`` list the splits; without them shares of
+    holds images without a person. ``train.txt``, ``val.txt`` and ``test.txt`` in ``people`` list the splits; without them shares of
     80, 10 and 10 per cent of every source are sampled by ``seed``.
 
     Raises:
@@ -79,7 +79,7 @@ def sources(base: Path) -> Iterator[Path]:
         base: a folder.
 
     Yields:
-        Folders with pictures and masks or labels, and those called ``backgrounds``.
+        Folders with images and masks or labels, and those called ``backgrounds``.
     """
     for path, folders, files in os.walk(base, followlinks=True):
         folders.sort()
@@ -97,7 +97,7 @@ def load_source(place: Path) -> DatasetRecords:
         place: a folder that :func:`sources` found.
 
     Returns:
-        Its pictures with their masks.
+        Its images with their masks.
 
     Raises:
         DataError: labels that cannot be read.

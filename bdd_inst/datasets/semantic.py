@@ -17,7 +17,7 @@ from bdd_inst.images.finder import ImageFinder
 from bdd_inst.images.size import read_size
 
 BACKGROUND = "background"
-# Width to height of a mask may differ from its picture's by this share and still be the same picture, scaled and rounded.
+# Width to height of a mask may differ from its image's by this share and still be the same image, scaled and rounded.
 SAME_SHAPE = 0.03
 
 
@@ -33,10 +33,10 @@ def load_pairs(
     shares: Sequence[float] = SHARES,
     seed: int = 0,
 ) -> DatasetRecords:
-    """Pictures and masks that go together by name without ending (and without ``_mask``, ``_label``, ``_gt`` or the like).
+    """Images and masks that go together by name without ending (and without ``_mask``, ``_label``, ``_gt`` or the like).
 
     Args:
-        images: folder of pictures; masks: folder of their masks: black and white (0/255), class numbers (0, 1, ..., 255 is ignored)
+        images: folder of images; masks: folder of their masks: black and white (0/255), class numbers (0, 1, ..., 255 is ignored)
             in gray or palette PNGs, or colours with a table.
         classes: what the values 0, 1, ... mean.
         colors: of colour-coded masks: class name to ``(r, g, b)``, or a CSV file ``name,r,g,b``; it then names the classes too.
@@ -44,8 +44,8 @@ def load_pairs(
         ignore: folder of black and white masks of pixels that count nowhere.
         split: ``train``, ``val``, ``test`` by :func:`splits.split_names`; None takes all. ``listing``, ``shares`` and ``seed`` go to it.
 
-    Pictures without mask, masks without picture, broken files and sizes that do not go together are left out and counted. A mask of
-    the picture's proportions but another size is scaled to it (nearest pixel) and counted.
+    Images without mask, masks without image, broken files and sizes that do not go together are left out and counted. A mask of
+    the image's proportions but another size is scaled to it (nearest pixel) and counted.
 
     Raises:
         DataError: no such folder, masks of no kind that we know, or nothing that goes together.
@@ -105,7 +105,7 @@ def by_name(place: str | os.PathLike) -> dict[str, str]:
     folder, out = ImageFinder(place), {}
     for name in folder.names():
         stem = str(Path(name).with_suffix(""))
-        # A label file may be called after the picture with its ending: 1.jpg.png.
+        # A label file may be called after the image with its ending: 1.jpg.png.
         stem = stem.removesuffix(".jpg").removesuffix(".jpeg").removesuffix(".png")
         for ending in ENDINGS:
             stem = stem.removesuffix(ending)
@@ -170,10 +170,10 @@ def pair(picture: str, mask: str, problems: ProblemLog) -> dict | None:
 
 
 def load_bdd100k_sem_seg(root: str | os.PathLike, split: str) -> DatasetRecords:
-    """BDD100K's semantic segmentation: 19 classes, 255 ignored; masks ``labels/sem_seg/masks/<split>/*.png``, pictures of the 10K set.
+    """BDD100K's semantic segmentation: 19 classes, 255 ignored; masks ``labels/sem_seg/masks/<split>/*.png``, images of the 10K set.
 
     Raises:
-        MissingDataError: masks or pictures are not there.
+        MissingDataError: masks or images are not there.
     """
     base = Path(root) / "bdd100k"
     images, masks = base / "images" / "10k" / split, base / "labels" / "sem_seg" / "masks" / split

@@ -1,4 +1,4 @@
-"""From label sets to Detectron2's standard dicts: pictures found and measured, categories resolved, masks drawn, everything skipped
+"""From label sets to Detectron2's standard dicts: images found and measured, categories resolved, masks drawn, everything skipped
 counted."""
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from bdd_inst.formats.records import ImageLabels, Instance
 from bdd_inst.images.finder import ImageFinder
 from bdd_inst.masks import run_lengths
 
-CHUNK = 64  # pictures whose polygons are drawn in one go
+CHUNK = 64  # images whose polygons are drawn in one go
 
 
 @dataclass(slots=True)
@@ -44,7 +44,7 @@ def to_dicts(
     options: Options,
     problems: ProblemLog,
 ) -> DictArray:
-    """The standard dicts of all pictures that are there, in file order; ``image_id`` counts from 1 unless the file has ids of its own.
+    """The standard dicts of all images that are there, in file order; ``image_id`` counts from 1 unless the file has ids of its own.
 
     They become arrays as they come, so that the whole never exists as Python objects.
     """

@@ -9,7 +9,7 @@ from bdd_inst.base.vocabulary import BDD100K_ALIASES, BDD100K_DET
 
 Color = tuple[int, int, int]
 
-# Bright enough for night scenes, apart enough for eight classes in one picture; in BDD100K's class order.
+# Bright enough for night scenes, apart enough for eight classes in one image; in BDD100K's class order.
 PALETTE: tuple[Color, ...] = (
     (255, 82, 96),  # pedestrian: coral
     (255, 150, 40),  # rider: orange
@@ -98,7 +98,7 @@ def contrast(color: Color) -> Color:
 
 
 def bgr(color: Color) -> Color:
-    """The channel order of OpenCV's pictures.
+    """The channel order of OpenCV's images.
 
     Args:
         color: R, G, B.

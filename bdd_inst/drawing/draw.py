@@ -25,7 +25,9 @@ __all__ = [
     "side_by_side",
 ]
 
-READABLE = 900  # small pictures grow by a whole number to about this long a side, so that names can be read
+READABLE = (
+    900  # small images grow by a whole number to about this long a side, so that names can be read
+)
 WORDS = {"confused": "wrong class"}
 
 
@@ -41,7 +43,7 @@ def draw_instances(
     crowd: Sequence[bool] | None = None,
     style: Style | None = None,
 ) -> np.ndarray:
-    """A copy of the picture with objects drawn in.
+    """A copy of the image with objects drawn in.
 
     Args:
         image: H,W,3 uint8, BGR.
@@ -58,7 +60,7 @@ def draw_instances(
         H,W,3 uint8, BGR.
 
     Raises:
-        DataError: lengths differ, or a mask does not fit the picture.
+        DataError: lengths differ, or a mask does not fit the image.
     """
     objects = gather(
         image.shape[:2],
@@ -92,7 +94,7 @@ def draw_objects(
 def from_dataset_dict(
     image: np.ndarray, record: dict, metadata: object = None, style: Style | None = None
 ) -> np.ndarray:
-    """The picture (H,W,3 uint8 BGR) with the annotations of its Detectron2 standard dict; crowds and ignored ones grey.
+    """The image (H,W,3 uint8 BGR) with the annotations of its Detectron2 standard dict; crowds and ignored ones grey.
 
     ``metadata`` (a catalog entry or a dict) gives ``thing_classes`` and ``thing_colors``.
     """
@@ -110,7 +112,7 @@ def from_instances(
     score_threshold: float = 0.0,
     style: Style | None = None,
 ) -> np.ndarray:
-    """The picture (H,W,3 uint8 BGR) with Instances of its size: predictions above a score, or ``gt_*`` fields.
+    """The image (H,W,3 uint8 BGR) with Instances of its size: predictions above a score, or ``gt_*`` fields.
 
     Args:
         image: H,W,3 uint8 BGR.
@@ -182,7 +184,7 @@ def side_by_side(
 
 
 def caption(image: np.ndarray, words: str) -> np.ndarray:
-    """The picture under a dark strip that says ``words``.
+    """The image under a dark strip that says ``words``.
 
     Args:
         image: H,W,3 uint8 BGR.
@@ -197,7 +199,7 @@ def caption(image: np.ndarray, words: str) -> np.ndarray:
 def enlarge(
     image: np.ndarray, objects: DrawnObjects, factor: int = 0
 ) -> tuple[np.ndarray, DrawnObjects]:
-    """Picture and objects grown together; ``factor`` 0: as a small picture needs for its names to be readable (at most 8).
+    """Image and objects grown together; ``factor`` 0: as a small image needs for its names to be readable (at most 8).
 
     Args:
         image: H,W,3 uint8 BGR.

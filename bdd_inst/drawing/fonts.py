@@ -26,7 +26,7 @@ FAMILY = "DejaVu Sans"
 PREFERRED = ("Noto Sans", "Source Han Sans", "WenQuanYi", "Microsoft", "PingFang", "Arial Unicode")
 # Fonts whose every glyph is a box, or that say nothing but what block a letter is of.
 HOLLOW = ("Last Resort", "Adobe Blank", "Tofu")
-TRIED = 20  # pixels; a font of fixed pictures (emoji) that has no such size cannot be used
+TRIED = 20  # pixels; a font of fixed images (emoji) that has no such size cannot be used
 COMMON = "HEnb"  # letters that a font for words has
 
 

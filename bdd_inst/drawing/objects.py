@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class DrawnObjects:
-    """What is drawn on one picture: N boxes (N,4 x1,y1,x2,y2), regions, class indices, scores, and marks.
+    """What is drawn on one image: N boxes (N,4 x1,y1,x2,y2), regions, class indices, scores, and marks.
 
     ``crowd`` N bool: drawn grey (crowds and ignored objects). ``verdicts`` N keys of ``VERDICTS`` for ``color_by="verdict"``.
     """
@@ -87,7 +87,7 @@ def gather(
     colors=None,
     crowd=None,
 ) -> DrawnObjects:
-    """Arguments of :func:`draw_instances` for a picture of ``size`` (H, W), checked and in one form.
+    """Arguments of :func:`draw_instances` for an image of ``size`` (H, W), checked and in one form.
 
     Args:
         size: (height, width) of the image.

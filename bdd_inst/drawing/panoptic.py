@@ -21,7 +21,7 @@ def draw_segments(
     colors: Sequence[Sequence[int]] | None = None,
     style: Style = STYLE,
 ) -> np.ndarray:
-    """A copy of the picture with its segments.
+    """A copy of the image with its segments.
 
     Args:
         image: H,W,3 uint8 BGR.

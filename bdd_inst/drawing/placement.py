@@ -30,7 +30,7 @@ def place_labels(boxes: np.ndarray, sizes: np.ndarray, width: int, height: int) 
     Args:
         boxes: N,4 x1,y1,x2,y2 of the objects, pixels.
         sizes: N,2 width and height of each label, pixels.
-        width, height: of the picture.
+        width, height: of the image.
 
     Returns:
         N,2 int: the upper left corner of each label. Small objects choose first, as large ones have room inside.

@@ -55,10 +55,10 @@ def to_regions(masks: object, height: int, width: int) -> list[Region | None]:
     Args:
         masks: N,H,W bool array or tensor; RLEMasks, BitMasks, PolygonMasks; or a sequence of any mix of
             H,W arrays or tensors, RLE dicts, lists of flat x, y polygons, and None.
-        height, width: of the picture.
+        height, width: of the image.
 
     Raises:
-        DataError: a mask of another size than the picture, or of no known kind.
+        DataError: a mask of another size than the image, or of no known kind.
     """
     masks = getattr(masks, "polygons", masks)
     masks = (

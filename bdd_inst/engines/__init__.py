@@ -20,7 +20,7 @@ def build_model(cfg: CfgNode) -> nn.Module:
 
     Returns:
         the model on MODEL.DEVICE, in training mode, with random weights; parameters below MODEL.BACKBONE.FREEZE_AT do not train. It takes
-        ``list[dict]`` with ``image`` C,H,W; in training it gives a dict of losses, in evaluation a dict a picture: ``instances``,
+        ``list[dict]`` with ``image`` C,H,W; in training it gives a dict of losses, in evaluation a dict an image: ``instances``,
         ``sem_seg``.
 
     Raises:

@@ -13,7 +13,7 @@ def accumulate(
     """Precision, recall and score thresholds of one class.
 
     Args:
-        scores: D, in picture order and by score within a picture (ties keep this order, as in COCO's code).
+        scores: D, in image order and by score within an image (ties keep this order, as in COCO's code).
         hit: T,D bool: matched an object. out: T,D bool: counts neither way.
         wanted: objects to find, more than 0.
 

@@ -96,7 +96,7 @@ def analyse(
 
     Args:
         scores: COCO's of the same kind, for curves and F1-best thresholds.
-        threshold: score from which detections are shown in the confusion matrix and the worst pictures; None takes the median of the
+        threshold: score from which detections are shown in the confusion matrix and the worst images; None takes the median of the
             classes' F1-best thresholds.
     """
     if kind == "segm":

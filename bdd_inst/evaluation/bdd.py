@@ -1,6 +1,6 @@
 """The BDD100K instance segmentation protocol: bitmasks without overlaps, as the official evaluation defines it, its faults mended.
 
-Source: the official toolkit's ``eval/ins_seg.py`` and ``common/bitmask.py`` (2024-03). Per picture and class, detections in order of
+Source: the official toolkit's ``eval/ins_seg.py`` and ``common/bitmask.py`` (2024-03). Per image and class, detections in order of
 score each take the ground truth object of largest IoU that is left, if that IoU reaches the threshold - even an ignored one, where
 COCO would prefer one that counts. IoU comes from index maps, so a pixel belongs to one object only. Twelve figures are accumulated as
 in COCO. Mended, and listed in ``MENDED``: see there.
@@ -158,7 +158,7 @@ def picture_size(
 def match(
     picture: PictureMaps, category: int, limits: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
-    """Match one class of one picture within an area range.
+    """Match one class of one image within an area range.
 
     Returns:
         scores d, matched T,d bool, ignored T,d bool, and the number of objects to find.

@@ -1,7 +1,7 @@
 """Boundary AP: AP with IoU replaced by the smaller of mask IoU and Boundary IoU, which sees how well outlines are cut.
 
 Source: Cheng et al., "Boundary IoU: Improving Object-Centric Image Segmentation Evaluation", CVPR 2021. The boundary of a mask is its
-pixels within d of its edge, d being 2 % of the picture's diagonal; the picture's border counts as an edge.
+pixels within d of its edge, d being 2 % of the image's diagonal; the image's border counts as an edge.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ class ScoringOptions:
 
     Attributes:
         protocol: ``coco``, ``bdd`` or ``both``; None for the config's TEST.PROTOCOL.
-        max_detections: detections a picture and class that count, 100 in every published figure.
+        max_detections: detections an image and class that count, 100 in every published figure.
         label_maps: score instances as label maps too; done of itself where a data set has label maps.
         label_threshold: score from which instances enter a label map; None chooses the best on the first data set.
         threshold_source: where a given threshold was chosen, for the record.

@@ -23,7 +23,7 @@ from bdd_inst.evaluation.results import Results
 
 AREA_NAMES = ("all", "small", "medium", "large")
 MAX_DETECTIONS = (1, 10, 100)
-BATCH = 500  # pictures
+BATCH = 500  # images
 OLDEST_HOTCOCO = (1, 2)  # 1.1's StreamingEval takes other arguments, older ones have none
 
 log = logging.getLogger(__name__)
@@ -98,7 +98,7 @@ def evaluate(
         truth: images, classes and objects.
         results: the predictions on those images.
         iou_type: ``bbox`` or ``segm``; both sides need boxes or masks accordingly.
-        max_detections: detections kept a picture and class; AP is taken at the last.
+        max_detections: detections kept an image and class; AP is taken at the last.
         backend: ``auto`` (hotcoco where :func:`without_hotcoco` has nothing against it), ``hotcoco`` or ``pycocotools``.
 
     Returns:
@@ -155,7 +155,7 @@ def hotcoco_evaluator(
 ) -> object:
     """A ``hotcoco.COCOeval`` after ``evaluate`` and ``accumulate``; its image and category ids are positions + 1.
 
-    Masks go in some hundred pictures at a time: their unpacked runs are many times larger than the strings.
+    Masks go in some hundred images at a time: their unpacked runs are many times larger than the strings.
     """
     import hotcoco
 

@@ -17,18 +17,18 @@ from bdd_inst.formats.sniff import Found
 
 
 def read_truth(path: str | Path | Found, images: str | Path | None = None) -> GroundTruth:
-    """A COCO instances file as ground truth. Pictures and classes are ordered by id; objects whose class, picture or shape cannot be told are
+    """A COCO instances file as ground truth. Images and classes are ordered by id; objects whose class, image or shape cannot be told are
     left out, counted.
 
     Args:
         path: the file, or what :func:`formats.inspect` found there.
-        images: the folder of pictures, for sizes that the file does not say.
+        images: the folder of images, for sizes that the file does not say.
 
     Returns:
         Its images, classes and objects, with what was left out.
 
     Raises:
-        DataError: unreadable JSON, no pictures, classes that share an id or a name, outlines in a picture of unknown size.
+        DataError: unreadable JSON, no images, classes that share an id or a name, outlines in an image of unknown size.
     """
     found = path if isinstance(path, Found) else formats.inspect(path, "coco")
     labels, path = formats.read(found, images=images).load(), found.path

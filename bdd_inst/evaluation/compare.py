@@ -1,7 +1,7 @@
-"""Two sets of predictions on one ground truth: differences with a paired bootstrap interval over pictures.
+"""Two sets of predictions on one ground truth: differences with a paired bootstrap interval over images.
 
-Pictures are drawn with replacement, the same draw for both sides, and both are scored on each draw; the interval holds the middle 95 % of
-the differences. An interval that leaves out 0 means that the difference is more than the choice of pictures explains.
+Images are drawn with replacement, the same draw for both sides, and both are scored on each draw; the interval holds the middle 95 % of
+the differences. An interval that leaves out 0 means that the difference is more than the choice of images explains.
 """
 
 from __future__ import annotations

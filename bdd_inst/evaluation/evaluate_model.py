@@ -60,7 +60,7 @@ class TestResult:
     Attributes:
         metrics: the content of ``metrics.json``, the same on every process.
         outcome: all behind the figures; None on every process but the first.
-        shown: dataset dict and prediction of the pictures to show, those that this process predicted: Instances, class numbers H,W, or
+        shown: dataset dict and prediction of the images to show, those that this process predicted: Instances, class numbers H,W, or
             segment ids H,W with what they are.
         folder: where its files lie; None where nothing was written.
         seconds: that predicting took on this process.
@@ -112,7 +112,7 @@ def evaluate_model(
         test_sets: by :func:`load_test_sets`.
         folder: where figures, curves and predictions go, in a folder each where there are several data sets; None writes nothing.
         options: how to score.
-        pictures: of how many pictures of each data set the predictions are kept, to be shown.
+        pictures: of how many images of each data set the predictions are kept, to be shown.
 
     Returns:
         one result a data set, in order.
@@ -134,7 +134,7 @@ def evaluate_model(
             metrics = evaluator.evaluate()
         results.append(TestResult(test, metrics, evaluator.outcome, shown, place, seconds))
         if options.label_threshold is None and "label_map" in metrics:
-            # Chosen on the pictures it scores, a threshold flatters: later data sets take the first one's.
+            # Chosen on the images it scores, a threshold flatters: later data sets take the first one's.
             threshold = metrics["label_map"]["threshold"]
             options = replace(options, label_threshold=threshold, threshold_source=test.name)
     return results
@@ -173,7 +173,7 @@ def _to_show(output: dict) -> Shown:
         return np.asarray(ids.cpu()), segments
     if "instances" in output:
         return output["instances"]
-    # Class numbers, not logits: those of a dozen large pictures fill a gigabyte.
+    # Class numbers, not logits: those of a dozen large images fill a gigabyte.
     return labels_of(output["sem_seg"])[0]
 
 
@@ -210,7 +210,7 @@ def pictures_to_show(dicts: Sequence[dict], number: int) -> dict[object, dict]:
 
     Args:
         dicts: a data set's standard dicts.
-        number: of pictures; 0 gives none.
+        number: of images; 0 gives none.
 
     Returns:
         image id to dict.

@@ -26,20 +26,20 @@ PARTIAL_FILE = "coco_instances_results.partial.json"
 
 
 class Evaluator:
-    """Collects predictions picture by picture and scores them by a named protocol.
+    """Collects predictions image by image and scores them by a named protocol.
 
     Args:
         dataset_dicts: the whole data set as standard dicts (contract 1), the same in every process.
         metadata: what the catalog knows of it (``thing_classes``, ...), an object or a mapping.
         protocol: ``coco``, ``bdd`` or ``both``.
         output_dir: where ``metrics.json``, ``pr_curves.csv/.png`` and ``coco_instances_results.json`` go; None writes nothing.
-        max_detections: detections a picture and class that count.
+        max_detections: detections an image and class that count.
         label_maps: score instances as label maps too, whatever the data set has.
 
     Memory is that of the compressed masks: full-size masks live only while ``process`` encodes them. With torch.distributed
-    initialised, every process handles its share and ``evaluate`` returns the same figures in each. Pictures with a ``label_file``
+    initialised, every process handles its share and ``evaluate`` returns the same figures in each. Images with a ``label_file``
     (the fashion set) get label-map figures as well, at ``label_threshold`` (chosen on ``threshold_source``) or, where that is None, at
-    the threshold that is best on these very pictures.
+    the threshold that is best on these very images.
     """
 
     def __init__(
@@ -68,12 +68,12 @@ class Evaluator:
         self.parts: dict[int, tuple] = {}
 
     def process(self, inputs: Sequence[dict], outputs: Sequence[dict]) -> None:
-        """Take in the predictions of some pictures.
+        """Take in the predictions of some images.
 
         Args:
             inputs: dicts with ``image_id``.
             outputs: ``[{"instances": Instances}]`` with ``pred_boxes`` (x1, y1, x2, y2), ``scores``, ``pred_classes`` and perhaps
-                ``pred_masks``: bool N,H,W, BitMasks, or RLEMasks. A picture that comes twice (padded samplers) counts once.
+                ``pred_masks``: bool N,H,W, BitMasks, or RLEMasks. An image that comes twice (padded samplers) counts once.
         """
         for given, output in zip(inputs, outputs, strict=True):
             position = self.index.get(given["image_id"])

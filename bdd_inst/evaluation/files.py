@@ -42,7 +42,7 @@ def evaluate_files(
         predictions: COCO results JSON, Scalabel JSON with scores, or a bitmask folder; of label maps and panoptic labels the same kind.
         protocol: ``coco``, ``bdd`` or ``both``.
         output_dir: where ``metrics.json`` and the PR curves go; None writes nothing.
-        images: the folder of pictures, where labels do not say their sizes.
+        images: the folder of images, where labels do not say their sizes.
         options: see :func:`outcome_of_files`.
     """
     outcome = outcome_of_files(ground_truth, predictions, protocol, images, **options)
@@ -70,9 +70,9 @@ def outcome_of_files(
     Args:
         ground_truth, predictions, protocol, images: as :func:`evaluate_files` takes them.
         scores: a file of scores for predicted bitmasks; by default the JSON in that folder, or of the folder's name beside it.
-        max_detections: detections a picture and class that count, 100 in every published figure.
+        max_detections: detections an image and class that count, 100 in every published figure.
         label_maps: score instances as label maps too; done of itself where the ground truth is label maps.
-        label_threshold: score above which instances enter a label map; None chooses the best one on these pictures.
+        label_threshold: score above which instances enter a label map; None chooses the best one on these images.
         threshold_source: where a given threshold was chosen, for the record.
         class_names: what the values 1, 2, ... of label maps mean, where file names do not say.
         values: what any values of label maps mean, on both sides.
@@ -151,7 +151,7 @@ def compare_with(
     Args:
         outcome: of the first.
         path: of the other predictions, any kind.
-        images: the folder of pictures, where they do not say their sizes.
+        images: the folder of images, where they do not say their sizes.
 
     Returns:
         The differences, from the other file to this one, in percent; the other's name, this one's; and the kind compared, ``segm`` where both
@@ -168,7 +168,7 @@ def read_truth(path: str | Path | Found, images: str | Path | None = None) -> Gr
 
     Args:
         path: a file or folder, or what :func:`formats.inspect` found there.
-        images: the folder of pictures, where labels do not say their sizes.
+        images: the folder of images, where labels do not say their sizes.
 
     Raises:
         DataError: no such file, no format that we know, a results file where labels belong, labels that contradict themselves.
@@ -185,12 +185,12 @@ def read_predictions(
     images: str | Path | None = None,
     scores: str | Path | None = None,
 ) -> Results:
-    """Predictions of any kind on the pictures of the ground truth; the file is opened once.
+    """Predictions of any kind on the images of the ground truth; the file is opened once.
 
     Args:
         path: a COCO results list, Scalabel JSON with scores, a folder of bitmasks, or any other labels that have scores.
         truth: the images and classes that they are predictions for.
-        images: the folder of pictures, where the file does not say their sizes.
+        images: the folder of images, where the file does not say their sizes.
         scores: a file of scores for bitmasks; None looks for it beside them.
 
     Returns:

@@ -1,4 +1,4 @@
-"""What predictions are scored against: pictures, classes and labelled objects as flat columns.
+"""What predictions are scored against: images, classes and labelled objects as flat columns.
 
 Columns keep half a million objects in a few arrays, and every protocol reads the same ones. Boxes in this room are COCO's
 ``x, y, width, height`` (float64), because that is what the COCO figures are defined on, to the last bit.
@@ -22,12 +22,12 @@ from bdd_inst.formats.usable import refuse_nothing_usable
 
 @dataclass
 class GroundTruth:
-    """Labelled pictures. ``N`` pictures, ``M`` objects, ``K`` classes.
+    """Labelled images. ``N`` images, ``M`` objects, ``K`` classes.
 
-    ``image_ids``, ``category_ids`` are the file's own; every other column speaks of pictures and classes by position.
+    ``image_ids``, ``category_ids`` are the file's own; every other column speaks of images and classes by position.
 
     Attributes:
-        image: M int64, position of the object's picture.
+        image: M int64, position of the object's image.
         category: M int64, position of its class.
         boxes: M,4 float64 ``x, y, w, h`` in pixels.
         area: M float64, pixels; decides small, medium and large.
@@ -35,8 +35,8 @@ class GroundTruth:
         ignored: M bool, the BDD100K flag: matched detections count neither way. COCO's protocol sees them as crowds.
         masks: M entries: compressed RLE with str counts, COCO polygons (lists of floats), or None.
         attributes: M dicts (``occluded``, ``truncated``, ...), possibly empty.
-        label_files: where pictures have label maps, a PNG (or None) each.
-        numbered: True where the file has no picture ids, and ``image_ids`` just count from 1.
+        label_files: where images have label maps, a PNG (or None) each.
+        numbered: True where the file has no image ids, and ``image_ids`` just count from 1.
     """
 
     image_ids: list
@@ -158,7 +158,7 @@ def from_dataset_dicts(
         source: what messages call this data set.
 
     Raises:
-        DataError: two pictures of one id, a class beyond ``thing_classes``, a picture without size.
+        DataError: two images of one id, a class beyond ``thing_classes``, an image without size.
     """
     get = reader(metadata)
     names = list(get("thing_classes") or default_names(dicts))

@@ -1,6 +1,6 @@
 """Label maps scored pixel by pixel: IoU, Dice and accuracy, and the score threshold at which instances combine best.
 
-IoU of a class is TP / (TP + FP + FN) over all pixels of all pictures, Dice 2 TP / (2 TP + FP + FN); means are over the classes without
+IoU of a class is TP / (TP + FP + FN) over all pixels of all images, Dice 2 TP / (2 TP + FP + FN); means are over the classes without
 background, as the fashion report has them. Pixels of value 255 in the ground truth count nowhere.
 """
 
@@ -81,10 +81,10 @@ def mean(values: np.ndarray) -> float:
 
 
 class LabelMapCounter:
-    """Gathers pixels picture by picture, at every score threshold at once.
+    """Gathers pixels image by image, at every score threshold at once.
 
     The best-scored instance of a pixel decides its label at every threshold up to that score, and above it the pixel is background; so
-    one painting a picture is enough for the whole sweep.
+    one painting an image is enough for the whole sweep.
     """
 
     def __init__(self, class_names: Sequence[str]):
@@ -98,7 +98,7 @@ class LabelMapCounter:
     def add(
         self, truth: np.ndarray, masks: Sequence[dict], classes: np.ndarray, scores: np.ndarray
     ) -> None:
-        """One picture.
+        """One image.
 
         Args:
             truth: H,W class numbers, 0 background, 255 void.
@@ -178,7 +178,7 @@ def report(counter: LabelMapCounter, threshold: float | None, chosen_on: str) ->
     """The ``label_map`` block of ``metrics.json``: figures at a threshold, how it was chosen, the sweep, the confusion matrix.
 
     Args:
-        threshold: None chooses the best one on these very pictures, and says so.
+        threshold: None chooses the best one on these very images, and says so.
     """
     own = threshold is None
     used = counter.best_threshold() if own else float(threshold)

@@ -23,7 +23,7 @@ from bdd_inst.masks.label_runs import paint
 
 @dataclass
 class MapFolder:
-    """Label map files by picture (:func:`formats.value_names.picture_key`), and what their values mean.
+    """Label map files by image (:func:`formats.value_names.picture_key`), and what their values mean.
 
     ``ending`` is the one of their names that says it; ``values`` names those in the files, None where they are class numbers.
     """
@@ -68,7 +68,7 @@ def open_maps(
     the files' endings do not.
 
     Raises:
-        DataError: files of two endings together, two files for one picture, no label maps.
+        DataError: files of two endings together, two files for one image, no label maps.
     """
     path, chosen = found.path, found.files
     if like is not None and like.ending:
@@ -87,10 +87,10 @@ def open_maps(
 def compare_folders(
     truth: MapFolder, predicted: MapFolder, class_names: Sequence[str] | None = None
 ) -> tuple[SemSegCounter, ProblemLog]:
-    """Count prediction PNGs against label maps, paired by picture; what is no class is void in the truth, background in a prediction.
+    """Count prediction PNGs against label maps, paired by image; what is no class is void in the truth, background in a prediction.
 
     Raises:
-        DataError: a prediction of no picture, a map of another size, nothing in common.
+        DataError: a prediction of no image, a map of another size, nothing in common.
     """
     problems = ProblemLog()
     unknown = sorted(set(predicted.files) - set(truth.files))

@@ -29,7 +29,7 @@ def truth_from_labels(labels: LabelSet) -> GroundTruth:
     """A label set as ground truth; polygons are drawn by its own rule (``official`` for BDD100K).
 
     Raises:
-        DataError: where there is no picture, or a picture's size is needed and nowhere said.
+        DataError: where there is no image, or an image's size is needed and nowhere said.
     """
     labels.load()
     names, ids = scored_classes(labels)
@@ -143,13 +143,13 @@ def mask_box(mask: dict | None) -> tuple[float, float, float, float] | None:
 def results_from_labels(
     labels: LabelSet, truth: GroundTruth, scores: Scores | None = None
 ) -> Results:
-    """A label set with scores as predictions on ``truth``; pictures are matched by name, classes by name.
+    """A label set with scores as predictions on ``truth``; images are matched by name, classes by name.
 
     Args:
         scores: of bitmasks, where they lie in a file of their own.
 
     Raises:
-        DataError: a picture or class that the ground truth does not have, an object without score, a mask of another size.
+        DataError: an image or class that the ground truth does not have, an object without score, a mask of another size.
     """
     labels.load()
     reader = PredictionReader(labels, truth, scores)
@@ -267,7 +267,7 @@ class PredictionReader:
         return 1.0 if self.unscored else instance.score
 
     def of_size(self, mask: dict | None, instance: Instance, place: int, where: str) -> dict | None:
-        """A mask of its picture's size; None, counted, for another where the object has a box of its own.
+        """A mask of its image's size; None, counted, for another where the object has a box of its own.
 
         Raises:
             DataError: another where the box is that of the mask.

@@ -1,6 +1,6 @@
 """Which detection found which object: every overlapping pair of a data set in one table, and COCO's matching on it.
 
-The figures come from :mod:`coco`; this table is for their reasons - errors, confusions, slices, worst pictures - and gives the same
+The figures come from :mod:`coco`; this table is for their reasons - errors, confusions, slices, worst images - and gives the same
 precision as pycocotools where it is asked for the same thing (tested).
 """
 
@@ -38,7 +38,7 @@ class Matches:
     """What matching decided, T thresholds, D detections, M objects.
 
     Attributes:
-        counted: D bool: within the detection limit of its picture and class.
+        counted: D bool: within the detection limit of its image and class.
         hit: T,D bool; out: T,D bool: neither right nor wrong.
         partner: T,D int64: the object matched, -1 for none.
         found: T,M bool.

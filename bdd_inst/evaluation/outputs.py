@@ -11,7 +11,7 @@ from bdd_inst.drawing.plot_key import add_key
 from bdd_inst.evaluation.curves import MEAN, Curve, csv_rows
 from bdd_inst.evaluation.sem_seg import SemSegCounter
 
-# Classes in the picture of the curves.
+# Classes in the image of the curves.
 MOST_CURVES = 24
 
 

@@ -24,7 +24,7 @@ def picture_counts(
     classes: PanopticClasses,
     rule: str = "coco",
 ) -> np.ndarray:
-    """One picture's sums, K,4 float64: IoU of the hits, hits, false segments, missed ones, a row a class.
+    """One image's sums, K,4 float64: IoU of the hits, hits, false segments, missed ones, a row a class.
 
     Args:
         truth: H,W ids, 0 where nobody labelled, and segments (``id``, ``category_id``, ``isthing``, ``iscrowd``).
@@ -68,7 +68,7 @@ def _excused(
     if rule == "bdd":
         counted = shared[1:][~crowd[1:]].sum(axis=0)
         return 1 - counted / area > 0.5
-    # Of several crowds of a class in one picture the last counts, as in panopticapi.
+    # Of several crowds of a class in one image the last counts, as in panopticapi.
     last = {int(true_class[t]): t for t in np.flatnonzero(crowd)}
     unknown = shared[0].copy()
     for p, label in enumerate(pred_class.tolist()):
@@ -93,7 +93,7 @@ def figures(counts: np.ndarray, classes: PanopticClasses) -> dict[str, float | N
     """``PQ``, ``SQ``, ``RQ`` over all classes that occur, of things (``_th``), of stuff (``_st``) and of each class, percent.
 
     Args:
-        counts: K,4 sums over all pictures. A class without any segment, true or predicted, is undefined (None) and in no mean.
+        counts: K,4 sums over all images. A class without any segment, true or predicted, is undefined (None) and in no mean.
     """
     iou, hits, false, missed = counts.T
     occurs = hits + false + missed > 0

@@ -22,11 +22,11 @@ def score_panoptic(truth: LabelSet, predicted: LabelSet, protocol: str) -> dict:
 
     Args:
         truth: labels of things and stuff; classes are told by name.
-        predicted: segments of the same pictures, told by name.
+        predicted: segments of the same images, told by name.
         protocol: ``coco``, ``bdd`` or ``both``.
 
     Raises:
-        DataError: a prediction of no picture or of another size, nothing in common, another protocol.
+        DataError: a prediction of no image or of another size, nothing in common, another protocol.
     """
     rules = RULES if protocol == "both" else (protocol,)
     if not set(rules) <= set(RULES):

@@ -32,7 +32,7 @@ class ProtocolScores:
     notes: list[str] = field(default_factory=list)
 
 
-# (ground truth, predictions, kinds: ``bbox`` and ``segm`` as far as both sides have them, detections a picture and class that count).
+# (ground truth, predictions, kinds: ``bbox`` and ``segm`` as far as both sides have them, detections an image and class that count).
 Protocol = Callable[[GroundTruth, Results, Sequence[str], int], ProtocolScores]
 
 
@@ -86,7 +86,7 @@ def score(
         truth: the labelled objects.
         results: predictions on the same images.
         protocol: a name in ``PROTOCOLS``. ``both`` puts the COCO figures at the top level and both protocols under their names.
-        max_detections: detections a picture and class that count.
+        max_detections: detections an image and class that count.
 
     Returns:
         figures with the arrays behind them.

@@ -20,7 +20,7 @@ def match_pictures(
     source: str,
     problems: ProblemLog,
 ) -> np.ndarray:
-    """The picture of each of N entries, by id; file names that disagree are refused, or followed where no id fits.
+    """The image of each of N entries, by id; file names that disagree are refused, or followed where no id fits.
 
     Args:
         image_ids: N, as :func:`bdd_inst.formats.coco_entries.key_of` has them.
@@ -30,7 +30,7 @@ def match_pictures(
         N int64, positions in ``truth``.
 
     Raises:
-        DataError: an entry of no picture, or whose id and file name are of two.
+        DataError: an entry of no image, or whose id and file name are of two.
     """
     index = {key_of(image_id): i for i, image_id in enumerate(truth.image_ids)}
     names = ImageNames(truth.file_names)
@@ -45,7 +45,7 @@ def match_pictures(
         and found != named
         and (truth.numbered or min(found) < 0 or stems)
     ):
-        # Where the ground truth has no ids of its own, or other ones, and every entry names its picture, names decide.
+        # Where the ground truth has no ids of its own, or other ones, and every entry names its image, names decide.
         message = "picture ids are not the ground truth's; pictures were matched by name"
         problems.add("matched-by-name", source, message, count=len(image_ids))
         return np.asarray(named, np.int64)
@@ -68,10 +68,10 @@ def match_pictures(
 def by_stem(
     image_ids: list[Id], truth: GroundTruth, names: ImageNames, source: str, problems: ProblemLog
 ) -> list[int]:
-    """Positions of the rows' pictures where some ids are file names: then all are, those that are all digits written as numbers.
+    """Positions of the rows' images where some ids are file names: then all are, those that are all digits written as numbers.
 
     Raises:
-        DataError: for an id that is no picture's name.
+        DataError: for an id that is no image's name.
     """
     numbers = numbered_names(truth)
     out = []

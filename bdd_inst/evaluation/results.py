@@ -12,10 +12,10 @@ from bdd_inst.base.errors import ProblemLog
 
 @dataclass
 class Results:
-    """``D`` detections on the pictures and classes of one ground truth, named by position.
+    """``D`` detections on the images and classes of one ground truth, named by position.
 
     Attributes:
-        image: D int64, position of the picture.
+        image: D int64, position of the image.
         category: D int64, position of the class.
         scores: D float64.
         boxes: D,4 float64 ``x, y, w, h``, or None where only masks are known.
@@ -65,7 +65,7 @@ class Results:
 
 
 def group(owner: np.ndarray, count: int) -> list[np.ndarray]:
-    """Positions by owner 0..count-1, in order: which objects belong to each picture.
+    """Positions by owner 0..count-1, in order: which objects belong to each image.
 
     Args:
         owner: N int64, each in 0..count-1.

@@ -24,7 +24,7 @@ from bdd_inst.formats.sniff import Found, seen
 def read_results(path: str | Path | Found, truth: GroundTruth) -> Results:
     """A COCO results list (``image_id, category_id, score``, ``bbox`` and/or ``segmentation``).
 
-    Pictures are matched by id; classes by id, and by name where the file says ``category_name``: the two must agree.
+    Images are matched by id; classes by id, and by name where the file says ``category_name``: the two must agree.
 
     Args:
         path: the file, or what :func:`formats.inspect` found there, whose text is let go of.

@@ -1,7 +1,7 @@
-"""Semantic segmentation scored pixel by pixel: one confusion matrix over all pictures, figures by picture, and how outlines are cut.
+"""Semantic segmentation scored pixel by pixel: one confusion matrix over all images, figures by image, and how outlines are cut.
 
 Definitions are those of Detectron2's SemSegEvaluator: IoU TP / (TP + FP + FN) and accuracy TP / (TP + FN) of a class over all pixels of
-all pictures, undefined for a class that no picture has; fwIoU weighs IoU by the share of true pixels, pACC is the share of right pixels.
+all images, undefined for a class that no image has; fwIoU weighs IoU by the share of true pixels, pACC is the share of right pixels.
 Pixels of the ignored value count nowhere. Where value 0 is background, means over classes leave it out and say so.
 """
 
@@ -31,7 +31,7 @@ DERIVED = {
 
 @dataclass
 class PictureScore:
-    """One picture: ``name``, ``iou`` K (fractions, NaN for a class it does not have), ``boundary`` K likewise, ``marked``, the share of
+    """One image: ``name``, ``iou`` K (fractions, NaN for a class it does not have), ``boundary`` K likewise, ``marked``, the share of
     its pixels that are predicted as something other than background."""
 
     name: str
@@ -42,7 +42,7 @@ class PictureScore:
 
 @dataclass
 class SemSegCounter:
-    """Gathers label maps picture by picture.
+    """Gathers label maps image by image.
 
     Attributes:
         names: K class names; where the first is ``background``, means leave it out.
@@ -73,7 +73,7 @@ class SemSegCounter:
         name: str = "",
         scores: np.ndarray | None = None,
     ) -> None:
-        """One picture.
+        """One image.
 
         Args:
             truth: H,W class numbers from 0 to K - 1, or ``ignore``.

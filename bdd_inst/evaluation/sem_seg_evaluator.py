@@ -17,7 +17,7 @@ from bdd_inst.inference.label_maps import THRESHOLD, labels_of
 
 
 class SemSegEvaluator:
-    """Collects label maps picture by picture and counts their pixels; no map is kept.
+    """Collects label maps image by image and counts their pixels; no map is kept.
 
     Args:
         dataset_dicts: the whole data set as standard dicts, the same in every process; label maps come from their files or objects
@@ -50,15 +50,15 @@ class SemSegEvaluator:
         self.planes = 0
 
     def process(self, inputs: Sequence[dict], outputs: Sequence[dict]) -> None:
-        """Take in the predictions of some pictures.
+        """Take in the predictions of some images.
 
         Args:
             inputs: dicts with ``image_id``.
-            outputs: ``[{"sem_seg": K,H,W}]`` logits on the picture's own size; one plane is a class against background. A picture
+            outputs: ``[{"sem_seg": K,H,W}]`` logits on the image's own size; one plane is a class against background. An image
                 that comes twice counts once.
 
         Raises:
-            DataError: a picture that the data set does not have, or logits that are not finite.
+            DataError: an image that the data set does not have, or logits that are not finite.
         """
         for given, output in zip(inputs, outputs, strict=True):
             position = self.index.get(given["image_id"])

@@ -1,6 +1,6 @@
-"""AP by what BDD100K knows beyond the class: weather, scene and time of day of pictures; occlusion, truncation and size of objects.
+"""AP by what BDD100K knows beyond the class: weather, scene and time of day of images; occlusion, truncation and size of objects.
 
-Slices of pictures are evaluations of those pictures alone. In slices of objects, the other objects count neither way (as objects outside
+Slices of images are evaluations of those images alone. In slices of objects, the other objects count neither way (as objects outside
 an area range do in COCO's protocol), while every false detection counts in full, for it belongs to no slice; their recall is the fairer
 figure to compare, and stands beside. Sizes are COCO's APs, APm and APl.
 """

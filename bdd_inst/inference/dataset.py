@@ -24,7 +24,7 @@ def predict_dataset(
         loader: batches of mapped dicts (``image``, ``height``, ``width``, ``image_id``, ...).
 
     Yields:
-        each input dict with its Instances on the CPU, on the original picture's size, ``pred_masks`` as RLEMasks.
+        each input dict with its Instances on the CPU, on the original image's size, ``pred_masks`` as RLEMasks.
     """
     for entry, output in predict_outputs(model, loader):
         yield entry, output["instances"]
@@ -37,7 +37,7 @@ def predict_outputs(model: nn.Module, loader: Iterable[list[dict]]) -> Iterator[
         model, loader: as :func:`predict_dataset` has them.
 
     Yields:
-        input dict and output dict of each picture: ``instances`` (masks as RLEMasks), ``sem_seg`` K,height,width logits, ...
+        input dict and output dict of each image: ``instances`` (masks as RLEMasks), ``sem_seg`` K,height,width logits, ...
     """
     with evaluation_mode(model):
         for batch in loader:
@@ -73,9 +73,9 @@ def predict_batch(model: nn.Module, batch: Sequence[dict]) -> list[dict]:
         batch: dicts with ``image`` and the ``height`` and ``width`` of the result.
 
     Returns:
-        a dict a picture: ``instances`` as this project's Instances, tensors on the CPU, anything else as it came.
+        a dict an image: ``instances`` as this project's Instances, tensors on the CPU, anything else as it came.
     """
-    # Made as pixels first, a picture's masks cost more than finding them.
+    # Made as pixels first, an image's masks cost more than finding them.
     options = {"mask_format": "rle"} if "rle" in getattr(model, "mask_formats", ()) else {}
     with torch.inference_mode():
         outputs = model(batch, **options)

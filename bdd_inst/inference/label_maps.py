@@ -120,10 +120,10 @@ def write_labels(path: str | os.PathLike, values: np.ndarray, classes: int) -> N
 
 
 def png_names(names: Iterable[str]) -> dict[str, str]:
-    """Picture name (``a/b.jpg``) -> that of its PNG (``a/b.png``); pictures that share a stem keep their suffix before it.
+    """Image name (``a/b.jpg``) -> that of its PNG (``a/b.png``); images that share a stem keep their suffix before it.
 
     Args:
-        names: of pictures, with ``/``.
+        names: of images, with ``/``.
 
     Returns:
         each name to that of its PNG; no two are the same.

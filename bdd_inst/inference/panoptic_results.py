@@ -56,10 +56,10 @@ class PanopticFile(ResultsFile):
     def add_picture(
         self, image_id: int | str, name: str, png: str, ids: np.ndarray, segments: list[dict]
     ) -> None:
-        """Enter one picture.
+        """Enter one image.
 
         Args:
-            image_id: of the picture.
+            image_id: of the image.
             name: its file name.
             png: of its segments, relative to their folder.
             ids: H,W segment ids.
@@ -111,11 +111,11 @@ def panoptic_file(path: str | os.PathLike, classes: PanopticClasses) -> Iterator
 
 
 def segments_on_cpu(output: dict, name: str) -> tuple[np.ndarray, list[dict]]:
-    """What a panoptic model found in a picture.
+    """What a panoptic model found in an image.
 
     Args:
         output: with ``panoptic_seg``.
-        name: of the picture, for the message.
+        name: of the image, for the message.
 
     Returns:
         Segment ids H,W int32, 0 where there is none, and the segments.

@@ -17,12 +17,12 @@ from bdd_inst.images.read import read_image, to_rgb, to_tensor
 from bdd_inst.inference.dataset import predict_batch
 from bdd_inst.weights.trained import as_cfg, load_trained, read_identity
 
-# A picture to predict on: H,W,3 uint8 BGR (as cv2.imread gives it), a path, or PIL's.
+# An image to predict on: H,W,3 uint8 BGR (as cv2.imread gives it), a path, or PIL's.
 ImageLike = np.ndarray | str | os.PathLike | Image.Image
 
 
 class Predictor:
-    """Holds a model in evaluation mode and prepares pictures for it as the test path of the mapper does.
+    """Holds a model in evaluation mode and prepares images for it as the test path of the mapper does.
 
     Examples:
         >>> predictor = Predictor("output/demo/model_final.pth")
@@ -122,10 +122,10 @@ class Predictor:
 
 
 def as_pil(picture: ImageLike) -> Image.Image:
-    """A picture in mode RGB, upright.
+    """An image in mode RGB, upright.
 
     Raises:
-        DataError: no picture, or a file that is none.
+        DataError: no image, or a file that is none.
     """
     if isinstance(picture, str | os.PathLike):
         return read_image(picture)

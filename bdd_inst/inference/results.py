@@ -63,16 +63,16 @@ class OutputClasses:
 
 
 def picture_ids(cfg: CfgNode, source: ImageSource) -> dict[str, int | str]:
-    """Frame name -> image id, where the pictures are those of a data set in DATASETS.TEST: predictions can then be scored against it.
+    """Frame name -> image id, where the images are those of a data set in DATASETS.TEST: predictions can then be scored against it.
 
-    Only data sets below the data root are looked at, and only if the pictures lie there too; nothing is rendered or fetched for it.
+    Only data sets below the data root are looked at, and only if the images lie there too; nothing is rendered or fetched for it.
 
     Args:
         cfg: names the data sets.
-        source: the pictures that are predicted on.
+        source: the images that are predicted on.
 
     Returns:
-        empty where the pictures are no data set's.
+        empty where the images are no data set's.
     """
     root = catalog.data_root().resolve()
     names = {name: path.resolve() for name, path in source.pictures.items()}
@@ -96,7 +96,7 @@ def to_results(instances: Instances, categories: OutputClasses, **common: object
     ``bbox`` x,y,w,h, ``score``, and ``segmentation`` (compressed RLE) where there are masks (RLEMasks).
 
     Args:
-        instances: N detections of one picture: ``pred_boxes`` x1,y1,x2,y2, ``scores``, ``pred_classes``, perhaps ``pred_masks``.
+        instances: N detections of one image: ``pred_boxes`` x1,y1,x2,y2, ``scores``, ``pred_classes``, perhaps ``pred_masks``.
         categories: names and ids by class index.
         common: entries of every dict.
 
@@ -166,7 +166,7 @@ def results_file(
 ) -> Iterator[File]:
     """Open a results file; it appears whole at the end of the block.
 
-    An interruption (Ctrl-C, SIGTERM) closes the list with the pictures that it has. After an error, such as a full disk, a file
+    An interruption (Ctrl-C, SIGTERM) closes the list with the images that it has. After an error, such as a full disk, a file
     of that name stays as it was, and the list so far goes beside it as ``NAME.partial.json``. Both are said.
 
     Args:

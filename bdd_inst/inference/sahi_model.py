@@ -1,4 +1,4 @@
-"""A trained model as one of sahi's, which predicts on large pictures in overlapping slices (package sahi, not installed with this one).
+"""A trained model as one of sahi's, which predicts on large images in overlapping slices (package sahi, not installed with this one).
 
 >>> from sahi.predict import get_sliced_prediction
 >>> from bdd_inst.inference.sahi_model import SahiModel

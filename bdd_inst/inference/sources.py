@@ -33,7 +33,7 @@ class Entry:
 
 @dataclass(slots=True)
 class Frame:
-    """One picture H,W,3 uint8 BGR. ``name`` is its path below the input folder, with ``/``; ``number`` counts from 1 over all inputs.
+    """One image H,W,3 uint8 BGR. ``name`` is its path below the input folder, with ``/``; ``number`` counts from 1 over all inputs.
 
     Frames of a video are named as BDD100K names tracking frames: ``clip-0000001.jpg`` is the first. They say of which ``video`` they
     are, the ``rate`` at which it can be written, in frames a second, and ``until`` which second from its first frame on they are shown.
@@ -49,7 +49,7 @@ class Frame:
 
 @dataclass
 class ImageSource:
-    """Pictures and videos in order; ``problems`` counts what could not be read, which never ends the stream.
+    """Images and videos in order; ``problems`` counts what could not be read, which never ends the stream.
 
     Of a camera or a network stream (``stream``) only the newest frame is given whenever one is asked for, until the stream's ``stop``
     is set; the frames that pass meanwhile are counted.
@@ -107,7 +107,7 @@ class ImageSource:
         number = 0
         for entry in self.entries:
             if not entry.is_video:
-                # A picture that cannot be read keeps its number: the others' do not depend on it.
+                # An image that cannot be read keeps its number: the others' do not depend on it.
                 number += 1
                 for frame in self._picture(entry):
                     frame.number = number
@@ -121,7 +121,7 @@ class ImageSource:
     def _picture(self, entry: Entry) -> Iterator[Frame]:
         try:
             image = read_bgr(entry.path)
-        except ConfigError:  # a limit that is no number: true of every picture
+        except ConfigError:  # a limit that is no number: true of every image
             raise
         except DataError as error:
             self._unreadable("unreadable-image", entry, error)
@@ -194,7 +194,7 @@ def open_source(
         an iterable of frames: names, images H,W,3 uint8 BGR, and the time of those of videos.
 
     Raises:
-        DataError: nothing there, or nothing that is a picture or a video.
+        DataError: nothing there, or nothing that is an image or a video.
     """
     live = [text for text in map(os.fspath, inputs) if is_stream(text)]
     if live and len(inputs) > 1:
@@ -239,7 +239,7 @@ def _expanded(given: str | os.PathLike) -> list[Path]:
 
 
 def find_files(folder: str | os.PathLike) -> list[Path]:
-    """Every picture and video below ``folder`` by its suffix, sorted; hidden files and folders are left out.
+    """Every image and video below ``folder`` by its suffix, sorted; hidden files and folders are left out.
 
     Raises:
         DataError: there is none.

@@ -20,7 +20,7 @@ def seen_once(model: nn.Module, cfg: CfgNode) -> Iterator[CfgNode]:
         cfg: its config; not changed.
 
     Yields:
-        the config with TEST.AUG off, which prepares pictures for it.
+        the config with TEST.AUG off, which prepares images for it.
     """
     plain = cfg.clone()
     plain.defrost()
@@ -33,7 +33,7 @@ def seen_once(model: nn.Module, cfg: CfgNode) -> Iterator[CfgNode]:
 
 
 def cost_of_views(predictor, picture: np.ndarray) -> tuple[float, float]:
-    """Seconds that one picture takes with TEST.AUG and seen once.
+    """Seconds that one image takes with TEST.AUG and seen once.
 
     Args:
         predictor: a :class:`bdd_inst.inference.predictor.Predictor` with TEST.AUG on.

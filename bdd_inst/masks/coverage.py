@@ -25,7 +25,7 @@ def outline_cells(
     Args:
         edges: E,4 float64, x1,y1,x2,y2 in pixels; the edges of one outline form closed rings.
         owner: E int64, the outline that each edge belongs to.
-        height, width: the picture; edges outside are cut or pressed to its left and right side.
+        height, width: the image; edges outside are cut or pressed to its left and right side.
 
     Returns:
         key (ascending, unique), cover and area, int64 each. The key is ``(owner * (height + 1) + row) * (width + 2) + column``.
@@ -230,7 +230,7 @@ def touched_places(
     place = begin[index] + step
     owner_row, column = np.divmod(place, width + 2)
     owner, row = np.divmod(owner_row, height + 1)
-    # One more than the picture holds, so that the foot of the last column stays with its outline.
+    # One more than the image holds, so that the foot of the last column stays with its outline.
     pixels = height * width + 1
     merged = np.sort(owner * pixels + column * height + row)
     return np.divmod(merged, pixels)[::-1]

@@ -15,9 +15,9 @@ def top_instances(
     """Which instance lies on top of each pixel.
 
     Args:
-        masks: N RLE dicts of the picture's size.
+        masks: N RLE dicts of the image's size.
         scores: N; the higher lies on top, among equals the later.
-        height, width: of the picture, in pixels.
+        height, width: of the image, in pixels.
 
     Returns:
         H,W int64: n + 1 where instance n is on top, 0 where there is none.
@@ -37,7 +37,7 @@ def to_label_map(
     """Instances with a score of at least ``threshold`` combined into one map.
 
     Args:
-        masks: N RLE dicts of the picture's size.
+        masks: N RLE dicts of the image's size.
         classes: N class indices from 0.
 
     Returns:

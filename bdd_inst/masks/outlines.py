@@ -9,7 +9,7 @@ import numpy as np
 
 from bdd_inst.base.errors import DataError
 
-# No picture is larger than this; what lies farther out is a broken file, and integer arithmetic stays exact below it.
+# No image is larger than this; what lies farther out is a broken file, and integer arithmetic stays exact below it.
 MAX_COORDINATE = 1e7
 
 

@@ -1,9 +1,9 @@
-"""Mask probabilities of the model's small square grid -> masks of the picture, as Detectron2 pastes them.
+"""Mask probabilities of the model's small square grid -> masks of the image, as Detectron2 pastes them.
 
 Detectron2's rule (``layers/mask_ops.py``): the M x M grid covers the box; a pixel's value is the bilinear sample at its centre with zeros
 around the grid; a pixel is set where the value reaches the threshold; only pixels within one of the box's outer pixels are looked at.
 
-``paste_masks`` does just that. ``paste_to_rles`` never visits the pixels: along a picture column the value is linear between two rows of
+``paste_masks`` does just that. ``paste_to_rles`` never visits the pixels: along an image column the value is linear between two rows of
 the grid, so it searches the few places where it crosses the threshold and writes them down as run lengths. Where rounding could decide,
 it asks the same sampler, so both give the same masks.
 """
@@ -22,14 +22,14 @@ from bdd_inst.masks.rle_text import pack_edges
 _VALUE_ROUNDING = 3e-7
 # Sample positions are good to about this share of the box.
 _POSITION_ROUNDING = 1e-6
-# Picture columns looked at in one go: their values stay in the processor's cache.
+# Image columns looked at in one go: their values stay in the processor's cache.
 _BLOCK = 8192
 
 
 def paste_masks(
     mask_probs: Tensor, boxes: Tensor, image_size: tuple[int, int], threshold: float = 0.5
 ) -> Tensor:
-    """N,M,M float probabilities and N,4 boxes (x1,y1,x2,y2 in picture pixels) -> N,H,W bool on their device; ``image_size`` is (H, W).
+    """N,M,M float probabilities and N,4 boxes (x1,y1,x2,y2 in image pixels) -> N,H,W bool on their device; ``image_size`` is (H, W).
 
     Args:
         mask_probs: N,M,M float, probabilities on a grid over each box.

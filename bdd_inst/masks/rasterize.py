@@ -37,7 +37,7 @@ _LENGTH_AT_ONCE = 2e6
 def polygons_to_mask(
     parts: Sequence[Part], height: int, width: int, rule: str = "official"
 ) -> np.ndarray:
-    """One object's parts -> H,W bool. A part is a Path, a V,2 array or COCO's flat list, in picture pixels.
+    """One object's parts -> H,W bool. A part is a Path, a V,2 array or COCO's flat list, in image pixels.
 
     Args:
         parts: the outlines of one object, in pixels.
@@ -88,7 +88,7 @@ def with_holes(outline: Outline, holes: Sequence[Outline], height: int, width: i
 def objects_to_rles(
     objects: Iterable[Sequence[Part]], height: int, width: int, rule: str = "official"
 ) -> list[dict]:
-    """Many objects of pictures of one size -> one RLE each; much faster than one by one.
+    """Many objects of images of one size -> one RLE each; much faster than one by one.
 
     Raises DataError as :func:`polygons_to_rle`; where objects come from files that may be broken, check their vertices first
     (:func:`bdd_inst.masks.outlines.check_vertices`).

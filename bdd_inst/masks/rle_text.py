@@ -15,7 +15,7 @@ import numpy as np
 
 from bdd_inst.base.errors import DataError
 
-_MAX_GROUPS = 8  # 40 bits hold any run of a picture that fits in memory
+_MAX_GROUPS = 8  # 40 bits hold any run of an image that fits in memory
 _LIMITS = np.array([1 << (5 * k - 1) for k in range(1, _MAX_GROUPS)], dtype=np.int64)
 
 
@@ -58,7 +58,7 @@ def pack_edges(edges: np.ndarray, lengths: np.ndarray, pixels: int) -> list[str]
         kept = starts[(np.diff(np.append(starts, len(places))) & 1) == 1]
         edges, owner = edges[kept], owner[kept]
         lengths = np.bincount(owner, minlength=len(lengths))
-    # Every mask ends with the picture; where its last run does already, no run is left to say so.
+    # Every mask ends with the image; where its last run does already, no run is left to say so.
     ends_open = np.ones(len(lengths), dtype=bool)
     filled = lengths > 0
     ends_open[filled] = edges[np.cumsum(lengths)[filled] - 1] != pixels

@@ -42,9 +42,9 @@ def encode_batch(masks: np.ndarray | Iterable[np.ndarray]) -> list[dict]:
 
 
 def encode_crop(crop: np.ndarray, x: int, y: int, height: int, width: int) -> dict:
-    """h,w bool whose first pixel is pixel (x, y) of an otherwise empty picture of height x width -> RLE of the whole picture.
+    """h,w bool whose first pixel is pixel (x, y) of an otherwise empty image of height x width -> RLE of the whole image.
 
-    The crop must lie inside the picture.
+    The crop must lie inside the image.
 
     Args:
         crop: h,w bool.
@@ -171,13 +171,13 @@ def counts_of_batch(rles: Sequence[dict]) -> list[np.ndarray]:
 
 
 def decode_tight(rles: Sequence[dict]) -> list[tuple[np.ndarray, int, int]]:
-    """N RLEs of one size -> for each the object inside its tight box, and nothing of the picture around it.
+    """N RLEs of one size -> for each the object inside its tight box, and nothing of the image around it.
 
     Args:
         rles: N RLEs of one size.
 
     Returns:
-        N of (h,w bool, column-major in memory; x, y of its first pixel in the picture); 0,0 at 0, 0 for an empty mask.
+        N of (h,w bool, column-major in memory; x, y of its first pixel in the image); 0,0 at 0, 0 for an empty mask.
     """
     out = [(np.zeros((0, 0), dtype=bool), 0, 0)] * len(rles)
     several = counts_of_batch(rles)
@@ -186,7 +186,7 @@ def decode_tight(rles: Sequence[dict]) -> list[tuple[np.ndarray, int, int]]:
     height, width = rle_size(rles[0])
     lengths = np.array([len(counts) for counts in several])
     flat = np.concatenate(several)
-    # Each mask's runs add up to the picture, so the masks lie one after the other on one axis, ``width`` columns each.
+    # Each mask's runs add up to the image, so the masks lie one after the other on one axis, ``width`` columns each.
     place = np.arange(len(flat)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
     runs = np.flatnonzero((place & 1 == 1) & (flat > 0))
     if not len(runs):

@@ -27,13 +27,13 @@ JPEG_QUALITY = 92
 
 
 def picture_paths(folder: str | os.PathLike) -> OutputPaths:
-    """Where drawn pictures go, by their names: JPEG and PNG keep theirs, others become PNG (``a.tif.png``).
+    """Where drawn images go, by their names: JPEG and PNG keep theirs, others become PNG (``a.tif.png``).
 
     Args:
         folder: below which they go.
 
     Returns:
-        a function of a picture's name that gives no path twice.
+        a function of an image's name that gives no path twice.
     """
     return OutputPaths(folder, ".png", keep=(".jpg", ".jpeg", ".png"))
 
@@ -49,7 +49,7 @@ def save_picture(path: str | os.PathLike, image: np.ndarray) -> Path:
         the path.
 
     Raises:
-        DataError: a picture that the format cannot hold.
+        DataError: an image that the format cannot hold.
         OSError: a full disk and the like.
     """
     path = Path(path)
@@ -80,10 +80,10 @@ class AlbumOptions:
 
 
 def compose(entry: AnnotatedImage, class_table: ClassTable, options: AlbumOptions) -> np.ndarray:
-    """The finished picture H,W,3 uint8 BGR of an entry.
+    """The finished image H,W,3 uint8 BGR of an entry.
 
     Raises:
-        DataError: the picture cannot be read, or labels or predictions do not fit it.
+        DataError: the image cannot be read, or labels or predictions do not fit it.
     """
     image = read_bgr(entry.path)
     size = image.shape[:2]
@@ -129,7 +129,7 @@ def fill_album(
     """Draw every entry below ``folder`` in ``workers`` threads, a few ahead; yields the files in order, problems are counted.
 
     Args:
-        entries: pictures with labels and predictions; read as they are needed.
+        entries: images with labels and predictions; read as they are needed.
         folder: where the drawings go, below it by the entries' names.
         class_table: names and colours by class index.
         options: what a page shows.
@@ -175,11 +175,11 @@ def fill_album(
 
 
 def write_index(folder: str | os.PathLike, pages: Sequence[Path], title: str) -> Path:
-    """``index.html`` beside the pictures: all of them as a grid, one at a time by click and arrow keys; works offline.
+    """``index.html`` beside the images: all of them as a grid, one at a time by click and arrow keys; works offline.
 
     Args:
         folder: of the album.
-        pages: the pictures, below it.
+        pages: the images, below it.
         title: of the page.
 
     Returns:

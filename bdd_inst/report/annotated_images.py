@@ -185,7 +185,7 @@ def with_predictions(
     class_table: ClassTable,
     problems: ProblemLog,
 ) -> Iterator[AnnotatedImage]:
-    """The entries with what a results file has for them, by name, else by picture id.
+    """The entries with what a results file has for them, by name, else by image id.
 
     Args:
         entries: of the labels.

@@ -35,13 +35,13 @@ QUALITY = 80
 def write_page(result: CheckResult, folder: Path, *, config: str, samples: int = 6) -> Path:
     """Write ``data.html`` into ``folder`` and return its path.
 
-    Pictures are shown of splits that have a folder of them.
+    Images are shown of splits that have a folder of them.
 
     Args:
         result: of a check.
         folder: where it goes.
-        config: whose mapper and model show the sample pictures.
-        samples: how many pictures are shown.
+        config: whose mapper and model show the sample images.
+        samples: how many images are shown.
 
     Returns:
         the page's path.
@@ -100,7 +100,7 @@ def _split(split: Split) -> dict[str, Any]:
         classes.append(
             {"name": name, "counts": counts, "bar": 100 * counts.objects / most, "share": share}
         )
-    # A value for each picture (a file name, a time) is no attribute to draw bars of.
+    # A value for each image (a file name, a time) is no attribute to draw bars of.
     values_of = sorted(found.attributes.items())
     attributes = [
         (key, values.most_common(12), sum(values.values()))

@@ -38,9 +38,9 @@ def write_outcome_files(
         outcome: of an evaluation.
         folder: where ``metrics.json`` lies already.
         title: of the page.
-        images: the folder of pictures, where the ground truth's file names are no paths.
+        images: the folder of images, where the ground truth's file names are no paths.
         run_folder: the training run's folder, for its curves, config and provenance.
-        drawn: pictures to show as they are.
+        drawn: images to show as they are.
         comparison: with another run, shown on the page.
         report: whether there is to be a page.
 
@@ -70,7 +70,7 @@ def write_test_files(
     comparison: Comparison | None = None,
     report: bool = True,
 ) -> Path | None:
-    """A model's result on one data set: as :func:`write_outcome_files`, and its pictures. Every process draws those it has predicted.
+    """A model's result on one data set: as :func:`write_outcome_files`, and its images. Every process draws those it has predicted.
 
     Args:
         result: with a folder.

@@ -19,10 +19,10 @@ from bdd_inst.evaluation.worst import RankedImage
 from bdd_inst.images.read import read_bgr
 from bdd_inst.masks import run_lengths
 
-WIDTH = 800  # pixels of a picture's longer side
-DRAWN_WIDTH = 1800  # of picture, labels and prediction side by side
+WIDTH = 800  # pixels of an image's longer side
+DRAWN_WIDTH = 1800  # of image, labels and prediction side by side
 QUALITY = 72
-MOST_FOUND = 60  # predictions drawn a picture, best scores first
+MOST_FOUND = 60  # predictions drawn an image, best scores first
 
 
 def build_gallery(
@@ -34,11 +34,11 @@ def build_gallery(
     most: int,
     budget: int,
 ) -> list[dict]:
-    """The worst pictures, with some spread over the rest, as plain dicts.
+    """The worst images, with some spread over the rest, as plain dicts.
 
     Args:
-        find: position -> the picture's file, or None.
-        most: pictures at most. budget: bytes at most, outlines included.
+        find: position -> the image's file, or None.
+        most: images at most. budget: bytes at most, outlines included.
     """
     if analysis.kind == "segm":
         results = results.with_masks()
@@ -81,7 +81,7 @@ def entry(
     mine: np.ndarray,
     file: Path | None,
 ) -> dict:
-    """One picture with its objects in the pixels of the shown size.
+    """One image with its objects in the pixels of the shown size.
 
     Of each prediction ``g`` is the place of the object that it found (-1: none, -2: one that counts neither way), ``near`` the places
     and IoUs of what it lies on otherwise, so that the page can tell right, false, confused and missed at every score limit.
@@ -149,7 +149,7 @@ def xywh(box: Sequence[float]) -> list[float]:
 
 
 def drawn_pictures(files: Sequence[Path], budget: int) -> list[dict]:
-    """Pictures that are drawn already, as plain dicts.
+    """Images that are drawn already, as plain dicts.
 
     Args:
         files: those that are not there are passed over.

@@ -42,11 +42,11 @@ def write_report(
         outcome: figures and what they were made from.
         folder: made where it is not there.
         title: of the page.
-        images: the folder of pictures, where the ground truth's file names are not paths to them.
+        images: the folder of images, where the ground truth's file names are not paths to them.
         run_folder: a training run's folder, for its curves, config and ``run.json``.
         comparison: differences, the two runs' names, and the kind (``bbox`` or ``segm``).
         pictures: how many the gallery shows at most; the file stays under 10 MB in any case.
-        drawn: pictures with labels and predictions that are drawn already, shown as they are.
+        drawn: images with labels and predictions that are drawn already, shown as they are.
 
     Returns:
         the page's path.

@@ -1,4 +1,4 @@
-"""One training picture as the model sees it: resized, padded, masks cut to 56x56, anchors by FPN level, proposals with their positives.
+"""One training image as the model sees it: resized, padded, masks cut to 56x56, anchors by FPN level, proposals with their positives.
 
 The matching and drawing are the model's own (``proposal_generator`` and ``roi_heads`` of the config). Proposals are the model's where
 it has weights; without them they are boxes drawn at random, nine in ten of them around an object, and the result says so.

@@ -43,7 +43,7 @@ def training_curves(folder: str | os.PathLike) -> Path | None:
         folder: of the run.
 
     Returns:
-        the picture's path, or None.
+        the image's path, or None.
     """
     rows = CsvLog(Path(folder, "training.csv")).rows()
     if not rows:

@@ -23,7 +23,7 @@ from bdd_inst.structures import Instances
 
 log = logging.getLogger(__name__)
 
-DRAWN_SCORE = 0.5  # predictions below it are left out of the pictures, not of the figures
+DRAWN_SCORE = 0.5  # predictions below it are left out of the images, not of the figures
 
 
 def write_side_by_side(
@@ -33,7 +33,7 @@ def write_side_by_side(
     names: dict[str, str],
     ignore: int = 255,
 ) -> None:
-    """One PNG a picture: labels left, predictions right; of label maps and segments the picture itself first.
+    """One PNG an image: labels left, predictions right; of label maps and segments the image itself first.
 
     Args:
         shown: dataset dict and prediction, as :class:`bdd_inst.evaluation.evaluate_model.TestResult` has them.

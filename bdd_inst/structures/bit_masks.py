@@ -56,7 +56,7 @@ class BitMasks:
         """Training targets: mask ``index[i]`` (else mask i) seen through box i on a grid.
 
         Args:
-            boxes: R,4 in picture coordinates.
+            boxes: R,4 in image coordinates.
             mask_size: side S of the grid.
             index: R int64, which mask each box looks at.
 

@@ -14,11 +14,11 @@ from bdd_inst.structures.roi_grid import average_cells
 
 
 class CroppedMasks:
-    """N masks of a picture of ``image_size`` (H, W).
+    """N masks of an image of ``image_size`` (H, W).
 
     Attributes:
         data: flat uint8 of 0 and 1; the crops one after the other, row by row.
-        boxes: N,4 int64, each crop's x1, y1, x2, y2 in the picture (exclusive; zeros for an empty mask).
+        boxes: N,4 int64, each crop's x1, y1, x2, y2 in the image (exclusive; zeros for an empty mask).
 
     Behaves as :class:`BitMasks`; ``crop_and_resize`` gives the same bits as on the whole bitmaps.
     """

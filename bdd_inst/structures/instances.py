@@ -11,9 +11,9 @@ from torch import Tensor
 
 
 class Instances:
-    """N objects of one picture; each field (``pred_boxes``, ``gt_classes``, ...) holds N entries.
+    """N objects of one image; each field (``pred_boxes``, ``gt_classes``, ...) holds N entries.
 
-    Fields are set and read as attributes. ``image_size`` is (height, width) of the picture that the
+    Fields are set and read as attributes. ``image_size`` is (height, width) of the image that the
     coordinates refer to. Indexing with an int, slice, bool or index tensor selects in every field.
     """
 

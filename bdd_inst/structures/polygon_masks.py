@@ -70,7 +70,7 @@ class PolygonMasks:
     def get_bounding_boxes(self) -> Boxes:
         """The extent of all vertices of each object; zeros for an object without polygons.
 
-        As in Detectron2 the far edges are at least 0, even for polygons left of or above the picture.
+        As in Detectron2 the far edges are at least 0, even for polygons left of or above the image.
         """
         out = np.zeros((len(self), 4), dtype=np.float32)
         for row, parts in zip(out, self.polygons, strict=True):
@@ -83,7 +83,7 @@ class PolygonMasks:
         """Training targets: object ``index[i]`` (else object i) seen through box i on a grid.
 
         Args:
-            boxes: R,4 in picture coordinates.
+            boxes: R,4 in image coordinates.
             mask_size: side S of the grid.
             index: R int64, which object each box looks at.
 

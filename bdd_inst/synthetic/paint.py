@@ -18,10 +18,10 @@ FOG = {"foggy": 0.035, "snowy": 0.012, "rainy": 0.010, "overcast": 0.004}
 
 @dataclass(slots=True)
 class Painted:
-    """A labelled thing in the picture.
+    """A labelled thing in the image.
 
     ``outline`` are its whole paths in pixels (None where it is not one of known curves), ``whole`` its silhouette H,W bool inside the
-    picture, ``visible`` what nearer things leave of it, ``cut`` True where it runs over the picture's border.
+    image, ``visible`` what nearer things leave of it, ``cut`` True where it runs over the image's border.
     """
 
     thing: Thing
@@ -32,11 +32,11 @@ class Painted:
 
 
 def paint(scene: Scene, rng: np.random.Generator) -> tuple[np.ndarray, list[Painted], StuffMap]:
-    """The picture, its labelled things, far to near, and what all else is.
+    """The image, its labelled things, far to near, and what all else is.
 
     Args:
         scene: what stands where, and the weather.
-        rng: of everything random in the picture.
+        rng: of everything random in the image.
 
     Returns:
         H,W,3 uint8 RGB; the things, each with its pixels; and the class of every other pixel.

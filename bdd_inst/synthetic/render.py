@@ -20,7 +20,7 @@ from bdd_inst.synthetic.paint import paint
 from bdd_inst.synthetic.scene import compose
 
 FOLDER = "synthetic_bdd"
-# Goes into the folder's stamp: a change of the renderer renders anew instead of training on old pictures.
+# Goes into the folder's stamp: a change of the renderer renders anew instead of training on old images.
 VERSION = 4
 SPLITS = {"train": 240, "val": 60}
 
@@ -39,12 +39,12 @@ def render(
 
     The tree is BDD100K's: ``images/10k/{split}/*.jpg``, ``labels/ins_seg/polygons/ins_seg_{split}.json`` and
     ``labels/pan_seg/bitmasks/{split}/*.png``. The same arguments give the
-    same labels and pictures. Everything is written beside the target and renamed into place.
+    same labels and images. Everything is written beside the target and renamed into place.
 
     Args:
-        counts: pictures a split; 240 train and 60 val by default.
-        size: width and height of a picture in pixels.
-        progress: wraps the loop over pictures, for a progress bar.
+        counts: images a split; 240 train and 60 val by default.
+        size: width and height of an image in pixels.
+        progress: wraps the loop over images, for a progress bar.
 
     Raises:
         DataError: the root cannot be written to.

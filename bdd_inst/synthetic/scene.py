@@ -21,7 +21,7 @@ WEATHER = {
 SCENE = {"city street": 0.6, "residential": 0.22, "highway": 0.18}
 TIME = {"daytime": 0.62, "night": 0.24, "dawn/dusk": 0.14}
 CAMERA_HEIGHT = 1.45  # metres above the road
-EYE = 1.15  # focal length in picture widths: a dash camera cropped to its middle
+EYE = 1.15  # focal length in image widths: a dash camera cropped to its middle
 
 
 @dataclass(slots=True)
@@ -83,7 +83,7 @@ def compose(rng: np.random.Generator, width: int, height: int) -> Scene:
 
     Args:
         rng: of everything random.
-        width, height: of the picture, in pixels.
+        width, height: of the image, in pixels.
 
     Returns:
         Camera, weather and things, to be painted.

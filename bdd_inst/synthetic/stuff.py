@@ -45,7 +45,7 @@ def number(name: str) -> int:
 def panoptic_instances(
     stuff: StuffMap, things: Sequence[tuple[str, np.ndarray, bool, bool]]
 ) -> list[BitmaskInstance]:
-    """The segments of one picture as official panoptic bitmasks number them: stuff by its class, things from 31 on.
+    """The segments of one image as official panoptic bitmasks number them: stuff by its class, things from 31 on.
 
     Args:
         things: ``(category, visible H,W bool, occluded, truncated)`` of the labelled ones.

@@ -15,7 +15,7 @@ from bdd_inst.base.errors import ConfigError
 from bdd_inst.config.loading import get_cfg
 
 STRIDES = {4: "res2", 8: "res3", 16: "res4", 32: "res5"}
-# A picture size that the backbone's strides divide and no window or position table was made for.
+# An image size that the backbone's strides divide and no window or position table was made for.
 PROBE = (96, 160)
 # What timm, and a library built on it, raise for a model that cannot do what is asked of it; they document none.
 TIMM_ERRORS = (
@@ -150,7 +150,7 @@ def _create(timm: ModuleType, name: str) -> nn.Module:
         )
     options: dict = {"pretrained": False, "features_only": True}
     if name.startswith("swin") and "cr" not in name.split("_")[0:2]:
-        # Windows keep their size and their shift at every picture size, as in the paper's detectors.
+        # Windows keep their size and their shift at every image size, as in the paper's detectors.
         options |= {"strict_img_size": False, "always_partition": True}
     try:
         body = timm.create_model(name, **options)

@@ -162,7 +162,7 @@ class BoxPredictor(nn.Module):
             self.loss_kind,
             self.beta,
         )
-        # Over all regions, not the foreground only: so each foreground region weighs the same in every picture.
+        # Over all regions, not the foreground only: so each foreground region weighs the same in every image.
         return {
             "loss_cls": self.class_loss(logits, classes),
             "loss_box_reg": box / max(len(classes), 1) * self.box_weight,
@@ -232,7 +232,7 @@ def choose_detections(
     nms_threshold: float,
     most: int,
 ) -> Instances:
-    """One picture's detections, best first: above the threshold, clipped, NMS by class.
+    """One image's detections, best first: above the threshold, clipped, NMS by class.
 
     Args:
         boxes: R,4K, a box for every class, or R,4, one for all.

@@ -43,7 +43,7 @@ class LightDecoder(nn.Module):
         """Maps N,C,H/2,W/2 to N,C,H/2^n,W/2^n into one N,``out_channels``,H/2,W/2."""
         coarsest, *finer = reversed(features)
         x = self.lateral[0](coarsest)
-        # What the whole picture shows; without a norm, so that a batch of one can train it.
+        # What the whole image shows; without a norm, so that a batch of one can train it.
         x = self.smooth[0](F.relu(x + self.scene(x.mean((2, 3), keepdim=True))))
         levels = zip(self.squeeze, self.lateral[1:], self.smooth[1:], finer, strict=True)
         for squeeze, lateral, smooth, feature in levels:

@@ -39,7 +39,7 @@ class SamplingOptions:
         in_features: names of the maps that it reads, finest first.
         num_classes: K; background is number K.
         matcher: proposals to objects.
-        samples, fraction: proposals of each picture, and the share of foreground at most.
+        samples, fraction: proposals of each image, and the share of foreground at most.
         append_objects: whether the objects' own boxes are proposals too.
         train_on_predictions: whether the mask branch sees the boxes just predicted.
     """

@@ -90,8 +90,8 @@ class RPN(nn.Module):
         in_features: names of the maps, finest first.
         anchor_generator, head, transform: what is predicted, and how it is coded.
         matcher: anchors to objects.
-        samples, fraction: anchors of each picture that the losses look at, and the share of positive ones at most.
-        boundary: pixels that an anchor may leave the picture by before it is ignored in training; below 0 any.
+        samples, fraction: anchors of each image that the losses look at, and the share of positive ones at most.
+        boundary: pixels that an anchor may leave the image by before it is ignored in training; below 0 any.
         loss: of the boxes, its kind and its ``beta``; ``weights`` of the losses of class and box.
         proposals: which are given.
     """

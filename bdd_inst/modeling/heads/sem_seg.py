@@ -30,7 +30,7 @@ class PixelHead(nn.Module):
     Attributes:
         num_classes: K.
         ignore_value: the label of pixels that do not count.
-        pools_globally: whether it norms means over the whole picture, which a batch of one cannot train.
+        pools_globally: whether it norms means over the whole image, which a batch of one cannot train.
     """
 
     pools_globally = False

@@ -42,7 +42,7 @@ class AnchorGenerator(nn.Module):
         if key not in self._grids:
             if (
                 len(self._grids) >= 8
-            ):  # picture sizes vary in training; a few recent grids are worth keeping
+            ):  # image sizes vary in training; a few recent grids are worth keeping
                 self._grids.pop(next(iter(self._grids)))
             self._grids[key] = [self._grid(index, *size) for index, size in enumerate(grid_sizes)]
         return self._grids[key]

@@ -68,10 +68,10 @@ def _permutation(indices: Tensor, generator: torch.Generator | None) -> Tensor:
 
 
 def picture_generators(seeds: Sequence[int | None]) -> list[torch.Generator | None]:
-    """One generator a picture, seeded by its ``sample_seed``; None where it has none.
+    """One generator an image, seeded by its ``sample_seed``; None where it has none.
 
     Args:
-        seeds: one a picture.
+        seeds: one an image.
 
     Returns:
         CPU generators in the same order.

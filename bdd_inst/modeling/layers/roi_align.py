@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 # Boxes are worked on in groups whose cells have about as many samples; a group's are padded to one of these.
 BUCKETS = torch.tensor([0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128, 1 << 30])
-# Rows read at a time: a box of a whole picture on a fine map asks for 10^5 of them, its index and weights for 1 MB.
+# Rows read at a time: a box of a whole image on a fine map asks for 10^5 of them, its index and weights for 1 MB.
 MOST_ROWS = 1 << 23
 
 
@@ -40,7 +40,7 @@ def roi_align_rows(
 
     Args:
         feature: N,C,H,W; channels_last order saves a copy.
-        rois: R,5 float32: picture, x1, y1, x2, y2 in input pixels.
+        rois: R,5 float32: image, x1, y1, x2, y2 in input pixels.
         size: side S of the grid; ``scale`` from input pixels to the map's.
         sampling_ratio: samples a cell and axis, 0 for as many as it has pixels.
         aligned: whether boxes are moved by half a pixel (V2).

@@ -21,7 +21,7 @@ class PictureModel(nn.Module):
     Args:
         pixel_mean, pixel_std: of the three channels, on 0..255, in INPUT.FORMAT's order.
         precision: the dtype of inference.
-        channels_last: the memory order of pictures and features, which changes no result.
+        channels_last: the memory order of images and features, which changes no result.
 
     Attributes:
         precision: as given; ``backbone.size_divisibility`` must be there.
@@ -80,7 +80,7 @@ class PictureModel(nn.Module):
         return self
 
     def forward(self, batch: Sequence[dict], **options: object) -> dict[str, Tensor] | list[dict]:
-        """A dict of losses in training, one dict of outputs a picture in evaluation.
+        """A dict of losses in training, one dict of outputs an image in evaluation.
 
         Args:
             options: of ``inference``, such as ``mask_format``.

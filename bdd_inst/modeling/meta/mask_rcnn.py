@@ -22,16 +22,16 @@ from bdd_inst.structures import ImageList, Instances
 
 class MaskRCNN(PictureModel):
     """Takes ``list[dict]``: ``image`` C,H,W (uint8 or float, in INPUT.FORMAT), ``height`` and ``width`` of the result
-    (the picture's own where missing), ``instances`` in training (``gt_boxes``, ``gt_classes``, ``gt_masks``), and
-    optionally ``sample_seed``: with it the picture's random draws depend on nothing else.
+    (the image's own where missing), ``instances`` in training (``gt_boxes``, ``gt_classes``, ``gt_masks``), and
+    optionally ``sample_seed``: with it the image's random draws depend on nothing else.
 
     In training a dict of losses; in evaluation ``[{"instances": Instances}]`` with ``pred_boxes``, ``scores``,
-    ``pred_classes`` and ``pred_masks`` on the picture of ``height`` x ``width``.
+    ``pred_classes`` and ``pred_masks`` on the image of ``height`` x ``width``.
 
     Args:
         backbone: N,3,H,W to maps by name, with ``channels``, ``strides`` and ``size_divisibility``.
         proposal_generator, roi_heads: first and second stage.
-        tta: how a picture is seen several times in evaluation (TEST.AUG), or None.
+        tta: how an image is seen several times in evaluation (TEST.AUG), or None.
         picture_options: of :class:`PictureModel`.
     """
 
@@ -82,10 +82,10 @@ class MaskRCNN(PictureModel):
     def inference(
         self, batch: Sequence[dict], do_postprocess: bool = True, mask_format: str = "bitmask"
     ) -> list:
-        """Detections, of all views of a picture where TEST.AUG is on.
+        """Detections, of all views of an image where TEST.AUG is on.
 
         Args:
-            do_postprocess: False gives Instances on the resized pictures, seen once, with ``pred_masks`` N,1,M,M probabilities.
+            do_postprocess: False gives Instances on the resized images, seen once, with ``pred_masks`` N,1,M,M probabilities.
             mask_format: ``bitmask`` for N,H,W bool, ``rle`` for RLEMasks, which are made without whole bitmaps.
         """
         if not do_postprocess:

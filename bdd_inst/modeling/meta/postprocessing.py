@@ -11,7 +11,7 @@ MASK_THRESHOLD = 0.5
 def postprocess(
     detections: Instances, height: int, width: int, mask_format: str = "bitmask"
 ) -> Instances:
-    """Detections on a picture of ``height`` x ``width``.
+    """Detections on an image of ``height`` x ``width``.
 
     Args:
         detections: with ``pred_boxes`` and, where there is a mask head, ``pred_masks`` N,1,M,M probabilities.

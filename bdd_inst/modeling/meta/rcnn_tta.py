@@ -22,7 +22,7 @@ Features = dict[str, Tensor]
 
 
 class RCNNTTA:
-    """Sees one picture after the other in all views.
+    """Sees one image after the other in all views.
 
     Args:
         views: how.
@@ -57,7 +57,7 @@ class RCNNTTA:
         entry: dict,
         look: Callable[[Features, ImageList, Sequence[View]], None] | None = None,
     ) -> Instances:
-        """Detections of one model input on its original picture, ``pred_masks`` N,1,M,M the mean probabilities.
+        """Detections of one model input on its original image, ``pred_masks`` N,1,M,M the mean probabilities.
 
         Args:
             model: with ``preprocess``, ``extract``, ``detect`` and ``add_masks`` of Mask R-CNN.

@@ -13,7 +13,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Tiles:
-    """How a picture is cut.
+    """How an image is cut.
 
     Attributes:
         size: longest side of a tile in pixels.
@@ -42,7 +42,7 @@ class Tiles:
         return [round(i * step) for i in range(count)]
 
     def infer(self, once: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
-        """K,H,W logits of a picture C,H,W: each pixel the mean of the tiles that show it, by how far it lies from their edges.
+        """K,H,W logits of an image C,H,W: each pixel the mean of the tiles that show it, by how far it lies from their edges.
 
         Args:
             once: from a tile C,h,w to its logits K,h,w.

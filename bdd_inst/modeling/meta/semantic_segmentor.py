@@ -22,7 +22,7 @@ from bdd_inst.structures import ImageList
 
 class SemanticSegmentor(PictureModel):
     """Takes ``list[dict]``: ``image`` C,H,W (uint8 or float, in INPUT.FORMAT), ``height`` and ``width`` of the result
-    (the picture's own where missing), in training ``sem_seg`` H,W int64: class indices, IGNORE_VALUE where unknown.
+    (the image's own where missing), in training ``sem_seg`` H,W int64: class indices, IGNORE_VALUE where unknown.
 
     In training ``{"loss_sem_seg": ...}``; in evaluation ``[{"sem_seg": K,height,width}]`` logits, float32. With
     MODEL.SEM_SEG_HEAD.NUM_CLASSES 1 there is one plane: its sigmoid is the probability of label 1.
@@ -30,7 +30,7 @@ class SemanticSegmentor(PictureModel):
     Args:
         backbone: N,3,H,W to features, with ``size_divisibility``.
         sem_seg_head: features and the batch's size to logits, and their losses.
-        tta: how often a picture is seen in evaluation (TEST.AUG); None: once.
+        tta: how often an image is seen in evaluation (TEST.AUG); None: once.
         tiles: in what pieces (TEST.TILES); None: as a whole.
         picture_options: of :class:`PictureModel`; arithmetic of half precision is autocast's.
     """
@@ -64,11 +64,11 @@ class SemanticSegmentor(PictureModel):
         """``loss_sem_seg``, a scalar.
 
         Raises:
-            ConfigError: one picture, for a head that norms means over whole pictures.
-            DataError: a picture without ``sem_seg``, of another size, or with a label that is no class.
+            ConfigError: one image, for a head that norms means over whole images.
+            DataError: an image without ``sem_seg``, of another size, or with a label that is no class.
         """
         norms = [m for m in self.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-        # Losses of a validation run on stored statistics, which one picture does not trouble.
+        # Losses of a validation run on stored statistics, which one image does not trouble.
         if len(batch) == 1 and self.sem_seg_head.pools_globally and any(m.training for m in norms):
             raise ConfigError(
                 "SOLVER.IMS_PER_BATCH: this MODEL.SEM_SEG_HEAD.NAME norms means over whole pictures and needs at least 2 in each step"
@@ -134,7 +134,7 @@ def see(entry: dict, view: View) -> dict:
 
 
 def sem_seg_targets(batch: Sequence[dict], images: ImageList, head: PixelHead) -> Tensor:
-    """N,H,W int64 labels on the padded batch, where the pictures are; padding is ignored.
+    """N,H,W int64 labels on the padded batch, where the images are; padding is ignored.
 
     Raises:
         DataError: as :func:`check_sem_seg`.
@@ -178,10 +178,10 @@ def check_sem_seg(
 
 
 def sem_seg_postprocess(logits: Tensor, size: tuple[int, int], height: int, width: int) -> Tensor:
-    """Logits K,H,W of a padded picture on its original size: the padding cut off, then resized bilinearly.
+    """Logits K,H,W of a padded image on its original size: the padding cut off, then resized bilinearly.
 
     Args:
-        size: (height, width) of the picture within the padding.
+        size: (height, width) of the image within the padding.
 
     Returns:
         K,height,width.

@@ -20,7 +20,7 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True)
 class View:
-    """One way of seeing a picture.
+    """One way of seeing an image.
 
     Attributes:
         original: (height, width) that outputs are wanted on; given: of the image that the model was handed; size: of this view.
@@ -57,10 +57,10 @@ class View:
 
 @dataclass(frozen=True)
 class Views:
-    """How pictures are seen several times.
+    """How images are seen several times.
 
     Attributes:
-        min_sizes: shorter sides in pixels, 0 for the size that the picture comes in.
+        min_sizes: shorter sides in pixels, 0 for the size that the image comes in.
         max_size: that the longer side does not exceed.
         flip: whether each is also seen mirrored.
     """
