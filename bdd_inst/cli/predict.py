@@ -218,9 +218,9 @@ def predict_all(options: argparse.Namespace, source, predictor, draw, record=Non
     from bdd_inst.base.pipeline import batched, ordered_map, prefetch
     from bdd_inst.images.video import VideoWriters
     from bdd_inst.inference.views import cost_of_views
-    from bdd_inst.report.album import picture_paths, save_picture
+    from bdd_inst.report.album import image_paths, save_image
 
-    places = picture_paths(Path(options.output, "overlays"))
+    places = image_paths(Path(options.output, "overlays"))
 
     # What is made ahead of a stream would be old when its turn comes.
     ahead = source if source.live else prefetch(source, 2 * options.batch_size + 2)
@@ -244,7 +244,7 @@ def predict_all(options: argparse.Namespace, source, predictor, draw, record=Non
         if image is not None and frame.video is not None:
             return frame.video.name, frame.rate, image, frame.until
         if image is not None:
-            save_picture(place, image)
+            save_image(place, image)
         return None
 
     number = 0

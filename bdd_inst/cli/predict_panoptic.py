@@ -38,7 +38,7 @@ class PanopticWriter:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_ids(path, ids)
         png = path.relative_to(self.folder).as_posix()
-        self.file.add_picture(image_id, frame.name, png, ids, segments)
+        self.file.add_image(image_id, frame.name, png, ids, segments)
 
     def path(self, frame: Frame) -> Path:
         """Where a frame's PNG goes."""

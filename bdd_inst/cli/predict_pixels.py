@@ -22,7 +22,7 @@ from bdd_inst.inference.label_maps import (
     write_labels,
 )
 from bdd_inst.inference.sources import Frame, ImageSource
-from bdd_inst.report.album import save_picture
+from bdd_inst.report.album import save_image
 
 STYLE = Style(show_boxes=False, show_scores=False)
 
@@ -59,7 +59,7 @@ class PixelWriter:
             if self.options.probabilities:
                 write_gray(self.path("probabilities", frame), as_bytes(probability))
             if self.options.cutouts:
-                save_picture(self.path("cutouts", frame), cut_out(frame.image, probability))
+                save_image(self.path("cutouts", frame), cut_out(frame.image, probability))
         return None if self.options.no_overlays else self.overlay(frame.image, labels)
 
     def path(self, folder: str, frame: Frame) -> Path:

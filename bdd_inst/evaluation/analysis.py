@@ -122,7 +122,7 @@ def analyse(
         calibration=calibration(results, at_half),
         best=best,
         slices=slices(truth, results, pairs),
-        worst=worst.rank_pictures(truth, results, pairs, table),
+        worst=worst.rank_images(truth, results, pairs, table),
         boundary=boundary_figures(truth, results, pairs) if kind == "segm" else {},
     )
 

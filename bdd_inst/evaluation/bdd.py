@@ -32,7 +32,7 @@ LIMITS = (1, 10, 100)
 
 
 @dataclass
-class PictureMaps:
+class ImageMaps:
     """What matching needs of one picture: G objects, D detections (best score first), their IoU and areas after overlaps are resolved."""
 
     ious: np.ndarray  # D,G
@@ -53,8 +53,8 @@ def evaluate(truth: GroundTruth, results: Results, *, official_crowds: bool = Fa
             ignoring them.
     """
     pictures = [
-        picture_maps(truth, results, i, own, found, official_crowds)
-        for i, own, found in by_picture(truth, results)
+        image_maps(truth, results, i, own, found, official_crowds)
+        for i, own, found in by_image(truth, results)
     ]
     classes = len(truth.class_names)
     precision = np.full((len(THRESHOLDS), len(RECALLS), classes, len(AREAS), len(LIMITS)), -1.0)
@@ -77,7 +77,7 @@ def evaluate(truth: GroundTruth, results: Results, *, official_crowds: bool = Fa
 def without_overlaps(truth: GroundTruth, results: Results) -> tuple[Results, int]:
     """The detections with overlaps resolved by score (those painted over wholly are gone), and the number of pictures it changed."""
     masks, changed = list(results.masks), 0
-    for _, _, found in by_picture(truth, results):
+    for _, _, found in by_image(truth, results):
         before = [masks[n] for n in found]
         after = label_runs.resolve_overlaps(before, results.scores[found].tolist())
         changed += any(a["counts"] != b["counts"] for a, b in zip(before, after, strict=True))
@@ -87,7 +87,7 @@ def without_overlaps(truth: GroundTruth, results: Results) -> tuple[Results, int
     return replace(results, masks=masks).take(kept), changed
 
 
-def by_picture(truth: GroundTruth, results: Results):
+def by_image(truth: GroundTruth, results: Results):
     """Yields (picture, positions of its objects, positions of its detections) for every picture of the ground truth."""
     owned, found = (
         group(truth.image, len(truth.image_ids)),
@@ -96,14 +96,14 @@ def by_picture(truth: GroundTruth, results: Results):
     yield from zip(range(len(truth.image_ids)), owned, found, strict=True)
 
 
-def picture_maps(
+def image_maps(
     truth: GroundTruth,
     results: Results,
     picture: int,
     own: np.ndarray,
     found: np.ndarray,
     official_crowds: bool,
-) -> PictureMaps:
+) -> ImageMaps:
     """Paint objects and detections of one picture into two index maps and measure every pair."""
     own = np.array([n for n in own if truth.masks[n] is not None], np.int64)
     found = found[np.argsort(-results.scores[found], kind="stable")]
@@ -130,7 +130,7 @@ def picture_maps(
     # An object or detection without a pixel left is not in the bitmask.
     there, kept = truth_area > 0, found_area > 0
     crowd, ignored = truth.crowd[own][there], truth.ignored[own][there]
-    return PictureMaps(
+    return ImageMaps(
         ious=ious[kept][:, there],
         truth_class=truth.category[own][there],
         truth_area=truth_area[there],
@@ -156,7 +156,7 @@ def picture_size(
 
 
 def match(
-    picture: PictureMaps, category: int, limits: np.ndarray
+    picture: ImageMaps, category: int, limits: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
     """Match one class of one image within an area range.
 

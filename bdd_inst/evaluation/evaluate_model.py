@@ -151,7 +151,7 @@ def _predict(
     """Feed the evaluator; dataset dict and prediction of the pictures to show."""
     rank, world_size = distributed.world()
     loader = build_test_loader(cfg, test.dicts, rank=rank, world_size=world_size)
-    wanted = pictures_to_show(test.dicts, pictures)
+    wanted = images_to_show(test.dicts, pictures)
     kept = []
     # Starting data workers draws from the global generator, which training must find as it was.
     with (
@@ -205,7 +205,7 @@ def _progress(items: Iterable, loader: torch.utils.data.DataLoader, name: str) -
     )
 
 
-def pictures_to_show(dicts: Sequence[dict], number: int) -> dict[object, dict]:
+def images_to_show(dicts: Sequence[dict], number: int) -> dict[object, dict]:
     """Dataset dicts by image id: ``number`` evenly spread over the data set, of those with objects where there are any.
 
     Args:

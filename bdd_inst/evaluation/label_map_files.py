@@ -15,7 +15,7 @@ from bdd_inst.evaluation.results import Results, group
 from bdd_inst.evaluation.sem_seg import BACKGROUND, SemSegCounter
 from bdd_inst.formats.label_map import VOID, class_instances, read_label_map
 from bdd_inst.formats.sniff import Found
-from bdd_inst.formats.value_names import ENDINGS, ValueNames, ending_of, picture_key
+from bdd_inst.formats.value_names import ENDINGS, ValueNames, ending_of, image_key
 from bdd_inst.images.png_kinds import kind_of, pixels
 from bdd_inst.masks import run_lengths
 from bdd_inst.masks.label_runs import paint
@@ -23,7 +23,7 @@ from bdd_inst.masks.label_runs import paint
 
 @dataclass
 class MapFolder:
-    """Label map files by image (:func:`formats.value_names.picture_key`), and what their values mean.
+    """Label map files by image (:func:`formats.value_names.image_key`), and what their values mean.
 
     ``ending`` is the one of their names that says it; ``values`` names those in the files, None where they are class numbers.
     """
@@ -76,7 +76,7 @@ def open_maps(
     ending = ending_of(chosen, Path(path))
     files: dict[str, Path] = {}
     for file in chosen:
-        key = picture_key(file.stem)
+        key = image_key(file.stem)
         if key in files:
             raise DataError(f"{path}: {files[key].name} and {file.name} are of one picture")
         files[key] = file
@@ -183,7 +183,7 @@ def truth_map(
 ) -> np.ndarray:
     """H,W class numbers of one picture. Crowd and ignored objects are void."""
     if maps is not None:
-        key = picture_key(Path(truth.file_names[picture]).stem)
+        key = image_key(Path(truth.file_names[picture]).stem)
         if key in maps.files:
             return maps.read(key)
     if truth.label_files and truth.label_files[picture]:

@@ -18,7 +18,7 @@ IOU, HITS, FALSE, MISSED = range(4)
 RULES = ("coco", "bdd")
 
 
-def picture_counts(
+def image_counts(
     truth: tuple[np.ndarray, Sequence[Mapping]],
     predicted: tuple[np.ndarray, Sequence[Mapping]],
     classes: PanopticClasses,

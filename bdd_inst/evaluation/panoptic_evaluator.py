@@ -12,7 +12,7 @@ from bdd_inst.data.panoptic import segments_of
 from bdd_inst.datasets.panoptic_classes import PanopticClasses
 from bdd_inst.evaluation import outputs as files
 from bdd_inst.evaluation.evaluator import Evaluator, gather
-from bdd_inst.evaluation.panoptic import RULES, picture_counts, report
+from bdd_inst.evaluation.panoptic import RULES, image_counts, report
 
 
 class PanopticEvaluator(Evaluator):
@@ -51,7 +51,7 @@ class PanopticEvaluator(Evaluator):
         """Score the segments of one picture."""
         truth = segments_of(self.dicts[position])
         self.segments[position] = tuple(
-            picture_counts(truth, (ids, segments), self.classes, rule) for rule in self.rules
+            image_counts(truth, (ids, segments), self.classes, rule) for rule in self.rules
         )
 
     def evaluate(self) -> dict:

@@ -8,7 +8,7 @@ import numpy as np
 
 from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.datasets.panoptic_classes import PanopticClasses
-from bdd_inst.evaluation.panoptic import RULES, picture_counts, report
+from bdd_inst.evaluation.panoptic import RULES, image_counts, report
 from bdd_inst.formats.names import bare, full_name
 from bdd_inst.formats.records import ImageLabels, LabelSet, size_of
 from bdd_inst.masks.label_runs import paint
@@ -37,7 +37,7 @@ def score_panoptic(truth: LabelSet, predicted: LabelSet, protocol: str) -> dict:
     sums = {rule: np.zeros((len(classes.names), 4)) for rule in rules}
     for pair in pairs(truth, predicted, classes, problems):
         for rule in rules:
-            sums[rule] += picture_counts(*pair, classes, rule)
+            sums[rule] += image_counts(*pair, classes, rule)
     problems.merge(truth.problems)
     problems.merge(predicted.problems)
     blocks = {rule: report(counts, classes) for rule, counts in sums.items()}

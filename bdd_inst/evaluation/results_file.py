@@ -13,7 +13,7 @@ from bdd_inst import formats
 from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.base.memory import gc_paused
 from bdd_inst.evaluation.ground_truth import GroundTruth
-from bdd_inst.evaluation.result_pictures import match_pictures
+from bdd_inst.evaluation.result_images import match_images
 from bdd_inst.evaluation.results import Results
 from bdd_inst.evaluation.results_columns import Columns
 from bdd_inst.evaluation.results_masks import scored_masks
@@ -46,7 +46,7 @@ def read_results(path: str | Path | Found, truth: GroundTruth) -> Results:
         return f"{source}: entry {n + 1} (picture {rows.image_ids[n]!r})"
 
     problems = ProblemLog()
-    image = match_pictures(rows.image_ids, rows.file_names, truth, source, problems)
+    image = match_images(rows.image_ids, rows.file_names, truth, source, problems)
     category = match_classes(rows, truth, source)
     scores = np.array(rows.scores, np.float64)
     refuse(~np.isfinite(scores), where, "its score is not a finite number")

@@ -30,7 +30,7 @@ DERIVED = {
 
 
 @dataclass
-class PictureScore:
+class ImageScore:
     """One image: ``name``, ``iou`` K (fractions, NaN for a class it does not have), ``boundary`` K likewise, ``marked``, the share of
     its pixels that are predicted as something other than background."""
 
@@ -55,7 +55,7 @@ class SemSegCounter:
     ignore: int = 255
     confusion: np.ndarray = field(init=False)
     levels: np.ndarray = field(init=False)
-    pictures: list[PictureScore] = field(default_factory=list)
+    pictures: list[ImageScore] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.confusion = np.zeros((len(self.names),) * 2, np.int64)
@@ -103,7 +103,7 @@ class SemSegCounter:
         for k in np.flatnonzero(np.isfinite(iou)):
             if k >= self.first:
                 edges[k] = boundary_iou((truth == k) & known, (predicted == k) & known)
-        self.pictures.append(PictureScore(name, iou, edges, float(marked / max(1, counts.sum()))))
+        self.pictures.append(ImageScore(name, iou, edges, float(marked / max(1, counts.sum()))))
 
     def merge(self, other: SemSegCounter) -> None:
         """Take in what another process has counted."""
@@ -171,7 +171,7 @@ class SemSegCounter:
 
     def sources(self) -> list[dict]:
         """By the first folder of the pictures' names: how many, and the figures that are means over pictures; nothing where there is one."""
-        groups: dict[str, list[PictureScore]] = {}
+        groups: dict[str, list[ImageScore]] = {}
         for one in self.pictures:
             groups.setdefault(one.name.partition("/")[0] if "/" in one.name else "", []).append(one)
         if len(groups) < 2:

@@ -74,7 +74,7 @@ class SemSegEvaluator:
             labels, scores = labels_of(output["sem_seg"], given["image_id"])
             self.planes = len(output["sem_seg"])
             try:
-                self.counter.add(truth, labels, picture_name(record), scores)
+                self.counter.add(truth, labels, image_name(record), scores)
             except ValueError as error:
                 raise DataError(f"{record['file_name']}: {error}") from None
 
@@ -106,7 +106,7 @@ class SemSegEvaluator:
         return self.outcome.metrics
 
 
-def picture_name(record: dict) -> str:
+def image_name(record: dict) -> str:
     """What tables call a picture: its id where that is a path within its data set, else its file's name."""
     own = record["image_id"]
     return own if isinstance(own, str) and "/" in own else Path(record["file_name"]).name

@@ -37,7 +37,7 @@ def slices(truth: GroundTruth, results: Results, pairs: Pairs) -> list[Slice]:
     """Every slice that the data set's attributes offer; attributes with a single value say nothing and are left out."""
     matches = match(truth, results, pairs)
     out = []
-    for name, value, chosen in picture_slices(truth):
+    for name, value, chosen in image_slices(truth):
         p, r = precision(truth, results, matches, chosen), recall(truth, matches, chosen)
         objects = int((chosen[truth.image] & ~matches.ignored).sum())
         out.append(row(name, value, int(chosen.sum()), objects, p, r))
@@ -62,7 +62,7 @@ def percent(values: np.ndarray) -> float | None:
     return 100 * float(kept.mean()) if kept.size else None
 
 
-def picture_slices(truth: GroundTruth) -> Iterator[tuple[str, str, np.ndarray]]:
+def image_slices(truth: GroundTruth) -> Iterator[tuple[str, str, np.ndarray]]:
     """Attribute, value and N bool for every attribute of pictures with a few values."""
     names = sorted({name for attributes in truth.image_attributes for name in attributes})
     for name in names:

@@ -28,7 +28,7 @@ class RankedImage:
     reasons: str
 
 
-def rank_pictures(
+def rank_images(
     truth: GroundTruth, results: Results, pairs: Pairs, found: Confusion
 ) -> list[RankedImage]:
     """Every picture, worst first: by the number of things wrong, a bad cut counting a third, and among equals by their share."""

@@ -12,7 +12,7 @@ from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.base.vocabulary import CITYSCAPES, CITYSCAPES_NOTHING, CITYSCAPES_THINGS
 from bdd_inst.formats import fields, label_map
 from bdd_inst.formats.json_files import items, plain
-from bdd_inst.formats.names import cityscapes_picture
+from bdd_inst.formats.names import cityscapes_image
 from bdd_inst.formats.png_folders import image_labels, instance_of, png_label_set
 from bdd_inst.formats.reading import contents, label_set
 from bdd_inst.formats.records import ImageLabels, Instance, LabelSet
@@ -37,7 +37,7 @@ def read(found: Found) -> LabelSet:
                 continue
             height, width = (fields.side(plain(top.get(key, NULL))) for key in SIDES)
             stem = file.name.removesuffix(".gz").removesuffix(".json")
-            picture = ImageLabels(cityscapes_picture(stem), width, height)
+            picture = ImageLabels(cityscapes_image(stem), width, height)
             _outlined(picture, items(top.get("objects")) or [], file, log)
             yield picture
 
@@ -81,7 +81,7 @@ def _numbered(file: Path, log: ProblemLog) -> ImageLabels:
     """The objects of an ``instanceIds`` PNG: class * 1000 + number, or the class alone for stuff and crowds."""
     values = label_map.read_label_map(file)
     picture = image_labels(file, *values.shape)
-    picture.name, picture.video = cityscapes_picture(file.stem), None
+    picture.name, picture.video = cityscapes_image(file.stem), None
     for value, rle in zip(*label_rles(values), strict=True):
         own = int(value) // 1000 if value >= 1000 else int(value)
         name = CITYSCAPES[own] if own < len(CITYSCAPES) else None

@@ -55,11 +55,11 @@ def read(found: Found) -> LabelSet:
             log.add(
                 "bad-labels", where, "annotations is not a list; the pictures count as unlabelled"
             )
-        by_picture = _grouped(read_annotations(annotated or [], where, log), pictures, where, log)
+        by_image = _grouped(read_annotations(annotated or [], where, log), pictures, where, log)
         reader = CocoInstances(names if categories is not None else None, log)
         for key, picture in pictures.items():
             picture.labelled = picture.labelled and annotated is not None
-            picture.instances = reader.instances(by_picture.pop(key, ()), picture, where)
+            picture.instances = reader.instances(by_image.pop(key, ()), picture, where)
             yield picture
 
     return label_set(

@@ -234,7 +234,7 @@ class PartStore:
         self._lock.acquire()
         mark = self.folder / "fingerprint"
         if before:
-            sweep(self.target.picture_folder or self.target.path, NAME)
+            sweep(self.target.image_folder or self.target.path, NAME)
             sweep_beside(self.target.path)
         same = self.fingerprint and _text(mark) == self.fingerprint
         for file in () if same else self.folder.iterdir():

@@ -36,7 +36,7 @@ def full_name(image: ImageLabels) -> str:
     return f"{image.video.replace(chr(92), '/').rpartition('/')[2]}/{image.name}"
 
 
-def cityscapes_picture(stem: str) -> str:
+def cityscapes_image(stem: str) -> str:
     """``aachen_000000_000019_gtFine_polygons`` -> ``aachen_000000_000019_leftImg8bit.png``."""
     head, mark, _ = stem.partition("_gt")
     return f"{head}_leftImg8bit.png" if mark else f"{stem.removesuffix('_polygons')}.png"

@@ -21,7 +21,7 @@ from bdd_inst.base import vocabulary as classes
 from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.formats import bitmask, label_map
 from bdd_inst.formats.json_files import decode
-from bdd_inst.formats.names import cityscapes_picture
+from bdd_inst.formats.names import cityscapes_image
 from bdd_inst.formats.reading import label_set
 from bdd_inst.formats.records import ImageLabels, Instance, LabelSet
 from bdd_inst.formats.score_files import Scores
@@ -176,7 +176,7 @@ def image_labels(file: Path, height: int, width: int, ending: str = "") -> Image
     """The picture that a PNG of labels belongs to: of its stem, less an ending that names classes; a frame knows its video."""
     stem = file.stem.removesuffix(ending)
     if ending in CITYSCAPES_ENDINGS:
-        return ImageLabels(cityscapes_picture(stem), width, height)
+        return ImageLabels(cityscapes_image(stem), width, height)
     # A mask may be called after the picture with its ending: 1.jpg.png.
     name = stem if stem.lower().endswith(tuple(SUFFIXES)) else f"{stem}.jpg"
     picture = ImageLabels(name, width, height)

@@ -15,7 +15,7 @@ from bdd_inst.formats.records import ImageLabels, LabelSet, LazyImages
 from bdd_inst.formats.sniff import NOTE_FILE, Found, sniff
 from bdd_inst.formats.table import FORMATS, Finder, Format, Reader, kinds, part_of
 from bdd_inst.formats.target import Target
-from bdd_inst.formats.usable import usable_pictures
+from bdd_inst.formats.usable import usable_images
 from bdd_inst.images.finder import ImageFinder
 
 
@@ -54,7 +54,7 @@ def read(
         labels.notes += (f"masks from the bitmasks in {bitmasks}",)
     if finder is not None:
         labels.images = with_sizes(labels, finder)
-    labels.images = usable_pictures(labels)
+    labels.images = usable_images(labels)
     return labels
 
 
@@ -163,7 +163,7 @@ def check_output(target: Target, labels: LabelSet, images: str | os.PathLike | N
             results over a file of labels; pictures that would overwrite each other's files.
     """
     target.check_names(labels.source)
-    folder = target.picture_folder
+    folder = target.image_folder
     if folder != target.path:
         refuse_overlap(target.path, *labels.files)
     if folder is None:

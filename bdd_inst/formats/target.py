@@ -65,7 +65,7 @@ class Target:
         return output_name(name, suffix)
 
     @property
-    def picture_folder(self) -> Path | None:
+    def image_folder(self) -> Path | None:
         """The folder of the pictures' own files; None for writers of one file for all."""
         return self.path if self.folder else None
 
@@ -75,7 +75,7 @@ class Target:
         Raises:
             DataError: two pictures of one name, or of one stem where the format tells pictures by it.
         """
-        if self.picture_folder is None:
+        if self.image_folder is None:
             return
         if self.plan.repeated is not None:
             raise DataError(

@@ -26,7 +26,7 @@ ORIGIN = np.zeros((1, 2))
 SHARES = "from 0 to 1: shares of the picture's sides, not pixels; multiply by width and height"
 
 
-def usable_pictures(labels: LabelSet) -> LazyImages:
+def usable_images(labels: LabelSet) -> LazyImages:
     """The pictures of a label set without what cannot be used, each reason counted in ``labels.problems``."""
     pictures, official = labels.images, labels.rule == "official"
 

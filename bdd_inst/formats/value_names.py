@@ -11,7 +11,7 @@ from bdd_inst.base import vocabulary as classes
 from bdd_inst.base.errors import DataError
 from bdd_inst.config.yaml_files import parse
 from bdd_inst.formats.json_files import read_bytes
-from bdd_inst.formats.names import cityscapes_picture
+from bdd_inst.formats.names import cityscapes_image
 from bdd_inst.images.opening import SUFFIXES
 
 ValueNames = dict[int, str]
@@ -36,7 +36,7 @@ NO_OBJECTS = {"_labelIds": frozenset(range(1, 4))}
 ENTRY = re.compile(r"\s*(\d+)\s*[=:,;\s]\s*(.+?)\s*")
 
 
-def picture_key(stem: str) -> str:
+def image_key(stem: str) -> str:
     """What the stems of a label map and of its picture have in common.
 
     Args:
@@ -47,7 +47,7 @@ def picture_key(stem: str) -> str:
     """
     ending = next((end for end in ENDINGS if stem.endswith(end)), "")
     if ending in CITYSCAPES_ENDINGS:
-        return Path(cityscapes_picture(stem.removesuffix(ending))).stem
+        return Path(cityscapes_image(stem.removesuffix(ending))).stem
     stem = stem.removesuffix(ending)
     # A map may be called after the picture with its ending: 1.jpg.png.
     return Path(stem).stem if stem.lower().endswith(tuple(SUFFIXES)) else stem

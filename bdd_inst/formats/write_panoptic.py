@@ -82,7 +82,7 @@ class PanopticTarget(Target):
             self.path = self.path.with_name(f"{self.path.name}.json")
 
     @property
-    def picture_folder(self) -> Path:
+    def image_folder(self) -> Path:
         return self.path.with_suffix("")
 
     def file_of(self, picture: ImageLabels) -> Path:
@@ -90,7 +90,7 @@ class PanopticTarget(Target):
         return Path(self.name_of(picture))
 
     def files_of(self, part: dict) -> list[Path]:
-        return [self.picture_folder / part["file"]]
+        return [self.image_folder / part["file"]]
 
     def encode(self, picture: ImageLabels) -> dict | None:
         size = self.size_to_draw(picture, "PNG")
@@ -107,7 +107,7 @@ class PanopticTarget(Target):
             message = f"{hidden} objects have no pixel left under others"
             self.lost.add("hidden-objects", picture.name, message, count=hidden)
         file = self.file_of(picture)
-        write_ids(self.picture_folder / file, ids)
+        write_ids(self.image_folder / file, ids)
         image = {"file_name": picture.name, "width": size[1], "height": size[0]}
         return {
             "id": picture.image_id,

@@ -53,7 +53,7 @@ class PanopticFile(ResultsFile):
         super().__init__(stream, b'{"annotations": [')
         self.images, self.classes, self.ids = images, classes, classes.own_ids()
 
-    def add_picture(
+    def add_image(
         self, image_id: int | str, name: str, png: str, ids: np.ndarray, segments: list[dict]
     ) -> None:
         """Enter one image.
@@ -101,7 +101,7 @@ def panoptic_file(path: str | os.PathLike, classes: PanopticClasses) -> Iterator
         classes: what class numbers mean.
 
     Yields:
-        the file, open for :meth:`PanopticFile.add_picture`.
+        the file, open for :meth:`PanopticFile.add_image`.
     """
     with (
         tempfile.SpooledTemporaryFile(1 << 20) as images,

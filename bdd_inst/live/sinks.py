@@ -21,7 +21,7 @@ from bdd_inst.images.opening import SUFFIXES
 from bdd_inst.images.video import VideoWriter
 from bdd_inst.inference.sources import Frame
 from bdd_inst.live.sources import Source
-from bdd_inst.report.album import picture_paths, save_picture
+from bdd_inst.report.album import image_paths, save_image
 
 ENDINGS = (".jpg", ".jpeg", ".png")
 TITLE = "bdd-inst live (q ends)"
@@ -107,7 +107,7 @@ class Pictures:
         self.path, self.source, self.alpha = Path(path), source, alpha
         self.problems, self.number = ProblemLog(), 0
         self.single = self.path.suffix.lower() in SUFFIXES and not self.path.is_dir()
-        self.places = OutputPaths(path, ".png") if alpha else picture_paths(path)
+        self.places = OutputPaths(path, ".png") if alpha else image_paths(path)
         if self.single and source.number != 1:
             raise DataError(f"{path}: the input is more than one picture; name a folder")
         if self.single and alpha and self.path.suffix.lower() != ".png":
@@ -126,7 +126,7 @@ class Pictures:
         path = self.target(frame)
         if self.source.file is not None and path.exists() and path.samefile(self.source.file):
             raise DataError(f"{path}: is the input; name another output")
-        save_picture(path, image)
+        save_image(path, image)
         self.number += 1
 
     def target(self, frame: Frame) -> Path:

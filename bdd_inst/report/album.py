@@ -26,7 +26,7 @@ from bdd_inst.report.annotated_images import AnnotatedImage, ClassTable
 JPEG_QUALITY = 92
 
 
-def picture_paths(folder: str | os.PathLike) -> OutputPaths:
+def image_paths(folder: str | os.PathLike) -> OutputPaths:
     """Where drawn images go, by their names: JPEG and PNG keep theirs, others become PNG (``a.tif.png``).
 
     Args:
@@ -38,7 +38,7 @@ def picture_paths(folder: str | os.PathLike) -> OutputPaths:
     return OutputPaths(folder, ".png", keep=(".jpg", ".jpeg", ".png"))
 
 
-def save_picture(path: str | os.PathLike, image: np.ndarray) -> Path:
+def save_image(path: str | os.PathLike, image: np.ndarray) -> Path:
     """Encode H,W,3 uint8 BGR by the suffix of ``path`` and write it (any characters in the path, on any system).
 
     Args:
@@ -142,11 +142,11 @@ def fill_album(
 
     def page(entry: AnnotatedImage) -> Path | DataError:
         try:
-            return save_picture(target[entry.name], compose(entry, class_table, options))
+            return save_image(target[entry.name], compose(entry, class_table, options))
         except DataError as error:
             return error
 
-    places, target = picture_paths(folder), {}
+    places, target = image_paths(folder), {}
     pending: deque[AnnotatedImage] = deque()
     names: set[str] = set()
 

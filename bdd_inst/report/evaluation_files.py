@@ -11,11 +11,11 @@ from fvcore.common.config import CfgNode
 from bdd_inst.base import distributed
 from bdd_inst.base.files import atomic_write
 from bdd_inst.evaluation.compare import Difference
-from bdd_inst.evaluation.evaluate_model import TestResult, pictures_to_show
+from bdd_inst.evaluation.evaluate_model import TestResult, images_to_show
 from bdd_inst.evaluation.evaluation_result import EvaluationResult
 from bdd_inst.report.html import write_report
 from bdd_inst.report.paper import write_paper_tables
-from bdd_inst.report.side_by_side import picture_names, write_side_by_side
+from bdd_inst.report.side_by_side import image_names, write_side_by_side
 
 # Two runs' figures: their differences, both names, and the kind compared (``bbox`` or ``segm``).
 Comparison = tuple[Sequence[Difference], str, str, str]
@@ -85,7 +85,7 @@ def write_test_files(
     drawn = []
     if report:
         folder = result.folder / "pictures"
-        names = picture_names(pictures_to_show(result.test.dicts, cfg.TEST.PICTURES).values())
+        names = image_names(images_to_show(result.test.dicts, cfg.TEST.PICTURES).values())
         ignore = cfg.MODEL.SEM_SEG_HEAD.IGNORE_VALUE
         write_side_by_side(result.shown, result.test.metadata, folder, names, ignore)
         if {

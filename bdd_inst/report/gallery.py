@@ -148,7 +148,7 @@ def xywh(box: Sequence[float]) -> list[float]:
     return [box[0], box[1], box[2] - box[0], box[3] - box[1]]
 
 
-def drawn_pictures(files: Sequence[Path], budget: int) -> list[dict]:
+def drawn_images(files: Sequence[Path], budget: int) -> list[dict]:
     """Images that are drawn already, as plain dicts.
 
     Args:

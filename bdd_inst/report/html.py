@@ -18,7 +18,7 @@ from bdd_inst.evaluation.compare import Difference
 from bdd_inst.evaluation.evaluation_result import EvaluationResult
 from bdd_inst.images.finder import ImageFinder
 from bdd_inst.report import report_data
-from bdd_inst.report.gallery import build_gallery, drawn_pictures
+from bdd_inst.report.gallery import build_gallery, drawn_images
 
 PICTURES = 60
 MOST_BYTES = 9_000_000
@@ -62,10 +62,10 @@ def write_report(
     tree["config"] = read_text(run / "config.yaml") if run else None
     tree["provenance"] = provenance(outcome, run)
     kind = report_data.first_kind(outcome)
-    tree["drawn"] = drawn_pictures(drawn, max(0, MOST_BYTES - len(json.dumps(tree))))
+    tree["drawn"] = drawn_images(drawn, max(0, MOST_BYTES - len(json.dumps(tree))))
     spent = len(json.dumps(tree))
     if kind in outcome.analyses:
-        find = picture_finder(outcome, images)
+        find = image_finder(outcome, images)
         args = outcome.truth, outcome.results, outcome.analyses[kind], find
         tree["gallery"] = build_gallery(*args, most=pictures, budget=max(0, MOST_BYTES - spent))
     path = Path(folder) / "report.html"
@@ -106,7 +106,7 @@ def subtitle(outcome: EvaluationResult) -> str:
     return f"{outcome.results.source} against {outcome.truth.source}; {named}"
 
 
-def picture_finder(outcome: EvaluationResult, images: str | Path | None):
+def image_finder(outcome: EvaluationResult, images: str | Path | None):
     """``find(position)``: the picture's file, by its own path, else by its name below ``images``."""
     names = outcome.truth.file_names
     folder = ImageFinder(Path(images)) if images is not None else None

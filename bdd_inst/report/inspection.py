@@ -16,7 +16,7 @@ from fvcore.common.config import CfgNode
 
 from bdd_inst.data.mapper import DatasetMapper
 from bdd_inst.drawing.colors import bgr, class_color
-from bdd_inst.modeling.layers.matching import picture_generators
+from bdd_inst.modeling.layers.matching import image_generators
 from bdd_inst.modeling.meta.mask_rcnn import MaskRCNN
 from bdd_inst.structures import Boxes, Instances, pairwise_iou
 
@@ -185,7 +185,7 @@ class Inspector:
         else:
             boxes = stand_ins(instances, np.random.default_rng(seed))
         heads = self.model.roi_heads
-        drawn = heads.sample_proposals(boxes, instances, picture_generators([seed])[0])
+        drawn = heads.sample_proposals(boxes, instances, image_generators([seed])[0])
         positive = drawn.classes != heads.classes
         out = base.copy()
         for box in drawn.boxes[~positive].tolist()[:200]:

@@ -18,7 +18,7 @@ from bdd_inst.drawing.panoptic import draw_segments
 from bdd_inst.evaluation.evaluate_model import Shown
 from bdd_inst.formats.label_map import overlay
 from bdd_inst.images.read import read_bgr, read_image
-from bdd_inst.report.album import save_picture
+from bdd_inst.report.album import save_image
 from bdd_inst.structures import Instances
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ def write_side_by_side(
         shown: dataset dict and prediction, as :class:`bdd_inst.evaluation.evaluate_model.TestResult` has them.
         metadata: of the data set: class names and colours.
         folder: where they go.
-        names: file name to the drawing's name without suffix, see :func:`picture_names`.
+        names: file name to the drawing's name without suffix, see :func:`image_names`.
         ignore: the label of pixels that do not count.
     """
     for record, prediction in shown:
@@ -54,10 +54,10 @@ def write_side_by_side(
         except DataError as error:
             log.warning("%s; not drawn", error)
             continue
-        save_picture(folder / f"{names[name]}.png", drawn)
+        save_image(folder / f"{names[name]}.png", drawn)
 
 
-def picture_names(records: Iterable[dict]) -> dict[str, str]:
+def image_names(records: Iterable[dict]) -> dict[str, str]:
     """File name of each record -> name of its drawing, without suffix: the file's own stem, with as many of its folders in front as
     tell it from the others."""
     files = {str(record["file_name"]): Path(record["file_name"]) for record in records}

@@ -9,13 +9,13 @@ from torch.nn import functional as F
 
 from bdd_inst.modeling.backbones import build_backbone
 from bdd_inst.modeling.meta import META_ARCHITECTURES
-from bdd_inst.modeling.meta.base import PictureModel, output_size
+from bdd_inst.modeling.meta.base import ImageModel, output_size
 from bdd_inst.structures import Boxes, Instances
 
 FEATURE = "p3"  # the map whose cells are asked whether an object's middle is there
 
 
-class CenterPoints(PictureModel):
+class CenterPoints(ImageModel):
     """``backbone``, ``losses`` and ``inference`` are all that the rest of the package asks for."""
 
     def __init__(self, backbone, classes, *, least_score=0.05, most=100, **picture):
@@ -36,7 +36,7 @@ class CenterPoints(PictureModel):
             options.NUM_CLASSES,
             least_score=options.SCORE_THRESH_TEST,
             most=cfg.TEST.DETECTIONS_PER_IMAGE,
-            **cls.picture_options(cfg),
+            **cls.image_options(cfg),
         )
 
     def losses(self, batch):

@@ -19,7 +19,7 @@ from bdd_inst.evaluation.ground_truth import GroundTruthBuilder
 from bdd_inst.evaluation.matching import match, overlapping_pairs, precision
 from bdd_inst.evaluation.results import ResultsBuilder
 from bdd_inst.evaluation.slices import slices
-from bdd_inst.evaluation.worst import rank_pictures
+from bdd_inst.evaluation.worst import rank_images
 from bdd_inst.masks import run_lengths
 from tests.evaluation.cases import random_case
 
@@ -157,7 +157,7 @@ def test_confused_false_and_missed_are_told_apart():
     table = confusion(truth, results, pairs, 0.5)
     assert table.verdict.tolist() == ["right", "confused", "false", "", "right"]
     assert table.missed.tolist() == [False, False, True, False]
-    ranked = rank_pictures(truth, results, pairs, table)
+    ranked = rank_images(truth, results, pairs, table)
     assert [p.position for p in ranked] == [0, 1]
     assert ranked[0].reasons == "missed 1 train; false 1 bus; badly cut 1 car; bus taken for train"
     assert ranked[1].reasons == ""

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from bdd_inst.config.loading import get_cfg
-from bdd_inst.evaluation.evaluate_model import TestSet, evaluate_model, pictures_to_show
+from bdd_inst.evaluation.evaluate_model import TestSet, evaluate_model, images_to_show
 from bdd_inst.structures import Boxes, Instances
 
 SIZE = (9, 12)
@@ -105,5 +105,5 @@ def test_later_data_sets_take_the_label_threshold_of_the_first(cfg, tmp_path):
 
 def test_pictures_to_show_are_spread_over_those_with_objects():
     dicts = [{"image_id": n, "annotations": [0] * (n % 2)} for n in range(12)]
-    assert list(pictures_to_show(dicts, 3)) == [1, 5, 9]
-    assert pictures_to_show(dicts, 0) == {}
+    assert list(images_to_show(dicts, 3)) == [1, 5, 9]
+    assert images_to_show(dicts, 0) == {}

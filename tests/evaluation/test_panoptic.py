@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from bdd_inst.datasets.panoptic_classes import PanopticClasses
-from bdd_inst.evaluation.panoptic import figures, picture_counts
+from bdd_inst.evaluation.panoptic import figures, image_counts
 from bdd_inst.evaluation.panoptic_evaluator import PanopticEvaluator
 from bdd_inst.masks import run_lengths
 from bdd_inst.structures import Boxes, BoxMode, Instances, RLEMasks
@@ -87,7 +87,7 @@ def test_counts_equal_segments_compared_one_by_one(rule):
     total = 0
     for seed in range(120):
         truth, predicted = random_case(seed)
-        got = picture_counts(truth, predicted, CLASSES, rule)
+        got = image_counts(truth, predicted, CLASSES, rule)
         np.testing.assert_allclose(got, one_by_one(truth, predicted, rule), rtol=1e-12)
         total += got
     assert (total.sum(axis=0)[1:] > 20).all()
@@ -96,10 +96,10 @@ def test_counts_equal_segments_compared_one_by_one(rule):
 def test_undefined_figures_are_none_and_in_no_mean():
     ids = np.ones((4, 4), np.int32)
     road = [{"id": 1, "category_id": 1, "isthing": False, "iscrowd": 0}]
-    found = figures(picture_counts((ids, road), (ids, road), CLASSES), CLASSES)
+    found = figures(image_counts((ids, road), (ids, road), CLASSES), CLASSES)
     assert found["PQ"] == found["PQ_st"] == found["PQ-road"] == 100
     assert found["PQ_th"] is found["PQ-car"] is None
-    nothing = figures(picture_counts((ids, road), (ids * 0, []), CLASSES), CLASSES)
+    nothing = figures(image_counts((ids, road), (ids * 0, []), CLASSES), CLASSES)
     assert nothing["PQ"] == nothing["SQ"] == nothing["RQ"] == 0
 
 

@@ -16,7 +16,7 @@ from bdd_inst.base.errors import DataError
 from bdd_inst.data.sem_seg import label_map_of
 from bdd_inst.evaluation.boundary import boundary, width_of
 from bdd_inst.evaluation.sem_seg import SemSegCounter, boundary_iou
-from bdd_inst.evaluation.sem_seg_evaluator import SemSegEvaluator, picture_name
+from bdd_inst.evaluation.sem_seg_evaluator import SemSegEvaluator, image_name
 from bdd_inst.evaluation.tables import summary
 from bdd_inst.inference.label_maps import labels_of
 from bdd_inst.report.html import write_report
@@ -245,5 +245,5 @@ def test_pictures_of_several_folders_have_figures_of_each():
 
 
 def test_a_picture_is_called_by_its_path_within_the_set():
-    assert picture_name({"image_id": "a/images/1.jpg", "file_name": "/x/1.jpg"}) == "a/images/1.jpg"
-    assert picture_name({"image_id": 7, "file_name": "/x/1.jpg"}) == "1.jpg"
+    assert image_name({"image_id": "a/images/1.jpg", "file_name": "/x/1.jpg"}) == "a/images/1.jpg"
+    assert image_name({"image_id": 7, "file_name": "/x/1.jpg"}) == "1.jpg"

@@ -14,7 +14,7 @@ from bdd_inst.cli import convert, evaluate
 from bdd_inst.config.loading import load_cfg
 from bdd_inst.datasets import own
 from bdd_inst.datasets.catalog import DatasetCatalog
-from bdd_inst.formats.value_names import parse_values, picture_key
+from bdd_inst.formats.value_names import image_key, parse_values
 
 
 def label_map(path, *values, size=(24, 32)):
@@ -116,7 +116,7 @@ def test_cityscapes_maps_have_their_classes_and_pictures(ending, values, names, 
     assert found == names
     assert [p.name for p in labels.images] == ["aachen_000000_000019_leftImg8bit.png"]
     assert labels.problems.counts == ({"category-left-out": 1} if 1 in values else {})
-    assert picture_key(file.stem) == "aachen_000000_000019_leftImg8bit"
+    assert image_key(file.stem) == "aachen_000000_000019_leftImg8bit"
 
 
 def test_a_gtfine_folder_of_pngs_is_read_by_its_instance_numbers(tmp_path):

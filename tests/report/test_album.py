@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bdd_inst.base.errors import DataError, ProblemLog
-from bdd_inst.report.album import AlbumOptions, compose, fill_album, picture_paths, save_picture
+from bdd_inst.report.album import AlbumOptions, compose, fill_album, image_paths, save_image
 from bdd_inst.report.annotated_images import AnnotatedImage, ClassTable, Rows
 
 
@@ -27,13 +27,13 @@ from bdd_inst.report.annotated_images import AnnotatedImage, ClassTable, Rows
     ],
 )
 def test_names_from_files_stay_inside_the_folder(tmp_path, name, expected):
-    assert picture_paths(tmp_path)(name) == tmp_path / expected
+    assert image_paths(tmp_path)(name) == tmp_path / expected
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "ü 東京.jpg"])
 def test_saved_pictures_can_be_read(tmp_path, name):
     image = np.full((20, 30, 3), (10, 120, 240), np.uint8)
-    path = save_picture(tmp_path / "new folder" / name, image)
+    path = save_image(tmp_path / "new folder" / name, image)
     back = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
     assert np.abs(back.astype(int) - image).max() <= 3
     assert [p.name for p in path.parent.iterdir()] == [name]  # no temporary file stays behind

@@ -67,7 +67,7 @@ def _permutation(indices: Tensor, generator: torch.Generator | None) -> Tensor:
     return torch.randperm(len(indices), generator=generator).to(indices.device)
 
 
-def picture_generators(seeds: Sequence[int | None]) -> list[torch.Generator | None]:
+def image_generators(seeds: Sequence[int | None]) -> list[torch.Generator | None]:
     """One generator an image, seeded by its ``sample_seed``; None where it has none.
 
     Args:

@@ -15,7 +15,7 @@ from bdd_inst.structures import ImageList
 PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-class PictureModel(nn.Module):
+class ImageModel(nn.Module):
     """A model on ``list[dict]``: a subclass has ``backbone`` and defines ``losses(batch)`` and ``inference(batch)``.
 
     Args:
@@ -49,7 +49,7 @@ class PictureModel(nn.Module):
         self._wants_channels_last = channels_last
 
     @staticmethod
-    def picture_options(cfg: CfgNode) -> dict:
+    def image_options(cfg: CfgNode) -> dict:
         """The arguments above by MODEL's keys, for a subclass's ``from_config``."""
         options = cfg.MODEL
         return {
@@ -73,7 +73,7 @@ class PictureModel(nn.Module):
             and any(isinstance(module, DeformConv2d) for module in self.modules())
         )
 
-    def train(self, mode: bool = True) -> PictureModel:
+    def train(self, mode: bool = True) -> ImageModel:
         """As torch's; a batch norm whose own scale is fixed keeps its running statistics too."""
         super().train(mode)
         hold_statistics(self)

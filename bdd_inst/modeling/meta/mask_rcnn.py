@@ -13,14 +13,14 @@ from bdd_inst.modeling.backbones import build_backbone, require_features
 from bdd_inst.modeling.freeze import set_trainable
 from bdd_inst.modeling.heads import ROI_HEADS
 from bdd_inst.modeling.heads.rpn import RPN
-from bdd_inst.modeling.layers.matching import picture_generators
-from bdd_inst.modeling.meta.base import PictureModel, output_size
+from bdd_inst.modeling.layers.matching import image_generators
+from bdd_inst.modeling.meta.base import ImageModel, output_size
 from bdd_inst.modeling.meta.postprocessing import postprocess
 from bdd_inst.modeling.meta.rcnn_tta import RCNNTTA
 from bdd_inst.structures import ImageList, Instances
 
 
-class MaskRCNN(PictureModel):
+class MaskRCNN(ImageModel):
     """Takes ``list[dict]``: ``image`` C,H,W (uint8 or float, in INPUT.FORMAT), ``height`` and ``width`` of the result
     (the image's own where missing), ``instances`` in training (``gt_boxes``, ``gt_classes``, ``gt_masks``), and
     optionally ``sample_seed``: with it the image's random draws depend on nothing else.
@@ -32,7 +32,7 @@ class MaskRCNN(PictureModel):
         backbone: N,3,H,W to maps by name, with ``channels``, ``strides`` and ``size_divisibility``.
         proposal_generator, roi_heads: first and second stage.
         tta: how an image is seen several times in evaluation (TEST.AUG), or None.
-        picture_options: of :class:`PictureModel`.
+        image_options: of :class:`ImageModel`.
     """
 
     mask_formats = ("bitmask", "rle")
@@ -44,9 +44,9 @@ class MaskRCNN(PictureModel):
         roi_heads: nn.Module,
         *,
         tta: RCNNTTA | None = None,
-        **picture_options,
+        **image_options,
     ):
-        super().__init__(**picture_options)
+        super().__init__(**image_options)
         self.backbone = backbone
         self.proposal_generator, self.roi_heads = proposal_generator, roi_heads
         self.tta = tta
@@ -54,7 +54,7 @@ class MaskRCNN(PictureModel):
     @classmethod
     def from_config(cls, cfg: CfgNode) -> MaskRCNN:
         """By MODEL, with random weights."""
-        return cls(*detector_parts(cfg), tta=RCNNTTA.from_config(cfg), **cls.picture_options(cfg))
+        return cls(*detector_parts(cfg), tta=RCNNTTA.from_config(cfg), **cls.image_options(cfg))
 
     def losses(self, batch: Sequence[dict]) -> dict[str, Tensor]:
         """``loss_rpn_cls``, ``loss_rpn_loc``, ``loss_cls``, ``loss_box_reg``, ``loss_mask``, scalars.
@@ -71,7 +71,7 @@ class MaskRCNN(PictureModel):
     ) -> dict[str, Tensor]:
         """As :meth:`losses`, from the backbone's features, N,C,H/stride,W/stride by name."""
         targets = [entry["instances"].to(self.device) for entry in batch]
-        generators = picture_generators([entry.get("sample_seed") for entry in batch])
+        generators = image_generators([entry.get("sample_seed") for entry in batch])
         proposals, rpn_losses = self.proposal_generator(
             features, images.image_sizes, targets, generators
         )

@@ -65,7 +65,7 @@ class PanopticFPN(MaskRCNN):
             merge_from_config(cfg),
             instance_weight=cfg.MODEL.PANOPTIC_FPN.INSTANCE_LOSS_WEIGHT,
             tta=RCNNTTA.from_config(cfg),
-            **cls.picture_options(cfg),
+            **cls.image_options(cfg),
         )
 
     def losses(self, batch: Sequence[dict]) -> dict[str, Tensor]:

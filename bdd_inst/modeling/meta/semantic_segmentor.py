@@ -14,13 +14,13 @@ from bdd_inst.base.errors import ConfigError, DataError
 from bdd_inst.modeling.freeze import set_trainable
 from bdd_inst.modeling.heads import SEM_SEG_HEADS
 from bdd_inst.modeling.heads.sem_seg import PixelHead, at_least_float32
-from bdd_inst.modeling.meta.base import PictureModel, output_size
+from bdd_inst.modeling.meta.base import ImageModel, output_size
 from bdd_inst.modeling.meta.sem_seg_tiles import Tiles
 from bdd_inst.modeling.meta.tta import MeanProbability, View, Views
 from bdd_inst.structures import ImageList
 
 
-class SemanticSegmentor(PictureModel):
+class SemanticSegmentor(ImageModel):
     """Takes ``list[dict]``: ``image`` C,H,W (uint8 or float, in INPUT.FORMAT), ``height`` and ``width`` of the result
     (the image's own where missing), in training ``sem_seg`` H,W int64: class indices, IGNORE_VALUE where unknown.
 
@@ -32,7 +32,7 @@ class SemanticSegmentor(PictureModel):
         sem_seg_head: features and the batch's size to logits, and their losses.
         tta: how often an image is seen in evaluation (TEST.AUG); None: once.
         tiles: in what pieces (TEST.TILES); None: as a whole.
-        picture_options: of :class:`PictureModel`; arithmetic of half precision is autocast's.
+        image_options: of :class:`ImageModel`; arithmetic of half precision is autocast's.
     """
 
     trains_channels_last = True  # a fifth of a step less on a CPU, for its many 1x1 convolutions
@@ -44,9 +44,9 @@ class SemanticSegmentor(PictureModel):
         *,
         tta: Views | None = None,
         tiles: Tiles | None = None,
-        **picture_options,
+        **image_options,
     ):
-        super().__init__(**picture_options)
+        super().__init__(**image_options)
         self.tta, self.tiles = tta, tiles
         self.backbone, self.sem_seg_head = backbone, sem_seg_head
 
@@ -57,7 +57,7 @@ class SemanticSegmentor(PictureModel):
             *SEM_SEG_HEADS.pick(cfg.MODEL.SEM_SEG_HEAD.NAME)(cfg),
             tta=Views.from_config(cfg),
             tiles=Tiles.from_config(cfg),
-            **cls.picture_options(cfg),
+            **cls.image_options(cfg),
         )
 
     def losses(self, batch: Sequence[dict]) -> dict[str, Tensor]:

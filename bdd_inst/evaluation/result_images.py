@@ -13,7 +13,7 @@ from bdd_inst.formats.coco_entries import Id, key_of
 from bdd_inst.formats.names import ImageNames
 
 
-def match_pictures(
+def match_images(
     image_ids: list[Id],
     file_names: dict[int, str],
     truth: GroundTruth,
@@ -54,7 +54,7 @@ def match_pictures(
         found = by_stem(image_ids, truth, names, source, problems)
     elif strays:
         n = strays[0]
-        raise DataError(f"{source}: entry {n + 1}: {unknown_picture(image_ids[n], truth)}")
+        raise DataError(f"{source}: entry {n + 1}: {unknown_image(image_ids[n], truth)}")
     for n, by_name in enumerate(named):
         if by_name is not None and by_name != found[n]:
             raise DataError(
@@ -78,7 +78,7 @@ def by_stem(
     for n, image_id in enumerate(image_ids):
         place = names.find(image_id) if isinstance(image_id, str) else numbers.get(image_id)
         if place is None:
-            raise DataError(f"{source}: entry {n + 1}: {unknown_picture(image_id, truth)}")
+            raise DataError(f"{source}: entry {n + 1}: {unknown_image(image_id, truth)}")
         out.append(place)
     if all(isinstance(image_id, str) for image_id in image_ids):
         return out
@@ -115,7 +115,7 @@ def note_numbered_names(
         problems.add("id-or-name", f"{source}: entry {n + 1}", message, count=len(other))
 
 
-def unknown_picture(image_id: int | str, truth: GroundTruth) -> str:
+def unknown_image(image_id: int | str, truth: GroundTruth) -> str:
     """What to say of a picture id that the ground truth does not have."""
     near = difflib.get_close_matches(str(image_id), [str(i) for i in truth.image_ids[:20000]], 1)
     hint = f"; did you mean {near[0]}?" if near else ""
