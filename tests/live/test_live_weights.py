@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from bdd_inst.base.errors import DataError
 from bdd_inst.cli import live
@@ -45,3 +49,16 @@ def test_a_file_without_a_config_asks_for_it(tmp_path):
     torch.save({"model": {"a": torch.ones(1)}}, tmp_path / "w.pth")
     with pytest.raises(DataError, match="--config"):
         load_segmenter(tmp_path / "w.pth")
+
+
+def test_the_card_tells_the_cost_of_the_packages_model():
+    """Its multiplications at 192x336 and its parameters, as docs/person-model.md has them."""
+    card = Path(__file__).resolve().parents[2] / "docs" / "person-model.md"
+    text = card.read_text(encoding="utf-8")
+    millions = int(re.search(r"(\d+) million multiplications at 192x336", text)[1])
+    parameters = float(re.search(r"([\d.]+) M parameters", text)[1])
+    model = load_segmenter(None).model
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        model(torch.zeros(1, 3, 192, 336))
+    assert counter.get_total_flops() / 2e6 == pytest.approx(millions, abs=0.5)
+    assert sum(p.numel() for p in model.parameters()) / 1e6 == pytest.approx(parameters, abs=0.005)

@@ -24,8 +24,6 @@ SEQUENCE = 8  # pictures, at least, that are numbered one after the other and of
 
 def run(folder: Path, models: Mapping[str, Segmenter], number: int) -> None:
     """Print IoU by source, of at most ``number`` pictures each, then flicker and lag of those that are videos."""
-    if not folder.is_dir():
-        raise DataError(f"--people {folder}: no such folder")
     pictures, videos = [], []
     for place in people.sources(folder):
         records = people.load_source(place).dicts
