@@ -9,7 +9,7 @@ import numpy as np
 from bdd_inst.evaluation import boundary, curves, tide, worst
 from bdd_inst.evaluation.calibration import Calibration, calibration
 from bdd_inst.evaluation.coco import CocoScores
-from bdd_inst.evaluation.confusion import Confusion, confusion
+from bdd_inst.evaluation.confusion import Confusion, confusion, matrix_content
 from bdd_inst.evaluation.ground_truth import GroundTruth
 from bdd_inst.evaluation.matching import Pairs, match, overlapping_pairs, precision
 from bdd_inst.evaluation.results import Results
@@ -46,7 +46,7 @@ class Analysis:
                 "score_threshold": self.threshold,
                 "iou": self.confusion.iou,
                 "classes": [*truth.class_names, "background"],
-                "matrix": self.confusion.matrix.tolist(),
+                **matrix_content(self.confusion.matrix),
             },
             "calibration": {
                 "expected_error": self.calibration.error,

@@ -15,6 +15,9 @@ from bdd_inst.evaluation.ground_truth import GroundTruth
 from bdd_inst.evaluation.matching import Pairs, match
 from bdd_inst.evaluation.results import Results
 
+# Classes, background included, up to which a file holds the whole matrix, and the cells that it holds of a larger one.
+WHOLE, CELLS = 101, 20_000
+
 
 @dataclass(frozen=True)
 class Confusion:
@@ -84,3 +87,21 @@ def count(
     )
     np.add.at(matrix, (truth.category[missed], np.full(int(missed.sum()), k)), 1)
     return matrix
+
+
+def matrix_content(matrix: np.ndarray) -> dict:
+    """A confusion matrix for a file: whole, or of many classes its fullest cells, for most of a large one is nothing.
+
+    Args:
+        matrix: N,N counts, rows the truth.
+
+    Returns:
+        ``matrix``, N lists of N; or ``cells``, lists of row, column and count, the largest first, and ``left_out``, the sum of the others.
+    """
+    if len(matrix) <= WHOLE:
+        return {"matrix": matrix.tolist()}
+    rows, columns = np.nonzero(matrix)
+    counts = matrix[rows, columns]
+    order = np.argsort(-counts, kind="stable")[:CELLS]
+    cells = np.stack([rows, columns, counts], axis=1)[order]
+    return {"cells": cells.tolist(), "left_out": int(counts.sum() - cells[:, 2].sum())}

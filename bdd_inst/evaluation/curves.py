@@ -10,6 +10,8 @@ import numpy as np
 from bdd_inst.evaluation.coco import CocoScores
 
 MEAN = "all classes"
+# Of a table of curves: 80 classes with boxes and masks have 163,000, some 8 MB.
+MOST_ROWS = 200_000
 
 
 @dataclass(frozen=True)
@@ -99,12 +101,35 @@ def best_thresholds(curves: list[Curve], iou: float = 0.5) -> list[BestThreshold
     return out
 
 
+def fitted(curves: list[Curve]) -> tuple[list[Curve], int]:
+    """What a table of at most MOST_ROWS rows has room for: of many classes fewer IoU thresholds, then fewer recall points.
+
+    Args:
+        curves: of every class and threshold.
+
+    Returns:
+        The curves to write, the means at every threshold among them, and the step from one recall point to the next.
+    """
+    for wanted in ((), (0.5, 0.75), (0.5,)):
+        kept = [
+            c for c in curves if c.name == MEAN or not wanted or np.isclose(c.iou, wanted).any()
+        ]
+        rows = sum(len(c.recall) for c in kept)
+        if rows <= MOST_ROWS:
+            return kept, 1
+    return kept, next((step for step in (2, 5, 10, 20, 50) if rows <= step * MOST_ROWS), 100)
+
+
 def csv_rows(curves: list[Curve]) -> Iterator[tuple]:
-    """``kind, class, iou, recall, precision, score`` with a header row first; score is empty where the curve has no detection."""
+    """``kind, class, iou, recall, precision, score`` with a header row first; score is empty where the curve has no detection.
+
+    Of hundreds of classes not every threshold and recall point: see :func:`fitted`.
+    """
     yield ("kind", "class", "iou", "recall", "precision", "score")
+    curves, step = fitted(curves)
     for curve in curves:
         for recall, precision, score in zip(
-            curve.recall, curve.precision, curve.scores, strict=True
+            curve.recall[::step], curve.precision[::step], curve.scores[::step], strict=True
         ):
             shown = f"{score:.6g}" if np.isfinite(score) and precision > 0 else ""
             yield (

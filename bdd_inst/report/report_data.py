@@ -13,6 +13,7 @@ from bdd_inst.evaluation.analysis import Analysis
 from bdd_inst.evaluation.compare import Difference
 from bdd_inst.evaluation.curves import MEAN, pr_curves
 from bdd_inst.evaluation.evaluation_result import EvaluationResult
+from bdd_inst.report.many_classes import MOST_CLASSES, curves_shown, matrix_shown
 
 PROTOCOLS = {
     "coco": "COCO protocol",
@@ -44,7 +45,9 @@ def report_tree(outcome: EvaluationResult) -> dict:
     return {
         "protocol_text": protocol_text(protocol),
         "classes": list(outcome.truth.class_names)
-        or (label_map_tree(metrics) or {}).get("confusion", {}).get("classes", [])[1:],
+        or (metrics.get("label_map") or metrics.get("sem_seg") or {})
+        .get("confusion", {})
+        .get("classes", [])[1:],
         "tiles": tiles(outcome),
         "blocks": blocks,
         "notes": list(metrics.get("notes", ())),
@@ -68,12 +71,20 @@ def report_tree(outcome: EvaluationResult) -> dict:
 def label_map_tree(metrics: dict) -> dict | None:
     """Pixel-wise figures under the names that the page shows: those of instances combined into maps, else a pixel-wise model's."""
     if "label_map" in metrics or "sem_seg" not in metrics:
-        return metrics.get("label_map")
-    block = metrics["sem_seg"]
+        return _fitted(metrics.get("label_map"))
+    block = _fitted(metrics["sem_seg"])
     how = "Dice = 2 IoU / (1 + IoU), derived from IoU; means leave background out, pixel accuracy keeps it"
     if "threshold" in block:
         how = f"pixels of a probability of at least {block['threshold']:.2f}. {how}"
     return block | {"mDice": block["Dice"], "accuracy": block["pACC"], "how": how}
+
+
+def _fitted(block: dict | None) -> dict | None:
+    """Pixel-wise figures with a confusion matrix that fits on the page."""
+    if block is None or "confusion" not in block:
+        return block
+    pixels, names = matrix_shown(block["confusion"]["pixels"], block["confusion"]["classes"])
+    return block | {"confusion": block["confusion"] | {"pixels": pixels, "classes": names}}
 
 
 def panoptic_tree(metrics: dict) -> dict | None:
@@ -167,9 +178,15 @@ def kind_tree(outcome: EvaluationResult, analysis: Analysis) -> dict:
         }
         for name in tree["cost"]
     ]
+    curves = curves_shown(pr_curves(scores, analysis.kind), truth.class_names, objects)
+    matrix, matrix_names = matrix_shown(
+        analysis.confusion.matrix, [*truth.class_names, "background"]
+    )
+    many = len(truth.class_names) > MOST_CLASSES
     return {
         "label": "Masks" if analysis.kind == "segm" else "Boxes",
-        "curves": [curve_tree(curve) for curve in pr_curves(scores, analysis.kind)],
+        "curves": [curve_tree(curve) for curve in curves],
+        "few": f"{MOST_CLASSES} of {len(truth.class_names)} classes" if many else "",
         "classes": rows,
         "boundary": bool(analysis.boundary),
         "tide": errors,
@@ -178,7 +195,8 @@ def kind_tree(outcome: EvaluationResult, analysis: Analysis) -> dict:
             "bins": content["calibration"]["bins"],
         },
         "threshold": analysis.threshold,
-        "confusion": content["confusion"]["matrix"],
+        "confusion": matrix,
+        "confusion_names": matrix_names,
         "slices": [
             [s.attribute, s.value, s.pictures, s.objects, s.ap, s.ap50, s.ar]
             for s in analysis.slices

@@ -67,6 +67,7 @@ function setUpKind(kind) {
       return button;
     }));
   };
+  $("few").textContent = part.few ? `${part.few}: those with the most objects; all are in the table and in pr_curves.csv.` : "";
   $("iou").onchange = draw;
   draw();
   window.onresize = draw;
@@ -84,8 +85,9 @@ function setUpErrors(part) {
   const bins = part.calibration.bins.filter((b) => b.count);
   chart($("calibration"), [{ name: "perfect", color: "#999", dashed: true, xs: [0, 1], ys: [0, 1] }, { name: "measured", color: COLORS[0], xs: bins.map((b) => b.score), ys: bins.map((b) => b.precision), marks: true, note: (i) => `${bins[i].count.toLocaleString("en")} detections` }],
     { xLabel: "score", yLabel: "precision", x: [0, 1], y: [0, 1], title: `Calibration, expected error ${part.calibration.error === null ? "–" : (100 * part.calibration.error).toFixed(1) + " %"}` });
-  $("confusion-how").textContent = `detections of a score of at least ${part.threshold.toFixed(2)}, IoU at least 0.50; rows are the truth, shares of a row are coloured`;
-  heat($("confusion"), [...DATA.classes, "background"], part.confusion, "truth \\ prediction");
+  const few = part.few ? `${part.few}: those confused most; ` : "";
+  $("confusion-how").textContent = `${few}detections of a score of at least ${part.threshold.toFixed(2)}, IoU at least 0.50; rows are the truth, shares of a row are coloured`;
+  heat($("confusion"), part.confusion_names, part.confusion, "truth \\ prediction");
 }
 function setUpTraining() {
   const run = DATA.training;
