@@ -20,6 +20,7 @@ def accumulate(
     Returns:
         precision T,R (the envelope), final recall T, score T,R at which each recall is reached (0 beyond).
     """
+    # A stable sort, as COCO's: among equal scores the order decides which detection is the false one.
     order = np.argsort(-scores, kind="mergesort")
     hit, out, scores = hit[:, order], out[:, order], scores[order]
     true, false = (
@@ -41,6 +42,7 @@ def accumulate(
         envelope = np.maximum.accumulate((true[t] / (true[t] + false[t] + np.spacing(1)))[::-1])[
             ::-1
         ]
+        # The first place that reaches each recall; recalls beyond the last stay 0, which is what lowers AP for objects never found.
         places = np.searchsorted(rises, RECALLS, side="left")
         inside = places < scores.size
         precision[t, inside] = envelope[places[inside]]

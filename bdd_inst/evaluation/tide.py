@@ -43,6 +43,7 @@ class Errors:
 def best_partner(pairs: Pairs, keep: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """For each of ``count`` detections the highest IoU among the kept pairs and its object (the first of equals); 0 and -1 for none."""
     found, objects, ious = pairs.found[keep], pairs.object[keep], pairs.iou[keep]
+    # The last of equal keys is written last and wins below: the highest IoU, and of equal ones the first object.
     order = np.lexsort((-objects, ious, found))
     best, partner = np.zeros(count), np.full(count, -1)
     best[found[order]], partner[found[order]] = ious[order], objects[order]
@@ -76,6 +77,7 @@ def classify(
         ("Bkg", anything <= background, np.full(d, -1)),
         ("Both", np.ones(d, bool), own_object),
     )
+    # The authors' order: what could be two kinds of error is the first.
     for name, true, objects in cases:
         here = wrong & (kind == "") & true
         kind[here], target[here] = name, objects[here]
@@ -107,6 +109,7 @@ def costs(
             )
         else:
             mended = mend(truth, results, matches, errors, name, counted, wanted)
+        # A class whose objects are all taken out stays in the mean with 0, which may lower it: a cost below 0 has no meaning.
         out[name] = max(mended - base, 0.0)
     hit = matches.hit[0][counted]
     lost = truth.category[~matches.found[0] & ~matches.ignored]
@@ -132,6 +135,7 @@ def mend(
     mine = np.flatnonzero(errors.kind == name)
     kept[mine] = False
     if name in ("Loc", "Cls"):
+        # Among all that could be mended onto an object, of either kind, only the best-scored may have it: an object counts once.
         near = np.flatnonzero(np.isin(errors.kind, ("Loc", "Cls")) & (errors.target >= 0))
         candidates = np.zeros(len(errors.kind), bool)
         candidates[near] = ~matches.found[0][errors.target[near]]

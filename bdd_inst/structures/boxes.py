@@ -32,6 +32,7 @@ class BoxMode(IntEnum):
             raise ValueError(
                 f"boxes convert between XYXY_ABS and XYWH_ABS only, not {BoxMode(from_mode).name} to {BoxMode(to_mode).name}"
             )
+        # Both ways change the last two numbers alone: by adding the corner, or taking it away.
         sign = 1 if from_mode == BoxMode.XYWH_ABS else -1
         if isinstance(box, (list, tuple)):
             x, y, c, d = box
@@ -87,6 +88,7 @@ class Boxes:
         """N bool: no side reaches further than ``boundary_threshold`` beyond (height, width)."""
         height, width = box_size
         limit = self.tensor.new_tensor([width, height]) + boundary_threshold
+        # Far edges are exclusive, and still below the limit strictly, as in Detectron2.
         return (self.tensor[:, :2] >= -boundary_threshold).all(1) & (
             self.tensor[:, 2:] < limit
         ).all(1)
@@ -133,6 +135,7 @@ def pairwise_intersection(boxes1: Boxes, boxes2: Boxes) -> Tensor:
 
 def pairwise_iou(boxes1: Boxes, boxes2: Boxes) -> Tensor:
     """N,M: intersection over union; 0 where the two do not meet (also for two empty boxes)."""
+    # Two boxes without area have a union of 0: the quotient, then NaN, is taken only where something is shared.
     shared = pairwise_intersection(boxes1, boxes2)
     union = boxes1.area()[:, None] + boxes2.area() - shared
     return torch.where(shared > 0, shared / union, shared.new_zeros(1))

@@ -29,6 +29,7 @@ class CroppedMasks:
         if int(areas.sum()) != len(data):
             raise ValueError(f"crops of {int(areas.sum())} pixels do not fit {len(data)} values")
         self.data, self.boxes, self.image_size = data, boxes, tuple(image_size)
+        # Crops lie one after the other in one array, which travels between processes as a single tensor.
         self._starts = torch.cat([areas.new_zeros(1), areas.cumsum(0)]).tolist()
 
     @classmethod
@@ -90,6 +91,7 @@ class CroppedMasks:
 
     def crop_and_resize(self, boxes: Tensor, mask_size: int, index: Tensor | None = None) -> Tensor:
         """Training targets R,S,S bool: mask ``index[i]`` (else mask i) seen through box i; see :meth:`BitMasks.crop_and_resize`."""
+        # An object has many proposals: each crop is taken up once for all of its boxes, not once for each.
         chosen = np.arange(len(self)) if index is None else index.cpu().numpy()
         if len(chosen) != len(boxes):
             raise ValueError(f"{len(boxes)} boxes for {len(chosen)} masks")

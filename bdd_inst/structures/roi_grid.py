@@ -38,9 +38,11 @@ def average_cells(
     columns = axis_samples(rois[:, 0], rois[:, 2], width, side)
     down = axis_weights(rows, corner[1], crop.shape[0], len(rois), side)
     across = axis_weights(columns, corner[0], crop.shape[1], len(rois), side)
+    # Two matrix products for all cells of all boxes, where the operator goes sample by sample.
     half = down.reshape(-1, crop.shape[0]) @ crop.astype(np.float32)
     out = np.matmul(half.reshape(len(rois), side, -1), across.transpose(0, 2, 1))
     out *= (rows.share * columns.share)[:, None, None]
+    # A target is whether the mean reaches one half: only where the order of the sum could tip that must it be the operator's own.
     for r, i, j in np.argwhere(np.abs(out - 0.5) < UNSURE):
         out[r, i, j] = cell_in_order(crop, corner, rows.of(r, i), columns.of(r, j))
     return out
@@ -91,6 +93,7 @@ def axis_samples(start: np.ndarray, end: np.ndarray, length: int, side: int) -> 
         + index.astype(np.float32) * size
         + (step.astype(np.float32) + np.float32(0.5)) * size / count
     )
+    # The operator's edges: within a pixel of the bitmap the edge pixel is read, beyond it 0 counts.
     outside = (place < -1) | (place > length)
     place = np.maximum(place, np.float32(0))
     low = np.minimum(place.astype(np.int64), length - 1)
@@ -107,6 +110,7 @@ def axis_weights(
 ) -> np.ndarray:
     """R,side,extent float32: the summed weight of each pixel of the crop in each cell."""
     cell = np.repeat(np.arange(boxes * side), np.repeat(samples.grid, side))
+    # bincount adds in float64 whatever it is given; rounding to float32 comes once, at the end.
     total = np.zeros(boxes * side * extent, np.float64)
     for pixel, weight in ((samples.low, samples.near), (samples.high, samples.far)):
         inside = (pixel >= corner) & (pixel < corner + extent)

@@ -177,6 +177,7 @@ class BoxPredictor(nn.Module):
             return logits.sum() * 0.0
         if not self.sigmoid:
             return F.cross_entropy(logits, classes)
+        # The background is a row of zeros: no class says yes.
         wanted = F.one_hot(classes, self.classes + 1)[:, :-1].to(logits.dtype)
         return F.binary_cross_entropy_with_logits(logits[:, :-1], wanted, reduction="sum") / len(
             classes
@@ -246,9 +247,11 @@ def choose_detections(
     scores = scores[:, :-1]
     row, kind = ((scores > score_threshold) & finite[:, None]).nonzero(as_tuple=True)
     boxes = boxes.unflatten(1, (-1, 4))
+    # A region may be several classes at once, each with a box of its own, until NMS by class has spoken.
     picked = Boxes(boxes[row, 0 if boxes.shape[1] == 1 else kind])
     picked.clip(size)
     scores = scores[row, kind]
     keep = batched_nms(picked.tensor, scores, kind, nms_threshold)
+    # NMS gives the best first, over all classes.
     keep = keep[:most] if most >= 0 else keep
     return Instances(size, pred_boxes=picked[keep], scores=scores[keep], pred_classes=kind[keep])

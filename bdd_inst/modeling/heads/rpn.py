@@ -50,6 +50,7 @@ class RPNHead(nn.Module):
             hidden = self.conv(feature)
             logit, delta = self.objectness_logits(hidden), self.anchor_deltas(hidden)
             logits.append(logit.permute(0, 2, 3, 1).flatten(1).float())
+            # Channels hold the four numbers of an anchor together; rows and columns go first, so that both outputs follow the anchors' order.
             n, _, h, w = delta.shape
             delta = delta.view(n, -1, 4, h, w).permute(0, 3, 4, 1, 2)
             deltas.append(delta.reshape(n, -1, 4).float())
@@ -190,6 +191,7 @@ class RPN(nn.Module):
             self.loss_kind,
             self.beta,
         )
+        # By the number wanted, not found: an image with few positives does not weigh its boxes more, and learning rates carry over.
         sampled = self.samples * len(targets)
         return {
             "loss_rpn_cls": objectness / sampled * self.class_weight,
@@ -224,6 +226,7 @@ class RPN(nn.Module):
         """
         scores, boxes, levels = [], [], []
         for level, (anchor, logit, delta) in enumerate(zip(anchors, logits, deltas, strict=True)):
+            # By map, before NMS: one over all maps would leave the coarse ones, which have few cells, without any.
             score, index = logit.topk(min(self.before_nms[self.training], logit.shape[1]), dim=1)
             delta = delta.gather(1, index[:, :, None].expand(-1, -1, 4))
             boxes.append(
@@ -252,6 +255,7 @@ class RPN(nn.Module):
         Raises:
             FloatingPointError: predictions that are not finite, in training: it has diverged.
         """
+        # NaN and infinity are no boxes; in evaluation they are dropped, in training they mean that nothing will be learned any more.
         finite = torch.isfinite(boxes).all(dim=1) & torch.isfinite(scores)
         clipped = Boxes(boxes)
         clipped.clip(size)

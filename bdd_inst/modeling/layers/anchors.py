@@ -58,6 +58,7 @@ class AnchorGenerator(nn.Module):
             + self.offset * stride
         )
         y, x = torch.meshgrid(y, x, indexing="ij")
+        # The cell's shapes innermost: the order in which the RPN head's channels come, and Detectron2's weights with them.
         shifts = torch.stack((x, y, x, y), dim=-1)
         return (shifts[:, :, None] + cell).reshape(-1, 4)
 

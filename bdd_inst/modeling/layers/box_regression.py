@@ -40,6 +40,7 @@ class BoxTransform:
         """N,4K deltas (K predictions a box) on N,4 boxes to N,4K boxes, float32 whatever the precision of the deltas."""
         size = (source[:, 2:] - source[:, :2])[:, None]
         centre = source[:, None, :2] + 0.5 * size
+        # At x = 1000 float16 goes in steps of half a pixel, bfloat16 of four: boxes are float32.
         deltas = deltas.float().view(len(deltas), deltas.shape[1] // 4, 4) / source.new_tensor(
             self.weights
         )
@@ -57,6 +58,7 @@ def box_regression_loss(
         source, deltas, target: N,4; only foreground rows.
         kind: ``smooth_l1`` on deltas (L1 where ``beta`` is 0), or ``giou``, ``diou``, ``ciou`` on decoded boxes.
     """
+    # Smooth L1 compares deltas, so that a small box's error weighs as a large one's; the IoU losses need the boxes themselves.
     if kind == "smooth_l1":
         return smooth_l1_loss(
             deltas.float(), transform.encode(source, target), beta=beta, reduction="sum"

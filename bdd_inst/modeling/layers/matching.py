@@ -33,6 +33,7 @@ class Matcher:
         label = torch.full_like(match, self.labels[0], dtype=torch.int8)
         for bound, value in zip(self.bounds, self.labels[1:], strict=True):
             label.masked_fill_(best >= bound, value)
+        # Without it a small or odd object that no anchor covers well would never be learned. Ties count, as anchors often overlap it equally.
         if self.keep_best:
             label.masked_fill_((iou == iou.amax(dim=1, keepdim=True)).any(dim=0), 1)
         return match, label
@@ -55,6 +56,7 @@ def sample(
         indices of the positives and of the negatives sampled.
     """
     positives, negatives = positive.nonzero().flatten(), negative.nonzero().flatten()
+    # Too few positives are made up for by negatives, never the other way: nearly every box is background.
     wanted = min(len(positives), int(total * fraction))
     positives = positives[_permutation(positives, generator)[:wanted]]
     return positives, negatives[_permutation(negatives, generator)[: max(total - wanted, 0)]]

@@ -43,6 +43,7 @@ class ROIPooler(nn.Module):
         if len(features) == 1:
             return self._align(features[0], rois, self.strides[0])
         level = self.assign(rois[:, 1:])
+        # Each map pools its own boxes; the rows are put back into the order of the boxes below.
         parts, order = [], []
         for index, (feature, stride) in enumerate(zip(features, self.strides, strict=True)):
             order.append((level == index).nonzero().flatten())
@@ -61,6 +62,7 @@ class ROIPooler(nn.Module):
     def assign(self, boxes: Tensor) -> Tensor:
         """R,4 boxes to the index of the map each is pooled from."""
         sides = torch.sqrt((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]))
+        # The small number keeps boxes without area finite; they go to the finest map.
         level = torch.floor(CANONICAL_LEVEL + torch.log2(sides / CANONICAL_SIZE + 1e-8))
         return (
             level.clamp(self.finest, self.finest + len(self.strides) - 1).to(torch.int64)

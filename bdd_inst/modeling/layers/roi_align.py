@@ -80,6 +80,7 @@ def roi_align_rows(
 def _axis(low: Tensor, high: Tensor, size: int, scale: float, ratio: int, aligned: bool) -> Axis:
     offset = 0.5 if aligned else 0.0
     start, end = low * scale - offset, high * scale - offset
+    # The first version makes every box a pixel wide at least; the aligned one lets a box be thinner than a pixel of the map.
     extent = end - start if aligned else (end - start).clamp(min=1.0)
     cell = extent / size
     samples = torch.full_like(cell, ratio) if ratio > 0 else torch.ceil(extent / size).clamp(min=0)
@@ -111,6 +112,7 @@ def _taps(axis: Axis, size: int, length: int, merge: bool) -> tuple[Tensor, Tens
     begin = axis.start[:, None] + torch.arange(size, dtype=torch.float32) * cell
     place = begin[:, :, None] + ((step + 0.5) * cell / count[:, None])[:, None]
     inside = (place >= -1) & (place <= length) & (step < count[:, None])[:, None]
+    # Up to a pixel beyond the edge the operator reads the edge itself; farther out there is nothing.
     place = place.clamp(min=0)
     low = place.to(torch.int32).clamp(max=length - 1)
     far = torch.where(low >= length - 1, 0.0, place - low)
@@ -120,6 +122,7 @@ def _taps(axis: Axis, size: int, length: int, merge: bool) -> tuple[Tensor, Tens
         return torch.cat((low, (low + 1).clamp(max=length - 1)), dim=2), torch.cat(
             (near, far), dim=2
         )
+    # Samples at most a pixel apart touch most + 1 pixels in a row: their weights are summed where they meet, and each pixel is read once.
     base = low[:, :, :1]
     number = torch.arange(most + 1, dtype=torch.int32)
     weight = near.new_zeros(*low.shape[:2], most + 2)
