@@ -153,14 +153,14 @@ class ColorJitter(Augmentation):
         return color.jitter(image, *self.strengths, rng)
 
 
-class Blur(Augmentation):
+class RandomBlur(Augmentation):
     """With probability ``prob`` out of focus, by a Gaussian of a sigma of the range ``sigma``, pixels."""
 
     def __init__(self, sigma: Sequence[float], prob: float):
         self.sigma, self.prob = tuple(sigma), prob
 
     @classmethod
-    def from_config(cls, cfg: CfgNode) -> Blur | None:
+    def from_config(cls, cfg: CfgNode) -> RandomBlur | None:
         """By INPUT.BLUR."""
         options = cfg.INPUT.BLUR
         return cls(options.SIGMA, options.PROB) if options.ENABLED else None
@@ -180,7 +180,7 @@ AUGMENTATIONS: Registry[Callable[[CfgNode], Augmentation | None]] = Registry(
         "resize": build_resize,
         "flip": RandomFlip.from_config,
         "color_jitter": ColorJitter.from_config,
-        "blur": Blur.from_config,
+        "blur": RandomBlur.from_config,
     },
 )
 
