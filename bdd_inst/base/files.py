@@ -20,6 +20,7 @@ def atomic_write(
     mode: str = "w",
     keep: Callable[[IO, BaseException], Path | None] | None = None,
     durable: bool = True,
+    check: Callable[[Path], object] | None = None,
 ) -> Iterator[IO]:
     """Open a temporary file beside ``path``; on success fsync it and rename it into place, on any error remove it.
 
@@ -31,6 +32,7 @@ def atomic_write(
         keep: after an error in the block: makes what was written whole, and says under which name it stays; None drops it.
         durable: whether it is on the disk when this returns. Without, a power cut may still leave it empty: for many small files, whose
             writer looks at them again (:func:`settle` after the last one).
+        check: reads the whole temporary file before it gets its name; what it raises drops it.
 
     Yields:
         The open temporary file.
@@ -59,6 +61,8 @@ def atomic_write(
                 stream.flush()
                 if durable:
                     os.fsync(stream.fileno())
+            if check is not None:
+                check(Path(temporary))
             os.replace(temporary, path)
         except BaseException:
             with contextlib.suppress(OSError):

@@ -13,12 +13,12 @@ import urllib.request
 from pathlib import Path
 
 from iopath.common.file_io import file_lock
-from tqdm import tqdm
 
 from bdd_inst.base.cache_folder import VARIABLE, cache_folder
 from bdd_inst.base.errors import ConfigError, DataError
-from bdd_inst.base.files import atomic_write
+from bdd_inst.weights.download import download, is_intact
 from bdd_inst.weights.packages import find_in_package
+from bdd_inst.weights.reader import read_weights
 
 DETECTRON2_PREFIX = "https://dl.fbaipublicfiles.com/detectron2/"
 # Files of Detectron2's predecessor that its zoo starts from, by the names of its catalog.
@@ -32,8 +32,6 @@ CATALOG = {
     "FAIR/X-101-64x4d": "FBResNeXt/X-101-64x4d.pkl",
     "FAIR/X-152-32x8d-IN5k": "25093814/X-152-32x8d-IN5k.pkl",
 }
-MAX_BYTES = 8 << 30  # the largest zoo file is 2.8 GB
-TIMEOUT = 30  # seconds without an answer
 FROM_SCRATCH = 'MODEL.WEIGHTS "" MODEL.RESNETS.NORM GN MODEL.BACKBONE.FREEZE_AT 0'
 
 # Detectron2's zoo puts the first six digits of a file's md5 into its name (its MODEL_ZOO.md says so), torch.hub eight or more of its
@@ -121,12 +119,15 @@ def _cached(url: str, source: str) -> Path:
     if not inside or ".." in inside:
         raise ConfigError(f"MODEL.WEIGHTS {source}: names no file")
     home = cache_folder()
-    ours = home.joinpath(parts.netloc.replace(":", "_"), *inside) if home else None
+    # Addresses that differ in their query alone are different files.
+    query = [hashlib.sha256(parts.query.encode()).hexdigest()[:16]] if parts.query else []
+    place = [parts.netloc.replace(":", "_"), *inside[:-1], *query, inside[-1]]
+    ours = home.joinpath(*place) if home else None
     for path in (*((ours,) if ours else ()), *_other_caches(inside)):
         if path.is_file():
-            if _matches_checksum(path):
+            if _matches_checksum(path) and is_intact(path):
                 return path
-            logger.warning("%s: ignored, its content does not have the checksum in its name", path)
+            logger.warning("%s: ignored, its content does not have its checksum", path)
     if ours is None:
         raise DataError(
             f"MODEL.WEIGHTS {source}: not downloaded, for an empty {VARIABLE} switches the cache off; "
@@ -135,11 +136,12 @@ def _cached(url: str, source: str) -> Path:
     try:
         ours.parent.mkdir(parents=True, exist_ok=True)
         with file_lock(str(ours)):  # one process of a node downloads, the others find the file
-            if not (ours.is_file() and _matches_checksum(ours)):
-                _download(url, ours)
+            if not (ours.is_file() and _matches_checksum(ours) and is_intact(ours)):
+                download(url, ours, _Checksum(ours.name), read_weights)
     except (OSError, http.client.HTTPException) as error:
         http_error = isinstance(error, (urllib.error.HTTPError, http.client.HTTPException))
         reason = error if http_error else getattr(error, "reason", None) or error.strerror or error
+        reason = " ".join(str(reason).split())
         raise DataError(
             f"MODEL.WEIGHTS {source}: cannot be downloaded from {url} ({reason}); put the file at {ours}, "
             f"or train from scratch with {FROM_SCRATCH} (a random frozen backbone does not learn)"
@@ -155,38 +157,6 @@ def _other_caches(inside: list[str]) -> list[Path]:
         or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "torch"
     ).expanduser()
     return [fvcore.joinpath(*inside), torch_home / "hub" / "checkpoints" / inside[-1]]
-
-
-def _download(url: str, path: Path) -> None:
-    """Fetch into a temporary file beside ``path``; it appears under its name only when whole and with the right checksum."""
-    logger.info("downloading %s to %s", url, path)
-    request = urllib.request.Request(url, headers={"User-Agent": "bdd_inst"})
-    with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
-        expected = int(answer.headers.get("Content-Length") or 0)
-        if expected > MAX_BYTES:
-            raise DataError(
-                f"{url}: {expected} bytes, more than the {MAX_BYTES} that are downloaded; fetch it by hand if you trust it"
-            )
-        with (
-            atomic_write(path, "wb") as out,
-            tqdm(total=expected or None, unit="B", unit_scale=True, desc=path.name) as bar,
-        ):
-            received, checksum = 0, _Checksum(path.name)
-            while block := answer.read(1 << 20):
-                received += len(block)
-                if received > MAX_BYTES:
-                    raise DataError(f"{url}: does not end after {MAX_BYTES} bytes; stopped")
-                out.write(block)
-                checksum.update(block)
-                bar.update(len(block))
-            if expected and received != expected:
-                raise DataError(
-                    f"{url}: the connection ended after {received} of {expected} bytes; run the command again"
-                )
-            if not checksum.matches():
-                raise DataError(
-                    f"{url}: what arrived does not have the checksum in its name; run the command again or download it by hand"
-                )
 
 
 class _Checksum:

@@ -1,19 +1,35 @@
 """Weight files found by path, address and cache; downloads are whole and checked or do not appear."""
 
 import functools
+import gzip
 import hashlib
 import http.server
+import pickle
 import threading
+import urllib.request
 
+import numpy as np
 import pytest
 
 from bdd_inst.base.errors import ConfigError, DataError
 from bdd_inst.weights import files as weight_files
+from bdd_inst.weights.download import NoDowngrade
 from bdd_inst.weights.files import find_weights, known_checksum
 
-CONTENT = b"weights" * 5000
+CONTENT = pickle.dumps({"model": {"a.weight": np.ones((70, 70), np.float32)}}, 2)
 ZOO_NAME = f"model_final_{hashlib.md5(CONTENT).hexdigest()[:6]}.pkl"
 HUB_NAME = f"resnet-{hashlib.sha256(CONTENT).hexdigest()[:8]}.pth"
+
+
+# What comes in place of a weight file: status, headers, body, and what is said of it.
+ANSWERS = {
+    "nothing.pkl": (200, {}, b"", "sent nothing"),
+    "gone.pkl": (204, {}, b"", "answered 204"),
+    "page.pkl": (200, {}, b"<!doctype html><title>log in</title>", "an HTML page"),
+    "cut.pkl": (200, {}, CONTENT[:-200], "what arrived"),
+    "packed.pkl": (200, {"Content-Encoding": "gzip"}, gzip.compress(CONTENT), r"packed \(gzip\)"),
+    "text.pth": (200, {}, b"not found\n" * 30, "not a weight file"),
+}
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -34,6 +50,17 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
             self.send_header("Content-Length", "1000000")
             self.end_headers()
             self.wfile.write(b"abc")
+        elif self.path.lstrip("/") in ANSWERS:
+            status, headers, body, _ = ANSWERS[self.path.lstrip("/")]
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+        elif "?" in self.path:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(pickle.dumps({"model": {self.path: np.ones(3, np.float32)}}, 2))
         else:
             super().do_GET()
 
@@ -182,3 +209,54 @@ def test_names_that_carry_a_checksum():
     assert known_checksum("maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth") == ("sha256", "bf2d0c1e")
     assert known_checksum("R-50.pkl") is None
     assert known_checksum("model_final.pth") is None
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_what_is_no_weight_file_never_gets_its_name(server, tmp_path, name):
+    with pytest.raises(DataError, match=ANSWERS[name][3]) as caught:
+        find_weights(f"detectron2://{name}")
+    assert name in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert ".part" not in str(caught.value)
+    files = [p.name for p in (tmp_path / "cache").rglob("*") if p.is_file()]
+    assert not [file for file in files if not file.endswith(".lock")]
+
+
+def test_a_length_that_is_none_does_not_matter(server, monkeypatch):
+    monkeypatch.setitem(ANSWERS, "odd.pkl", (200, {"Content-Length": "many"}, CONTENT, ""))
+    assert find_weights("detectron2://odd.pkl").read_bytes() == CONTENT
+
+
+def test_addresses_that_differ_in_their_query_are_different_files(server):
+    first, second = (find_weights(f"detectron2://get.pkl?id={n}") for n in (1, 2))
+    assert first.read_bytes() != second.read_bytes()
+    assert first.name == second.name == "get.pkl"
+    assert find_weights("detectron2://get.pkl?id=1") == first
+    assert len(Quiet.served) == 2
+
+
+def test_an_address_in_any_script_is_asked_for(server):
+    (server / "模型 é.pkl").write_bytes(CONTENT)
+    assert find_weights("detectron2://模型 é.pkl").read_bytes() == CONTENT
+
+
+def test_a_cached_file_that_changes_is_fetched_again(server):
+    (server / "plain.pkl").write_bytes(CONTENT)
+    path = find_weights("detectron2://plain.pkl")
+    assert path.with_name("plain.pkl.sha256").read_text().split()[0] == (
+        hashlib.sha256(CONTENT).hexdigest()
+    )
+    path.write_bytes(CONTENT[:-1] + b"x")
+    assert find_weights("detectron2://plain.pkl").read_bytes() == CONTENT
+    assert len(Quiet.served) == 2
+
+
+def test_encryption_is_not_given_up_on_the_way():
+    handler = NoDowngrade()
+    request = urllib.request.Request("https://example.invalid/a.pkl")
+    with pytest.raises(DataError, match="without encryption"):
+        handler.redirect_request(request, None, 302, "Found", {}, "http://example.invalid/a.pkl")
+    with pytest.raises(DataError, match="without encryption"):
+        handler.redirect_request(request, None, 302, "Found", {}, "ftp://example.invalid/a.pkl")
+    safe = handler.redirect_request(request, None, 302, "Found", {}, "https://other.invalid/a.pkl")
+    assert safe.full_url == "https://other.invalid/a.pkl"
