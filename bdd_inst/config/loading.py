@@ -93,7 +93,7 @@ def merge_tree(cfg: CfgNode, tree: dict, source: str) -> None:
     for key, value in leaves(tree, cfg):
         where = lines.get(key, source)
         if key not in known:
-            raise ConfigError(f"{where}: unknown config key {key[:200]}; {nearest(key, known)}")
+            raise ConfigError(f"{where}: unknown config key {printed(key)}; {nearest(key, known)}")
         set_key(cfg, key, value, where)
 
 
@@ -114,7 +114,7 @@ def merge_overrides(cfg: CfgNode, overrides: Sequence[str]) -> None:
         if key.startswith("STAGES."):
             set_in_stage(cfg, key, literal(text))
         elif key not in known:
-            raise ConfigError(f"unknown config key {key}; {nearest(key, known)}")
+            raise ConfigError(f"unknown config key {printed(key)}; {nearest(key, known)}")
         else:
             set_key(cfg, key, literal(text), "command line")
 
@@ -126,7 +126,7 @@ def set_in_stage(cfg: CfgNode, key: str, value: object) -> None:
     names.update({str(i): i for i in range(len(cfg.STAGES))})
     if len(parts) != 3 or parts[1] not in names:
         raise ConfigError(
-            f"unknown config key {key}; write STAGES.<stage>.<KEY> with a stage of {sorted(names)}"
+            f"unknown config key {printed(key)}; write STAGES.<stage>.<KEY> with a stage of {sorted(names)}"
         )
     stages = [dict(stage) for stage in cfg.STAGES]
     stages[names[parts[1]]][parts[2]] = value
@@ -177,6 +177,11 @@ def shown(value: object) -> str:
     except ValueError:
         return "a number of thousands of digits"
     return text if len(text) <= 120 else f"{text[:117]}..."
+
+
+def printed(key: str) -> str:
+    """A key for a message: as it was written, or with escapes where it is not a piece of one line."""
+    return key if len(key) <= 200 and key.isprintable() else shown(key)
 
 
 def get_key(cfg: CfgNode, key: str) -> object:

@@ -90,9 +90,14 @@ def parse_values(text: str) -> ValueNames:
     Raises:
         DataError: none of these; the same value twice.
     """
-    if Path(text).is_file():
+    try:
+        is_file = Path(text).is_file()
+    except (OSError, ValueError):  # too long for a name, or with a NUL
+        is_file = False
+    if is_file:
         return _of_file(Path(text))
-    return _of_lines([part for part in text.split(",") if part.strip()], f"values {text!r}")
+    where = f"values {text[:80]!r}"
+    return _of_lines([part for part in text.split(",") if part.strip()], where)
 
 
 def _of_file(file: Path) -> ValueNames:
