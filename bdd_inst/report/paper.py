@@ -100,11 +100,15 @@ def latex(parts: list[list[list[str]]]) -> str:
     return "\n\n".join(texts) + "\n"
 
 
+LATEX = str.maketrans(
+    {sign: f"\\{sign}" for sign in "&%$#_{}"}
+    | {"\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}"}
+)
+
+
 def escape(text: str) -> str:
-    """LaTeX's special characters made plain; a dash for the undefined."""
-    for sign in "&%$#_{}":
-        text = text.replace(sign, f"\\{sign}")
-    return "--" if text == "-" else text
+    """LaTeX's special characters made plain, line breaks blanks; a dash for the undefined."""
+    return "--" if text == "-" else " ".join(text.split()).translate(LATEX)
 
 
 def comma_separated(metrics: dict) -> str:
