@@ -101,9 +101,9 @@ def _no_graphs() -> Iterator[None]:
 
 def openvino_runtime(model: nn.Module, size: tuple[int, int], precision: str = "f32") -> Runtime:
     """OpenVINO in float32 (by itself it would take bfloat16 where the processor has it); ImportError where it is missing."""
-    import openvino
+    with warnings.catch_warnings(), torch.inference_mode(), _untold():
+        import openvino
 
-    with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")
         converted = openvino.convert_model(
             model, example_input=torch.zeros(1, 3, *size), input=[1, 3, *size]
@@ -121,6 +121,20 @@ def openvino_runtime(model: nn.Module, size: tuple[int, int], precision: str = "
         return request.get_output_tensor(0).data.astype(np.float32)
 
     return run
+
+
+@contextlib.contextmanager
+def _untold() -> Iterator[None]:
+    """OpenVINO's converter reports each call to its makers, from threads that stay; without that package it does not."""
+    name = "openvino_telemetry"
+    known = name in sys.modules
+    if not known:
+        sys.modules[name] = None  # an import of it fails, which the converter allows for
+    try:
+        yield
+    finally:
+        if not known:
+            del sys.modules[name]
 
 
 def torch_bf16_runtime(model: nn.Module, size: tuple[int, int]) -> Runtime:

@@ -7,6 +7,7 @@ import segmentation_models_pytorch as smp
 import torch
 
 from bdd_inst.base.errors import ConfigError
+from bdd_inst.modeling.backbones import fast_scnn
 from bdd_inst.modeling.backbones.fast_scnn import FastSCNNBackbone
 from bdd_inst.modeling.freeze import set_trainable
 from bdd_inst.training.optim import parameter_groups
@@ -138,3 +139,12 @@ def test_what_cannot_work_is_one_line(changed, says):
     with pytest.raises(ConfigError, match=says) as error:
         model(**changed)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("size", [(6, 6), (6, 11), (7, 5), (1, 3)])
+def test_pooling_for_exporters_is_adaptive_pooling(size):
+    x = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(0))
+    for side in (1, 2, 3, 6):
+        traced = torch.jit.trace(lambda values, side=side: fast_scnn.grid_means(values, side), x)
+        assert "adaptive_avg_pool2d" not in str(traced.graph)
+        torch.testing.assert_close(traced(x), fast_scnn.grid_means(x, side))

@@ -37,6 +37,26 @@ class InvertedResidual(nn.Module):
         return x + self.layers(x) if self.shortcut else self.layers(x)
 
 
+def grid_means(x: Tensor, side: int) -> Tensor:
+    """N,C,H,W to N,C,side,side: means over a grid of equal cells, which overlap by a row where they do not divide the map.
+
+    Exporters know no adaptive pooling of sizes that do not divide; to them it is two products with fixed matrices.
+    """
+    if not torch.jit.is_tracing():
+        return F.adaptive_avg_pool2d(x, side)
+    rows, columns = (_cell_weights(int(length), side).to(x) for length in x.shape[-2:])
+    return rows @ x @ columns.T
+
+
+def _cell_weights(length: int, side: int) -> Tensor:
+    """side,length: each row averages one cell, bounded as adaptive pooling bounds it."""
+    out = torch.zeros(side, length)
+    for cell in range(side):
+        begin, end = cell * length // side, -(-(cell + 1) * length // side)
+        out[cell, begin:end] = 1 / (end - begin)
+    return out
+
+
 class PyramidPooling(nn.Module):
     """Means over grids of four sizes, each to a quarter of the channels, beside the map itself (Zhao et al. 2017)."""
 
@@ -49,9 +69,7 @@ class PyramidPooling(nn.Module):
         """N,C,H,W to N,C',H,W: what lies around each cell, at several reaches."""
         size = x.shape[-2:]
         parts = [
-            F.interpolate(
-                branch(F.adaptive_avg_pool2d(x, side)), size, mode="bilinear", align_corners=False
-            )
+            F.interpolate(branch(grid_means(x, side)), size, mode="bilinear", align_corners=False)
             for side, branch in zip(POOLED, self.branches, strict=True)
         ]
         return self.fuse(torch.cat([x, *parts], dim=1))
