@@ -28,6 +28,7 @@ from bdd_inst.cli.common import (
     progress,
 )
 from bdd_inst.datasets.catalog import DatasetCatalog, MetadataCatalog
+from bdd_inst.formats.records import LabelSet
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -112,10 +113,14 @@ def splits_of(options: argparse.Namespace) -> list[Split]:
     names = [Path(path).name for path in options.input]
     names = names if len(set(names)) == len(names) else options.input
     inputs = zip(names, options.input, images, strict=True)
-    return [
-        Split(name, formats.read_truth(path, kind=options.kind, values=options.values), folder)
-        for name, path, folder in inputs
-    ]
+    return [Split(name, read(path, folder, options), folder) for name, path, folder in inputs]
+
+
+def read(path: str, folder: Path | None, options: argparse.Namespace) -> LabelSet:
+    """The labels as their file says them: sizes from the images would hide those that disagree. YOLO's cannot be read without."""
+    found = formats.inspect(path, options.kind, named=bool(options.values))
+    images = folder if found.kind == "yolo" else None
+    return formats.read_truth(found, images=images, values=options.values)
 
 
 def show(result: CheckResult, examples: int) -> None:

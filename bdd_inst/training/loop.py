@@ -106,12 +106,13 @@ class Trainer(TrainingState):
         finally:
             close(source)
 
+    # The whole step: a worker that is killed is told of by a signal, wherever the main process is then.
+    @plain_worker_errors()
     def step(self, source: Iterator[list[dict]]) -> Step:
         """One optimizer step over one batch, computed in ``SOLVER.ACCUMULATE`` parts whose gradients are averaged."""
         started = time.perf_counter()
         cfg = self.stage.cfg
-        with plain_worker_errors():
-            batch = next(source)
+        batch = next(source)
         report = Step(
             rate=self.rate.set(self.progress.iteration),
             waited=time.perf_counter() - started,

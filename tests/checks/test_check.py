@@ -20,6 +20,7 @@ from bdd_inst.checks import images, outlines
 from bdd_inst.checks.run import Split, check
 from bdd_inst.checks.sources import split_of_dataset
 from bdd_inst.checks.table import finding_lines, statistics_lines, write_csv
+from bdd_inst.cli.check import main
 from tests.formats import examples
 from tests.waiting import LAST_RESORT
 
@@ -407,3 +408,14 @@ def test_label_maps_are_checked_by_their_regions(tmp_path):
     assert [(i.category, tuple(i.box)) for i in first.instances] == [("person", (5, 5, 20, 10))]
     assert not second.instances
     assert labels.problems.counts["unreadable-file"] == 1
+
+
+def test_yolo_labels_are_checked_with_images_elsewhere(tmp_path, capsys):
+    (tmp_path / "yolo" / "labels").mkdir(parents=True)
+    (tmp_path / "yolo" / "data.yaml").write_text("names: [hat]\n")
+    (tmp_path / "yolo" / "labels" / "a.txt").write_text("0 0.1 0.1 0.5 0.1 0.5 0.5\n")
+    (tmp_path / "photos").mkdir()
+    Image.new("RGB", (80, 64)).save(tmp_path / "photos" / "a.png")
+    words = ["--input", str(tmp_path / "yolo"), "--images", str(tmp_path / "photos")]
+    assert main(words) == 0
+    assert "1 pictures (1 labelled), 80x64" in capsys.readouterr().out
