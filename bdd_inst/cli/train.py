@@ -143,6 +143,27 @@ def split_sweep(options: argparse.Namespace) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse, run, say where the result is. 0 on success, 1 on bad data, 2 on a usage error."""
+    status = attempt(arguments)
+    if status:
+        leave_group(status)
+    return status
+
+
+def leave_group(status: int) -> None:
+    """End a process of several at once: the threads of a group that an error has left alive would abort the interpreter's own end."""
+    if "torch" not in sys.modules:  # it went wrong before there was any
+        return
+    from torch import distributed
+
+    if distributed.is_available() and distributed.is_initialized():
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def attempt(arguments: list[str] | None) -> int:
+    """The exit status; what is wrong is said in one line."""
     logging.captureWarnings(True)
     options = parse_args(arguments)
     from bdd_inst.base.environment import check_environment

@@ -53,7 +53,7 @@ def check_polygon(points: np.ndarray) -> None:
     """
     if points.size < 6 or points.size % 2:
         raise DataError(f"a polygon needs three points or more, this one has {points.size / 2:g}")
-    if np.abs(points).max() * points.size <= _MAX_PERIMETER:
+    if float(np.abs(points).max()) * points.size <= _MAX_PERIMETER:
         return  # however it winds, it cannot be longer; NaN does not pass
     check_vertices(points)
     corners = points.reshape(-1, 2)
