@@ -207,7 +207,8 @@ def evaluate_weights(options: argparse.Namespace) -> int:
             compare_with_one_view(results, model, cfg, scoring)
         print(tables.summary_of_sets({result.test.name: result.metrics for result in results}))
         for result in results:
-            print("\n".join(augmentation_lines(result.metrics)))
+            for line in augmentation_lines(result.metrics):
+                print(line)
             page = write_test_files(
                 result,
                 cfg,

@@ -6,17 +6,16 @@ from pathlib import Path
 
 import numpy as np
 
-from bdd_inst.base.output_paths import OutputPaths, output_name
 from bdd_inst.datasets.panoptic_classes import PanopticClasses
 from bdd_inst.drawing.panoptic import draw_segments
 from bdd_inst.formats.panoptic_png import write_ids
-from bdd_inst.inference.label_maps import png_names
+from bdd_inst.inference.frame_pngs import FramePngs
 from bdd_inst.inference.panoptic_results import PanopticFile, segments_on_cpu
 from bdd_inst.inference.sources import Frame, ImageSource
 
 
 class PanopticWriter:
-    """Enters frames in order (:meth:`record`) and writes and draws them in any thread (:meth:`draw`).
+    """Writes frames in order (:meth:`record`), so that every entry of the JSON has its PNG, and draws them in any thread (:meth:`draw`).
 
     Args:
         file: open.
@@ -29,23 +28,15 @@ class PanopticWriter:
         self, file: PanopticFile, folder: Path, classes: PanopticClasses, source: ImageSource
     ):
         self.file, self.folder, self.classes = file, folder, classes
-        self.files, self.places = png_names(source.pictures), OutputPaths(folder)
+        self.pngs = FramePngs(folder, source)
 
     def record(self, frame: Frame, output: dict, image_id: int | str) -> None:
-        """Enter a frame's segments into the JSON, and write their PNG."""
+        """Write the PNG of a frame's segments, and enter them into the JSON."""
         ids, segments = segments_on_cpu(output, frame.name)
-        path = self.path(frame)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path = self.pngs(frame)
         write_ids(path, ids)
         png = path.relative_to(self.folder).as_posix()
         self.file.add_image(image_id, frame.name, png, ids, segments)
-
-    def path(self, frame: Frame) -> Path:
-        """Where a frame's PNG goes."""
-        name = self.files.get(frame.name) or Path(frame.name).with_suffix(".png").as_posix()
-        # Frames of a video have names of their own; keeping a list of them would grow as a stream goes on.
-        of_video = frame.video is not None
-        return self.folder / output_name(name) if of_video else self.places(name)
 
     def draw(self, frame: Frame, output: dict) -> np.ndarray:
         """H,W,3 uint8 BGR: the frame with its segments, by name."""

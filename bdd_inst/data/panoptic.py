@@ -6,12 +6,11 @@ import numpy as np
 from fvcore.common.config import CfgNode
 
 from bdd_inst.base.errors import DataError
+from bdd_inst.datasets.panoptic_classes import ARCHITECTURE
 from bdd_inst.formats.label_map import read_encoded
 from bdd_inst.formats.panoptic_png import read_ids
 from bdd_inst.masks import coco_fill, run_lengths
 from bdd_inst.masks.label_runs import label_rles, paint
-
-ARCHITECTURE = "PanopticFPN"
 
 
 def is_panoptic(cfg: CfgNode) -> bool:

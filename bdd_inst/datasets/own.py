@@ -20,12 +20,8 @@ from bdd_inst.datasets.cache import cached
 from bdd_inst.datasets.catalog import DatasetCatalog, MetadataCatalog
 from bdd_inst.datasets.dataset import DatasetRecords
 from bdd_inst.datasets.image_folder import images_beside
-from bdd_inst.datasets.own_panoptic import (
-    ARCHITECTURE,
-    load_panoptic_labels,
-    panoptic_classes_of,
-)
-from bdd_inst.datasets.panoptic_classes import PanopticClasses
+from bdd_inst.datasets.own_panoptic import load_panoptic_labels, panoptic_classes_of
+from bdd_inst.datasets.panoptic_classes import ARCHITECTURE, PanopticClasses
 from bdd_inst.datasets.to_dicts import ClassVocabulary, Options, to_dicts
 from bdd_inst.formats.plan import make_plan
 from bdd_inst.formats.value_names import ValueNames, parse_values
@@ -320,9 +316,11 @@ def _fit_heads(cfg: CfgNode, classes: Sequence[str]) -> None:
     if cfg.MODEL.META_ARCHITECTURE == "SemanticSegmentor":
         number = len(classes) + 1
         wanted["SEM_SEG_HEAD"] = (number, 1) if number == 2 else (number,)
+    names = {"ROI_HEADS": classes, "SEM_SEG_HEAD": classes}
     if cfg.MODEL.META_ARCHITECTURE == ARCHITECTURE:
+        names["SEM_SEG_HEAD"] = cfg.DATASETS.STUFF_CLASSES
         wanted["SEM_SEG_HEAD"] = (len(cfg.DATASETS.STUFF_CLASSES) + 1,)
     for head, numbers in wanted.items():
         if cfg.MODEL[head].NUM_CLASSES not in numbers:
-            log.info("MODEL.%s.NUM_CLASSES is %d: %s", head, numbers[0], ", ".join(classes))
+            log.info("MODEL.%s.NUM_CLASSES is %d: %s", head, numbers[0], ", ".join(names[head]))
             cfg.MODEL[head].NUM_CLASSES = numbers[0]

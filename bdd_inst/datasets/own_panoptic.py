@@ -12,11 +12,9 @@ from bdd_inst.datasets.cache import cached
 from bdd_inst.datasets.dataset import DatasetRecords
 from bdd_inst.datasets.image_folder import images_beside
 from bdd_inst.datasets.panoptic import parse
-from bdd_inst.datasets.panoptic_classes import PanopticClasses
+from bdd_inst.datasets.panoptic_classes import ARCHITECTURE, PanopticClasses
 from bdd_inst.formats.plan import make_plan
 from bdd_inst.formats.records import LabelSet
-
-ARCHITECTURE = "PanopticFPN"
 
 
 def panoptic_classes_of(paths: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:

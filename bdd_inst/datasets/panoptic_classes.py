@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from bdd_inst.base import vocabulary as words
 
+ARCHITECTURE = "PanopticFPN"  # MODEL.META_ARCHITECTURE of the models that learn them
+
 
 @dataclass(frozen=True)
 class PanopticClasses:

@@ -12,6 +12,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.waiting import LAST_RESORT
+
 PROGRAM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))),
     None,
@@ -22,7 +24,6 @@ SWITCHES = (
     *("--remote-debugging-pipe", "--disable-background-networking"),
 )
 FAKE_CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
-PATIENCE = 60  # seconds, for a machine where much else runs
 # The browser reads commands from its file 3 and answers on 4.
 START = """
 import fcntl, os, sys
@@ -85,7 +86,7 @@ class Chromium:
 
     def until(self, script: str) -> object:
         """Wait for an expression to become true, and give it."""
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + LAST_RESORT
         while not (value := self.run(script)):
             assert time.monotonic() < end, f"never true: {script}; the page says: {self.text()}"
             time.sleep(0.05)
@@ -109,7 +110,7 @@ class Chromium:
     def close(self) -> None:
         """End it."""
         self.process.terminate()
-        self.process.wait(PATIENCE)
+        self.process.wait(LAST_RESORT)
         os.close(self._commands)
         os.close(self._answers)
         self.folder.cleanup()
