@@ -6,7 +6,7 @@ The public surface, each imported when it is first used:
 - ``read_labels(path)``: any label file or folder as a LabelSet: ``images`` with their ``instances``.
 - ``get_dataset(name)``: Detectron2's standard dicts of a data set of the catalog, or of any label file.
 - ``build_model(cfg)``: the model of a config, weights random.
-- ``Predictor(weights_or_cfg)``: pictures in, Detectron2's output dicts out.
+- ``Predictor(weights_or_cfg)``: images in, Detectron2's output dicts out.
 - ``train(cfg, output=None)``: every stage of a config, then evaluation and report; the run's folder, figures and tables.
 - ``evaluate(weights_or_cfg, output=None)``: the figures of a trained model, by data set.
 """

@@ -20,7 +20,7 @@ def main(source: str, to: str, target: str) -> None:
     counts = ", ".join(f"{number} {name}" for name, number in classes.most_common())
     print(f"{source}: {labels.kind}, {images} images, {counts}")
     done = formats.write(labels, target, to=to)
-    print(f"{done.path}: {done.pictures} images, {done.instances} objects")
+    print(f"{done.path}: {done.images} images, {done.instances} objects")
     for line in (*done.skipped.lines(), *done.lost.lines()):
         print(f"  {line}")
 

@@ -11,7 +11,7 @@ from bdd_inst.training.hooks import Hook
 
 
 class Dimmed:
-    """Every second picture darker. (Detectron2's mappers, of one argument, serve as well.)"""
+    """Every second image darker. (Detectron2's mappers, of one argument, serve as well.)"""
 
     def __init__(self, cfg) -> None:
         self.ours = DatasetMapper(cfg, is_train=True)

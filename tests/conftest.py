@@ -71,7 +71,7 @@ def no_thread_is_left() -> Iterator[None]:
     for thread in left:
         if isinstance(thread, TMonitor):  # tqdm's own, one a process
             continue
-        thread.join(600)
+        thread.join(60)
         assert not thread.is_alive(), f"the test left a thread running: {thread}"
 
 
@@ -83,7 +83,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 @pytest.fixture(scope="session")
 def shared_dir() -> Path:
-    """The folder ``shared`` beside the project's root: real pictures and labels that may not be copied into the project."""
+    """The folder ``shared`` beside the project's root: real images and labels that may not be copied into the project."""
     folder = ROOT.parent / "shared"
     if not (folder / "data").is_dir():
         pytest.skip(f"no real data: {folder.name}/data is not beside the project's root")

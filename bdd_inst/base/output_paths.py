@@ -1,4 +1,4 @@
-"""Where results go: file names from any words, never outside the output folder, never two pictures in one file, never over an input."""
+"""Where results go: file names from any words, never outside the output folder, never two images in one file, never over an input."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def output_name(
     parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".", "..")]
     if parts and re.fullmatch("[A-Za-z]:", parts[0]):  # a drive of Windows
         parts[0] = f"{parts[0][0]}_"
-    last = parts.pop() if parts else "picture"
+    last = parts.pop() if parts else "image"
     if suffix is not None:
         head, dot, tail = last.rpartition(".")
         # v1.2 has no ending: the dot belongs to the name.

@@ -1,4 +1,4 @@
-"""Checks of picture files: there, whole, of the right size; and the two digests by which duplicates and leaks are found."""
+"""Checks of image files: there, whole, of the right size; and the two digests by which duplicates and leaks are found."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HASH_SIDE, NEAR_BITS = 8, 3
 
 @dataclass(slots=True, frozen=True)
 class ImageState:
-    """What is known of a picture file: size as it is shown, digest of its bytes, hash of its look; ``fault`` is a code where it cannot be used."""
+    """What is known of an image file: size as it is shown, digest of its bytes, hash of its look; ``fault`` is a code where it cannot be used."""
 
     path: str
     height: int = 0
@@ -34,7 +34,7 @@ class ImageState:
 
 
 def examine(path: str | Path) -> ImageState:
-    """Read a picture file whole, decode it (JPEG at a fraction of its size, which still reads every byte) and say what is wrong with it."""
+    """Read an image file whole, decode it (JPEG at a fraction of its size, which still reads every byte) and say what is wrong with it."""
     path = str(path)
     try:
         with open_regular(path) as stream:
@@ -48,11 +48,11 @@ def examine(path: str | Path) -> ImageState:
         )
     try:
         height, width = read_size(path)
-        with open_image(path) as picture:
-            turn, mode = orientation(picture), picture.mode
-            picture.draft("L", (8 * (HASH_SIDE + 1), 8 * HASH_SIDE))
-            picture.load()
-            look = difference_hash(picture)
+        with open_image(path) as image:
+            turn, mode = orientation(image), image.mode
+            image.draft("L", (8 * (HASH_SIDE + 1), 8 * HASH_SIDE))
+            image.load()
+            look = difference_hash(image)
     except DataError as error:
         text = _without(path, error)
         cut = "truncated" in text or "ended" in text or _cut_short(data)
@@ -63,7 +63,7 @@ def examine(path: str | Path) -> ImageState:
 
 
 def _without(path: str, error: BaseException) -> str:
-    """What is wrong with a picture, without its name: findings have that in a column of their own."""
+    """What is wrong with an image, without its name: findings have that in a column of their own."""
     return reason(error).removeprefix(f"{printable(path)}: ")
 
 
@@ -76,10 +76,10 @@ def _cut_short(data: bytes) -> bool:
     return False
 
 
-def difference_hash(picture: Image.Image) -> int:
-    """64 bits, each telling whether a pixel of the picture shrunk to 9x8 is brighter than its right neighbour."""
+def difference_hash(image: Image.Image) -> int:
+    """64 bits, each telling whether a pixel of the image shrunk to 9x8 is brighter than its right neighbour."""
     small = np.asarray(
-        to_rgb(picture).convert("L").resize((HASH_SIDE + 1, HASH_SIDE), Image.Resampling.BOX),
+        to_rgb(image).convert("L").resize((HASH_SIDE + 1, HASH_SIDE), Image.Resampling.BOX),
         np.int16,
     )
     bits = (small[:, :-1] > small[:, 1:]).reshape(-1)
@@ -115,5 +115,5 @@ def near_pairs(
 
 
 def telling(value: int) -> bool:
-    """Whether a hash has enough of both bits to tell pictures apart."""
+    """Whether a hash has enough of both bits to tell images apart."""
     return 12 <= value.bit_count() <= 52

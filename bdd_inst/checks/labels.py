@@ -23,7 +23,7 @@ SAME_BOX_IOU, SAME_BOX_PIXELS = 0.8, 3.0
 
 
 class LabelChecker:
-    """Goes through the pictures of one label set, one at a time; ``findings`` and ``statistics`` fill up."""
+    """Goes through the images of one label set, one at a time; ``findings`` and ``statistics`` fill up."""
 
     def __init__(self, labels: LabelSet, findings: Findings, statistics: Statistics) -> None:
         self.labels = labels
@@ -32,36 +32,34 @@ class LabelChecker:
         self.words: Counter[str] = Counter()
         self.rule = labels.drawing_rule
 
-    def picture(self, picture: ImageLabels) -> None:
-        """Check one picture's labels."""
-        if not picture.labelled:
-            self._add("unlabelled-image", picture, None, "labels are null or missing")
-        elif not picture.instances:
-            self._add("empty-image", picture, None, "labelled, without objects")
-        size = size_of(picture) or (BDD_SIZE if self.labels.kind in BDD_KINDS else None)
+    def image(self, image: ImageLabels) -> None:
+        """Check one image's labels."""
+        if not image.labelled:
+            self._add("unlabelled-image", image, None, "labels are null or missing")
+        elif not image.instances:
+            self._add("empty-image", image, None, "labelled, without objects")
+        size = size_of(image) or (BDD_SIZE if self.labels.kind in BDD_KINDS else None)
         if size is None:
             self._add(
                 "no-image-size",
-                picture,
+                image,
                 None,
-                "shapes cannot be held against the picture's edges",
+                "shapes cannot be held against the image's edges",
             )
-        rles = self._masks(picture, size)
-        self._instances(picture, rles, size)
-        self.statistics.add(picture, rles, size)
+        rles = self._masks(image, size)
+        self._instances(image, rles, size)
+        self.statistics.add(image, rles, size)
 
     def finish(self) -> None:
-        """What is known once all pictures are through: the categories."""
+        """What is known once all images are through: the categories."""
         self.findings.take(self.labels.problems)
         check_categories(self.labels, self.words, self.findings)
 
-    def _add(
-        self, code: str, picture: ImageLabels, instance: Instance | None, message: str
-    ) -> None:
+    def _add(self, code: str, image: ImageLabels, instance: Instance | None, message: str) -> None:
         name = (
-            f"{picture.video}/{picture.name}"
-            if picture.video and not picture.name.startswith(picture.video)
-            else picture.name
+            f"{image.video}/{image.name}"
+            if image.video and not image.name.startswith(image.video)
+            else image.name
         )
         label = (
             None
@@ -72,32 +70,32 @@ class LabelChecker:
         )
         self.findings.add(code, name, label, message)
 
-    def _masks(self, picture: ImageLabels, size: tuple[int, int] | None) -> list[dict | None]:
+    def _masks(self, image: ImageLabels, size: tuple[int, int] | None) -> list[dict | None]:
         if size is None:
-            return [instance.rle for instance in picture.instances]
+            return [instance.rle for instance in image.instances]
         log = ProblemLog()
-        rles = shapes.image_masks(picture, *size, self.rule, log)
-        for instance in picture.instances:
+        rles = shapes.image_masks(image, *size, self.rule, log)
+        for instance in image.instances:
             if instance.rle is not None and instance.rle["size"] != list(size):
                 height, width = instance.rle["size"]
                 self._add(
                     "wrong-size-mask",
-                    picture,
+                    image,
                     instance,
-                    f"mask of {width}x{height}, picture of {size[1]}x{size[0]}",
+                    f"mask of {width}x{height}, image of {size[1]}x{size[0]}",
                 )
         for problem in log.examples.get("bad-polygon", ()):
             self.findings.add(
-                "bad-polygon", picture.name, problem.where.partition(": ")[2], problem.message
+                "bad-polygon", image.name, problem.where.partition(": ")[2], problem.message
             )
         return rles
 
     def _instances(
-        self, picture: ImageLabels, rles: list[dict | None], size: tuple[int, int] | None
+        self, image: ImageLabels, rles: list[dict | None], size: tuple[int, int] | None
     ) -> None:
         ids: Counter = Counter()
         seen: dict[tuple, Instance] = {}
-        for instance, rle in zip(picture.instances, rles, strict=True):
+        for instance, rle in zip(image.instances, rles, strict=True):
             self.words[instance.category] += 1
             ids[instance.id] += instance.id is not None
             # By COCO's rule an open line has no pixel; by BDD100K's it is a thin one.
@@ -105,16 +103,16 @@ class LabelChecker:
             if line and instance.rle is None:
                 rle = None
             if instance.box is None and instance.rle is None and (line or not instance.paths):
-                self._add("no-shape", picture, instance, "neither box nor mask")
+                self._add("no-shape", image, instance, "neither box nor mask")
             if isinstance(instance.id, int) and instance.id == 0 and self.labels.kind == "coco":
-                self._add("zero-id", picture, instance, "annotation id 0")
-            self._outlines(picture, instance, size)
-            self._mask_and_box(picture, instance, rle, size)
+                self._add("zero-id", image, instance, "annotation id 0")
+            self._outlines(image, instance, size)
+            self._mask_and_box(image, instance, rle, size)
             shape = (instance.category, instance.box, rle and rle["counts"])
             if shape in seen and (instance.box or rle):
                 self._add(
                     "duplicate-instance",
-                    picture,
+                    image,
                     instance,
                     f"same class, box and mask as {seen[shape].id!r}",
                 )
@@ -122,32 +120,32 @@ class LabelChecker:
         if self.labels.kind != "coco":  # whose reader has compared ids over the whole file
             for own, number in ids.items():
                 if number > 1:
-                    self._add("duplicate-id", picture, None, f"{number} labels have the id {own!r}")
+                    self._add("duplicate-id", image, None, f"{number} labels have the id {own!r}")
 
     def _outlines(
-        self, picture: ImageLabels, instance: Instance, size: tuple[int, int] | None
+        self, image: ImageLabels, instance: Instance, size: tuple[int, int] | None
     ) -> None:
         closed = [path for path in instance.paths or () if path.closed]
         for number, points in enumerate(bezier.flatten_many(closed) if closed else ()):
             part = f"part {number}: " if len(closed) > 1 else ""
             if abs(signed_area(points)) < 1e-6 and on_a_line(points):
-                self._add("no-area", picture, instance, f"{part}all points lie on one line")
+                self._add("no-area", image, instance, f"{part}all points lie on one line")
                 continue
             crossing = first_crossing(points)
             if crossing is not None:
                 x, y = points[crossing[0]]
                 self._add(
                     "self-crossing",
-                    picture,
+                    image,
                     instance,
                     f"{part}edges {crossing[0]} and {crossing[1]} cross near ({x:.0f}, {y:.0f})",
                 )
             if size is not None:
-                self._edges(picture, instance, points, size, part)
+                self._edges(image, instance, points, size, part)
 
     def _edges(
         self,
-        picture: ImageLabels,
+        image: ImageLabels,
         instance: Instance,
         points: np.ndarray,
         size: tuple[int, int],
@@ -158,22 +156,22 @@ class LabelChecker:
         if beyond > EDGE:
             all_of_it = high[0] <= 0 or high[1] <= 0 or low[0] >= size[1] or low[1] >= size[0]
             message = (
-                "lies outside the picture"
+                "lies outside the image"
                 if all_of_it
-                else f"reaches {beyond:.1f} pixels beyond the picture's edge"
+                else f"reaches {beyond:.1f} pixels beyond the image's edge"
             )
-            self._add("outside-image", picture, instance, f"{part}{message} ({size[1]}x{size[0]})")
+            self._add("outside-image", image, instance, f"{part}{message} ({size[1]}x{size[0]})")
 
     def _mask_and_box(
         self,
-        picture: ImageLabels,
+        image: ImageLabels,
         instance: Instance,
         rle: dict | None,
         size: tuple[int, int] | None,
     ) -> None:
         tight = run_lengths.to_bbox(rle) if rle is not None else None
         if tight is not None and tight[2] <= tight[0]:
-            self._add("empty-object", picture, instance, "its mask has no pixel in the picture")
+            self._add("empty-object", image, instance, "its mask has no pixel in the image")
             tight = None
         box = instance.box
         if box is None:
@@ -183,9 +181,9 @@ class LabelChecker:
             if beyond > EDGE:
                 self._add(
                     "box-outside",
-                    picture,
+                    image,
                     instance,
-                    f"reaches {beyond:.1f} pixels beyond the picture's edge ({size[1]}x{size[0]})",
+                    f"reaches {beyond:.1f} pixels beyond the image's edge ({size[1]}x{size[0]})",
                 )
         if tight is None:
             return
@@ -194,7 +192,7 @@ class LabelChecker:
             shown = ", ".join(f"{v:.0f}" for v in box), ", ".join(f"{v:.0f}" for v in tight)
             self._add(
                 "box-mask-disagree",
-                picture,
+                image,
                 instance,
                 f"box ({shown[0]}), mask ({shown[1]}): {off:.0f} pixels apart",
             )

@@ -1,4 +1,4 @@
-"""The whole check of one or more splits: labels, pictures, and what they share that they should not."""
+"""The whole check of one or more splits: labels, images, and what they share that they should not."""
 
 from __future__ import annotations
 
@@ -77,9 +77,9 @@ def check(splits: list[Split], *, decode: bool = True, progress: Progress = _pla
     findings = Findings()
     for split in splits:
         _check_split(split, findings, decode, progress)
-        if not split.statistics.pictures:
+        if not split.statistics.images:
             reason = (
-                split.labels.problems.lines()[0] if split.labels.problems else "it holds no picture"
+                split.labels.problems.lines()[0] if split.labels.problems else "it holds no image"
             )
             raise DataError(f"{split.labels.source}: nothing to check: {reason}")
     for split in splits:
@@ -94,16 +94,16 @@ def _check_split(split: Split, findings: Findings, decode: bool, progress: Progr
     checker = LabelChecker(split.labels, findings, split.statistics)
     finder = ImageFinder(split.images) if split.images is not None else None
     wanted: dict[Path, ImageLabels] = {}
-    for picture in progress(split.labels.images, None, "label records"):
+    for image in progress(split.labels.images, None, "label records"):
         if finder is not None:
-            _find(picture, finder, wanted, findings)
-        checker.picture(picture)
+            _find(image, finder, wanted, findings)
+        checker.image(image)
     split.videos = split.statistics.videos
     checker.finish()
     if finder is None:
         return
     states = _examined(list(wanted), decode)
-    for path, state in zip(wanted, progress(states, len(wanted), "pictures"), strict=True):
+    for path, state in zip(wanted, progress(states, len(wanted), "images"), strict=True):
         split.states[wanted[path].name] = state
         _judge(state, wanted[path], findings)
     spare = [path for path in finder.all() if path not in wanted] if split.whole_folder else []
@@ -112,34 +112,32 @@ def _check_split(split: Split, findings: Findings, decode: bool, progress: Progr
             "image-without-labels",
             str(path.relative_to(finder.folder)),
             None,
-            "no label record names this picture",
+            "no label record names this image",
         )
 
 
 def _find(
-    picture: ImageLabels, finder: ImageFinder, wanted: dict[Path, ImageLabels], findings: Findings
+    image: ImageLabels, finder: ImageFinder, wanted: dict[Path, ImageLabels], findings: Findings
 ) -> None:
-    """Look up a picture's file, and take its size where the labels do not say it."""
+    """Look up an image's file, and take its size where the labels do not say it."""
     try:
-        path = finder.find(picture)
+        path = finder.find(image)
     except DataError as error:
-        findings.add("ambiguous-image", picture.name, None, str(error).partition(": ")[2])
+        findings.add("ambiguous-image", image.name, None, str(error).partition(": ")[2])
         return
     if path is None:
         findings.add(
             "missing-image",
-            picture.name,
+            image.name,
             None,
-            f"labels without picture: not below {finder.folder}",
+            f"labels without image: not below {finder.folder}",
         )
         return
     # Only what the later comparison needs is kept: 70 000 images' outlines would fill the memory.
-    wanted.setdefault(
-        path, ImageLabels(picture.name, picture.width, picture.height, video=picture.video)
-    )
-    if picture.width is None or picture.height is None:
+    wanted.setdefault(path, ImageLabels(image.name, image.width, image.height, video=image.video))
+    if image.width is None or image.height is None:
         with contextlib.suppress(DataError):  # reported of the file itself below
-            picture.height, picture.width = finder.size(picture)
+            image.height, image.width = finder.size(image)
 
 
 def _examined(paths: list[Path], decode: bool) -> Iterator[ImageState]:
@@ -157,21 +155,17 @@ def _examined(paths: list[Path], decode: bool) -> Iterator[ImageState]:
         yield from pool.map(examine, paths)
 
 
-def _judge(state: ImageState, picture: ImageLabels, findings: Findings) -> None:
+def _judge(state: ImageState, image: ImageLabels, findings: Findings) -> None:
     if state.fault:
-        findings.add(state.fault, picture.name, None, state.message)
+        findings.add(state.fault, image.name, None, state.message)
     if state.scaled:
-        findings.add("high-bit-depth", picture.name, None, f"its mode is {state.scaled}")
-    if (
-        state.width
-        and picture.width
-        and (state.width, state.height) != (picture.width, picture.height)
-    ):
+        findings.add("high-bit-depth", image.name, None, f"its mode is {state.scaled}")
+    if state.width and image.width and (state.width, state.height) != (image.width, image.height):
         turned = " (its Exif tag turns it)" if state.rotated else ""
-        message = f"the picture is shown {state.width}x{state.height}, its labels are for {picture.width}x{picture.height}{turned}"
-        findings.add("wrong-size-image", picture.name, None, message)
+        message = f"the image is shown {state.width}x{state.height}, its labels are for {image.width}x{image.height}{turned}"
+        findings.add("wrong-size-image", image.name, None, message)
     elif state.rotated:
-        findings.add("rotated-image", picture.name, None, "its Exif orientation is not upright")
+        findings.add("rotated-image", image.name, None, "its Exif orientation is not upright")
 
 
 def _by_digest(split: Split) -> dict[str, list[str]]:

@@ -42,7 +42,7 @@ def split_of_dataset(name: str, dicts: Sequence[dict], metadata: Mapping[str, An
         "dicts",
         name,
         names or None,
-        [_picture(d, names, metadata.get("stuff_classes") or (), problems) for d in dicts],
+        [_image(d, names, metadata.get("stuff_classes") or (), problems) for d in dicts],
         problems,
         metadata.get("mask_rule", "coco"),
     )
@@ -50,7 +50,7 @@ def split_of_dataset(name: str, dicts: Sequence[dict], metadata: Mapping[str, An
     return Split(name, labels, images, whole_folder=False)
 
 
-def _picture(
+def _image(
     record: dict, names: Sequence[str], stuff: Sequence[str], problems: ProblemLog
 ) -> ImageLabels:
     instances = [_instance(a, names) for a in record.get("annotations", ())]

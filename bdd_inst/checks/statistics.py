@@ -1,4 +1,4 @@
-"""What a data set consists of: classes, objects a picture, sizes by COCO's area ranges, attributes, crowds."""
+"""What a data set consists of: classes, objects an image, sizes by COCO's area ranges, attributes, crowds."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ClassCounts:
     """Counts of one class."""
 
     objects: int = 0
-    pictures: int = 0
+    images: int = 0
     masks: int = 0
     sizes: Counter = field(default_factory=Counter)
     flags: Counter = field(default_factory=Counter)
@@ -30,14 +30,14 @@ class ClassCounts:
 
 @dataclass
 class Statistics:
-    """Counts over one label set, filled picture by picture. Crowds and ignored objects are among the objects, and in ``flags``."""
+    """Counts over one label set, filled image by image. Crowds and ignored objects are among the objects, and in ``flags``."""
 
-    pictures: int = 0
+    images: int = 0
     labelled: int = 0
     objects: int = 0
     classes: dict[str, ClassCounts] = field(default_factory=lambda: defaultdict(ClassCounts))
-    per_picture: Counter = field(default_factory=Counter)
-    picture_sizes: Counter = field(default_factory=Counter)
+    per_image: Counter = field(default_factory=Counter)
+    image_sizes: Counter = field(default_factory=Counter)
     attributes: dict[str, Counter] = field(default_factory=lambda: defaultdict(Counter))
     areas: list[float] = field(default_factory=list)
     vertices: Counter = field(default_factory=Counter)
@@ -46,22 +46,22 @@ class Statistics:
     names: set[str] = field(default_factory=set)
 
     def add(
-        self, picture: ImageLabels, rles: Sequence[dict | None], size: tuple[int, int] | None
+        self, image: ImageLabels, rles: Sequence[dict | None], size: tuple[int, int] | None
     ) -> None:
-        """Count one picture. ``rles``: the masks of its instances, in order, where they have one."""
-        self.pictures += 1
-        self.names.add(picture.name)
-        self.labelled += picture.labelled
-        if picture.labelled:
-            self.per_picture[len(picture.instances)] += 1
+        """Count one image. ``rles``: the masks of its instances, in order, where they have one."""
+        self.images += 1
+        self.names.add(image.name)
+        self.labelled += image.labelled
+        if image.labelled:
+            self.per_image[len(image.instances)] += 1
         if size is not None:
-            self.picture_sizes[size[1], size[0]] += 1
-        if picture.video is not None:
-            self.videos.add(picture.video)
-        for key, value in picture.attributes.items():
+            self.image_sizes[size[1], size[0]] += 1
+        if image.video is not None:
+            self.videos.add(image.video)
+        for key, value in image.attributes.items():
             if isinstance(value, str | bool | int):
                 self.attributes[key][str(value)] += 1
-        for instance, rle in zip(picture.instances, rles, strict=True):
+        for instance, rle in zip(image.instances, rles, strict=True):
             self.objects += 1
             counts = self.classes[instance.category]
             counts.objects += 1
@@ -75,8 +75,8 @@ class Statistics:
             for path in instance.paths or ():
                 self.vertices[len(path)] += 1
                 self.curved += path.curved
-        for name in {instance.category for instance in picture.instances}:
-            self.classes[name].pictures += 1
+        for name in {instance.category for instance in image.instances}:
+            self.classes[name].images += 1
 
     @staticmethod
     def _area(instance, rle: dict | None) -> float | None:
@@ -89,7 +89,7 @@ class Statistics:
 
     @property
     def mean_objects(self) -> float:
-        """Objects a labelled picture, NaN where there is none."""
+        """Objects a labelled image, NaN where there is none."""
         return self.objects / self.labelled if self.labelled else float("nan")
 
     def flag_total(self, flag: str) -> int:

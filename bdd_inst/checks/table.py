@@ -26,22 +26,20 @@ def statistics_lines(split: Split) -> list[str]:
     """
     found = split.statistics
     sizes = ", ".join(
-        f"{w}x{h}" + (f" ({n})" if len(found.picture_sizes) > 1 else "")
-        for (w, h), n in found.picture_sizes.most_common(3)
+        f"{w}x{h}" + (f" ({n})" if len(found.image_sizes) > 1 else "")
+        for (w, h), n in found.image_sizes.most_common(3)
     )
     flags = ", ".join(f"{found.flag_total(flag)} {flag}" for flag in FLAGS)
     mean = (
-        f"{found.mean_objects:.2f} a labelled picture"
-        if found.labelled
-        else "no picture is labelled"
+        f"{found.mean_objects:.2f} a labelled image" if found.labelled else "no image is labelled"
     )
     out = [
-        f"{found.pictures} pictures ({found.labelled} labelled){', ' + sizes if sizes else ''}",
+        f"{found.images} images ({found.labelled} labelled){', ' + sizes if sizes else ''}",
         f"{found.objects} objects, {mean}; {flags}",
     ]
     if not found.classes:
         return out
-    rows = [("class", "objects", "share", "pictures", "masks", *SIZES)]
+    rows = [("class", "objects", "share", "images", "masks", *SIZES)]
     for name, counts in found.by_frequency()[:MOST_CLASSES]:
         share = f"{100 * counts.objects / found.objects:.1f} %"
         rows.append(
@@ -52,7 +50,7 @@ def statistics_lines(split: Split) -> list[str]:
                     (
                         counts.objects,
                         share,
-                        counts.pictures,
+                        counts.images,
                         counts.masks,
                         *(counts.sizes[s] for s in SIZES),
                     ),

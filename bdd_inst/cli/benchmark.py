@@ -55,7 +55,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--people",
         metavar="DIR",
-        help="live: person pictures with masks below it (folders with images/ and masks/): IoU, flicker, lag",
+        help="live: person images with masks below it (folders with images/ and masks/): IoU, flicker, lag",
     )
     parser.add_argument(
         "--weights", metavar="W", help="live: of another person model than the package's"

@@ -1,11 +1,11 @@
-"""Check a data set: every problem by code, file and instance; counts; with --output an HTML page with statistics and sample pictures.
+"""Check a data set: every problem by code, file and instance; counts; with --output an HTML page with statistics and sample images.
 
 Examples:
     bdd-inst check --dataset bdd100k_ins_seg_train bdd100k_ins_seg_val --output check/
     bdd-inst check --input labels/det_20/det_val.json --images images/100k/val
     bdd-inst check --input train.json val.json --images images/train images/val
 
-Several splits are also searched for pictures that they share. Exits 1 when there are errors (not for warnings and notes).
+Several splits are also searched for images that they share. Exits 1 when there are errors (not for warnings and notes).
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--images",
         nargs="+",
         metavar="DIR",
-        help="folders of the pictures: one for all inputs, or one for each",
+        help="folders of the images: one for all inputs, or one for each",
     )
     parser.add_argument(
         "--kind",
@@ -68,12 +68,12 @@ def build_parser() -> argparse.ArgumentParser:
         type=int,
         default=6,
         metavar="N",
-        help="pictures on the page shown as the model sees them (default 6)",
+        help="images on the page shown as the model sees them (default 6)",
     )
     parser.add_argument(
         "--no-decode",
         action="store_true",
-        help="look at picture headers only: faster, finds no truncated or doubled ones",
+        help="look at image headers only: faster, finds no truncated or doubled ones",
     )
     parser.add_argument(
         "--examples",
@@ -91,10 +91,10 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = build_parser()
     options = parser.parse_args(arguments)
     if options.images and options.dataset:
-        parser.error("--images goes with --input; data sets know their pictures")
+        parser.error("--images goes with --input; data sets know their images")
     if options.images and len(options.images) not in (1, len(options.input)):
         parser.error(
-            f"{len(options.images)} folders of pictures for {len(options.input)} inputs; give one, or one for each"
+            f"{len(options.images)} folders of images for {len(options.input)} inputs; give one, or one for each"
         )
     if options.samples < 0 or options.examples < 0:
         parser.error("--samples and --examples must be 0 or more")

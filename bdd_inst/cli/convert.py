@@ -4,7 +4,7 @@ Examples:
     bdd-inst convert --input labels/ins_seg/polygons/ins_seg_train.json --to coco --output ins_seg_train_coco.json
     bdd-inst convert --input labels/ins_seg/polygons/ins_seg_val.json --to bitmask --output bitmasks/val
     bdd-inst convert --input instances_val2017.json --to scalabel --output val.json --categories person
-    bdd-inst convert --input ann/ --images img/ --to overlay --output pictures/
+    bdd-inst convert --input ann/ --images img/ --to overlay --output images/
 
 What the source kind is, is told from its content. Outlines become masks by --raster: the official BDD100K rule (every touched pixel) or
 COCO's fill. Scores of predictions that become bitmasks go to OUTPUT.json beside the folder, where evaluate.py finds them. An interrupted
@@ -52,7 +52,7 @@ def add_source(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--images",
         metavar="DIR",
-        help="folder of the pictures: for their sizes, for overlays, for paths in dicts",
+        help="folder of the images: for their sizes, for overlays, for paths in dicts",
     )
     parser.add_argument(
         "--bitmasks",
@@ -116,7 +116,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
             f"--to {options.to}: no such target; there are {', '.join(kinds('write'))}, overlay"
         )
     if options.to == "overlay" and not options.images:
-        parser.error("--to overlay needs --images, the folder of pictures to draw on")
+        parser.error("--to overlay needs --images, the folder of images to draw on")
     if options.workers is not None and options.workers < 1:
         parser.error("--workers must be 1 or more")
     return options
@@ -144,7 +144,7 @@ def work(options: argparse.Namespace) -> int:
     )
     for note in labels.notes:
         print(f"{labels.kind}: {note}", file=sys.stderr)
-    with tqdm(unit=" pictures", disable=None, dynamic_ncols=True) as bar:
+    with tqdm(unit=" images", disable=None, dynamic_ncols=True) as bar:
         done = formats.write(
             labels,
             options.output,
@@ -164,7 +164,7 @@ def work(options: argparse.Namespace) -> int:
     show_problems(done.lost, f"lost, because {options.to} has no word for it:")
     resumed = f", {done.resumed} chunks from the interrupted run" if done.resumed else ""
     print(
-        f"{labels.kind} -> {options.to}: {done.pictures} pictures, {done.instances} instances; {MADE_BY[done.rule]}{resumed}"
+        f"{labels.kind} -> {options.to}: {done.images} images, {done.instances} instances; {MADE_BY[done.rule]}{resumed}"
     )
     print(done.path)
     return 1 if options.strict and done.skipped else 0

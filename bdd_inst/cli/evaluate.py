@@ -60,7 +60,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="scores of predicted bitmasks (default: the JSON in that folder or beside it)",
     )
     parser.add_argument(
-        "--images", metavar="DIR", help="folder of pictures, where labels do not say their sizes"
+        "--images", metavar="DIR", help="folder of images, where labels do not say their sizes"
     )
     add_values(parser)
     add_model_options(parser)
@@ -80,7 +80,7 @@ def add_scoring(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=100,
         metavar="N",
-        help="detections a picture and class that count",
+        help="detections an image and class that count",
     )
     parser.add_argument(
         "--label-maps",
@@ -125,9 +125,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         parser.error(f"unexpected {' '.join(options.overrides)}; KEY VALUE pairs go with --config")
     for name in ("scores", "images"):
         if model and getattr(options, name):
-            parser.error(
-                f"--{name} goes with --predictions: a model's data sets know their pictures"
-            )
+            parser.error(f"--{name} goes with --predictions: a model's data sets know their images")
     if options.protocol and options.protocol not in PROTOCOLS and not options.imports:
         parser.error(f"--protocol {options.protocol}: there are {', '.join(PROTOCOLS)}")
     if options.max_detections < 1:
@@ -201,8 +199,8 @@ def evaluate_weights(options: argparse.Namespace) -> int:
         for test in sets:
             show_problems(unreported(test.problems, [test.name]), f"{test.name}:")
         report = not options.no_report
-        pictures = cfg.TEST.PICTURES if report else 0
-        results = evaluate_model(model, cfg, sets, folder, options=scoring, pictures=pictures)
+        shown = cfg.TEST.PICTURES if report else 0
+        results = evaluate_model(model, cfg, sets, folder, options=scoring, images_shown=shown)
         if cfg.TEST.AUG.ENABLED:
             compare_with_one_view(results, model, cfg, scoring)
         print(tables.summary_of_sets({result.test.name: result.metrics for result in results}))

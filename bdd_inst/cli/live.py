@@ -1,4 +1,4 @@
-"""A person in front of another background: blurred, a picture, a video, a colour, or alone with alpha.
+"""A person in front of another background: blurred, an image, a video, a colour, or alone with alpha.
 
 Examples:
     bdd-inst live                                             camera 0, the room blurred, in a window or on a page
@@ -7,7 +7,7 @@ Examples:
     bdd-inst live --input rtsp://door/stream --background "#00b140" --page
     bdd-inst live --input browser                             on a page, with the camera of the browser that shows it
 
-Without --output the picture runs in a window, or, where there is no display, on a web page of this machine alone.
+Without --output the image runs in a window, or, where there is no display, on a web page of this machine alone.
 Weights: --weights; a person model is trained by ``bdd-inst train --config people_unet.yaml``.
 """
 
@@ -38,14 +38,14 @@ def parser() -> argparse.ArgumentParser:
         type=cli.path,
         default="0",
         metavar="INPUT",
-        help="camera number, RTSP/HTTP URL, video, folder of pictures, picture, or browser: the camera of the browser that shows the page (0, the first camera)",
+        help="camera number, RTSP/HTTP URL, video, folder of images, image, or browser: the camera of the browser that shows the page (0, the first camera)",
     )
     add(
         "--background",
         type=cli.path,
         default="blur",
         metavar="B",
-        help="blur, none (alpha), #rrggbb, a picture or a video (blur)",
+        help="blur, none (alpha), #rrggbb, an image or a video (blur)",
     )
     add("--output", type=cli.path, metavar="PATH", help="an .mp4, a .png or .jpg, or a folder")
     add("--weights", type=cli.path, metavar="W", help="of a pixel-wise model that finds persons")
@@ -66,7 +66,7 @@ def parser() -> argparse.ArgumentParser:
         help="what runs the model; auto measures at the start what is fastest and gives the same; bf16 rounds and says how much (auto)",
     )
     add("--threads", type=cli.number(1, 256), default=1, metavar="N", help="of each stage (1)")
-    add("--meter", action="store_true", help="write speed and latency into the picture")
+    add("--meter", action="store_true", help="write speed and latency into the image")
     add("--page", action="store_true", help="the web page although there is a display")
     add("--port", type=cli.number(0, 65535), default=8765, help="of the page; 0 takes a free one")
     add(
@@ -114,7 +114,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def prepare(options: argparse.Namespace, source):
-    """The model, run in the way that is fastest here (measured for streams; a few pictures are not worth the start)."""
+    """The model, run in the way that is fastest here (measured for streams; a few images are not worth the start)."""
     from bdd_inst.live import weights
     from bdd_inst.live.sources import CAMERA_SIZE
 
@@ -162,7 +162,7 @@ def open_sink(options: argparse.Namespace, source, camera, settings, meter, stop
         if options.virtual_camera:
             return sinks.VirtualCamera(source.rate), paced(source, stop)
         if not source.moving:
-            raise DataError(f"{source.name}: name --output, a file or a folder, for pictures")
+            raise DataError(f"{source.name}: name --output, a file or a folder, for images")
         if sinks.has_window() and not options.page and camera is None:
             return sinks.Window(), paced(source, stop)
         name = f"camera {source.name}" if source.name.isdecimal() else source.name
@@ -176,10 +176,10 @@ def open_sink(options: argparse.Namespace, source, camera, settings, meter, stop
         if alpha:
             raise DataError(f"{output}: a video holds no alpha; name a folder for PNGs")
         if not source.moving:
-            raise DataError(f"{output}: pictures become pictures; name a folder")
+            raise DataError(f"{output}: images become images; name a folder")
         return sinks.VideoFile(output, source), source
     if suffix in SUFFIXES or alpha or not source.moving:
-        return sinks.Pictures(output, source, alpha), source
+        return sinks.Images(output, source, alpha), source
     return sinks.VideoFile(output / f"{source.stem}.mp4", source), source
 
 

@@ -17,13 +17,13 @@ VERBS = {
     "evaluate": ("evaluate", "score a results file or a model: AP tables, PR curves, report"),
     "predict": (
         "predict",
-        "a model on pictures and videos: overlays, predictions.json or label maps",
+        "a model on images and videos: overlays, predictions.json or label maps",
     ),
-    "visualize": ("visualize", "pictures of labels, predictions, both side by side"),
+    "visualize": ("visualize", "images of labels, predictions, both side by side"),
     "convert": ("convert", "any label format into any other"),
     "check": ("check", "every problem of a data set by code, file and instance"),
-    "make-masks": ("make_masks", "one mask PNG a picture for chosen categories"),
-    "live": ("live", "blur or replace the background of a camera, a video, pictures"),
+    "make-masks": ("make_masks", "one mask PNG an image for chosen categories"),
+    "live": ("live", "blur or replace the background of a camera, a video, images"),
     "benchmark": ("benchmark", "the speed of each part beside the peers that are installed"),
     "demo": ("train", "render street scenes, train on them on the CPU in minutes, evaluate"),
 }

@@ -1,11 +1,11 @@
-"""Binary masks for segmentation: one PNG a picture, 0 background, 1 the category.
+"""Binary masks for segmentation: one PNG an image, 0 background, 1 the category.
 
 Examples:
     bdd-inst make-masks --input instances_train2017.json --category person --output masks/person
     bdd-inst make-masks --input instances_val2017.json --category person,dog --output masks      person 1, dog 2
     bdd-inst make-masks --input labels/ins_seg/polygons/ins_seg_val.json --category pedestrian --output masks/val
 
-Each PNG has its picture's base name. Of several categories, the one named first keeps the pixels that they share. Pictures without the
+Each PNG has its image's base name. Of several categories, the one named first keeps the pixels that they share. Images without the
 category get a mask of zeros. An interrupted run goes on where it stopped when it is started again with the same arguments.
 """
 
@@ -45,7 +45,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--images",
         metavar="DIR",
-        help="folder of the pictures, where the labels do not say their sizes",
+        help="folder of the images, where the labels do not say their sizes",
     )
     parser.add_argument(
         "--category",
@@ -84,7 +84,7 @@ def work(options: argparse.Namespace) -> int:
     labels = formats.read(
         options.input, kind=options.kind, images=options.images, values=options.values
     )
-    with tqdm(unit=" pictures", disable=None, dynamic_ncols=True) as bar:
+    with tqdm(unit=" images", disable=None, dynamic_ncols=True) as bar:
         done = write_class_masks(
             labels,
             options.output,
@@ -99,7 +99,7 @@ def work(options: argparse.Namespace) -> int:
     show_problems(done.lost, "overlaps:")
     values = ", ".join(f"{value} {name}" for value, name in enumerate(options.category, start=1))
     resumed = f", {done.resumed} chunks from the interrupted run" if done.resumed else ""
-    print(f"{done.pictures} masks (0 background, {values}){resumed}")
+    print(f"{done.images} masks (0 background, {values}){resumed}")
     print(done.path)
     return 0
 

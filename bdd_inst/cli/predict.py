@@ -1,9 +1,9 @@
-"""Find objects, or the class of every pixel, in a picture, a folder of pictures or a video; draw them and write them.
+"""Find objects, or the class of every pixel, in an image, a folder of images or a video; draw them and write them.
 
     bdd-inst predict --weights output/demo/model_final.pth --input street.jpg --output out
     bdd-inst predict --config bdd_maskrcnn.yaml --input drive.mp4 --output out MODEL.WEIGHTS R50-FPN.pkl
 
-Leaves in DIR: predictions.json (every detection above MODEL.ROI_HEADS.SCORE_THRESH_TEST) and the drawn pictures in
+Leaves in DIR: predictions.json (every detection above MODEL.ROI_HEADS.SCORE_THRESH_TEST) and the drawn images in
 overlays/, or the drawn video, with those above --score-threshold. A panoptic model also leaves panoptic.json and
 panoptic/NAME.png (COCO panoptic), and draws its segments. A pixel-wise model leaves labels/NAME.png (class numbers)
 instead of predictions.json, and what --probabilities and --cutouts ask for.
@@ -41,7 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
         nargs="+",
         required=True,
         metavar="PATH",
-        help="pictures, folders (with subfolders), videos, patterns such as 'day*/*.jpg'; or one camera (0) or address (rtsp://..., http://...), until Ctrl-C",
+        help="images, folders (with subfolders), videos, patterns such as 'day*/*.jpg'; or one camera (0) or address (rtsp://..., http://...), until Ctrl-C",
     )
     parser.add_argument(
         "--output",
@@ -62,7 +62,7 @@ def build_parser() -> argparse.ArgumentParser:
         type=cli.number(1, 1024),
         default=1,
         metavar="N",
-        help="pictures in one forward pass (1)",
+        help="images in one forward pass (1)",
     )
     cli.add_drawing(parser, workers=4)
     parser.add_argument("--no-overlays", action="store_true", help="do not draw")
@@ -92,7 +92,7 @@ def add_pixel_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cutouts",
         action="store_true",
-        help="pixel-wise models of one class: cutouts/NAME.png too, the picture with alpha",
+        help="pixel-wise models of one class: cutouts/NAME.png too, the image with alpha",
     )
 
 
@@ -127,8 +127,8 @@ def run(options: argparse.Namespace) -> int:
         predictor = Predictor(cfg)
         if is_pixelwise(cfg):
             writer = PixelWriter(options, predictor, source)
-            pictures = predict_all(options, source, predictor, writer.draw)
-            print(f"{some(pictures, options, source)} pictures: {writer.folder}")
+            images = predict_all(options, source, predictor, writer.draw)
+            print(f"{some(images, options, source)} images: {writer.folder}")
         else:
             find_objects(options, source, predictor)
         if not options.no_overlays:
@@ -138,15 +138,15 @@ def run(options: argparse.Namespace) -> int:
 
 
 def find_objects(options: argparse.Namespace, source, predictor) -> None:
-    """Objects into predictions.json and drawn pictures, with a line that counts them."""
+    """Objects into predictions.json and drawn images, with a line that counts them."""
     from bdd_inst.data.panoptic import is_panoptic
     from bdd_inst.drawing.draw import Style, from_instances
-    from bdd_inst.inference.results import OutputClasses, picture_ids, results_file, to_results
+    from bdd_inst.inference.results import OutputClasses, image_ids, results_file, to_results
 
     categories = OutputClasses.of(predictor.cfg, predictor.metadata)
     file = Path(options.output, "predictions.json")
-    ids = picture_ids(predictor.cfg, source)
-    # Pictures of no data set are numbered from here on.
+    ids = image_ids(predictor.cfg, source)
+    # Images of no data set are numbered from here on.
     other = max([0, *(i for i in ids.values() if isinstance(i, int))])
     style = Style(color_by=options.color_by)
     metadata = {"thing_classes": categories.names, "thing_colors": categories.colors}
@@ -176,8 +176,8 @@ def find_objects(options: argparse.Namespace, source, predictor) -> None:
                 style=style,
             )
 
-        pictures = some(predict_all(options, source, predictor, draw, record), options, source)
-    print(f"{pictures} pictures, {results.number} objects: {file}")
+        images = some(predict_all(options, source, predictor, draw, record), options, source)
+    print(f"{images} images, {results.number} objects: {file}")
     if segments is not None:
         print(f"segments: {segments.folder}.json")
 
@@ -194,22 +194,22 @@ def panoptic_writer(options: argparse.Namespace, predictor, source):
         yield PanopticWriter(file, folder, classes, source)
 
 
-def some(pictures: int, options: argparse.Namespace, source) -> int:
-    """The number of pictures; DataError where there is none, with the reasons."""
-    if not pictures:
+def some(images: int, options: argparse.Namespace, source) -> int:
+    """The number of images; DataError where there is none, with the reasons."""
+    if not images:
         reasons = "; ".join(source.problems.lines())
         raise DataError(
             f"{', '.join(options.input)}: nothing in it could be read"
             + (f": {reasons}" if reasons else "")
         )
-    return pictures
+    return images
 
 
 def predict_all(options: argparse.Namespace, source, predictor, draw, record=None) -> int:
     """Decode ahead, predict in batches, draw behind; memory is that of a few batches.
 
     Args:
-        draw: from a frame and its output to the drawn picture or None, called by several threads.
+        draw: from a frame and its output to the drawn image or None, called by several threads.
         record: takes each frame and its output, in order.
 
     Returns:
@@ -250,7 +250,7 @@ def predict_all(options: argparse.Namespace, source, predictor, draw, record=Non
     number = 0
     with VideoWriters(Path(options.output, "overlays")) as movies:
         for drawn in cli.progress(
-            ordered_map(drawn_and_saved, found(), options.workers), source.number, "pictures"
+            ordered_map(drawn_and_saved, found(), options.workers), source.number, "images"
         ):
             number += 1
             if drawn is not None:

@@ -21,7 +21,7 @@ class PanopticWriter:
         file: open.
         folder: of the PNGs.
         classes: what segments are.
-        source: the pictures.
+        source: the images.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Train every stage of a config, evaluate, and leave a folder with weights, figures and pictures.
+"""Train every stage of a config, evaluate, and leave a folder with weights, figures and images.
 
 Examples:
     bdd-inst train --config demo.yaml
@@ -92,7 +92,7 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
             f"--{name}-images",
             action="append",
             metavar="DIR",
-            help=f"the folder of the pictures of --{name}, where they do not lie beside the labels",
+            help=f"the folder of the images of --{name}, where they do not lie beside the labels",
         )
     add_import_option(parser)
 

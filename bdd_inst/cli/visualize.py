@@ -1,4 +1,4 @@
-"""Draw labels, predictions, or both side by side, for one picture or thousands.
+"""Draw labels, predictions, or both side by side, for one image or thousands.
 
     bdd-inst visualize --dataset synthetic_bdd_val --output out
     bdd-inst visualize --ground-truth labels/ins_seg_val.json --images images/10k/val --output out --limit 50
@@ -31,7 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--images",
         type=cli.path,
         metavar="DIR",
-        help="the folder of the pictures that the files name",
+        help="the folder of the images that the files name",
     )
     parser.add_argument(
         "--predictions",
@@ -40,22 +40,22 @@ def build_parser() -> argparse.ArgumentParser:
         help="COCO results, Scalabel JSON or a bitmask folder",
     )
     parser.add_argument(
-        "--output", type=cli.path, required=True, metavar="DIR", help="where the drawn pictures go"
+        "--output", type=cli.path, required=True, metavar="DIR", help="where the drawn images go"
     )
     add_drawing(parser)
     return parser
 
 
 def add_drawing(parser: argparse.ArgumentParser) -> None:
-    """Which pictures, and how they are drawn."""
+    """Which images, and how they are drawn."""
     parser.add_argument(
-        "--limit", type=cli.number(1, 10**9), metavar="N", help="draw the first N pictures only"
+        "--limit", type=cli.number(1, 10**9), metavar="N", help="draw the first N images only"
     )
     parser.add_argument(
         "--shuffle",
         type=int,
         metavar="SEED",
-        help="take the pictures in a random order that SEED fixes",
+        help="take the images in a random order that SEED fixes",
     )
     parser.add_argument(
         "--show",
@@ -104,7 +104,7 @@ def check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
     if not (options.dataset or options.ground_truth or options.predictions):
         parser.error("nothing to draw: give --dataset, --ground-truth or --predictions")
     if not options.dataset and not options.images:
-        parser.error("--images is needed: the folder of the pictures")
+        parser.error("--images is needed: the folder of the images")
     if options.show == "predictions" and not options.predictions:
         parser.error("--show predictions needs --predictions")
     if options.verdicts and not (options.predictions and (options.dataset or options.ground_truth)):
@@ -112,7 +112,7 @@ def check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Draw; 1 where not a single picture came out."""
+    """Draw; 1 where not a single image came out."""
     from bdd_inst.base.errors import ProblemLog
     from bdd_inst.base.locks import FolderLock
     from bdd_inst.drawing.paint import Style
@@ -134,15 +134,15 @@ def run(options: argparse.Namespace) -> int:
     page = AlbumOptions(options.show, options.verdicts, options.iou, options.score_threshold, style)
     with FolderLock(Path(options.output)):
         pages = fill_album(entries, options.output, class_table, page, problems, options.workers)
-        drawn = list(cli.progress(pages, number, "pictures"))
+        drawn = list(cli.progress(pages, number, "images"))
         for log in logs:
             problems.merge(log)
         cli.show_problems(problems, "skipped or noted:")
         if not drawn:
             raise DataError(
-                "no picture was drawn" + ("" if problems else ": there are none in what was given")
+                "no image was drawn" + ("" if problems else ": there are none in what was given")
             )
-        print(f"{len(drawn)} pictures: {write_index(options.output, drawn, title(options))}")
+        print(f"{len(drawn)} images: {write_index(options.output, drawn, title(options))}")
     return 0
 
 
@@ -192,7 +192,7 @@ def collect(options: argparse.Namespace, problems):
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Parse, draw, say where the pictures are."""
+    """Parse, draw, say where the images are."""
     options = parse(arguments)
     return cli.guarded(lambda: run(options))
 

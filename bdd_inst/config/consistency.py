@@ -66,7 +66,7 @@ def _check_solver(cfg: CfgNode) -> None:
         )
     if loader.SAMPLER_TRAIN == "RepeatFactorTrainingSampler" and loader.REPEAT_THRESHOLD <= 0:
         raise ConfigError(
-            "DATALOADER.SAMPLER_TRAIN RepeatFactorTrainingSampler needs DATALOADER.REPEAT_THRESHOLD > 0, the share of pictures below "
+            "DATALOADER.SAMPLER_TRAIN RepeatFactorTrainingSampler needs DATALOADER.REPEAT_THRESHOLD > 0, the share of images below "
             "which a class is rare"
         )
 

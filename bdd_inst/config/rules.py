@@ -72,7 +72,7 @@ PART: Rule = ("above 0, at most 1", lambda v: 0 < v <= 1)
 FINITE: Rule = ("that are finite", lambda v: True)
 BELOW_ONE: Rule = ("from 0 to below 1", lambda v: 0 <= v < 1)
 HALF: Rule = ("between 0 and 0.5", lambda v: 0 <= v <= 0.5)
-BATCH: Rule = ("of at least 1 picture, or auto", lambda v: v >= 1 or v == -1)
+BATCH: Rule = ("of at least 1 image, or auto", lambda v: v >= 1 or v == -1)
 
 # What numbers may be; in a list it holds for each.
 NUMBERS: dict[str, Rule] = {

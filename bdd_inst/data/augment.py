@@ -17,7 +17,7 @@ PADDING = (
 
 @dataclass(slots=True)
 class ObjectBoxes:
-    """What a crop may want to know of the picture: boxes N,4 (x1, y1, x2, y2) and classes N."""
+    """What a crop may want to know of the image: boxes N,4 (x1, y1, x2, y2) and classes N."""
 
     boxes: np.ndarray
     classes: np.ndarray

@@ -37,7 +37,7 @@ class Augmentation:
         return ()
 
     def recolor(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """The picture H,W,3 uint8 RGB with other pixels, everything at its place; not changed in place."""
+        """The image H,W,3 uint8 RGB with other pixels, everything at its place; not changed in place."""
         return image
 
 
@@ -120,7 +120,7 @@ def build_resize(cfg: CfgNode) -> Augmentation:
 
 
 class RandomFlip(Augmentation):
-    """Every second picture mirrored, left and right or (``vertical``) top and bottom."""
+    """Every second image mirrored, left and right or (``vertical``) top and bottom."""
 
     def __init__(self, vertical: bool):
         self.vertical = vertical

@@ -1,4 +1,4 @@
-"""Colour jitter: brightness, contrast, saturation and hue of a picture, each by a factor drawn around 1; and blur."""
+"""Colour jitter: brightness, contrast, saturation and hue of an image, each by a factor drawn around 1; and blur."""
 
 from __future__ import annotations
 
@@ -42,5 +42,5 @@ def jitter(
 
 
 def blur(image: np.ndarray, sigma: float) -> np.ndarray:
-    """A copy of an RGB picture (H,W,3 uint8) out of focus, by a Gaussian of ``sigma`` pixels."""
+    """A copy of an RGB image (H,W,3 uint8) out of focus, by a Gaussian of ``sigma`` pixels."""
     return cv2.GaussianBlur(image, (0, 0), sigma)

@@ -1,4 +1,4 @@
-"""Copy-paste: objects of one picture put into another, masks cut where they are covered (Ghiasi et al., arXiv 2012.07177)."""
+"""Copy-paste: objects of one image put into another, masks cut where they are covered (Ghiasi et al., arXiv 2012.07177)."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def softened(cover: np.ndarray) -> np.ndarray:
 def clipped(
     crop: np.ndarray, box: list[int], height: int, width: int
 ) -> tuple[np.ndarray, int, int]:
-    """What of a mask lies in a picture of that size: window h,w bool and its place x, y."""
+    """What of a mask lies in an image of that size: window h,w bool and its place x, y."""
     x1, y1, _, _ = box
     return crop[: max(0, height - y1), : max(0, width - x1)].astype(bool), x1, y1
 

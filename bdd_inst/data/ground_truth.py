@@ -1,4 +1,4 @@
-"""Annotations of a dataset dict, moved with the picture, as the Instances that the model trains on."""
+"""Annotations of a dataset dict, moved with the image, as the Instances that the model trains on."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def to_instances(
 def moved_masks(
     segmentations: Sequence[list | dict], chain: Chain, mask_format: str, where: str
 ) -> PolygonMasks | CroppedMasks:
-    """The masks of one picture after the transforms."""
+    """The masks of one image after the transforms."""
     if mask_format == "polygon":
         if any(isinstance(s, dict) for s in segmentations):
             raise DataError(
@@ -94,19 +94,19 @@ def moved_masks(
 
 
 def check_sizes(rles: Sequence[dict], size: tuple[int, int], where: str) -> None:
-    """Raise DataError for a run-length mask that is not of the picture's size (H, W)."""
+    """Raise DataError for a run-length mask that is not of the image's size (H, W)."""
     for rle in rles:
         if tuple(rle["size"]) != tuple(size):
             (h, w), (height, width) = rle["size"], size
             raise DataError(
-                f"{where}: a mask of {w}x{h} on a picture of {width}x{height}; one of them is another version"
+                f"{where}: a mask of {w}x{h} on an image of {width}x{height}; one of them is another version"
             )
 
 
 def moved(
     mask: np.ndarray, x: int, y: int, chain: Chain, tables: tuple[np.ndarray, np.ndarray] | None
 ) -> Window:
-    """A window (h,w bool) after the transforms, pixel by pixel: by index tables, or the whole picture's mask where they cannot say it."""
+    """A window (h,w bool) after the transforms, pixel by pixel: by index tables, or the whole image's mask where they cannot say it."""
     if tables is not None:
         return gather(mask, x, y, *tables)
     whole = np.zeros(chain.size, bool)
@@ -115,7 +115,7 @@ def moved(
 
 
 def filled(parts: Sequence[np.ndarray], size: tuple[int, int]) -> Window:
-    """Polygons in a picture of ``size`` (H, W), filled by COCO's rule."""
+    """Polygons in an image of ``size`` (H, W), filled by COCO's rule."""
     if not parts:
         return np.zeros((0, 0), bool), 0, 0
     return run_lengths.decode_tight([coco_fill.from_polygons_coco(parts, *size)])[0]

@@ -62,7 +62,7 @@ def backgrounds(dicts: Sequence[dict]) -> list[int]:
     ]
     if not found:
         raise DataError(
-            "INPUT.COPY_PASTE.BACKGROUNDS: no picture of the training set is known to show nothing; put some into a folder "
+            "INPUT.COPY_PASTE.BACKGROUNDS: no image of the training set is known to show nothing; put some into a folder "
             "backgrounds/ of people/, set DATALOADER.FILTER_EMPTY_ANNOTATIONS to false, or BACKGROUNDS to false"
         )
     return found
@@ -144,7 +144,7 @@ def build_train_loader(
 
 
 def wider_than_high(dicts: Sequence[dict]) -> np.ndarray:
-    """N bool: whether each picture is wider than high."""
+    """N bool: whether each image is wider than high."""
     if isinstance(dicts, DictArray):
         return dicts.wide
     return np.array([d["width"] > d["height"] for d in dicts])
@@ -200,7 +200,7 @@ def make_loader(cfg: CfgNode, dataset: Dataset, plan) -> DataLoader:
 
 
 def as_list(samples: list[dict]) -> list[dict]:
-    """A batch is the list of its samples: pictures differ in size."""
+    """A batch is the list of its samples: images differ in size."""
     return samples
 
 
@@ -272,12 +272,12 @@ def load_datasets(
     if is_train and cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS and not stuff:
         dicts = without_empty(dicts, problems)
     if not len(dicts):
-        reasons = "; ".join(problems.lines()) or "the label files list no pictures"
+        reasons = "; ".join(problems.lines()) or "the label files list no images"
         raise DataError(
             f"{', '.join(names)}: nothing left to {'train' if is_train else 'evaluate'} on: {reasons}"
         )
     if len(names) > 1:  # each of them has been announced by the catalog
-        log.info("%s: %d pictures in all", ", ".join(names), len(dicts))
+        log.info("%s: %d images in all", ", ".join(names), len(dicts))
     return dicts, metadata, problems
 
 
@@ -331,7 +331,7 @@ def check_label_classes(cfg: CfgNode, metadata: dict, names: Sequence[str]) -> N
 
 
 def without_empty(dicts: Sequence[dict], problems: ProblemLog) -> Sequence[dict]:
-    """Pictures with at least one object that is no crowd; the others are counted."""
+    """Images with at least one object that is no crowd; the others are counted."""
     if isinstance(dicts, DictArray):
         keep = dicts.object_counts(crowds=False) > 0
     else:

@@ -1,4 +1,4 @@
-"""From a dataset dict to what the model takes: picture read, transformed and turned into tensors, with its ground truth."""
+"""From a dataset dict to what the model takes: image read, transformed and turned into tensors, with its ground truth."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class DatasetMapper:
         return out
 
     def chain(self, image: Image.Image, dataset_dict: dict, rng: np.random.Generator) -> Chain:
-        """Random transforms for a picture."""
+        """Random transforms for an image."""
         annotations = ground_truth.usable(dataset_dict.get("annotations", ()))
         objects = augment.ObjectBoxes(
             ground_truth.boxes_of(annotations), ground_truth.classes_of(annotations)
@@ -123,7 +123,7 @@ class DatasetMapper:
         )
 
     def pasted(self, sample: tuple, other: dict, rng: np.random.Generator) -> tuple:
-        """A transformed sample with objects of another picture in it; or its own on the other, where that is a background."""
+        """A transformed sample with objects of another image in it; or its own on the other, where that is a background."""
         options = self.cfg.INPUT.COPY_PASTE
         image = read(other)
         chain = self.chain(image, other, rng)
@@ -158,13 +158,13 @@ def read(dataset_dict: dict) -> Image.Image:
 
 
 def check_size(dataset_dict: dict, image: Image.Image) -> None:
-    """Raise DataError where the picture is not of the size its dict says (boxes and masks would land beside their objects)."""
+    """Raise DataError where the image is not of the size its dict says (boxes and masks would land beside their objects)."""
     expected = (dataset_dict.get("width", image.width), dataset_dict.get("height", image.height))
     if image.size != expected:
         name = dataset_dict["file_name"]
         found = f"{image.width}x{image.height}"
         raise DataError(
-            f"{name}: the picture is {found}, its labels say {expected[0]}x{expected[1]}; one of them is another version"
+            f"{name}: the image is {found}, its labels say {expected[0]}x{expected[1]}; one of them is another version"
         )
 
 

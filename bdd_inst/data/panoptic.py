@@ -1,4 +1,4 @@
-"""The segments of a picture and the label map of its stuff, from a dataset dict of any of the panoptic forms."""
+"""The segments of an image and the label map of its stuff, from a dataset dict of any of the panoptic forms."""
 
 from __future__ import annotations
 
@@ -85,13 +85,13 @@ def read_segments(record: dict) -> np.ndarray:
 
 
 def as_rle(segmentation: list | dict, height: int, width: int) -> dict:
-    """Polygons or run lengths as run lengths of a picture's size. DataError where they are of another."""
+    """Polygons or run lengths as run lengths of an image's size. DataError where they are of another."""
     if not isinstance(segmentation, dict):
         return coco_fill.from_polygons_coco(segmentation, height, width)
     if tuple(segmentation["size"]) != (height, width):
         h, w = segmentation["size"]
         raise DataError(
-            f"a mask of {w}x{h} on a picture of {width}x{height}; one of them is another version"
+            f"a mask of {w}x{h} on an image of {width}x{height}; one of them is another version"
         )
     return segmentation
 
@@ -113,11 +113,11 @@ def _of_label_map(record: dict, ignore: int) -> tuple[list[dict], list[dict]]:
 
 
 def check_size(values: np.ndarray, size: tuple[int, int], path: str) -> None:
-    """Raise DataError where a map of pixels is not of its picture's (height, width)."""
+    """Raise DataError where a map of pixels is not of its image's (height, width)."""
     if values.shape != size:
         found = f"{values.shape[1]}x{values.shape[0]}"
         raise DataError(
-            f"{path}: the label map is {found}, its picture {size[1]}x{size[0]}; one of them is another version"
+            f"{path}: the label map is {found}, its image {size[1]}x{size[0]}; one of them is another version"
         )
 
 

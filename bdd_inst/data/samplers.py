@@ -17,11 +17,11 @@ from bdd_inst.datasets.dict_array import DictArray
 
 
 class TrainingSampler:
-    """Every picture once an epoch, in an order that changes with the epoch."""
+    """Every image once an epoch, in an order that changes with the epoch."""
 
     def __init__(self, size: int, seed: int, shuffle: bool = True):
         if size <= 0:
-            raise ValueError("a sampler needs at least one picture")
+            raise ValueError("a sampler needs at least one image")
         self.size, self.seed, self.shuffle = size, seed, shuffle
 
     def epoch(self, number: int) -> np.ndarray:
@@ -46,12 +46,12 @@ class TrainingSampler:
 
 
 class RandomSubsetTrainingSampler(TrainingSampler):
-    """A fixed random share of the pictures, every one of them once an epoch."""
+    """A fixed random share of the images, every one of them once an epoch."""
 
     def __init__(self, size: int, ratio: float, seed: int, shuffle: bool = True):
         if not 0 < ratio <= 1 or int(size * ratio) < 1:
             raise ConfigError(
-                f"DATALOADER.RANDOM_SUBSET_RATIO {ratio} of {size} pictures leaves none; give a share in (0, 1]"
+                f"DATALOADER.RANDOM_SUBSET_RATIO {ratio} of {size} images leaves none; give a share in (0, 1]"
             )
         super().__init__(int(size * ratio), seed, shuffle)
         self.subset = np.random.default_rng([seed, 2**32 - 1]).permutation(size)[: self.size]
@@ -88,9 +88,9 @@ def repeat_factors(
         threshold: the share of images below which a class is repeated.
         sqrt: False takes the plain ratio.
     """
-    pictures = Counter(category for present in categories for category in present)
+    images = Counter(category for present in categories for category in present)
     factor = {}
-    for category, count in pictures.items():
+    for category, count in images.items():
         ratio = threshold / (count / len(categories))
         factor[category] = max(1.0, ratio**0.5 if sqrt else ratio)
     return np.array(
@@ -168,7 +168,7 @@ def batches(
 
 
 def inference_shard(size: int, rank: int, world_size: int) -> range:
-    """The pictures of one process in evaluation: contiguous, every one exactly once over all processes."""
+    """The images of one process in evaluation: contiguous, every one exactly once over all processes."""
     base, extra = divmod(size, world_size)
     begin = rank * base + min(rank, extra)
     return range(begin, begin + base + (rank < extra))

@@ -1,4 +1,4 @@
-"""The label map of a picture: read from its file or painted from its objects, and moved with the picture."""
+"""The label map of an image: read from its file or painted from its objects, and moved with the image."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ OUTSIDE = -1  # in an index table: a row or column that comes from beyond the so
 
 @dataclass(slots=True)
 class Resize:
-    """To ``out`` by PIL: bilinear with antialiasing for pictures, nearest for masks."""
+    """To ``out`` by PIL: bilinear with antialiasing for images, nearest for masks."""
 
     size: tuple[int, int]
     out: tuple[int, int]
@@ -83,7 +83,7 @@ class Flip:
 
 @dataclass(slots=True)
 class Crop:
-    """The window of ``out`` whose first pixel is ``x, y``; where it leaves the picture it is padded with ``fill``."""
+    """The window of ``out`` whose first pixel is ``x, y``; where it leaves the image it is padded with ``fill``."""
 
     size: tuple[int, int]
     x: int
@@ -175,7 +175,7 @@ class Chain:
         return self.steps[-1].out if self.steps else self.size
 
     def image(self, image: Image.Image) -> Image.Image:
-        """The picture (RGB) after every step."""
+        """The image (RGB) after every step."""
         for step in self.steps:
             image = step.image(image)
         return image
@@ -188,7 +188,7 @@ class Chain:
         return points
 
     def boxes(self, boxes: np.ndarray) -> np.ndarray:
-        """N,4 float64 boxes x1, y1, x2, y2: the box around the four moved corners, clipped to the picture."""
+        """N,4 float64 boxes x1, y1, x2, y2: the box around the four moved corners, clipped to the image."""
         boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
         for step in self.steps:
             corners = step.coords(boxes[:, [0, 1, 2, 1, 0, 3, 2, 3]].reshape(-1, 2)).reshape(

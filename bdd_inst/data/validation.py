@@ -54,13 +54,13 @@ def checked_dicts(
         return dicts
     if isinstance(dicts, (str, bytes, Mapping)) or not isinstance(dicts, Sequence):
         raise DataError(
-            f"{name}: its loader gave a {type(dicts).__name__}; it must return a list of dicts, one a picture"
+            f"{name}: its loader gave a {type(dicts).__name__}; it must return a list of dicts, one an image"
         )
     masks = is_train and cfg.MODEL.MASK_ON
     polygons = cfg.INPUT.MASK_FORMAT == "polygon"
     check = _Check(name, len(classes), is_train, masks, polygons, problems)
     check.stuff = len(metadata.get("stuff_classes") or ())
-    out = [check.picture(record, number) for number, record in enumerate(dicts)]
+    out = [check.image(record, number) for number, record in enumerate(dicts)]
     check.ids(out)
     check.whole()
     return out
@@ -95,8 +95,8 @@ def count_without_mask(name: str, dicts: DictArray, problems: ProblemLog) -> Non
     if bare.size == wanted.size:
         raise boxes_only(name, int(bare.size))
     if bare.size:
-        picture = int(np.searchsorted(arrays["object_ends"], bare[0], side="right"))
-        example = dicts._picture(picture)["file_name"]
+        image = int(np.searchsorted(arrays["object_ends"], bare[0], side="right"))
+        example = dicts._image(image)["file_name"]
         problems.add("no-mask", example, NO_MASK_WORDS, count=int(bare.size))
 
 
@@ -105,8 +105,8 @@ def refuse_run_lengths(name: str, dicts: DictArray) -> None:
     arrays = dicts.arrays
     found = np.flatnonzero((arrays["crowd"] == 0) & (arrays["mask_kind"] == RLE))
     if found.size:
-        picture = int(np.searchsorted(arrays["object_ends"], found[0], side="right"))
-        raise needs_bitmask(f"{name}: {dicts._picture(picture)['file_name']}")
+        image = int(np.searchsorted(arrays["object_ends"], found[0], side="right"))
+        raise needs_bitmask(f"{name}: {dicts._image(image)['file_name']}")
 
 
 def needs_bitmask(where: str) -> ConfigError:
@@ -145,7 +145,7 @@ class _Check:
         self.objects = self.bare = self.xywh = self.corners = 0
         self.bare_example = self.corner_example = ""
 
-    def picture(self, record: object, number: int) -> dict:
+    def image(self, record: object, number: int) -> dict:
         """One dict, mended."""
         if not isinstance(record, Mapping):
             raise DataError(f"{self.name}: entry {number} is a {type(record).__name__}, not a dict")
@@ -158,7 +158,7 @@ class _Check:
             out[key] = whole(record.get(key))
             if out[key] is None or out[key] < 1:
                 raise DataError(
-                    f"{where}: {key} is {shown(record, key)}; give the picture's {key} in pixels, a whole number"
+                    f"{where}: {key} is {shown(record, key)}; give the image's {key} in pixels, a whole number"
                 )
         if record.get("segments_info") is not None:
             size, classes = (out["height"], out["width"]), (self.classes, self.stuff)
@@ -238,7 +238,7 @@ class _Check:
         height, width = size
         refuse_shares((x, y, x + w, y + h), where, size)
         if x >= width or y >= height or x + w <= 0 or y + h <= 0:
-            message = f"bbox {[x, y, c, d]} lies outside the picture of {width}x{height}"
+            message = f"bbox {[x, y, c, d]} lies outside the image of {width}x{height}"
             left = "; left out of training" if self.is_train else ""
             self.problems.add("empty-object", where, message + left)
             return not self.is_train
@@ -262,7 +262,7 @@ class _Check:
         return found
 
     def ids(self, records: list[dict]) -> None:
-        """Picture ids: one each. Where no dict has one they are numbered from 1; a picture listed twice may train twice."""
+        """Image ids: one each. Where no dict has one they are numbered from 1; an image listed twice may train twice."""
         if all(record.get("image_id") is None for record in records):
             for number, record in enumerate(records, 1):
                 record["image_id"] = number
@@ -273,14 +273,14 @@ class _Check:
             image_id = given if isinstance(given, str) else whole(given)
             if image_id is None:
                 raise DataError(
-                    f"{self.name}: {file_name}: image_id is {shown(record, 'image_id')}; give every picture a number or a word of its own"
+                    f"{self.name}: {file_name}: image_id is {shown(record, 'image_id')}; give every image a number or a word of its own"
                 )
             record["image_id"] = image_id
             other = seen.get(image_id)
             seen[image_id] = file_name
             if other is not None and (other != file_name or not self.is_train):
                 raise DataError(
-                    f"{self.name}: {other} and {file_name} both have the image_id {image_id!r}; give every picture one of its own"
+                    f"{self.name}: {other} and {file_name} both have the image_id {image_id!r}; give every image one of its own"
                 )
 
     def whole(self) -> None:
@@ -290,5 +290,5 @@ class _Check:
         if self.masks and self.bare:
             self.problems.add("no-mask", self.bare_example, NO_MASK_WORDS, count=self.bare)
         if self.corners and self.corners >= SUSPICIOUS * self.xywh:
-            message = f"{self.corners} of {self.xywh} XYWH_ABS boxes leave their picture but would fit as corners; is bbox_mode XYXY_ABS meant?"
+            message = f"{self.corners} of {self.xywh} XYWH_ABS boxes leave their image but would fit as corners; is bbox_mode XYXY_ABS meant?"
             self.problems.add("box-mode", self.corner_example, message, count=self.corners)

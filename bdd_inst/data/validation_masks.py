@@ -61,11 +61,11 @@ def _shape(value: object) -> tuple[int, ...] | None:
 
 
 class SharesError(DataError):
-    """Coordinates that are shares of the picture's sides."""
+    """Coordinates that are shares of the image's sides."""
 
 
 def refuse_shares(points: Sequence[float], where: str, size: tuple[int, int]) -> None:
-    """DataError where all coordinates of a box's corners or a polygon lie from 0 to 1, in a picture of (height, width) that is larger."""
+    """DataError where all coordinates of a box's corners or a polygon lie from 0 to 1, in an image of (height, width) that is larger."""
     values = np.asarray(points, np.float64)
     low, high = float(values.min(initial=0)), float(values.max(initial=0))
     if min(size) >= LEAST_SIDE and are_shares(low, high, bool((values % 1 == 0).all())):
@@ -73,7 +73,7 @@ def refuse_shares(points: Sequence[float], where: str, size: tuple[int, int]) ->
 
 
 def _is_mask(value: object, size: tuple[int, int]) -> bool:
-    """Whether ``value`` holds pixels: a two-dimensional array of flags or small numbers or of the picture's size, or lists of 0 and 1."""
+    """Whether ``value`` holds pixels: a two-dimensional array of flags or small numbers or of the image's size, or lists of 0 and 1."""
     if isinstance(value, np.ndarray):
         return value.ndim >= 2 and (
             value.dtype.kind == "b"
@@ -100,7 +100,7 @@ def _pixels(mask: np.ndarray, where: str, size: tuple[int, int]) -> dict | None:
     if mask.shape != size:
         shape = "x".join(map(str, mask.shape))
         raise DataError(
-            f"{where}: a mask of {shape}, but the picture is height x width {size[0]}x{size[1]}"
+            f"{where}: a mask of {shape}, but the image is height x width {size[0]}x{size[1]}"
         )
     mask = mask != 0
     return run_lengths.encode(mask) if mask.any() else None

@@ -1,4 +1,4 @@
-"""BDD100K: instance segmentation (7 000 / 1 000 pictures of the 10K set) and detection (70 000 / 10 000), from any of its label kinds."""
+"""BDD100K: instance segmentation (7 000 / 1 000 images of the 10K set) and detection (70 000 / 10 000), from any of its label kinds."""
 
 from __future__ import annotations
 
@@ -62,10 +62,10 @@ def load_bdd100k(
             f"tasks {', '.join(TASKS)}, sources auto, {', '.join(SOURCES)} and rules official, coco"
         )
         raise ConfigError(f"BDD100K has {known}; not {task}, {source}, {raster}")
-    pictures = TASKS[task][1]
+    images = TASKS[task][1]
     base = Path(root) / folder
     kind, labels = find_labels(base, task, split, source)
-    image_root = base / pictures / split
+    image_root = base / images / split
     if not image_root.is_dir():
         raise MissingDataError(f"{folder}_{task}_{split}", root, [labels, image_root], folder)
     options = {"loader": FOLDER, "task": task, "kind": kind, "raster": raster}

@@ -45,7 +45,7 @@ def rendered(root: str | os.PathLike) -> None:
     render(
         root,
         progress=lambda jobs: tqdm(
-            jobs, desc="rendering street scenes", unit="picture", disable=None
+            jobs, desc="rendering street scenes", unit="image", disable=None
         ),
     )
 

@@ -151,7 +151,7 @@ def report(name: str, loaded: DatasetRecords) -> None:
         if arrays
         else sum(len(d.get("annotations", ())) for d in loaded.dicts)
     )
-    log.info("%s: %d pictures, %d objects", name, len(loaded.dicts), objects)
+    log.info("%s: %d images, %d objects", name, len(loaded.dicts), objects)
     for line in loaded.problems.lines():
         log.warning("%s: %s", name, line)
 

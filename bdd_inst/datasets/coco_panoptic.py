@@ -53,7 +53,7 @@ def load_coco_2017_panoptic(
 def parse(
     labels: Path, instances: Path, masks: Path, images: Path, stuff_only: bool
 ) -> DatasetRecords:
-    """The instances' dicts with their PNG and what its ids mean; pictures without are left out, counted."""
+    """The instances' dicts with their PNG and what its ids mean; images without are left out, counted."""
     objects = load_coco(instances, images, THINGS)
     problems = ProblemLog()
     segments = read_segments(labels, masks, problems)

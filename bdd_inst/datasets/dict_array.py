@@ -45,23 +45,23 @@ class DictArray(Sequence):
     def __getitem__(self, item: int | slice) -> dict | DictArray:
         if isinstance(item, slice):
             return self.select(np.arange(len(self))[item])
-        return self._picture(int(self.index[item]))
+        return self._image(int(self.index[item]))
 
     def __iter__(self) -> Iterator[dict]:
         for i in self.index.tolist():
-            yield self._picture(i)
+            yield self._image(i)
 
     def select(self, chosen: np.ndarray) -> DictArray:
-        """The pictures at ``chosen`` (K indices, or N bool), over the same arrays."""
+        """The images at ``chosen`` (K indices, or N bool), over the same arrays."""
         return DictArray(self.arrays, self.index[chosen])
 
     @property
     def wide(self) -> np.ndarray:
-        """N bool: whether each picture is wider than high."""
+        """N bool: whether each image is wider than high."""
         return (self.arrays["width"] > self.arrays["height"])[self.index]
 
     def object_counts(self, crowds: bool = True) -> np.ndarray:
-        """N int64: annotations of each picture, without those that are crowds unless ``crowds``."""
+        """N int64: annotations of each image, without those that are crowds unless ``crowds``."""
         ends = self.arrays["object_ends"]
         counted = (
             np.ones(int(ends[-1]) if len(ends) else 0, np.int64)
@@ -72,13 +72,13 @@ class DictArray(Sequence):
         return np.diff(total[np.concatenate([[0], ends])])[self.index]
 
     def category_sets(self) -> list[set[int]]:
-        """The classes in each picture."""
+        """The classes in each image."""
         starts = np.concatenate([[0], self.arrays["object_ends"]]).tolist()
         categories = self.arrays["category"].tolist()
         return [set(categories[starts[i] : starts[i + 1]]) for i in self.index.tolist()]
 
     def has_ids(self) -> bool:
-        """Whether every picture has an ``image_id`` and no two the same."""
+        """Whether every image has an ``image_id`` and no two the same."""
         kinds, ids = self.arrays["image_id_kind"], self.arrays["image_id"]
         named = [
             identity(kind, value, self.arrays) for kind, value in zip(kinds.tolist(), ids.tolist())
@@ -86,14 +86,14 @@ class DictArray(Sequence):
         return bool((kinds != NO_ID).all()) and len(set(named)) == len(named)
 
     def number(self) -> None:
-        """Make the ``image_id`` of every picture its place in the arrays, from 1."""
+        """Make the ``image_id`` of every image its place in the arrays, from 1."""
         count = len(self.arrays["height"])
         self.arrays |= {
             "image_id": np.arange(1, count + 1),
             "image_id_kind": np.full(count, INT_ID, np.uint8),
         }
 
-    def _picture(self, i: int) -> dict:
+    def _image(self, i: int) -> dict:
         a = self.arrays
         out = {
             "file_name": text_at(a["name_text"], a["name_ends"], i),
@@ -101,7 +101,7 @@ class DictArray(Sequence):
             "width": int(a["width"][i]),
             "image_id": identity(a["image_id_kind"][i], a["image_id"][i], a),
         }
-        out |= _decode(blob_at(a["extra_blob"], a["extra_ends"], int(a["picture_extra"][i])))
+        out |= _decode(blob_at(a["extra_blob"], a["extra_ends"], int(a["image_extra"][i])))
         begin, end = span(a["object_ends"], i)
         if a["labelled"][i]:
             out["annotations"] = self._objects(begin, end, out["height"], out["width"])
@@ -227,13 +227,13 @@ class _Columns:
         )
         self.objects = 0
 
-    def picture(self, record: dict) -> None:
+    def image(self, record: dict) -> None:
         rows = self.rows
         self.names.add(str(record["file_name"]).encode("utf-8", "surrogateescape"))
         rows["height"].append(record["height"])
         rows["width"].append(record["width"])
         self.identity("image_id", record.get("image_id"))
-        rows["picture_extra"].append(
+        rows["image_extra"].append(
             self.extras.add(_encode({k: v for k, v in record.items() if k not in IMAGE_COLUMNS}))
         )
         rows["labelled"].append("annotations" in record)
@@ -260,7 +260,7 @@ class _Columns:
         rows["object_extra"].append(self.extras.add(_encode(extra)))
 
     def mask(self, segmentation: Any, record: dict, extra: dict) -> int:
-        """Store a mask and say of what kind it is; one of another size than its picture travels with the extras."""
+        """Store a mask and say of what kind it is; one of another size than its image travels with the extras."""
         kind, text = NO_MASK, b""
         if isinstance(segmentation, dict) and list(segmentation["size"]) == [
             record["height"],
@@ -294,7 +294,7 @@ IMAGE_TYPES = {
     "width": np.int32,
     "image_id": np.int64,
     "image_id_kind": np.uint8,
-    "picture_extra": np.int32,
+    "image_extra": np.int32,
     "labelled": np.bool_,
     "object_ends": np.int64,
 }
@@ -313,10 +313,10 @@ TYPES = {**IMAGE_TYPES, **OBJECT_TYPES, "number_ends": np.int64}
 
 
 def pack(dicts: Iterable[dict]) -> dict[str, np.ndarray]:
-    """The arrays of standard dicts: one row a picture, one row an object, pools of text and polygon numbers with the ends of each item."""
+    """The arrays of standard dicts: one row an image, one row an object, pools of text and polygon numbers with the ends of each item."""
     columns = _Columns()
     for record in dicts:
-        columns.picture(record)
+        columns.image(record)
     out = {
         name: np.frombuffer(rows, rows.typecode).astype(TYPES[name])
         for name, rows in columns.rows.items()

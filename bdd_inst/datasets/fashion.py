@@ -1,4 +1,4 @@
-"""The fashion set: 600 pictures of one dressed person each, with a person mask and a clothing mask; two data sets of instances."""
+"""The fashion set: 600 images of one dressed person each, with a person mask and a clothing mask; two data sets of instances."""
 
 from __future__ import annotations
 
@@ -72,12 +72,12 @@ def parse(root: str | os.PathLike, target: str, split: str, instances: str) -> D
         ImageFinder(base / "labels"),
         ProblemLog(),
     )
-    pictures = numbered(images, r"(\d+)\.\w+")
+    files = numbered(images, r"(\d+)\.\w+")
     masks = numbered(labels, rf"(\d+)_{target}\.png")
     dicts = []
     for number in SPLITS[split]:
         record = load_sample(
-            number, pictures.get(number), masks.get(number), target, instances, problems
+            number, files.get(number), masks.get(number), target, instances, problems
         )
         if record is not None:
             dicts.append(record)
@@ -115,27 +115,27 @@ def numbered(folder: ImageFinder, pattern: str) -> dict[int, str]:
 
 def load_sample(
     number: int,
-    picture: str | None,
+    image: str | None,
     mask: str | None,
     target: str,
     instances: str,
     problems: ProblemLog,
 ) -> dict | None:
-    """The standard dict of one picture, or None, counted, where it or its mask cannot be used."""
+    """The standard dict of one image, or None, counted, where it or its mask cannot be used."""
     where = f"{number:04d}"
-    if picture is None and mask is None:
-        problems.add("missing-sample", where, "neither picture nor mask is there")
+    if image is None and mask is None:
+        problems.add("missing-sample", where, "neither image nor mask is there")
         return None
-    if picture is None or mask is None:
+    if image is None or mask is None:
         code, message = (
-            ("missing-image", f"{mask} has no picture")
-            if picture is None
-            else ("image-without-labels", f"{picture} has no {target} mask")
+            ("missing-image", f"{mask} has no image")
+            if image is None
+            else ("image-without-labels", f"{image} has no {target} mask")
         )
         problems.add(code, where, message)
         return None
     try:
-        height, width = read_size(picture)
+        height, width = read_size(image)
         colored = png_kinds.header(mask)[3] not in (png_kinds.PALETTE, png_kinds.GRAY)
         values = read_label_map(mask) if not colored else None
     except DataError as error:
@@ -145,18 +145,18 @@ def load_sample(
         problems.add(
             "wrong-mask-kind",
             where,
-            f"{mask}: a colour picture where class numbers are expected (a converted palette?)",
+            f"{mask}: a colour image where class numbers are expected (a converted palette?)",
         )
         return None
     if values.shape != (height, width):
         problems.add(
             "wrong-size-image",
             where,
-            f"the picture is {width}x{height}, its mask {values.shape[1]}x{values.shape[0]}",
+            f"the image is {width}x{height}, its mask {values.shape[1]}x{values.shape[0]}",
         )
         return None
     record = {
-        "file_name": picture,
+        "file_name": image,
         "height": height,
         "width": width,
         "image_id": number,

@@ -1,4 +1,4 @@
-"""Where the pictures of a label file lie, when nobody says it: beside it, in the folders that people use."""
+"""Where the images of a label file lie, when nobody says it: beside it, in the folders that people use."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def images_beside(path: str, labels: LabelSet) -> Path:
     base = place if place.is_dir() else place.parent
     first = next(iter(labels.images), None)
     if first is None:
-        raise DataError(f"{path}: no picture in it that can be used")
+        raise DataError(f"{path}: no image in it that can be used")
     if os.path.isabs(first.name) and os.path.isfile(first.name):
         return Path(first.name).parent
     ambiguous = None
@@ -45,5 +45,5 @@ def images_beside(path: str, labels: LabelSet) -> Path:
     if ambiguous is not None:
         raise ambiguous
     raise DataError(
-        f"{path}: its picture {first.name} is not found beside it; name the folder of the pictures (--train-images, --val-images)"
+        f"{path}: its image {first.name} is not found beside it; name the folder of the images (--train-images, --val-images)"
     )

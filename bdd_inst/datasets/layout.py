@@ -39,11 +39,11 @@ COCO = """\
 
 PEOPLE = """\
   {root}/people/
-    <source>/images/*.jpg                             pictures, and one of
+    <source>/images/*.jpg                             images, and one of
     <source>/masks/*.png                                masks of the same names, 0/255
     <source>/ann/*.json, <source>/meta.json             Supervisely
     <source>/instances.json                             COCO notation
-    backgrounds/*.jpg                                 pictures without a person
+    backgrounds/*.jpg                                 images without a person
   Any number of sources; train.txt, val.txt and test.txt list the splits, else shares are sampled."""
 
 TREES = {"bdd100k": BDD100K, "fashion": FASHION, "coco": COCO, "people": PEOPLE}

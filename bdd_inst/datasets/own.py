@@ -246,7 +246,7 @@ def _parse(
 
 
 def _resolve(section: dict, key: str, folders: str, where: str) -> dict[str, str]:
-    """Make label files that ``section[key]`` names absolute, and the folders of their pictures; those files and their folders ("" none)."""
+    """Make label files that ``section[key]`` names absolute, and the folders of their images; those files and their folders ("" none)."""
     names, images = list(section[key]), list(section.get(folders) or ())
     if images and len(images) not in (1, len(names)):
         raise ConfigError(

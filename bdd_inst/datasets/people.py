@@ -1,4 +1,4 @@
-"""Persons from many sources: every folder below ``people`` that holds pictures with masks, Supervisely or COCO-notation labels."""
+"""Persons from many sources: every folder below ``people`` that holds images with masks, Supervisely or COCO-notation labels."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def load_people(
     places = list(sources(base))
     if not places:
         raise DataError(
-            f"{base}: no folder below it has pictures in images/ with masks/, ann/ or instances.json"
+            f"{base}: no folder below it has images in images/ with masks/, ann/ or instances.json"
         )
     problems, dicts = ProblemLog(), {}
     listing = base / f"{split}.txt" if split is not None else None
@@ -126,11 +126,11 @@ def load_labels(labels: str | os.PathLike, images: str | os.PathLike, kind: str)
 
 
 def load_empty(folder: Path) -> DatasetRecords:
-    """Pictures without a person: background alone."""
+    """Images without a person: background alone."""
     problems, dicts = ProblemLog(), []
-    pictures = ImageFinder(folder)
-    for name in pictures.names():
-        path = str(pictures.find(name))
+    images = ImageFinder(folder)
+    for name in images.names():
+        path = str(images.find(name))
         try:
             height, width = read_size(path)
         except DataError as error:

@@ -1,4 +1,4 @@
-"""Data sets of label maps: pairs of pictures and masks in two folders, and BDD100K's semantic segmentation."""
+"""Data sets of label maps: pairs of images and masks in two folders, and BDD100K's semantic segmentation."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def load_pairs(
     band_of = by_name(ignore) if ignore is not None else {}
     names = matched(by_stem, mask_of, problems)
     if not names:
-        raise DataError(f"{masks}: no mask has the name of a picture in {images}")
+        raise DataError(f"{masks}: no mask has the name of an image in {images}")
     if colors is not None:
         table = color_table(colors)
         classes, encoding = list(table), {rgb: n for n, rgb in enumerate(table.values())}
@@ -91,13 +91,13 @@ def known_of(classes: Sequence[str]) -> dict:
     }
 
 
-def matched(pictures: dict[str, str], masks: dict[str, str], problems: ProblemLog) -> list[str]:
+def matched(images: dict[str, str], masks: dict[str, str], problems: ProblemLog) -> list[str]:
     """The names that both have, sorted; the others are counted."""
-    for stem in sorted(masks.keys() - pictures.keys()):
-        problems.add("missing-image", masks[stem], "a mask without its picture")
-    for stem in sorted(pictures.keys() - masks.keys()):
-        problems.add("image-without-labels", pictures[stem], "a picture without its mask")
-    return sorted(pictures.keys() & masks.keys())
+    for stem in sorted(masks.keys() - images.keys()):
+        problems.add("missing-image", masks[stem], "a mask without its image")
+    for stem in sorted(images.keys() - masks.keys()):
+        problems.add("image-without-labels", images[stem], "an image without its mask")
+    return sorted(images.keys() & masks.keys())
 
 
 def by_name(place: str | os.PathLike) -> dict[str, str]:
@@ -150,21 +150,21 @@ def color_table(colors: Mapping[str, Sequence[int]] | str | os.PathLike) -> dict
     return table
 
 
-def pair(picture: str, mask: str, problems: ProblemLog) -> dict | None:
+def pair(image: str, mask: str, problems: ProblemLog) -> dict | None:
     """The dict of one pair; None, counted, where it cannot be used."""
     try:
-        height, width = read_size(picture)
+        height, width = read_size(image)
         mask_height, mask_width = read_size(mask)
     except DataError as error:
-        problems.add("unreadable-file", picture, str(error))
+        problems.add("unreadable-file", image, str(error))
         return None
-    record = {"file_name": picture, "height": height, "width": width, "sem_seg_file_name": mask}
+    record = {"file_name": image, "height": height, "width": width, "sem_seg_file_name": mask}
     if (mask_width, mask_height) != (width, height):
-        sizes = f"the picture is {width}x{height}, its mask {mask_width}x{mask_height}"
+        sizes = f"the image is {width}x{height}, its mask {mask_width}x{mask_height}"
         if abs(mask_width * height / (mask_height * width) - 1) > SAME_SHAPE:
-            problems.add("wrong-size-image", picture, f"{sizes}; left out")
+            problems.add("wrong-size-image", image, f"{sizes}; left out")
             return None
-        problems.add("scaled-mask", picture, f"{sizes}; the mask is scaled to it")
+        problems.add("scaled-mask", image, f"{sizes}; the mask is scaled to it")
         record["sem_seg_scaled"] = True
     return record
 

@@ -65,6 +65,6 @@ def listed(names: Sequence[str], listing: Path) -> list[str]:
     unknown = sorted(wanted - known)
     if unknown:
         raise DataError(
-            f"{listing}: {unknown[0]} is no picture of the set ({len(unknown)} such lines)"
+            f"{listing}: {unknown[0]} is no image of the set ({len(unknown)} such lines)"
         )
     return found

@@ -38,7 +38,7 @@ class Options:
 
 
 def to_dicts(
-    pictures: Iterable[ImageLabels],
+    labels: Iterable[ImageLabels],
     images: ImageFinder,
     categories: ClassVocabulary,
     options: Options,
@@ -48,14 +48,14 @@ def to_dicts(
 
     They become arrays as they come, so that the whole never exists as Python objects.
     """
-    out = DictArray.from_dicts(records(pictures, images, categories, options, problems))
+    out = DictArray.from_dicts(records(labels, images, categories, options, problems))
     if not out.has_ids():
         out.number()
     return out
 
 
 def records(
-    pictures: Iterable[ImageLabels],
+    labels: Iterable[ImageLabels],
     images: ImageFinder,
     categories: ClassVocabulary,
     options: Options,
@@ -63,18 +63,18 @@ def records(
 ) -> Iterator[dict]:
     """The standard dicts one after the other, ids as in the file."""
     seen: set[str] = set()
-    for chunk in batched(pictures, CHUNK):
+    for chunk in batched(labels, CHUNK):
         ready = []
-        for picture in chunk:
-            record = start_record(picture, images, seen, problems)
+        for image in chunk:
+            record = start_record(image, images, seen, problems)
             if record is not None:
                 ready.append(
                     (
                         record,
                         [
                             candidate
-                            for i in picture.instances
-                            if (candidate := accept(i, picture, categories, options, problems))
+                            for i in image.instances
+                            if (candidate := accept(i, image, categories, options, problems))
                         ],
                     )
                 )
@@ -84,53 +84,53 @@ def records(
 
 
 def start_record(
-    picture: ImageLabels, images: ImageFinder, seen: set[str], problems: ProblemLog
+    image: ImageLabels, images: ImageFinder, seen: set[str], problems: ProblemLog
 ) -> dict | None:
-    """The dict of a picture without its annotations; None where the picture cannot be used."""
+    """The dict of an image without its annotations; None where the image cannot be used."""
     try:
-        path = images.find(picture)
+        path = images.find(image)
     except DataError as error:
-        problems.add("ambiguous-image", picture.name, str(error).removeprefix(f"{picture.name}: "))
+        problems.add("ambiguous-image", image.name, str(error).removeprefix(f"{image.name}: "))
         return None
     if path is None:
         problems.add(
-            "missing-image", picture.name, f"labels without a picture: not in {images.folder}"
+            "missing-image", image.name, f"labels without an image: not in {images.folder}"
         )
         return None
     path = str(path)
     if path in seen:
-        problems.add("duplicate-image", picture.name, "labelled twice; the first is kept")
+        problems.add("duplicate-image", image.name, "labelled twice; the first is kept")
         return None
     seen.add(path)
     try:
         height, width = images.measure(path)
     except DataError as error:
-        problems.add("unreadable-image", picture.name, str(error))
+        problems.add("unreadable-image", image.name, str(error))
         return None
-    if picture.width is not None and (picture.width, picture.height) != (width, height):
+    if image.width is not None and (image.width, image.height) != (width, height):
         problems.add(
             "wrong-size-image",
-            picture.name,
-            f"the picture is {width}x{height}, its labels say {picture.width}x{picture.height}",
+            image.name,
+            f"the image is {width}x{height}, its labels say {image.width}x{image.height}",
         )
         return None
-    if not picture.labelled:
+    if not image.labelled:
         problems.add(
             "unlabelled-image",
-            picture.name,
+            image.name,
             "the file says nothing of its objects (labels: null); kept without objects",
         )
-    return image_dict(picture, path, height, width) | {"annotations": []}
+    return image_dict(image, path, height, width) | {"annotations": []}
 
 
 def report_unlabelled(images: ImageFinder, seen: set[str], problems: ProblemLog) -> None:
-    """Count the pictures of the folder that no label speaks of."""
+    """Count the images of the folder that no label speaks of."""
     spare = [str(path) for path in images.all() if str(path) not in seen]
     if spare:
         problems.add(
             "image-without-labels",
             os.path.relpath(spare[0], images.folder),
-            f"a picture in {images.folder} that no label names; not used",
+            f"an image in {images.folder} that no label names; not used",
             count=len(spare),
         )
 
@@ -148,13 +148,13 @@ class Candidate:
 
 def accept(
     instance: Instance,
-    picture: ImageLabels,
+    image: ImageLabels,
     categories: ClassVocabulary,
     options: Options,
     problems: ProblemLog,
 ) -> Candidate | None:
     """The instance with its class, or None, counted, where it has none or lacks what the task needs."""
-    name = f"{picture.name}, instance {instance.id}"
+    name = f"{image.name}, instance {instance.id}"
     found = categories.resolve(instance.category)
     if found is None:
         code = "category-left-out" if categories.is_known(instance.category) else "unknown-category"

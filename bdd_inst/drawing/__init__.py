@@ -1,1 +1,1 @@
-"""Objects drawn on pictures: fills, outlines, boxes and words, for any source of masks."""
+"""Objects drawn on images: fills, outlines, boxes and words, for any source of masks."""

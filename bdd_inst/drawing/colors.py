@@ -84,7 +84,7 @@ def street_color(name: str) -> Color | None:
 
 
 def instance_color(index: int) -> Color:
-    """The colour of the ``index``-th instance of a picture: neighbours in the list differ strongly."""
+    """The colour of the ``index``-th instance of an image: neighbours in the list differ strongly."""
     hue = (0.58 + 0.618033988749895 * index) % 1.0
     lightness = (0.6, 0.72, 0.5, 0.66)[index % 4]
     return _rgb(colorsys.hls_to_rgb(hue, lightness, 0.9))

@@ -1,4 +1,4 @@
-"""Pictures of labels, of predictions, and of both side by side."""
+"""Images of labels, of predictions, and of both side by side."""
 
 from __future__ import annotations
 
@@ -218,7 +218,7 @@ def enlarge(
 
 
 def font_size(image: np.ndarray) -> int:
-    """Height in pixels of the caption strips' letters for a picture H,W,3."""
+    """Height in pixels of the caption strips' letters for an image H,W,3."""
     return int(np.clip(round((image.shape[0] * image.shape[1]) ** 0.5 / 55), 11, 40))
 
 

@@ -84,7 +84,7 @@ class OpenCVFace:
     def covers(self, text: str) -> bool:
         for letter in set(text) - set(self._known):
             # A letter that it has not is drawn as a question mark.
-            same = np.array_equal(self._picture(letter), self._picture("?"))
+            same = np.array_equal(self._image(letter), self._image("?"))
             self._known[letter] = not same
         return all(self._known[letter] for letter in set(text))
 
@@ -101,7 +101,7 @@ class OpenCVFace:
             cv2.putText(canvas, text, (0, base), (255,) * 3, self._face, size, wrap=wrap)
         coverage[:] = canvas[..., 0]
 
-    def _picture(self, letter: str) -> np.ndarray:
+    def _image(self, letter: str) -> np.ndarray:
         out = np.zeros((2 * TRIED, 2 * TRIED), np.uint8)
         self.draw(out, letter, TRIED, TRIED)
         return out

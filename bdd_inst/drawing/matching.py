@@ -1,4 +1,4 @@
-"""Which predictions found which labels, for pictures that show what went right and wrong (COCO's greedy rule, one threshold)."""
+"""Which predictions found which labels, for images that show what went right and wrong (COCO's greedy rule, one threshold)."""
 
 from __future__ import annotations
 

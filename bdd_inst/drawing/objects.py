@@ -1,4 +1,4 @@
-"""What is drawn on one picture: boxes, regions, classes, scores, names and colours, gathered from any kind of source."""
+"""What is drawn on one image: boxes, regions, classes, scores, names and colours, gathered from any kind of source."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class DrawnObjects:
         return len(self.boxes)
 
     def enlarged(self, factor: int) -> DrawnObjects:
-        """The same objects for the picture ``factor`` times as large."""
+        """The same objects for the image ``factor`` times as large."""
         return replace(
             self,
             boxes=self.boxes * factor,

@@ -1,4 +1,4 @@
-"""Pictures with their labels drawn in, as a target of conversion: one JPEG for each labelled picture."""
+"""Images with their labels drawn in, as a target of conversion: one JPEG for each labelled image."""
 
 from __future__ import annotations
 
@@ -22,55 +22,57 @@ QUALITY = 90
 
 @dataclass
 class OverlayTarget(Target):
-    """``images`` is the folder of pictures; those that are missing or unlabelled are counted and left out."""
+    """``images`` is the folder of images; those that are missing or unlabelled are counted and left out."""
 
     folder = True
 
     images: str = ""
 
-    def encode(self, picture: ImageLabels) -> str | None:
-        """Draw one picture; its file's name."""
+    def encode(self, image: ImageLabels) -> str | None:
+        """Draw one image; its file's name."""
         if not hasattr(self, "_finder"):
             self._finder = ImageFinder(self.images)
         try:
-            source = self._finder.find(picture)
+            source = self._finder.find(image)
         except DataError as error:
-            self.skipped.add("ambiguous-image", picture.name, str(error))
+            self.skipped.add("ambiguous-image", image.name, str(error))
             return None
         if source is None:
-            self.skipped.add("missing-image", picture.name, f"not below {self.images}")
+            self.skipped.add("missing-image", image.name, f"not below {self.images}")
             return None
         try:
-            image = read_bgr(source)
+            pixels = read_bgr(source)
         except DataError as error:
-            self.skipped.add("unreadable-image", picture.name, str(error))
+            self.skipped.add("unreadable-image", image.name, str(error))
             return None
-        if not picture.labelled:
+        if not image.labelled:
             self.skipped.add(
-                "unlabelled-image", picture.name, "labels are null or missing; nothing to draw"
+                "unlabelled-image", image.name, "labels are null or missing; nothing to draw"
             )
             return None
-        height, width = image.shape[:2]
-        if picture.width and (picture.width, picture.height) != (width, height):
-            message = f"the picture is {width}x{height}, its labels are for {picture.width}x{picture.height}"
-            self.skipped.add("wrong-size-image", picture.name, message)
+        height, width = pixels.shape[:2]
+        if image.width and (image.width, image.height) != (width, height):
+            message = (
+                f"the image is {width}x{height}, its labels are for {image.width}x{image.height}"
+            )
+            self.skipped.add("wrong-size-image", image.name, message)
             return None
-        drawn = self._draw(picture, image)
-        file = self.file_of(picture)
+        drawn = self._draw(image, pixels)
+        file = self.file_of(image)
         self._save(self.path / file, drawn)
         return str(file)
 
     def files_of(self, part: str) -> list[Path]:
         return [self.path / part]
 
-    def file_of(self, picture: ImageLabels) -> Path:
-        return Path(self.name_of(picture))
+    def file_of(self, image: ImageLabels) -> Path:
+        return Path(self.name_of(image))
 
-    def _draw(self, picture: ImageLabels, image):
-        """The picture with every instance that has a box or a mask."""
-        height, width = image.shape[:2]
+    def _draw(self, image: ImageLabels, pixels):
+        """The image with every instance that has a box or a mask."""
+        height, width = pixels.shape[:2]
         rows = []
-        for instance, rle in self.drawn(picture, height, width):
+        for instance, rle in self.drawn(image, height, width):
             found, box = self.category(instance.category), shapes.box_of(instance, rle)
             if found is None or box is None:
                 continue
@@ -85,10 +87,10 @@ class OverlayTarget(Target):
                 )
             )
         if not rows:
-            return image
+            return pixels
         boxes, rles, classes, scores, crowd = (list(column) for column in zip(*rows, strict=True))
         return draw_instances(
-            image,
+            pixels,
             boxes=boxes,
             masks=rles,
             classes=classes,
@@ -100,9 +102,9 @@ class OverlayTarget(Target):
     def _save(self, path: Path, image) -> None:
         good, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
         if not good:
-            raise DataError(f"{path}: the drawn picture cannot be encoded")
+            raise DataError(f"{path}: the drawn image cannot be encoded")
         with atomic_write(path, "wb") as stream:
             stream.write(data.tobytes())
 
     def finish(self, parts: Parts) -> None:
-        """Nothing belongs to the whole: the pictures are there."""
+        """Nothing belongs to the whole: the images are there."""

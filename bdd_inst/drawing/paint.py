@@ -22,7 +22,7 @@ SMALL = (
 
 @dataclass(frozen=True)
 class Style:
-    """How objects are drawn. ``color_by``: ``class``, ``instance`` or ``verdict``; sizes of 0 follow the picture's size."""
+    """How objects are drawn. ``color_by``: ``class``, ``instance`` or ``verdict``; sizes of 0 follow the image's size."""
 
     color_by: str = "class"
     opacity: float = 0.42
@@ -34,7 +34,7 @@ class Style:
     font: int = 0
 
     def fitted(self, height: int, width: int, number: int) -> Style:
-        """With line and font sizes for a picture of this size that shows ``number`` objects."""
+        """With line and font sizes for an image of this size that shows ``number`` objects."""
         side = (height * width) ** 0.5
         crowding = 1.0 if number <= 25 else 0.88 if number <= 60 else 0.78
         return replace(
@@ -48,7 +48,7 @@ def paint(image: np.ndarray, objects: DrawnObjects, style: Style) -> np.ndarray:
     """Objects on a copy of ``image`` (H,W,3 uint8 BGR): fills from large to small, then outlines and boxes, then labels on top."""
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise DataError(
-            f"a picture to draw on is H,W,3 uint8, not {'x'.join(map(str, image.shape))} {image.dtype}"
+            f"an image to draw on is H,W,3 uint8, not {'x'.join(map(str, image.shape))} {image.dtype}"
         )
     canvas = np.ascontiguousarray(image).copy()
     shown = [i for i in range(len(objects)) if np.isfinite(objects.boxes[i]).all()]

@@ -1,4 +1,4 @@
-"""Where labels go: beside their boxes, not over each other, not over small objects, never outside the picture."""
+"""Where labels go: beside their boxes, not over each other, not over small objects, never outside the image."""
 
 from __future__ import annotations
 
@@ -81,13 +81,13 @@ def far(box: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 class Field:
-    """What is in the picture: N objects and N places for labels, those in ``filled`` taken."""
+    """What is in the image: N objects and N places for labels, those in ``filled`` taken."""
 
     def __init__(
-        self, boxes: np.ndarray, areas: np.ndarray, labels: np.ndarray, picture: tuple[int, int]
+        self, boxes: np.ndarray, areas: np.ndarray, labels: np.ndarray, image: tuple[int, int]
     ):
         self.objects, self.areas, self.labels = boxes, areas, labels
-        self.picture = np.array(picture, np.float64)
+        self.image = np.array(image, np.float64)
         self.filled: list[int] = []
 
     def take(self, index: int, corner: np.ndarray, size: np.ndarray) -> None:
@@ -98,9 +98,9 @@ class Field:
     def choose(
         self, spots: np.ndarray, cost: np.ndarray, size: np.ndarray
     ) -> tuple[np.ndarray, float]:
-        """The cheapest of K corners, clamped into the picture, and its price."""
+        """The cheapest of K corners, clamped into the image, and its price."""
         spots = np.round(spots)
-        corners = np.clip(spots, 0.0, np.floor(np.maximum(0.0, self.picture - size)))
+        corners = np.clip(spots, 0.0, np.floor(np.maximum(0.0, self.image - size)))
         rectangles = np.concatenate([corners, corners + size], 1)
         price = cost + np.abs(corners - spots).sum(1) / size[1]
         if self.filled:

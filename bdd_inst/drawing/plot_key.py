@@ -1,4 +1,4 @@
-"""The key of a matplotlib plot, its words in any script: by a font file, or as pictures where only OpenCV's font has the letters."""
+"""The key of a matplotlib plot, its words in any script: by a font file, or as images where only OpenCV's font has the letters."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from matplotlib.offsetbox import (
 from bdd_inst.drawing.fonts import drawable, face_of, for_matplotlib
 from bdd_inst.drawing.text import glyphs
 
-# Pixels of a pictured word for a point of its size: sharp at any resolution that a plot is saved in.
+# Pixels of an drawn word for a point of its size: sharp at any resolution that a plot is saved in.
 SHARPNESS = 4
 LINE = 20  # points from end to end of a key's line
 
@@ -46,7 +46,7 @@ def add_key(
     texts = [text for _, text in rows]
     families, shown = for_matplotlib(texts)
     font = {"family": families, "size": size}
-    if not any(is_pictured(text) for text in texts):
+    if not any(is_drawn(text) for text in texts):
         key = axes.legend(
             [line for line, _ in rows],
             [shown[text] for text in texts],
@@ -60,8 +60,8 @@ def add_key(
         return key
     body: list[OffsetBox] = [TextArea(title, textprops={"size": size + 1})] if title else []
     for line, text in rows:
-        if is_pictured(text):
-            words = pictured(text, size)
+        if is_drawn(text):
+            words = drawn(text, size)
         else:
             words = TextArea(shown[text], textprops=font | {"parse_math": False})
         body.append(HPacker(children=[_sample(line, size), words], pad=0, sep=6, align="center"))
@@ -76,15 +76,15 @@ def add_key(
     return key
 
 
-def is_pictured(text: str) -> bool:
+def is_drawn(text: str) -> bool:
     """Whether a font has the letters of ``text``, but none that matplotlib could use."""
     plain = drawable(text)
     face = face_of(plain) if plain else None
     return face is not None and face.family is None
 
 
-def pictured(text: str, size: float) -> OffsetImage:
-    """``text`` as a picture in a figure, its letters ``size`` points high."""
+def drawn(text: str, size: float) -> OffsetImage:
+    """``text`` as an image in a figure, its letters ``size`` points high."""
     pixels = round(SHARPNESS * size)
     coverage = glyphs(text, pixels)
     ink = np.zeros((*coverage.shape, 4), np.uint8)

@@ -39,7 +39,7 @@ class Region:
         return int(cv2.countNonZero(self.mask))
 
     def enlarged(self, factor: int) -> Region:
-        """The same mask on a picture that is ``factor`` times as large, with smooth edges."""
+        """The same mask on an image that is ``factor`` times as large, with smooth edges."""
         soft = cv2.resize(self.mask, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR)
         mask = np.where(soft > 127, np.uint8(255), np.uint8(0))
         if self.traced:
@@ -87,7 +87,7 @@ def from_bitmap(mask: np.ndarray, height: int, width: int) -> Region | None:
     """H,W bool (or 0/1) to a region."""
     if mask.shape != (height, width):
         raise DataError(
-            f"a mask of {mask.shape[1]}x{mask.shape[0]} does not fit a picture of {width}x{height}"
+            f"a mask of {mask.shape[1]}x{mask.shape[0]} does not fit an image of {width}x{height}"
         )
     mask = np.ascontiguousarray(mask if mask.dtype == np.uint8 else mask > 0).view(np.uint8)
     x, y, w, h = cv2.boundingRect(mask)
@@ -111,7 +111,7 @@ def from_rle(mask: dict, height: int, width: int) -> Region | None:
     """A COCO RLE in any spelling to a region; only the columns that it touches are decoded."""
     if list(mask.get("size", ())) != [height, width]:
         raise DataError(
-            f"an RLE of size {mask.get('size')} (height, width) does not fit a picture of {width}x{height}"
+            f"an RLE of size {mask.get('size')} (height, width) does not fit an image of {width}x{height}"
         )
     counts = run_lengths.counts_of(mask)
     set_runs = np.flatnonzero(counts[1::2]) * 2 + 1

@@ -1,4 +1,4 @@
-"""Text as pixels: antialiased tags (a word on a coloured ground) that are pasted into pictures, cached by content."""
+"""Text as pixels: antialiased tags (a word on a coloured ground) that are pasted into images, cached by content."""
 
 from __future__ import annotations
 

@@ -149,7 +149,7 @@ def _as_type_of(theirs: object, ours: object) -> object:
 
 @contextlib.contextmanager
 def _seeded(batch: Sequence[dict], device: torch.device) -> Iterator[None]:
-    """Detectron2 samples with torch's global generator: where pictures carry a ``sample_seed``, it starts from those and is put back."""
+    """Detectron2 samples with torch's global generator: where images carry a ``sample_seed``, it starts from those and is put back."""
     seeds = [int(entry["sample_seed"]) for entry in batch if "sample_seed" in entry]
     if not seeds:
         yield

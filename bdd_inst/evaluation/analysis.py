@@ -1,4 +1,4 @@
-"""The reasons behind the figures in one call: thresholds, errors, confusions, calibration, slices, boundary AP, worst pictures."""
+"""The reasons behind the figures in one call: thresholds, errors, confusions, calibration, slices, boundary AP, worst images."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class Analysis:
     calibration: Calibration
     best: list[curves.BestThreshold]
     slices: list[Slice]
-    worst: list[worst.Picture]
+    worst: list[worst.Image]
     boundary: dict[str, float | None] = field(default_factory=dict)
 
-    def as_dict(self, truth: GroundTruth, pictures: int = 100) -> dict:
-        """For ``analysis.json``: plain values, percent, None where undefined; the worst ``pictures`` of them."""
+    def as_dict(self, truth: GroundTruth, images: int = 100) -> dict:
+        """For ``analysis.json``: plain values, percent, None where undefined; the worst ``images`` of them."""
         return {
             "kind": self.kind,
             "best_thresholds": [asdict(best) for best in self.best],
@@ -75,7 +75,7 @@ class Analysis:
                     "image_id": truth.image_ids[one.position],
                 }
                 | asdict(one)
-                for one in self.worst[:pictures]
+                for one in self.worst[:images]
             ],
         }
 

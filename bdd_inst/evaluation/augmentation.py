@@ -1,4 +1,4 @@
-"""Figures under test-time augmentation (TEST.AUG) beside those of the same model that sees each picture once."""
+"""Figures under test-time augmentation (TEST.AUG) beside those of the same model that sees each image once."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def compare_with_one_view(
     with seen_once(model, cfg) as plain:
         once = evaluate_model(model, plain, [r.test for r in results], options=options)
     for result, single in zip(results, once, strict=True):
-        pictures = max(1, len(result.test.dicts))
+        images = max(1, len(result.test.dicts))
         block = {
-            "seconds": result.seconds / pictures,
-            "seconds_once": single.seconds / pictures,
+            "seconds": result.seconds / images,
+            "seconds_once": single.seconds / images,
             "once": {
                 kind: {name: single.metrics[kind][name]}
                 for kind, name in HEADLINES

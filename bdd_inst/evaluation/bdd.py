@@ -20,11 +20,11 @@ from bdd_inst.masks import label_runs, run_lengths
 
 MENDED = (
     "overlapping predictions: the higher score keeps the pixel, among equals the later one (the official RLE evaluation drops every "
-    "prediction of such a picture)",
-    "more than 100 objects in a picture are all scored (the official evaluation drops those beyond 100, then stops with IndexError)",
+    "prediction of such an image)",
+    "more than 100 objects in an image are all scored (the official evaluation drops those beyond 100, then stops with IndexError)",
     "crowd objects are ignored, as the documentation says (the official code counts them as objects, and lets many detections match one)",
-    "instances 255 and 256 of a picture are kept (the official bitmask writer loses them)",
-    "pictures without predictions count as missed (the official code stops with an assertion)",
+    "instances 255 and 256 of an image are kept (the official bitmask writer loses them)",
+    "images without predictions count as missed (the official code stops with an assertion)",
 )
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 AREAS = np.array([[0, 1e10], [0, 32**2], [32**2, 96**2], [96**2, 1e10]])
@@ -33,7 +33,7 @@ LIMITS = (1, 10, 100)
 
 @dataclass
 class ImageMaps:
-    """What matching needs of one picture: G objects, D detections (best score first), their IoU and areas after overlaps are resolved."""
+    """What matching needs of one image: G objects, D detections (best score first), their IoU and areas after overlaps are resolved."""
 
     ious: np.ndarray  # D,G
     truth_class: np.ndarray
@@ -52,7 +52,7 @@ def evaluate(truth: GroundTruth, results: Results, *, official_crowds: bool = Fa
         official_crowds: count crowd objects as the official code does (as objects that many detections may match) instead of
             ignoring them.
     """
-    pictures = [
+    images = [
         image_maps(truth, results, i, own, found, official_crowds)
         for i, own, found in by_image(truth, results)
     ]
@@ -64,7 +64,7 @@ def evaluate(truth: GroundTruth, results: Results, *, official_crowds: bool = Fa
         for a, limits in enumerate(AREAS):
             matched = [
                 match(p, k, limits)
-                for p in pictures
+                for p in images
                 if (p.truth_class == k).any() or (p.found_class == k).any()
             ]
             for m, most in enumerate(LIMITS):
@@ -75,7 +75,7 @@ def evaluate(truth: GroundTruth, results: Results, *, official_crowds: bool = Fa
 
 
 def without_overlaps(truth: GroundTruth, results: Results) -> tuple[Results, int]:
-    """The detections with overlaps resolved by score (those painted over wholly are gone), and the number of pictures it changed."""
+    """The detections with overlaps resolved by score (those painted over wholly are gone), and the number of images it changed."""
     masks, changed = list(results.masks), 0
     for _, _, found in by_image(truth, results):
         before = [masks[n] for n in found]
@@ -88,7 +88,7 @@ def without_overlaps(truth: GroundTruth, results: Results) -> tuple[Results, int
 
 
 def by_image(truth: GroundTruth, results: Results):
-    """Yields (picture, positions of its objects, positions of its detections) for every picture of the ground truth."""
+    """Yields (image, positions of its objects, positions of its detections) for every image of the ground truth."""
     owned, found = (
         group(truth.image, len(truth.image_ids)),
         group(results.image, len(truth.image_ids)),
@@ -99,15 +99,15 @@ def by_image(truth: GroundTruth, results: Results):
 def image_maps(
     truth: GroundTruth,
     results: Results,
-    picture: int,
+    image: int,
     own: np.ndarray,
     found: np.ndarray,
     official_crowds: bool,
 ) -> ImageMaps:
-    """Paint objects and detections of one picture into two index maps and measure every pair."""
+    """Paint objects and detections of one image into two index maps and measure every pair."""
     own = np.array([n for n in own if truth.masks[n] is not None], np.int64)
     found = found[np.argsort(-results.scores[found], kind="stable")]
-    height, width = picture_size(truth, results, picture, own, found)
+    height, width = image_size(truth, results, image, own, found)
     g, d = len(own), len(found)
     truth_map = label_runs.paint(
         [to_rle(truth.masks[n], height, width) for n in own],
@@ -142,11 +142,11 @@ def image_maps(
     )
 
 
-def picture_size(
-    truth: GroundTruth, results: Results, picture: int, own: np.ndarray, found: np.ndarray
+def image_size(
+    truth: GroundTruth, results: Results, image: int, own: np.ndarray, found: np.ndarray
 ) -> tuple[int, int]:
-    """The picture's height and width, from its masks where the file does not say."""
-    height, width = (int(v) for v in truth.sizes[picture])
+    """The image's height and width, from its masks where the file does not say."""
+    height, width = (int(v) for v in truth.sizes[image])
     if height and width:
         return height, width
     masks = [truth.masks[n] for n in own if isinstance(truth.masks[n], dict)] + [
@@ -156,18 +156,18 @@ def picture_size(
 
 
 def match(
-    picture: ImageMaps, category: int, limits: np.ndarray
+    image: ImageMaps, category: int, limits: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
     """Match one class of one image within an area range.
 
     Returns:
         scores d, matched T,d bool, ignored T,d bool, and the number of objects to find.
     """
-    rows, columns = picture.found_class == category, picture.truth_class == category
-    ious = picture.ious[rows][:, columns]
-    area, found_area = picture.truth_area[columns], picture.found_area[rows]
-    ignored = picture.ignored[columns] | (area < limits[0]) | (area > limits[1])
-    many = picture.many[columns]
+    rows, columns = image.found_class == category, image.truth_class == category
+    ious = image.ious[rows][:, columns]
+    area, found_area = image.truth_area[columns], image.found_area[rows]
+    ignored = image.ignored[columns] | (area < limits[0]) | (area > limits[1])
+    many = image.many[columns]
     d, g = ious.shape
     matched, excused = np.zeros((len(THRESHOLDS), d), bool), np.zeros((len(THRESHOLDS), d), bool)
     for t, threshold in enumerate(THRESHOLDS):
@@ -182,11 +182,11 @@ def match(
             if not many[best]:
                 left[:, best] = 0
     outside = (found_area < limits[0]) | (found_area > limits[1])
-    return picture.scores[rows], matched, excused | (~matched & outside), int((~ignored).sum())
+    return image.scores[rows], matched, excused | (~matched & outside), int((~ignored).sum())
 
 
 def summed(matched: list[tuple], most: int) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    """One class, area range and limit over all pictures: precision T,R, recall T, scores T,R; None where nothing is to be found."""
+    """One class, area range and limit over all images: precision T,R, recall T, scores T,R; None where nothing is to be found."""
     wanted = sum(m[3] for m in matched)
     if not wanted:
         return None

@@ -18,7 +18,7 @@ RATIO = 0.02
 
 
 def boundary(mask: np.ndarray, distance: int) -> np.ndarray:
-    """H,W bool -> its pixels within ``distance`` (chessboard) of a pixel outside the mask, or outside the picture."""
+    """H,W bool -> its pixels within ``distance`` (chessboard) of a pixel outside the mask, or outside the image."""
     padded = np.pad(mask.astype(np.uint8), 1)
     kernel = np.ones((3, 3), np.uint8)
     inner = cv2.erode(
@@ -33,15 +33,15 @@ def width_of(height: int, width: int, ratio: float = RATIO) -> int:
 
 
 class Boundaries:
-    """Boundaries of one side's masks as crops, computed when first asked for and kept while one picture is looked at."""
+    """Boundaries of one side's masks as crops, computed when first asked for and kept while one image is looked at."""
 
     def __init__(self, rles: list[dict]):
-        self.rles, self.kept, self.picture = rles, {}, -1
+        self.rles, self.kept, self.image = rles, {}, -1
 
-    def get(self, n: int, picture: int) -> tuple[np.ndarray, int, int]:
+    def get(self, n: int, image: int) -> tuple[np.ndarray, int, int]:
         """The boundary of mask n as a crop h,w bool, with the crop's x and y."""
-        if picture != self.picture:
-            self.kept, self.picture = {}, picture
+        if image != self.image:
+            self.kept, self.image = {}, image
         if n not in self.kept:
             self.kept[n] = self.make(self.rles[n])
         return self.kept[n]
@@ -69,8 +69,8 @@ def boundary_pairs(truth: GroundTruth, results: Results, pairs: Pairs, least: fl
     )
     found = Boundaries(results.masks)
     for n in np.flatnonzero(same & ~crowd & (pairs.iou >= least)).tolist():
-        picture = int(results.image[pairs.found[n]])
-        a, b = found.get(int(pairs.found[n]), picture), objects.get(int(pairs.object[n]), picture)
+        image = int(results.image[pairs.found[n]])
+        a, b = found.get(int(pairs.found[n]), image), objects.get(int(pairs.object[n]), image)
         shared = intersection(a, b)
         union = int(a[0].sum()) + int(b[0].sum()) - shared
         iou[n] = min(iou[n], shared / union if union else 0.0)

@@ -39,12 +39,12 @@ def read_truth(path: str | Path | Found, images: str | Path | None = None) -> Gr
     builder = GroundTruthBuilder(list(classes.values()), list(classes), str(path))
     builder.problems.merge(labels.problems)
     position = {name: k for k, name in enumerate(classes.values())}
-    pictures = [(key_of(picture.image_id), picture) for picture in labels.images]
-    for own, picture in sorted(pictures, key=lambda pair: (isinstance(pair[0], str), pair[0])):
-        height, width = size_of(picture) or (0, 0)
-        builder.picture(own, picture.name, height, width, picture.attributes)
-        for instance in picture.instances:
-            where = f"{path}: annotation {instance.id!r} of picture {own}"
+    ordered = [(key_of(image.image_id), image) for image in labels.images]
+    for own, image in sorted(ordered, key=lambda pair: (isinstance(pair[0], str), pair[0])):
+        height, width = size_of(image) or (0, 0)
+        builder.image(own, image.name, height, width, image.attributes)
+        for instance in image.instances:
+            where = f"{path}: annotation {instance.id!r} of image {own}"
             add_object(builder, instance, position[instance.category], where)
     return builder.build()
 

@@ -100,7 +100,7 @@ def evaluate_model(
     folder: Path | None = None,
     *,
     options: ScoringOptions | None = None,
-    pictures: int = 0,
+    images_shown: int = 0,
 ) -> list[TestResult]:
     """Predict on data sets and score the predictions; every process takes its share and all get the same figures.
 
@@ -112,7 +112,7 @@ def evaluate_model(
         test_sets: by :func:`load_test_sets`.
         folder: where figures, curves and predictions go, in a folder each where there are several data sets; None writes nothing.
         options: how to score.
-        pictures: of how many images of each data set the predictions are kept, to be shown.
+        images_shown: of how many images of each data set the predictions are kept, to be shown.
 
     Returns:
         one result a data set, in order.
@@ -128,7 +128,7 @@ def evaluate_model(
             place = folder / folder_name(test.name)
         evaluator = build_evaluator(cfg, test.name, test.dicts, test.metadata, place, options)
         start = time.perf_counter()
-        shown = _predict(model, cfg, test, evaluator, place, pictures)
+        shown = _predict(model, cfg, test, evaluator, place, images_shown)
         seconds = time.perf_counter() - start
         with _kept_when_interrupted(evaluator, place):
             metrics = evaluator.evaluate()
@@ -146,12 +146,12 @@ def _predict(
     test: TestSet,
     evaluator: Evaluator | SemSegEvaluator,
     folder: Path | None,
-    pictures: int,
+    images_shown: int,
 ) -> list[tuple[dict, Shown]]:
-    """Feed the evaluator; dataset dict and prediction of the pictures to show."""
+    """Feed the evaluator; dataset dict and prediction of the images to show."""
     rank, world_size = distributed.world()
     loader = build_test_loader(cfg, test.dicts, rank=rank, world_size=world_size)
-    wanted = images_to_show(test.dicts, pictures)
+    wanted = images_to_show(test.dicts, images_shown)
     kept = []
     # Starting data workers draws from the global generator, which training must find as it was.
     with (
@@ -187,12 +187,12 @@ def _kept_when_interrupted(
     except KeyboardInterrupt:
         if folder is not None and getattr(evaluator, "parts", None) and distributed.world()[0] == 0:
             file = evaluator.write_partial(folder)
-            log.warning("%s holds the %d pictures so far", file, len(evaluator.parts))
+            log.warning("%s holds the %d images so far", file, len(evaluator.parts))
         raise
 
 
 def _progress(items: Iterable, loader: torch.utils.data.DataLoader, name: str) -> Iterable:
-    """A bar over pictures on the first process' terminal."""
+    """A bar over images on the first process' terminal."""
     first = distributed.world()[0] == 0
     return tqdm(
         items,

@@ -68,7 +68,7 @@ def add_label_maps(
     chosen_on: str = "",
     maps: MapFolder | None = None,
 ) -> None:
-    """Add the ``label_map`` and ``sem_seg`` blocks: instances combined by score against label maps, at a threshold given or chosen on these pictures."""
+    """Add the ``label_map`` and ``sem_seg`` blocks: instances combined by score against label maps, at a threshold given or chosen on these images."""
     outcome.label_maps = count_results(outcome.truth, outcome.results, maps)
     block = label_map.report(outcome.label_maps, threshold, chosen_on)
     outcome.metrics["label_map"] = block

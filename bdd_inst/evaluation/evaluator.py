@@ -79,7 +79,7 @@ class Evaluator:
             position = self.index.get(given["image_id"])
             if position is None:
                 raise DataError(
-                    f"{self.truth.source}: prediction for picture {given['image_id']!r}, which the data set does not have"
+                    f"{self.truth.source}: prediction for image {given['image_id']!r}, which the data set does not have"
                 )
             self.parts[position] = columns_of(
                 output["instances"], len(self.truth.class_names), given["image_id"]
@@ -101,7 +101,7 @@ class Evaluator:
         missing = len(self.truth.image_ids) - len(parts)
         if missing:
             logger.warning(
-                "%d of %d pictures were never predicted; their objects count as missed",
+                "%d of %d images were never predicted; their objects count as missed",
                 missing,
                 len(self.truth.image_ids),
             )
@@ -125,18 +125,18 @@ class Evaluator:
 
 
 def columns_of(instances: Any, classes: int, image_id: Any) -> tuple:
-    """classes n, scores n, boxes n,4 (x, y, w, h) and RLE dicts (or None) of one picture's Instances."""
+    """classes n, scores n, boxes n,4 (x, y, w, h) and RLE dicts (or None) of one image's Instances."""
     tensor = instances.pred_boxes.tensor.detach().to("cpu", torch.float32).clone()
     tensor[:, 2:] -= tensor[:, :2]
     labels = instances.pred_classes.detach().cpu().numpy().astype(np.int64)
     scores = instances.scores.detach().to("cpu", torch.float32).double().numpy()
     if labels.size and (labels.min() < 0 or labels.max() >= classes):
         raise DataError(
-            f"picture {image_id}: predicted class {int(labels.max())}, but the data set has {classes} classes"
+            f"image {image_id}: predicted class {int(labels.max())}, but the data set has {classes} classes"
         )
     if not np.isfinite(scores).all() or not torch.isfinite(tensor).all():
         raise DataError(
-            f"picture {image_id}: a predicted score or box is not finite; the model has diverged"
+            f"image {image_id}: a predicted score or box is not finite; the model has diverged"
         )
     masks = to_rles(instances.pred_masks) if instances.has("pred_masks") else None
     return labels, scores, tensor.double().numpy(), masks
@@ -160,7 +160,7 @@ def text(counts: str | bytes) -> str:
 
 
 def build_results(parts: dict[int, tuple]) -> Results:
-    """Columns in the data set's picture order, whatever order (or process) the pictures came in."""
+    """Columns in the data set's image order, whatever order (or process) the images came in."""
     builder = ResultsBuilder()
     for position in sorted(parts):
         labels, scores, boxes, masks = parts[position]
@@ -169,7 +169,7 @@ def build_results(parts: dict[int, tuple]) -> Results:
 
 
 def write_results(truth: GroundTruth, results: Results, path: Path) -> None:
-    """COCO results JSON under the data set's own picture and category ids."""
+    """COCO results JSON under the data set's own image and category ids."""
     with atomic_write(path) as stream:
         stream.write("[")
         for n in range(len(results)):
@@ -215,7 +215,7 @@ def distributed() -> bool:
 
 
 def gather(parts: dict[int, tuple]) -> dict[int, tuple]:
-    """Every process' pictures, in every process; one that came to two processes counts once."""
+    """Every process' images, in every process; one that came to two processes counts once."""
     if not distributed():
         return parts
     shares: list = [None] * torch.distributed.get_world_size()

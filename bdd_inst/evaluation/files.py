@@ -219,7 +219,7 @@ def read_predictions(
     labels = formats.read(found, images=None if found.kind == "coco" else images).load()
     # Converted predictions have their scores in the annotations; a COCO file without any is no list of results.
     if found.kind == "coco" and all(
-        instance.score is None for picture in labels.images for instance in picture.instances
+        instance.score is None for image in labels.images for instance in image.instances
     ):
         raise DataError(
             f"{path}: this is COCO ground truth (images, annotations), not a list of results with scores"

@@ -68,7 +68,7 @@ class GroundTruth:
         return any(mask is not None for mask in self.masks)
 
     def fingerprint(self) -> str:
-        """A short hash of everything that scores: pictures, classes, boxes, areas, flags and masks."""
+        """A short hash of everything that scores: images, classes, boxes, areas, flags and masks."""
         made = hashlib.sha256(
             json.dumps([self.image_ids, self.class_names, self.category_ids], default=str).encode()
         )
@@ -95,7 +95,7 @@ class GroundTruth:
         return to_rle(self.masks[index], *self.sizes[self.image[index]])
 
     def take(self, keep: np.ndarray) -> GroundTruth:
-        """The same pictures and classes with only the objects of ``keep`` (M bool or positions)."""
+        """The same images and classes with only the objects of ``keep`` (M bool or positions)."""
         chosen = np.flatnonzero(keep) if keep.dtype == bool else keep
         columns = {
             name: getattr(self, name)[chosen]
@@ -171,7 +171,7 @@ def from_dataset_dicts(
     )
     for record in dicts:
         name, attributes = str(record.get("file_name", "")), record.get("attributes")
-        builder.picture(
+        builder.image(
             record["image_id"], name, record.get("height"), record.get("width"), attributes
         )
         for annotation in record.get("annotations", ()):
@@ -216,7 +216,7 @@ def default_names(dicts: Sequence[dict]) -> list[str]:
 
 
 class GroundTruthBuilder:
-    """Takes pictures and their objects one by one and ends in a :class:`GroundTruth`."""
+    """Takes images and their objects one by one and ends in a :class:`GroundTruth`."""
 
     def __init__(self, class_names: Sequence[str], category_ids: Sequence[int], source: str):
         self.class_names, self.category_ids, self.source = (
@@ -235,7 +235,7 @@ class GroundTruthBuilder:
         self.problems = ProblemLog()
         self.seen: set = set()
 
-    def picture(
+    def image(
         self,
         image_id: Any,
         file_name: str,
@@ -243,10 +243,10 @@ class GroundTruthBuilder:
         width: int | None,
         attributes: dict | None = None,
     ) -> None:
-        """Open the next picture; objects added from now on are its own."""
+        """Open the next image; objects added from now on are its own."""
         if image_id in self.seen:
             raise DataError(
-                f"{self.source}: two pictures have the id {image_id!r}; give every picture an id of its own"
+                f"{self.source}: two images have the id {image_id!r}; give every image an id of its own"
             )
         self.seen.add(image_id)
         self.image_ids.append(image_id)
@@ -265,15 +265,15 @@ class GroundTruthBuilder:
         ignored: bool,
         attributes: dict,
     ) -> None:
-        """One object of the open picture; ``box`` x, y, w, h; ``area`` None means: of the mask, else of the box."""
-        where = f"{self.source}: picture {self.image_ids[-1]}, object {len(self.rows) + 1}"
+        """One object of the open image; ``box`` x, y, w, h; ``area`` None means: of the mask, else of the box."""
+        where = f"{self.source}: image {self.image_ids[-1]}, object {len(self.rows) + 1}"
         if not 0 <= category < len(self.class_names):
             raise DataError(
                 f"{where}: class {category} but the data set names {len(self.class_names)} classes"
             )
         if mask is not None and self.sizes[-1] == (0, 0) and not isinstance(mask, dict):
             raise DataError(
-                f"{where}: a polygon needs the picture's height and width, which are missing"
+                f"{where}: a polygon needs the image's height and width, which are missing"
             )
         if area is None:
             area = (
@@ -287,7 +287,7 @@ class GroundTruthBuilder:
         self.attributes.append(attributes)
 
     def mask_box(self, mask: Any) -> list[float]:
-        """The tight box x, y, w, h of a mask of the open picture."""
+        """The tight box x, y, w, h of a mask of the open image."""
         return coco_mask.toBbox(to_rle(mask, *self.sizes[-1])).tolist()
 
     def build(self) -> GroundTruth:

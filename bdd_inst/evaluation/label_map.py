@@ -93,7 +93,7 @@ class LabelMapCounter:
         self.counts = np.zeros(
             (k + 1, k + 1, BINS), np.int64
         )  # truth, class of the top instance (0 none), its score's bin
-        self.pictures = 0
+        self.images = 0
 
     def add(
         self, truth: np.ndarray, masks: Sequence[dict], classes: np.ndarray, scores: np.ndarray
@@ -116,7 +116,7 @@ class LabelMapCounter:
         counted = truth <= k
         joint = truth[counted].astype(np.int64) * ((k + 1) * BINS) + key[on_top[counted]]
         self.counts += np.bincount(joint, minlength=self.counts.size).reshape(self.counts.shape)
-        self.pictures += 1
+        self.images += 1
 
     def scores(self, threshold: float) -> LabelMapScores:
         """Figures with instances of a score of at least ``threshold`` (rounded to hundredths)."""
@@ -188,7 +188,7 @@ def report(counter: LabelMapCounter, threshold: float | None, chosen_on: str) ->
     ]
     block = scores.figures() | {
         "threshold": used,
-        "threshold_chosen_on": "these pictures" if own else chosen_on,
+        "threshold_chosen_on": "these images" if own else chosen_on,
     }
     return block | {
         "confusion": {

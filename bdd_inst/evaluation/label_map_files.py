@@ -78,7 +78,7 @@ def open_maps(
     for file in chosen:
         key = image_key(file.stem)
         if key in files:
-            raise DataError(f"{path}: {files[key].name} and {file.name} are of one picture")
+            raise DataError(f"{path}: {files[key].name} and {file.name} are of one image")
         files[key] = file
     binary = kind_of(chosen, path, named=True) == "binary-masks"
     return MapFolder(files, binary, str(path), ending, values or ENDINGS.get(ending))
@@ -125,7 +125,7 @@ def compare_folders(
 
 
 def truth_of_maps(maps: MapFolder, class_names: Sequence[str] | None = None) -> GroundTruth:
-    """Label maps as ground truth of instances: one object a class present. Pictures named by a number have it as id."""
+    """Label maps as ground truth of instances: one object a class present. Images named by a number have it as id."""
     values = {key: maps.read(key) for key in sorted(maps.files)}
     names = list(
         class_names or maps.class_names or default_names([(v, v) for v in values.values()])
@@ -135,7 +135,7 @@ def truth_of_maps(maps: MapFolder, class_names: Sequence[str] | None = None) -> 
         values
     )
     for n, (key, value) in enumerate(values.items(), 1):
-        builder.picture(int(key) if numbers else n, f"{key}.png", *value.shape)
+        builder.image(int(key) if numbers else n, f"{key}.png", *value.shape)
         for label, rle in class_instances(value):
             if label > len(names):
                 builder.problems.add(
@@ -163,7 +163,7 @@ def default_names(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[str]:
 def count_results(
     truth: GroundTruth, results: Results, maps: MapFolder | None = None
 ) -> LabelMapCounter:
-    """Instances against label maps: those of ``maps``, else of each picture's ``label_file``, else painted from its labelled masks."""
+    """Instances against label maps: those of ``maps``, else of each image's ``label_file``, else painted from its labelled masks."""
     counter = LabelMapCounter(truth.class_names)
     results = results.with_masks()
     owned, found = (
@@ -179,16 +179,16 @@ def count_results(
 
 
 def truth_map(
-    truth: GroundTruth, picture: int, own: np.ndarray, maps: MapFolder | None
+    truth: GroundTruth, image: int, own: np.ndarray, maps: MapFolder | None
 ) -> np.ndarray:
-    """H,W class numbers of one picture. Crowd and ignored objects are void."""
+    """H,W class numbers of one image. Crowd and ignored objects are void."""
     if maps is not None:
-        key = image_key(Path(truth.file_names[picture]).stem)
+        key = image_key(Path(truth.file_names[image]).stem)
         if key in maps.files:
             return maps.read(key)
-    if truth.label_files and truth.label_files[picture]:
-        return read_label_map(truth.label_files[picture])
-    height, width = (int(v) for v in truth.sizes[picture])
+    if truth.label_files and truth.label_files[image]:
+        return read_label_map(truth.label_files[image])
+    height, width = (int(v) for v in truth.sizes[image])
     own = [n for n in own if truth.masks[n] is not None]
     values = [
         VOID if truth.crowd[n] or truth.ignored[n] else int(truth.category[n]) + 1 for n in own

@@ -36,26 +36,26 @@ def truth_from_labels(labels: LabelSet) -> GroundTruth:
     builder = GroundTruthBuilder(names, ids, labels.source)
     builder.problems.merge(labels.problems)
     position = {name: k for k, name in enumerate(names)}
-    given = [picture.image_id for picture in labels.images]
+    given = [image.image_id for image in labels.images]
     numbered = None in given or len(set(given)) < len(given)
-    for number, picture in enumerate(labels.images, 1):
-        size = size_of(picture) or (BDD_SIZE if labels.kind in BDD_KINDS else (0, 0))
-        builder.picture(
-            number if numbered else picture.image_id,
-            full_name(picture),
+    for number, image in enumerate(labels.images, 1):
+        size = size_of(image) or (BDD_SIZE if labels.kind in BDD_KINDS else (0, 0))
+        builder.image(
+            number if numbered else image.image_id,
+            full_name(image),
             *size,
-            picture.attributes,
+            image.attributes,
         )
-        if not picture.labelled:
-            where = f"{labels.source}: {picture.name}"
+        if not image.labelled:
+            where = f"{labels.source}: {image.name}"
             builder.problems.add(
                 "unlabelled-image", where, "no labels; every prediction there counts as false"
             )
-        masks = masks_of(picture, *builder.sizes[-1], labels.drawing_rule, builder.problems)
-        for instance, mask in zip(picture.instances, masks, strict=True):
-            add_instance(builder, instance, mask, picture, position)
+        masks = masks_of(image, *builder.sizes[-1], labels.drawing_rule, builder.problems)
+        for instance, mask in zip(image.instances, masks, strict=True):
+            add_instance(builder, instance, mask, image, position)
     if not builder.image_ids:
-        raise DataError(f"{labels.source}: no picture in it; there is nothing to score against")
+        raise DataError(f"{labels.source}: no image in it; there is nothing to score against")
     built = builder.build()
     built.rule, built.numbered = labels.rule, numbered
     return built
@@ -65,12 +65,12 @@ def add_instance(
     builder: GroundTruthBuilder,
     instance: Instance,
     mask: dict | None,
-    picture: ImageLabels,
+    image: ImageLabels,
     position: dict[str, int],
 ) -> None:
     """One labelled object with its mask; those of classes that are not scored are counted."""
     name, ignored = match_class(instance.category, position) or (None, False)
-    where = f"{builder.source}: {picture.name}"
+    where = f"{builder.source}: {image.name}"
     if name is None:
         builder.problems.add(
             "category-left-out", where, f"{instance.category!r} is not among the classes"
@@ -100,7 +100,7 @@ def add_instance(
 
 def scored_classes(labels: LabelSet) -> tuple[list[str], list[int]]:
     """The classes that a label set is scored on, with their ids: its own list, else BDD100K's eight or ten, else every name in it."""
-    present = {instance.category for picture in labels.images for instance in picture.instances}
+    present = {instance.category for image in labels.images for instance in image.instances}
     if labels.kind not in BDD_KINDS:
         names, ids, _ = vocabulary(labels, sorted(present), None)
         return list(names), list(ids)
@@ -121,17 +121,17 @@ def bdd_classes(labels: LabelSet, present: set[str]) -> list[str]:
 
 
 def masks_of(
-    picture: ImageLabels, height: int, width: int, rule: str, problems: ProblemLog
+    image: ImageLabels, height: int, width: int, rule: str, problems: ProblemLog
 ) -> list[dict | None]:
-    """The masks of a picture's objects as compressed RLE: their own, or their outlines drawn by ``rule``; open lines have none."""
+    """The masks of an image's objects as compressed RLE: their own, or their outlines drawn by ``rule``; open lines have none."""
     if not height or not width:
-        if any(i.rle is None and shapes.area_outlines(i) for i in picture.instances):
+        if any(i.rle is None and shapes.area_outlines(i) for i in image.instances):
             raise DataError(
-                "outlines need the pictures' sizes; give the folder of pictures with --images"
+                "outlines need the images' sizes; give the folder of images with --images"
             )
-        return [instance.rle for instance in picture.instances]
+        return [instance.rle for instance in image.instances]
     return shapes.image_masks(
-        picture, int(height), int(width), rule, problems, prefer="rle", lines=False
+        image, int(height), int(width), rule, problems, prefer="rle", lines=False
     )
 
 
@@ -155,16 +155,16 @@ def results_from_labels(
     reader = PredictionReader(labels, truth, scores)
     names = ImageNames(truth.file_names)
     builder, seen = ResultsBuilder(), set()
-    for picture in labels.images:
-        place = names.find(full_name(picture))
+    for image in labels.images:
+        place = names.find(full_name(image))
         if place is None:
             raise DataError(
-                f"{labels.source}: picture {picture.name} is not in the ground truth {truth.source}"
+                f"{labels.source}: image {image.name} is not in the ground truth {truth.source}"
             )
         if place in seen:
-            raise DataError(f"{labels.source}: picture {picture.name} comes twice")
+            raise DataError(f"{labels.source}: image {image.name} comes twice")
         seen.add(place)
-        columns = reader.rows(picture, place)
+        columns = reader.rows(image, place)
         if columns:
             classes_, scores_, boxes, masks = zip(*columns, strict=True)
             builder.add(
@@ -222,31 +222,31 @@ class PredictionReader:
             message = "bitmasks carry no scores; every instance counts with score 1 (name a file of scores with --scores)"
             self.problems.add("no-scores", labels.source, message)
 
-    def rows(self, picture: ImageLabels, place: int) -> list[tuple]:
-        """The rows of a picture's predictions, those that are left out (and counted) not among them."""
+    def rows(self, image: ImageLabels, place: int) -> list[tuple]:
+        """The rows of an image's predictions, those that are left out (and counted) not among them."""
         size = self.truth.sizes[place]
-        for instance in picture.instances:
-            where = self.where(instance, picture)
+        for instance in image.instances:
+            where = self.where(instance, image)
             instance.rle = self.of_size(instance.rle, instance, place, where)
-        masks = masks_of(picture, *size, self.labels.drawing_rule, self.problems)
-        pairs = zip(picture.instances, masks, strict=True)
-        rows = (self.row(instance, mask, picture) for instance, mask in pairs)
+        masks = masks_of(image, *size, self.labels.drawing_rule, self.problems)
+        pairs = zip(image.instances, masks, strict=True)
+        rows = (self.row(instance, mask, image) for instance, mask in pairs)
         return [row for row in rows if row is not None]
 
-    def where(self, instance: Instance, picture: ImageLabels) -> str:
+    def where(self, instance: Instance, image: ImageLabels) -> str:
         """How messages call a prediction."""
         own = f" (id {instance.id})" if instance.id is not None else ""
-        return f"{self.labels.source}: {picture.name}, a {instance.category}{own}"
+        return f"{self.labels.source}: {image.name}, a {instance.category}{own}"
 
-    def row(self, instance: Instance, mask: dict | None, picture: ImageLabels) -> tuple | None:
+    def row(self, instance: Instance, mask: dict | None, image: ImageLabels) -> tuple | None:
         """class, score, box (x, y, w, h) and mask of one predicted object; None for one that is left out (and counted)."""
-        where = self.where(instance, picture)
+        where = self.where(instance, image)
         name, _ = match_class(instance.category, self.position) or (None, False)
         if name is None:
             raise DataError(
                 f"{where}: this class is not in the ground truth, which has {', '.join(self.truth.class_names)}"
             )
-        score = self.score(instance, picture)
+        score = self.score(instance, image)
         if score is None or not np.isfinite(score):
             raise DataError(f"{where}: it has no score; every prediction needs one")
         box = instance.box if instance.box is not None else mask_box(mask)
@@ -260,10 +260,10 @@ class PredictionReader:
             mask,
         )
 
-    def score(self, instance: Instance, picture: ImageLabels) -> float | None:
+    def score(self, instance: Instance, image: ImageLabels) -> float | None:
         """The instance's score: from the file of scores, else its own, else 1 for bitmasks without either."""
         if self.scores is not None:
-            return self.scores.of(full_name(picture)).get(str(instance.id))
+            return self.scores.of(full_name(image)).get(str(instance.id))
         return 1.0 if self.unscored else instance.score
 
     def of_size(self, mask: dict | None, instance: Instance, place: int, where: str) -> dict | None:
@@ -276,7 +276,7 @@ class PredictionReader:
         if mask is None or not all(size) or tuple(mask["size"]) == tuple(size):
             return mask
         h, w = mask["size"]
-        message = f"its mask is for height x width {h}x{w}, but the picture is {size[0]}x{size[1]}"
+        message = f"its mask is for height x width {h}x{w}, but the image is {size[0]}x{size[1]}"
         if instance.box is None or self.labels.kind in PNG_KINDS:
             raise DataError(f"{where}: {message}")
         self.labels.problems.add("wrong-size-mask", where, message)

@@ -55,7 +55,7 @@ class Matches:
 
 
 def overlapping_pairs(truth: GroundTruth, results: Results, kind: str) -> Pairs:
-    """All pairs of one picture that overlap by at least ``LEAST``, classes aside. ``kind``: ``bbox`` or ``segm``."""
+    """All pairs of one image that overlap by at least ``LEAST``, classes aside. ``kind``: ``bbox`` or ``segm``."""
     crowd = (truth.crowd | truth.ignored).astype(np.uint8)
     parts: list[tuple] = []
     for own, mine in zip(
@@ -177,7 +177,7 @@ def choose(
 
 
 def ranks(results: Results) -> np.ndarray:
-    """D int64: a detection's place among those of its picture and class, best score first, ties in file order."""
+    """D int64: a detection's place among those of its image and class, best score first, ties in file order."""
     order = np.lexsort((np.arange(len(results)), -results.scores, results.category, results.image))
     key = np.stack([results.image[order], results.category[order]])
     fresh = np.ones(len(order), bool)
@@ -190,15 +190,15 @@ def ranks(results: Results) -> np.ndarray:
 
 
 def precision(
-    truth: GroundTruth, results: Results, matches: Matches, pictures: np.ndarray | None = None
+    truth: GroundTruth, results: Results, matches: Matches, images: np.ndarray | None = None
 ) -> np.ndarray:
-    """T,R,K precision from matches, -1 where a class has no object; ``pictures`` (N bool) restricts it to some of them."""
+    """T,R,K precision from matches, -1 where a class has no object; ``images`` (N bool) restricts it to some of them."""
     order = np.lexsort((ranks(results), results.image))
-    kept = matches.counted[order] & (True if pictures is None else pictures[results.image[order]])
+    kept = matches.counted[order] & (True if images is None else images[results.image[order]])
     order = order[kept]
     classes = len(truth.class_names)
     out = np.full((len(matches.thresholds), 101, classes), -1.0)
-    wanted = ~matches.ignored & (True if pictures is None else pictures[truth.image])
+    wanted = ~matches.ignored & (True if images is None else images[truth.image])
     for k in range(classes):
         number = int((wanted & (truth.category == k)).sum())
         if number:
@@ -209,9 +209,9 @@ def precision(
     return out
 
 
-def recall(truth: GroundTruth, matches: Matches, pictures: np.ndarray | None = None) -> np.ndarray:
+def recall(truth: GroundTruth, matches: Matches, images: np.ndarray | None = None) -> np.ndarray:
     """T,K share of the objects that were found, -1 where a class has none."""
-    wanted = ~matches.ignored & (True if pictures is None else pictures[truth.image])
+    wanted = ~matches.ignored & (True if images is None else images[truth.image])
     out = np.full((len(matches.thresholds), len(truth.class_names)), -1.0)
     for k in range(out.shape[1]):
         own = wanted & (truth.category == k)

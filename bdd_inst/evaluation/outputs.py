@@ -35,17 +35,17 @@ def write_analysis(parts: list[dict], folder: str | Path) -> Path:
 
 def write_curves(curves: list[Curve], folder: str | Path) -> tuple[Path, Path]:
     """``pr_curves.csv`` with every class and IoU threshold, and ``pr_curves.png`` of those at IoU 0.5."""
-    table, picture = Path(folder) / "pr_curves.csv", Path(folder) / "pr_curves.png"
+    table, image = Path(folder) / "pr_curves.csv", Path(folder) / "pr_curves.png"
     with atomic_write(table) as stream:
         csv.writer(stream, lineterminator="\n").writerows(csv_rows(curves))
-    with atomic_write(picture, "wb") as stream:
+    with atomic_write(image, "wb") as stream:
         draw_curves(curves, stream)
-    return table, picture
+    return table, image
 
 
 def write_sem_seg(counter: SemSegCounter, folder: str | Path) -> tuple[Path, Path]:
-    """``sem_seg.csv``, a row a class, and ``sem_seg_pictures.csv``, a row a picture; percent, unrounded, empty where undefined."""
-    figures, table, pictures = (
+    """``sem_seg.csv``, a row a class, and ``sem_seg_pictures.csv``, a row an image; percent, unrounded, empty where undefined."""
+    figures, table, images = (
         counter.figures(),
         Path(folder) / "sem_seg.csv",
         Path(folder) / "sem_seg_pictures.csv",
@@ -58,11 +58,11 @@ def write_sem_seg(counter: SemSegCounter, folder: str | Path) -> tuple[Path, Pat
             writer.writerow(
                 [name, pixels, *(figures.get(f"{column}-{name}") for column in columns)]
             )
-    with atomic_write(pictures) as stream:
+    with atomic_write(images) as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(["picture", "mIoU", "BoundaryIoU"])
-        writer.writerows(row.values() for row in counter.worst(len(counter.pictures)))
-    return table, pictures
+        writer.writerows(row.values() for row in counter.worst(len(counter.images)))
+    return table, images
 
 
 def draw_curves(curves: list[Curve], stream: object) -> None:

@@ -48,14 +48,14 @@ class PanopticEvaluator(Evaluator):
             self.count(self.index[given["image_id"]], np.asarray(ids.cpu()), segments)
 
     def count(self, position: int, ids: np.ndarray, segments: Sequence[Mapping]) -> None:
-        """Score the segments of one picture."""
+        """Score the segments of one image."""
         truth = segments_of(self.dicts[position])
         self.segments[position] = tuple(
             image_counts(truth, (ids, segments), self.classes, rule) for rule in self.rules
         )
 
     def evaluate(self) -> dict:
-        """The content of ``metrics.json``, with ``panoptic_seg``; a picture that was never predicted misses all its segments."""
+        """The content of ``metrics.json``, with ``panoptic_seg``; an image that was never predicted misses all its segments."""
         self.segments = gather(self.segments)
         return super().evaluate()
 

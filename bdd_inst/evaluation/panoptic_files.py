@@ -59,21 +59,21 @@ def classes_of(labels: LabelSet) -> PanopticClasses:
 def pairs(
     truth: LabelSet, predicted: LabelSet, classes: PanopticClasses, problems: ProblemLog
 ) -> Iterator[tuple[Segments, Segments]]:
-    """Both sides' segments of every labelled picture."""
-    found = {bare(full_name(picture)): picture for picture in predicted.images}
+    """Both sides' segments of every labelled image."""
+    found = {bare(full_name(image)): image for image in predicted.images}
     number = 0
-    for picture in truth.images:
-        key = bare(full_name(picture))
+    for image in truth.images:
+        key = bare(full_name(image))
         other = found.pop(key, None)
-        if not picture.labelled:
-            problems.add("unlabelled-image", picture.name, "nobody has labelled it; left out")
+        if not image.labelled:
+            problems.add("unlabelled-image", image.name, "nobody has labelled it; left out")
             continue
-        size = _size(picture, truth.source)
+        size = _size(image, truth.source)
         if other is None:
             message = "no prediction; all its segments are missed"
-            problems.add("image-without-prediction", picture.name, message)
+            problems.add("image-without-prediction", image.name, message)
             empty = np.zeros(size, np.int32), []
-            yield segments_of_labels(picture, size, classes, problems), empty
+            yield segments_of_labels(image, size, classes, problems), empty
             continue
         number += 1
         if _size(other, predicted.source) != size:
@@ -81,31 +81,31 @@ def pairs(
                 f"{predicted.source} ({other.name}): {_told(_size(other, predicted.source))}, but its labels are {_told(size)}; "
                 "predictions must be of the labels' size"
             )
-        wanted = segments_of_labels(picture, size, classes, problems)
+        wanted = segments_of_labels(image, size, classes, problems)
         yield wanted, segments_of_labels(other, size, classes, problems)
     if found:
         name = next(iter(found.values())).name
-        raise DataError(f"{predicted.source}: {name} is no picture of {truth.source}")
+        raise DataError(f"{predicted.source}: {name} is no image of {truth.source}")
     if not number:
-        raise DataError(f"{predicted.source}: no picture in common with {truth.source}")
+        raise DataError(f"{predicted.source}: no image in common with {truth.source}")
 
 
 def segments_of_labels(
-    picture: ImageLabels, size: tuple[int, int], classes: PanopticClasses, problems: ProblemLog
+    image: ImageLabels, size: tuple[int, int], classes: PanopticClasses, problems: ProblemLog
 ) -> Segments:
     """H,W int32 segment ids and what they are; objects of a class that is not scored are no segments.
 
     Args:
-        picture: with a mask for each object.
+        image: with a mask for each object.
         size: (height, width).
         classes: those that are scored.
         problems: counts what is left out.
     """
     rles, segments = [], []
-    for instance in picture.instances:
+    for instance in image.instances:
         if instance.category not in classes.names:
             message = f"{instance.category!r} is none of the classes of the ground truth; left out"
-            problems.add("unknown-category", picture.name, message)
+            problems.add("unknown-category", image.name, message)
             continue
         isthing = instance.category in classes.things
         label = (
@@ -121,10 +121,10 @@ def segments_of_labels(
     return paint(rles, range(1, len(rles) + 1), *size, np.uint32).astype(np.int32), segments
 
 
-def _size(picture: ImageLabels, source: str) -> tuple[int, int]:
-    size = size_of(picture)
+def _size(image: ImageLabels, source: str) -> tuple[int, int]:
+    size = size_of(image)
     if size is None:
-        raise DataError(f"{source} ({picture.name}): neither its size nor any segment is known")
+        raise DataError(f"{source} ({image.name}): neither its size nor any segment is known")
     return size
 
 

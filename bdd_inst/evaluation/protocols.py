@@ -196,7 +196,7 @@ def limit_notes(results: Results, max_detections: int) -> list[str]:
         []
         if max_detections == 100
         else [
-            f"AP is taken at {max_detections} detections a picture and class; published figures use 100"
+            f"AP is taken at {max_detections} detections an image and class; published figures use 100"
         ]
     )
     if len(results):
@@ -204,5 +204,5 @@ def limit_notes(results: Results, max_detections: int) -> list[str]:
         beyond = int((np.unique(keys, return_counts=True)[1] > max_detections).sum())
         if beyond:
             rest = f"more than {max_detections} detections of one class; those of lowest score are cut off"
-            notes.append(f"in {beyond} cases a picture has {rest}")
+            notes.append(f"in {beyond} cases an image has {rest}")
     return notes

@@ -1,4 +1,4 @@
-"""Which picture of the ground truth each entry of a results file is of: by id, by file name, or by the name that stands for an id."""
+"""Which image of the ground truth each entry of a results file is of: by id, by file name, or by the name that stands for an id."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def match_images(
         and (truth.numbered or min(found) < 0 or stems)
     ):
         # Where the ground truth has no ids of its own, or other ones, and every entry names its image, names decide.
-        message = "picture ids are not the ground truth's; pictures were matched by name"
+        message = "image ids are not the ground truth's; images were matched by name"
         problems.add("matched-by-name", source, message, count=len(image_ids))
         return np.asarray(named, np.int64)
     strays = [n for n, position in enumerate(found) if position < 0]
@@ -82,13 +82,13 @@ def by_stem(
         out.append(place)
     if all(isinstance(image_id, str) for image_id in image_ids):
         return out
-    message = "picture ids are file names, numbers among them too; pictures were matched by name"
+    message = "image ids are file names, numbers among them too; images were matched by name"
     problems.add("matched-by-name", source, message, count=len(image_ids))
     return out
 
 
 def numbered_names(truth: GroundTruth) -> dict[int, int]:
-    """The pictures whose file names are numbers (``0001.jpg``), by that number."""
+    """The images whose file names are numbers (``0001.jpg``), by that number."""
     stems = [PurePosixPath(name).stem for name in truth.file_names]
     return {int(stem): i for i, stem in enumerate(stems) if stem.isdecimal() and len(stem) < 19}
 
@@ -101,7 +101,7 @@ def note_numbered_names(
     source: str,
     problems: ProblemLog,
 ) -> None:
-    """Count entries whose id is one picture's id and another's file name: some exporters write the name."""
+    """Count entries whose id is one image's id and another's file name: some exporters write the name."""
     numbers = numbered_names(truth)
     other = [
         n
@@ -116,12 +116,10 @@ def note_numbered_names(
 
 
 def unknown_image(image_id: int | str, truth: GroundTruth) -> str:
-    """What to say of a picture id that the ground truth does not have."""
+    """What to say of an image id that the ground truth does not have."""
     near = difflib.get_close_matches(str(image_id), [str(i) for i in truth.image_ids[:20000]], 1)
     hint = f"; did you mean {near[0]}?" if near else ""
     left_out = truth.problems.examples.get("wrong-size-image")
     if left_out:
-        hint += f"; pictures were left out of it, e.g. {left_out[0].where}: {left_out[0].message}"
-    return (
-        f"picture {image_id!r} is not in the ground truth ({len(truth.image_ids)} pictures){hint}"
-    )
+        hint += f"; images were left out of it, e.g. {left_out[0].where}: {left_out[0].message}"
+    return f"image {image_id!r} is not in the ground truth ({len(truth.image_ids)} images){hint}"

@@ -1,4 +1,4 @@
-"""Detections as flat columns, filled picture by picture."""
+"""Detections as flat columns, filled image by image."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Results:
         return len(self.image)
 
     def fingerprint(self) -> str:
-        """A short hash of everything that scores: pictures, classes, scores, boxes and masks."""
+        """A short hash of everything that scores: images, classes, scores, boxes and masks."""
         made = hashlib.sha256()
         for column in (self.image, self.category, self.scores, self.boxes):
             made.update(b"" if column is None else np.ascontiguousarray(column).tobytes())
@@ -79,7 +79,7 @@ def group(owner: np.ndarray, count: int) -> list[np.ndarray]:
 
 
 class ResultsBuilder:
-    """Collects arrays picture by picture; memory is that of the boxes, scores and compressed masks alone."""
+    """Collects arrays image by image; memory is that of the boxes, scores and compressed masks alone."""
 
     def __init__(self) -> None:
         self.parts: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]] = []
@@ -94,7 +94,7 @@ class ResultsBuilder:
         boxes: np.ndarray | None,
         masks: list[dict] | None,
     ) -> None:
-        """The detections of one picture; boxes n,4 ``x, y, w, h``; masks n RLE dicts."""
+        """The detections of one image; boxes n,4 ``x, y, w, h``; masks n RLE dicts."""
         self.parts.append(
             (
                 np.full(len(scores), image, np.int64),

@@ -1,4 +1,4 @@
-"""COCO results files: pictures and classes are matched to the ground truth, and every entry is proved sound."""
+"""COCO results files: images and classes are matched to the ground truth, and every entry is proved sound."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def read_results(path: str | Path | Found, truth: GroundTruth) -> Results:
         rows = read_columns(found)
 
     def where(n: int) -> str:
-        return f"{source}: entry {n + 1} (picture {rows.image_ids[n]!r})"
+        return f"{source}: entry {n + 1} (image {rows.image_ids[n]!r})"
 
     problems = ProblemLog()
     image = match_images(rows.image_ids, rows.file_names, truth, source, problems)

@@ -112,8 +112,8 @@ def refuse_unsound(rles: Sequence[dict], sizes: np.ndarray, where: Callable[[int
     if wrong.size:
         i = int(wrong[0])
         raise DataError(
-            f"{where(i)}: its RLE is for a picture of height x width {own[i, 0]}x{own[i, 1]}, "
-            f"but the picture is {sizes[i, 0]}x{sizes[i, 1]}; export the masks at the picture's size"
+            f"{where(i)}: its RLE is for an image of height x width {own[i, 0]}x{own[i, 1]}, "
+            f"but the image is {sizes[i, 0]}x{sizes[i, 1]}; export the masks at the image's size"
         )
     faults = rle_faults(rles)
     if faults:
@@ -125,7 +125,7 @@ def rasterized(polygons: list, size: np.ndarray, where: str) -> dict:
     """Polygons as RLE by COCO's rule."""
     height, width = (int(side) for side in size)
     if not height or not width:
-        raise DataError(f"{where}: its polygons need the picture's size; give --images")
+        raise DataError(f"{where}: its polygons need the image's size; give --images")
     try:
         paths = [Outline.from_coco(part) for part in as_parts(polygons)]
         return rasterize.polygons_to_rle(paths, height, width, rule="coco")

@@ -18,14 +18,14 @@ BACKGROUND = "background"
 DERIVED = {
     "Dice-<class>": "2 IoU / (1 + IoU) of IoU-<class>: the same counts, always at least IoU",
     "Dice": "mean of Dice-<class>",
-    "mIoU": "mean of IoU-<class> over the classes that the pictures have, background left out",
+    "mIoU": "mean of IoU-<class> over the classes that the images have, background left out",
     "mACC": "mean of ACC-<class>, as mIoU",
     "mIoU-with-background": "as mIoU, background kept",
     "fwIoU": "mean of all IoU, background kept, weighed by true pixels",
     "pACC": "right pixels / pixels, background kept",
-    "mIoU-pictures": "mean over pictures of the mean IoU of the classes that the picture has",
-    "BoundaryIoU": "mean of BoundaryIoU-<class>, each a mean over the pictures that have the class; 2 % of the diagonal",
-    "marked-without": "on pictures that have no class at all: the share of pixels marked as one",
+    "mIoU-pictures": "mean over images of the mean IoU of the classes that the image has",
+    "BoundaryIoU": "mean of BoundaryIoU-<class>, each a mean over the images that have the class; 2 % of the diagonal",
+    "marked-without": "on images that have no class at all: the share of pixels marked as one",
 }
 
 
@@ -55,7 +55,7 @@ class SemSegCounter:
     ignore: int = 255
     confusion: np.ndarray = field(init=False)
     levels: np.ndarray = field(init=False)
-    pictures: list[ImageScore] = field(default_factory=list)
+    images: list[ImageScore] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.confusion = np.zeros((len(self.names),) * 2, np.int64)
@@ -103,13 +103,13 @@ class SemSegCounter:
         for k in np.flatnonzero(np.isfinite(iou)):
             if k >= self.first:
                 edges[k] = boundary_iou((truth == k) & known, (predicted == k) & known)
-        self.pictures.append(ImageScore(name, iou, edges, float(marked / max(1, counts.sum()))))
+        self.images.append(ImageScore(name, iou, edges, float(marked / max(1, counts.sum()))))
 
     def merge(self, other: SemSegCounter) -> None:
         """Take in what another process has counted."""
         self.confusion += other.confusion
         self.levels += other.levels
-        self.pictures += other.pictures
+        self.images += other.images
 
     def figures(self) -> dict[str, float | None]:
         """Percent, None where undefined; ``DERIVED`` says what follows from what."""
@@ -119,9 +119,9 @@ class SemSegCounter:
         has = true > 0
         kept = slice(self.first, None)
         edges = np.array(
-            [mean(np.array([p.boundary[k] for p in self.pictures])) for k in range(len(iou))]
+            [mean(np.array([p.boundary[k] for p in self.images])) for k in range(len(iou))]
         )
-        own = np.array([mean(p.iou[kept]) for p in self.pictures])
+        own = np.array([mean(p.iou[kept]) for p in self.images])
         out = {"mIoU": mean(iou[kept])}
         if self.first:
             out["mIoU-with-background"] = mean(iou)
@@ -133,7 +133,7 @@ class SemSegCounter:
             "mIoU-pictures": mean(own),
             "BoundaryIoU": mean(edges[kept]),
         }
-        without = [p.marked for p in self.pictures if not np.isfinite(p.iou[kept]).any()]
+        without = [p.marked for p in self.images if not np.isfinite(p.iou[kept]).any()]
         if self.first and without:
             out["marked-without"] = float(np.mean(without))
         for prefix, values in (
@@ -161,8 +161,8 @@ class SemSegCounter:
         return rows
 
     def worst(self, number: int = 20) -> list[dict]:
-        """The pictures of lowest mean IoU, worst first."""
-        scored = [(mean(p.iou[self.first :]), p) for p in self.pictures]
+        """The images of lowest mean IoU, worst first."""
+        scored = [(mean(p.iou[self.first :]), p) for p in self.images]
         scored = sorted((s for s in scored if np.isfinite(s[0])), key=lambda s: s[0])[:number]
         return [
             {"picture": p.name, "mIoU": 100 * value, "BoundaryIoU": percent(mean(p.boundary))}
@@ -170,9 +170,9 @@ class SemSegCounter:
         ]
 
     def sources(self) -> list[dict]:
-        """By the first folder of the pictures' names: how many, and the figures that are means over pictures; nothing where there is one."""
+        """By the first folder of the images' names: how many, and the figures that are means over images; nothing where there is one."""
         groups: dict[str, list[ImageScore]] = {}
-        for one in self.pictures:
+        for one in self.images:
             groups.setdefault(one.name.partition("/")[0] if "/" in one.name else "", []).append(one)
         if len(groups) < 2:
             return []
@@ -189,8 +189,8 @@ class SemSegCounter:
         return rows
 
     def report(self, threshold: float | None = None) -> dict:
-        """The ``sem_seg`` block of ``metrics.json``: figures, what is derived from what, confusion matrix, sweep, worst pictures."""
-        block = self.figures() | {"pictures": len(self.pictures)}
+        """The ``sem_seg`` block of ``metrics.json``: figures, what is derived from what, confusion matrix, sweep, worst images."""
+        block = self.figures() | {"pictures": len(self.images)}
         if threshold is not None:
             block["threshold"] = threshold
         return block | {

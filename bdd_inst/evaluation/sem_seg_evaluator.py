@@ -64,7 +64,7 @@ class SemSegEvaluator:
             position = self.index.get(given["image_id"])
             if position is None:
                 raise DataError(
-                    f"prediction for picture {given['image_id']!r}, which the data set does not have"
+                    f"prediction for image {given['image_id']!r}, which the data set does not have"
                 )
             if position in self.seen:
                 continue
@@ -93,7 +93,7 @@ class SemSegEvaluator:
         """Figures of gathered counts, and the files of ``output_dir``."""
         missing = len(self.dicts) - seen
         notes = (
-            [f"{missing} of {len(self.dicts)} pictures were never predicted; left out"]
+            [f"{missing} of {len(self.dicts)} images were never predicted; left out"]
             if missing
             else []
         )
@@ -107,7 +107,7 @@ class SemSegEvaluator:
 
 
 def image_name(record: dict) -> str:
-    """What tables call a picture: its id where that is a path within its data set, else its file's name."""
+    """What tables call an image: its id where that is a path within its data set, else its file's name."""
     own = record["image_id"]
     return own if isinstance(own, str) and "/" in own else Path(record["file_name"]).name
 

@@ -22,11 +22,11 @@ OBJECT_FLAGS = ("occluded", "truncated")
 
 @dataclass(frozen=True)
 class Slice:
-    """One row: the attribute, its value, pictures and objects in it, and AP, AP50, AR in percent (None where undefined)."""
+    """One row: the attribute, its value, images and objects in it, and AP, AP50, AR in percent (None where undefined)."""
 
     attribute: str
     value: str
-    pictures: int
+    images: int
     objects: int
     ap: float | None
     ap50: float | None
@@ -44,16 +44,16 @@ def slices(truth: GroundTruth, results: Results, pairs: Pairs) -> list[Slice]:
     for name, value, chosen in object_slices(truth):
         own = match(truth, results, pairs, ignored=~chosen)
         objects = int((~own.ignored).sum())
-        pictures = len(np.unique(truth.image[~own.ignored]))
+        images = len(np.unique(truth.image[~own.ignored]))
         out.append(
-            row(name, value, pictures, objects, precision(truth, results, own), recall(truth, own))
+            row(name, value, images, objects, precision(truth, results, own), recall(truth, own))
         )
     return out
 
 
-def row(name: str, value: str, pictures: int, objects: int, p: np.ndarray, r: np.ndarray) -> Slice:
+def row(name: str, value: str, images: int, objects: int, p: np.ndarray, r: np.ndarray) -> Slice:
     """A slice from its precision T,R,K and recall T,K."""
-    return Slice(name, value, pictures, objects, percent(p), percent(p[:1]), percent(r))
+    return Slice(name, value, images, objects, percent(p), percent(p[:1]), percent(r))
 
 
 def percent(values: np.ndarray) -> float | None:
@@ -63,7 +63,7 @@ def percent(values: np.ndarray) -> float | None:
 
 
 def image_slices(truth: GroundTruth) -> Iterator[tuple[str, str, np.ndarray]]:
-    """Attribute, value and N bool for every attribute of pictures with a few values."""
+    """Attribute, value and N bool for every attribute of images with a few values."""
     names = sorted({name for attributes in truth.image_attributes for name in attributes})
     for name in names:
         values = [attributes.get(name) for attributes in truth.image_attributes]

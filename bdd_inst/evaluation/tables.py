@@ -233,13 +233,13 @@ def sem_seg_lines(block: dict | None) -> list[str]:
     )
     if best:
         lines.append(
-            f"best threshold on these pictures {best['threshold']:.2f}: IoU {shown(best['mIoU'])}"
+            f"best threshold on these images {best['threshold']:.2f}: IoU {shown(best['mIoU'])}"
         )
     return [*lines, *source_lines(block.get("sources")), ""]
 
 
 def source_lines(sources: list[dict] | None) -> list[str]:
-    """Figures a picture by the folder that the pictures lie in, where there are several."""
+    """Figures an image by the folder that the images lie in, where there are several."""
     if not sources:
         return []
     columns = ("mIoU-pictures", "BoundaryIoU", "marked-without")
@@ -247,7 +247,7 @@ def source_lines(sources: list[dict] | None) -> list[str]:
         [row["source"] or ".", str(row["pictures"]), *(shown(row[name]) for name in columns)]
         for row in sources
     ]
-    return ["", *grid(["source", "pictures", *columns], rows)]
+    return ["", *grid(["source", "images", *columns], rows)]
 
 
 def label_map_lines(block: dict | None) -> list[str]:

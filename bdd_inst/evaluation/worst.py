@@ -1,4 +1,4 @@
-"""The pictures that went worst, and in words what went wrong there: missed, false, confused, badly cut."""
+"""The images that went worst, and in words what went wrong there: missed, false, confused, badly cut."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BADLY_CUT = 0.75  # an object found with less IoU than this is found, but badly 
 
 @dataclass(frozen=True)
 class RankedImage:
-    """One picture's record: its position, counts of each verdict, a badness from 0 (nothing wrong) and the reasons in words."""
+    """One image's record: its position, counts of each verdict, a badness from 0 (nothing wrong) and the reasons in words."""
 
     position: int
     right: int
@@ -31,7 +31,7 @@ class RankedImage:
 def rank_images(
     truth: GroundTruth, results: Results, pairs: Pairs, found: Confusion
 ) -> list[RankedImage]:
-    """Every picture, worst first: by the number of things wrong, a bad cut counting a third, and among equals by their share."""
+    """Every image, worst first: by the number of things wrong, a bad cut counting a third, and among equals by their share."""
     iou = partner_iou(results, pairs, found)
     cut = (found.verdict == "right") & (iou < BADLY_CUT)
     out = []

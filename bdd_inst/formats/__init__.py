@@ -1,7 +1,7 @@
 """One door for every label format: say what a file is, read it, write it.
 
 labels = formats.read("labels/ins_seg/polygons/ins_seg_val.json")
-for picture in labels.images: ...
+for image in labels.images: ...
 formats.write(labels, "out.json", to="coco")
 """
 

@@ -1,4 +1,4 @@
-"""BDD100K before August 2018: one JSON file a picture, ``{"name", "attributes", "frames": [{"objects": [...]}]}``.
+"""BDD100K before August 2018: one JSON file an image, ``{"name", "attributes", "frames": [{"objects": [...]}]}``.
 
 Outlines are rows of ``[x, y, "L" or "C"]`` (``poly2d``), or lists of such (``seg2d``); those of lanes are lines, which nothing but their
 category ``lane/...`` says. Names come without ``.jpg``, which is added. Boxes
@@ -23,7 +23,7 @@ from bdd_inst.formats.sniff import Found
 
 
 def read(found: Found) -> LabelSet:
-    """The label set of a v1 file, or of a folder of them (one a picture)."""
+    """The label set of a v1 file, or of a folder of them (one an image)."""
 
     def generate(log: ProblemLog) -> Iterator[ImageLabels]:
         for file, top in contents(found, log):
@@ -37,7 +37,7 @@ def read(found: Found) -> LabelSet:
 
 
 def _record(raw: msgspec.Raw, where: str, log: ProblemLog) -> Iterator[ImageLabels]:
-    """The pictures of one record: one, or one for each frame of a video."""
+    """The images of one record: one, or one for each frame of a video."""
     try:
         record = plain(raw)
     except ValueError as error:
@@ -49,7 +49,7 @@ def _record(raw: msgspec.Raw, where: str, log: ProblemLog) -> Iterator[ImageLabe
         return
     name = record.get("name")
     if not isinstance(name, str) or not name.strip():
-        # One file a picture: where the record forgot its name, the file still has it.
+        # One file an image: where the record forgot its name, the file still has it.
         name = Path(where).name.removesuffix(".gz").removesuffix(".json")
         log.add("no-file-name", where, f"a record without a name; taken from the file: {name}")
     attributes = fields.split_flags(record.get("attributes"))[1]
@@ -62,23 +62,23 @@ def _record(raw: msgspec.Raw, where: str, log: ProblemLog) -> Iterator[ImageLabe
 def _frame(
     frame: Any, name: str, attributes: dict, number: int | None, where: str, log: ProblemLog
 ) -> ImageLabels:
-    picture = ImageLabels(_file_name(name), attributes=dict(attributes), labelled=False)
+    image = ImageLabels(_file_name(name), attributes=dict(attributes), labelled=False)
     if number is not None:
         index = frame.get("index") if isinstance(frame, dict) else None
-        picture.video, picture.frame_index = name, index if isinstance(index, int) else number
-        picture.name = f"{name}-{picture.frame_index + 1:07d}.jpg"
-    where = f"{where} ({picture.name})"
+        image.video, image.frame_index = name, index if isinstance(index, int) else number
+        image.name = f"{name}-{image.frame_index + 1:07d}.jpg"
+    where = f"{where} ({image.name})"
     objects = frame.get("objects") if isinstance(frame, dict) else None
     if objects is None:
-        return picture
+        return image
     if not isinstance(objects, list):
         log.add(
             "bad-labels",
             where,
-            f"objects is {describe(objects)}, not a list; the picture counts as unlabelled",
+            f"objects is {describe(objects)}, not a list; the image counts as unlabelled",
         )
-        return picture
-    picture.labelled = True
+        return image
+    image.labelled = True
     for place, label in enumerate(objects):
         own = fields.identity(label.get("id")) if isinstance(label, dict) else None
         name_of_it = repr(own) if own is not None else f"#{place}"
@@ -86,8 +86,8 @@ def _frame(
             _lane_opened(label), f"{where}, object {name_of_it}", log, False, (None, None)
         )
         if instance is not None:
-            picture.instances.append(instance)
-    return picture
+            image.instances.append(instance)
+    return image
 
 
 def _lane_opened(label: Any) -> Any:

@@ -1,7 +1,7 @@
-"""BDD100K bitmasks: one RGBA PNG a picture that holds every instance, its class and its flags.
+"""BDD100K bitmasks: one RGBA PNG an image that holds every instance, its class and its flags.
 
 R is the class (1-based, 0 background), G the flags ``truncated << 3 | occluded << 2 | crowd << 1 | ignored``, and ``(B << 8) + A`` the
-instance's number, 1-based within the picture. Background pixels are zero in all four, so A is no opacity: such a file is never converted to
+instance's number, 1-based within the image. Background pixels are zero in all four, so A is no opacity: such a file is never converted to
 RGB. Instances do not overlap. Source: BDD100K's ``format.rst`` and the official toolkit's ``common/bitmask.py``.
 """
 
@@ -26,7 +26,7 @@ MAX_CATEGORY, MAX_NUMBER = 255, 65535
 
 @dataclass(slots=True)
 class BitmaskInstance:
-    """One instance of a bitmask. ``category`` is 1-based; ``number`` is its id in the picture (0 where it is to be given on writing)."""
+    """One instance of a bitmask. ``category`` is 1-based; ``number`` is its id in the image (0 where it is to be given on writing)."""
 
     rle: dict
     category: int
@@ -93,7 +93,7 @@ def instances_of(values: np.ndarray) -> list[BitmaskInstance]:
 
 
 def shared_numbers(instances: Sequence[BitmaskInstance]) -> list[int]:
-    """The numbers that more than one instance of a picture bears: signs of a broken file."""
+    """The numbers that more than one instance of an image bears: signs of a broken file."""
     return [
         number
         for number, times in Counter(instance.number for instance in instances).items()
@@ -149,7 +149,7 @@ def numbers_of(
     taken = [instance.number for instance in instances if instance.number]
     twice = [number for number, times in Counter(taken).items() if times > 1]
     if twice:
-        raise DataError(f"two instances of one picture bear the number {twice[0]}")
+        raise DataError(f"two instances of one image bear the number {twice[0]}")
     numbers = [instance.number for instance in instances]
     used, following = set(taken), 1
     for index in order:

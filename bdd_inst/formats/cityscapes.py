@@ -1,4 +1,4 @@
-"""Cityscapes' gtFine: ``*_polygons.json``, one a picture, and ``*_instanceIds.png``, which number classes and instances in one value.
+"""Cityscapes' gtFine: ``*_polygons.json``, one an image, and ``*_instanceIds.png``, which number classes and instances in one value.
 
 In both a later object covers an earlier one, so masks are what is seen. ``cargroup`` and the like are crowds of their class.
 """
@@ -33,19 +33,19 @@ def read(found: Found) -> LabelSet:
     def generate(log: ProblemLog) -> Iterator[ImageLabels]:
         for file, top in contents(found, log):
             if not isinstance(top, dict):
-                log.add("bad-record", str(file), f"{seen(top)} where a picture should be; left out")
+                log.add("bad-record", str(file), f"{seen(top)} where an image should be; left out")
                 continue
             height, width = (fields.side(plain(top.get(key, NULL))) for key in SIDES)
             stem = file.name.removesuffix(".gz").removesuffix(".json")
-            picture = ImageLabels(cityscapes_image(stem), width, height)
-            _outlined(picture, items(top.get("objects")) or [], file, log)
-            yield picture
+            image = ImageLabels(cityscapes_image(stem), width, height)
+            _outlined(image, items(top.get("objects")) or [], file, log)
+            yield image
 
     return label_set(found, generate, "coco")
 
 
-def _outlined(picture: ImageLabels, raws: list, file: Path, log: ProblemLog) -> None:
-    """Give a picture its objects, each with the pixels that no later one covers."""
+def _outlined(image: ImageLabels, raws: list, file: Path, log: ProblemLog) -> None:
+    """Give an image its objects, each with the pixels that no later one covers."""
     shapes: list[tuple[Instance, list[Outline]]] = []
     for number, raw in enumerate(raws):
         try:
@@ -61,10 +61,10 @@ def _outlined(picture: ImageLabels, raws: list, file: Path, log: ProblemLog) -> 
             continue
         crowd = word in GROUPS
         shapes.append((Instance(GROUPS.get(word, word), crowd=crowd, id=number), [path]))
-    if not picture.height or not picture.width:
+    if not image.height or not image.width:
         log.add("no-image-size", str(file), "no imgHeight and imgWidth; left out")
         return
-    drawn = rasterize.objects_to_rles([p for _, p in shapes], picture.height, picture.width, "coco")
+    drawn = rasterize.objects_to_rles([p for _, p in shapes], image.height, image.width, "coco")
     seen = resolve_overlaps(list(drawn), list(range(len(shapes)))) if shapes else []
     for (instance, _), rle in zip(shapes, seen, strict=True):
         where = f"{file}: object #{instance.id}"
@@ -74,14 +74,14 @@ def _outlined(picture: ImageLabels, raws: list, file: Path, log: ProblemLog) -> 
             log.add("empty-object", where, "later objects cover all of it; left out")
         else:
             instance.rle, instance.box = rle, run_lengths.to_bbox(rle)
-            picture.instances.append(instance)
+            image.instances.append(instance)
 
 
 def _numbered(file: Path, log: ProblemLog) -> ImageLabels:
     """The objects of an ``instanceIds`` PNG: class * 1000 + number, or the class alone for stuff and crowds."""
     values = label_map.read_label_map(file)
-    picture = image_labels(file, *values.shape)
-    picture.name, picture.video = cityscapes_image(file.stem), None
+    image = image_labels(file, *values.shape)
+    image.name, image.video = cityscapes_image(file.stem), None
     for value, rle in zip(*label_rles(values), strict=True):
         own = int(value) // 1000 if value >= 1000 else int(value)
         name = CITYSCAPES[own] if own < len(CITYSCAPES) else None
@@ -90,5 +90,5 @@ def _numbered(file: Path, log: ProblemLog) -> ImageLabels:
             log.add(code, str(file), f"value {value} is {name or 'no class'}; left out")
             continue
         crowd = bool(value < 1000 and name in CITYSCAPES_THINGS)
-        picture.instances.append(instance_of(name, rle, id=int(value), crowd=crowd))
-    return picture
+        image.instances.append(instance_of(name, rle, id=int(value), crowd=crowd))
+    return image

@@ -1,4 +1,4 @@
-"""One gray PNG a picture that says which pixels are of a class: 0 background, 1 the first class asked for, 2 the second, and so on."""
+"""One gray PNG an image that says which pixels are of a class: 0 background, 1 the first class asked for, 2 the second, and so on."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class ClassMaskTarget(PngTarget):
             return label_map.VOID if self.crowds == "void" else 0
         return self.plan.number[name]
 
-    def _say_lost(self, picture: ImageLabels, chosen: Chosen, values: np.ndarray) -> None:
+    def _say_lost(self, image: ImageLabels, chosen: Chosen, values: np.ndarray) -> None:
         by_value: dict[int, list[dict]] = {}
         for instance, rle, name, _ in chosen:
             by_value.setdefault(self._value(instance, name), []).append(rle)
@@ -63,7 +63,7 @@ class ClassMaskTarget(PngTarget):
         if shared:
             self.lost.add(
                 "lost-overlaps",
-                picture.name,
+                image.name,
                 f"{shared} pixels belong to several classes; the one named first keeps each",
             )
 
@@ -87,7 +87,7 @@ def write_class_masks(
     workers: int | None = 1,
     progress: Callable[[int], None] | None = None,
 ) -> Conversion:
-    """Write ``output/NAME.png`` for each labelled picture; see :class:`ClassMaskTarget`. An interrupted run is taken up.
+    """Write ``output/NAME.png`` for each labelled image; see :class:`ClassMaskTarget`. An interrupted run is taken up.
 
     Args:
         labels: of any format.
@@ -95,15 +95,15 @@ def write_class_masks(
         categories: in the order of their values, which is also the order in which they keep contested pixels.
         crowds: one of :data:`CROWDS`.
         raster: the rule that draws outlines; None takes the label set's own.
-        images: the folder of pictures, where the output must not lie.
+        images: the folder of images, where the output must not lie.
         workers: processes; None takes one for each core.
-        progress: called with the number of pictures of each finished chunk.
+        progress: called with the number of images of each finished chunk.
 
     Returns:
         How many masks were written, what was skipped and what a mask cannot say.
 
     Raises:
-        DataError: a class that is not there, more than 254 of them, two pictures that would share one PNG.
+        DataError: a class that is not there, more than 254 of them, two images that would share one PNG.
         ValueError: another ``crowds``.
     """
     if crowds not in CROWDS:
@@ -123,11 +123,11 @@ def write_class_masks(
     }
     mark = fingerprint_of(labels.source, labels.files, options) if labels.files else ""
     # What was not asked for need not be drawn, nor travel to another process.
-    chosen = replace(labels, images=(only(picture, target) for picture in labels.images))
+    chosen = replace(labels, images=(only(image, target) for image in labels.images))
     return convert(chosen, target, fingerprint=mark, workers=workers, progress=progress)
 
 
-def only(picture: ImageLabels, target: ClassMaskTarget) -> ImageLabels:
-    """A picture with the objects of the target's classes alone."""
-    kept = [i for i in picture.instances if target.category(i.category) is not None]
-    return replace(picture, instances=kept)
+def only(image: ImageLabels, target: ClassMaskTarget) -> ImageLabels:
+    """An image with the objects of the target's classes alone."""
+    kept = [i for i in image.instances if target.category(i.category) is not None]
+    return replace(image, instances=kept)

@@ -1,7 +1,7 @@
 """COCO instances JSON: polygons, RLE in all three spellings, crowds, gaps in the ids, missing optional fields.
 
 ``bbox`` is ``[x, y, width, height]``, continuous. ``area`` is kept as the file has it where it can be the object's, for COCO's size
-ranges go by it; where it cannot (0, NaN, the whole picture) the shape's own area holds, counted.
+ranges go by it; where it cannot (0, NaN, the whole image) the shape's own area holds, counted.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from bdd_inst.masks import run_lengths
 
 
 def read(found: Found) -> LabelSet:
-    """The label set of one COCO file. Categories keep the file's order and ids; DataError where it has no pictures at all."""
+    """The label set of one COCO file. Categories keep the file's order and ids; DataError where it has no images at all."""
     top = found.top if found.top is not None else top_level(found.files[0])
     where = str(found.files[0])
     if not isinstance(top, dict) or items(top.get("images")) is None:
@@ -49,18 +49,18 @@ def read(found: Found) -> LabelSet:
                 f"category {own} {every[own]!r} has no object and another one's name; left out"
             )
             log.add("unused-category", where, message)
-        pictures = _pictures(items(top["images"]) or [], where, log)
+        images = _images(items(top["images"]) or [], where, log)
         annotated = items(top.get("annotations"))
         if annotated is None and "annotations" in top:
             log.add(
-                "bad-labels", where, "annotations is not a list; the pictures count as unlabelled"
+                "bad-labels", where, "annotations is not a list; the images count as unlabelled"
             )
-        by_image = _grouped(read_annotations(annotated or [], where, log), pictures, where, log)
+        by_image = _grouped(read_annotations(annotated or [], where, log), images, where, log)
         reader = CocoInstances(names if categories is not None else None, log)
-        for key, picture in pictures.items():
-            picture.labelled = picture.labelled and annotated is not None
-            picture.instances = reader.instances(by_image.pop(key, ()), picture, where)
-            yield picture
+        for key, image in images.items():
+            image.labelled = image.labelled and annotated is not None
+            image.instances = reader.instances(by_image.pop(key, ()), image, where)
+            yield image
 
     return label_set(
         found,
@@ -71,8 +71,8 @@ def read(found: Found) -> LabelSet:
     )
 
 
-def _pictures(raws: list[msgspec.Raw], where: str, log: ProblemLog) -> dict[Id, ImageLabels]:
-    pictures: dict[Id, ImageLabels] = {}
+def _images(raws: list[msgspec.Raw], where: str, log: ProblemLog) -> dict[Id, ImageLabels]:
+    images: dict[Id, ImageLabels] = {}
     decoder = msgspec.json.Decoder(Image)
     for number, raw in enumerate(raws):
         try:
@@ -84,15 +84,15 @@ def _pictures(raws: list[msgspec.Raw], where: str, log: ProblemLog) -> dict[Id, 
         if image is None:
             continue
         key = key_of(image.id)
-        if key in pictures:
-            message = f"{image.file_name} has the id of {pictures[key].name}; left out"
+        if key in images:
+            message = f"{image.file_name} has the id of {images[key].name}; left out"
             log.add("duplicate-image-id", f"{where}: image {image.id!r}", message)
             continue
         width, height = fields.side(image.width), fields.side(image.height)
         if (image.width and width is None) or (image.height and height is None):
-            message = f"{image.width}x{image.height} is the size of no picture; taken for unknown"
+            message = f"{image.width}x{image.height} is the size of no image; taken for unknown"
             log.add("bad-image-size", f"{where}: image {image.id!r}", message)
-        pictures[key] = ImageLabels(
+        images[key] = ImageLabels(
             image.file_name,
             width,
             height,
@@ -103,7 +103,7 @@ def _pictures(raws: list[msgspec.Raw], where: str, log: ProblemLog) -> dict[Id, 
             image.id,
             image.labelled,
         )
-    return pictures
+    return images
 
 
 def read_annotations(raws: list[msgspec.Raw], where: str, log: ProblemLog) -> Iterator[Annotation]:
@@ -119,15 +119,15 @@ def read_annotations(raws: list[msgspec.Raw], where: str, log: ProblemLog) -> It
 
 
 def _grouped(
-    annotations: Iterable[Annotation], pictures: dict[Id, ImageLabels], where: str, log: ProblemLog
+    annotations: Iterable[Annotation], images: dict[Id, ImageLabels], where: str, log: ProblemLog
 ) -> dict[Id, list[Annotation]]:
-    """Annotations by picture, in the file's order; those of no picture, and ids that occur twice, are counted."""
+    """Annotations by image, in the file's order; those of no image, and ids that occur twice, are counted."""
     groups: dict[Id, list[Annotation]] = defaultdict(list)
     ids: set[Id] = set()
     for annotation in annotations:
         key = key_of(annotation.image_id)
-        if key not in pictures:
-            message = f"its image_id {annotation.image_id!r} is no picture of this file; left out"
+        if key not in images:
+            message = f"its image_id {annotation.image_id!r} is no image of this file; left out"
             log.add("unknown-image", f"{where}: annotation {annotation.id!r}", message)
             continue
         if annotation.id is not None:
@@ -143,7 +143,7 @@ def _grouped(
 
 
 class CocoInstances:
-    """Annotations of one picture at a time into instances. ``names`` by category id, None where the file has no categories."""
+    """Annotations of one image at a time into instances. ``names`` by category id, None where the file has no categories."""
 
     def __init__(self, names: dict[int, str] | None, log: ProblemLog) -> None:
         self.names = names
@@ -151,7 +151,7 @@ class CocoInstances:
         self.segmentations = SegmentationReader(log)
 
     def instances(
-        self, annotations: Iterable[Annotation], picture: ImageLabels, where: str
+        self, annotations: Iterable[Annotation], image: ImageLabels, where: str
     ) -> list[Instance]:
         """Instances in order, those of unknown categories counted and left out."""
         out, raws = [], []
@@ -163,19 +163,19 @@ class CocoInstances:
                     message = f"category_id {annotation.category_id} is not among the file's categories; left out"
                     self.log.add(
                         "unknown-category",
-                        f"{where} ({picture.name}): annotation {annotation.id!r}",
+                        f"{where} ({image.name}): annotation {annotation.id!r}",
                         message,
                     )
                     continue
-            out.append(self._instance(annotation, category, f"{where} ({picture.name})"))
+            out.append(self._instance(annotation, category, f"{where} ({image.name})"))
             raws.append(annotation.segmentation)
-        self.segmentations.fill(out, raws, picture, where)
+        self.segmentations.fill(out, raws, image, where)
         for instance in out:
             if instance.area is not None and not possible_area(instance):
                 told = f"{instance.area:g}" if math.isfinite(instance.area) else "no finite number"
                 message = f"its area is {told}, not this object's; its shape's own is taken"
                 self.log.add(
-                    "odd-area", f"{where} ({picture.name}): annotation {instance.id!r}", message
+                    "odd-area", f"{where} ({image.name}): annotation {instance.id!r}", message
                 )
                 instance.area = None
         return out

@@ -150,7 +150,7 @@ def image(raw: msgspec.Raw, where: str, log: ProblemLog) -> Image | None:
     width, height = fields.side(value.get("width")), fields.side(value.get("height"))
     if (value.get("width") and width is None) or (value.get("height") and height is None):
         shown = f"{value.get('width')!s:.20}x{value.get('height')!s:.20}"
-        log.add("bad-image-size", where, f"{shown} is the size of no picture; taken for unknown")
+        log.add("bad-image-size", where, f"{shown} is the size of no image; taken for unknown")
     return Image(own, name, width, height)
 
 
@@ -166,7 +166,7 @@ def url_name(url: Any) -> str | None:
 
 
 def annotation(raw: msgspec.Raw, where: str, log: ProblemLog) -> Annotation | None:
-    """An annotation or result that does not follow the schema; None, counted, where it belongs to no picture or class."""
+    """An annotation or result that does not follow the schema; None, counted, where it belongs to no image or class."""
     try:
         value = plain(raw)
         if not isinstance(value, dict):

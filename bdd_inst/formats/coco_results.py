@@ -15,9 +15,9 @@ from bdd_inst.formats.sniff import Found, seen
 
 
 def read(found: Found) -> LabelSet:
-    """The label set of one results file: a picture for each image id, in order of first appearance.
+    """The label set of one results file: an image for each image id, in order of first appearance.
 
-    Results know neither names nor sizes. Where they carry no ``file_name`` a picture is called by its id, where no ``category_name`` a
+    Results know neither names nor sizes. Where they carry no ``file_name`` an image is called by its id, where no ``category_name`` a
     category by its number (``attributes["category_id"]`` holds it in any case).
     """
     where = str(found.files[0])
@@ -35,11 +35,11 @@ def read(found: Found) -> LabelSet:
                 (a.file_name for a in found_here if a.file_name),
                 str(found_here[0].image_id).strip() or "unnamed",
             )
-            picture = ImageLabels(name, image_id=found_here[0].image_id)
-            picture.instances = reader.instances(found_here, picture, where)
-            size = next((i.rle["size"] for i in picture.instances if i.rle), None)
+            image = ImageLabels(name, image_id=found_here[0].image_id)
+            image.instances = reader.instances(found_here, image, where)
+            size = next((i.rle["size"] for i in image.instances if i.rle), None)
             if size:
-                picture.height, picture.width = size
-            yield picture
+                image.height, image.width = size
+            yield image
 
     return label_set(found, generate, "pixels")

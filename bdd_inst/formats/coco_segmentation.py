@@ -28,7 +28,7 @@ _decoder = msgspec.json.Decoder(list[list[float]] | CompressedRle | None)
 
 
 class SegmentationReader:
-    """Turns raw segmentations into the paths or RLE of their instances, one picture at a time; what is wrong is counted in ``log``."""
+    """Turns raw segmentations into the paths or RLE of their instances, one image at a time; what is wrong is counted in ``log``."""
 
     def __init__(self, log: ProblemLog) -> None:
         self.log = log
@@ -37,7 +37,7 @@ class SegmentationReader:
         self,
         instances: Sequence[Instance],
         raws: Sequence[msgspec.Raw],
-        picture: ImageLabels,
+        image: ImageLabels,
         where: str,
     ) -> None:
         """Give each instance the paths or the RLE of its raw segmentation (empty bytes for none)."""
@@ -49,26 +49,26 @@ class SegmentationReader:
             try:
                 value = _decoder.decode(raw)
             except (msgspec.MsgspecError, RecursionError):
-                self._careful(instance, raw, picture, where)
+                self._careful(instance, raw, image, where)
                 continue
             if isinstance(value, CompressedRle):
                 coded.append((instance, {"size": list(value.size), "counts": value.counts}))
             elif value and all(len(p) >= 6 and len(p) % 2 == 0 for p in value):
                 polygons.append((instance, value))
             elif value:
-                self._careful(instance, raw, picture, where)
-        self._take_polygons(polygons, picture, where)
-        self._take_rles(coded, picture, where)
+                self._careful(instance, raw, image, where)
+        self._take_polygons(polygons, image, where)
+        self._take_rles(coded, image, where)
 
     def _take_polygons(
-        self, polygons: list[tuple[Instance, list[list[float]]]], picture: ImageLabels, where: str
+        self, polygons: list[tuple[Instance, list[list[float]]]], image: ImageLabels, where: str
     ) -> None:
-        """Well-shaped polygons of a picture, their vertices views into one array."""
+        """Well-shaped polygons of an image, their vertices views into one array."""
         parts = [part for _, value in polygons for part in value]
         flat = np.fromiter(chain.from_iterable(parts), dtype=np.float64).reshape(-1, 2)
         if flat.size and not (np.abs(flat) <= MAX_COORDINATE).all():
             for instance, value in polygons:
-                self._careful_polygons(instance, value, picture, where)
+                self._careful_polygons(instance, value, image, where)
             return
         start = 0
         for instance, value in polygons:
@@ -79,41 +79,41 @@ class SegmentationReader:
                 start = stop
 
     def _take_rles(
-        self, coded: list[tuple[Instance, dict]], picture: ImageLabels, where: str
+        self, coded: list[tuple[Instance, dict]], image: ImageLabels, where: str
     ) -> None:
         faults = rle_faults([rle for _, rle in coded])
         for place, (instance, rle) in enumerate(coded):
-            if place not in faults and self._fits(rle, picture):
+            if place not in faults and self._fits(rle, image):
                 instance.rle = rle
             else:
-                self._careful_rle(instance, rle, picture, where)
+                self._careful_rle(instance, rle, image, where)
 
-    def _fits(self, rle: dict, picture: ImageLabels) -> bool:
-        return not (picture.height and picture.width) or rle["size"] == [
-            picture.height,
-            picture.width,
+    def _fits(self, rle: dict, image: ImageLabels) -> bool:
+        return not (image.height and image.width) or rle["size"] == [
+            image.height,
+            image.width,
         ]
 
     def _careful(
-        self, instance: Instance, raw: msgspec.Raw, picture: ImageLabels, where: str
+        self, instance: Instance, raw: msgspec.Raw, image: ImageLabels, where: str
     ) -> None:
         """A segmentation that does not follow the schema."""
         try:
             value = plain(raw)
         except ValueError as error:
-            self._fault("bad-segmentation", instance, picture, where, str(error))
+            self._fault("bad-segmentation", instance, image, where, str(error))
             return
         if isinstance(value, dict):
-            self._careful_rle(instance, value, picture, where)
+            self._careful_rle(instance, value, image, where)
         elif isinstance(value, list):
-            self._careful_polygons(instance, as_parts(value), picture, where)
+            self._careful_polygons(instance, as_parts(value), image, where)
         else:
             self._fault(
-                "bad-segmentation", instance, picture, where, f"segmentation is {str(value)[:30]!r}"
+                "bad-segmentation", instance, image, where, f"segmentation is {str(value)[:30]!r}"
             )
 
     def _careful_polygons(
-        self, instance: Instance, value: list[Any], picture: ImageLabels, where: str
+        self, instance: Instance, value: list[Any], image: ImageLabels, where: str
     ) -> None:
         paths = []
         for part in value:
@@ -123,30 +123,28 @@ class SegmentationReader:
                     raise DataError(f"a polygon of {len(path)} points")
                 paths.append(path)
             except DataError as error:
-                self._fault("bad-polygon", instance, picture, where, f"{error}; that part left out")
+                self._fault("bad-polygon", instance, image, where, f"{error}; that part left out")
         instance.paths = paths or None
 
-    def _careful_rle(
-        self, instance: Instance, value: dict, picture: ImageLabels, where: str
-    ) -> None:
-        known = (picture.height, picture.width) if picture.height and picture.width else None
+    def _careful_rle(self, instance: Instance, value: dict, image: ImageLabels, where: str) -> None:
+        known = (image.height, image.width) if image.height and image.width else None
         try:
             rle = run_lengths.normalize(value, default=known)
         except DataError as error:
-            self._fault("bad-rle", instance, picture, where, f"{error}; mask left out")
+            self._fault("bad-rle", instance, image, where, f"{error}; mask left out")
             return
-        if not self._fits(rle, picture):
-            sizes = f"{rle['size'][1]}x{rle['size'][0]}, the image {picture.width}x{picture.height}"
+        if not self._fits(rle, image):
+            sizes = f"{rle['size'][1]}x{rle['size'][0]}, the image {image.width}x{image.height}"
             self._fault(
-                "wrong-size-mask", instance, picture, where, f"its mask is {sizes}; mask left out"
+                "wrong-size-mask", instance, image, where, f"its mask is {sizes}; mask left out"
             )
             return
         instance.rle = rle
 
     def _fault(
-        self, code: str, instance: Instance, picture: ImageLabels, where: str, message: str
+        self, code: str, instance: Instance, image: ImageLabels, where: str, message: str
     ) -> None:
-        self.log.add(code, f"{where} ({picture.name}): annotation {instance.id!r}", message)
+        self.log.add(code, f"{where} ({image.name}): annotation {instance.id!r}", message)
 
 
 def as_parts(value: list) -> list:

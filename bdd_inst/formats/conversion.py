@@ -1,6 +1,6 @@
-"""Any label set into any target: parallel over pictures, parts kept until the whole is done, so that what was interrupted goes on.
+"""Any label set into any target: parallel over images, parts kept until the whole is done, so that what was interrupted goes on.
 
-Parts lie in ``.NAME.parts`` beside the output, one file for each chunk of pictures, written atomically; the output itself appears whole at
+Parts lie in ``.NAME.parts`` beside the output, one file for each chunk of images, written atomically; the output itself appears whole at
 the end. A second run with the same source and options takes up the parts that are there, where the files that were written for them are
 there too; other ones are thrown away.
 """
@@ -28,7 +28,7 @@ from bdd_inst.formats.records import ImageLabels, LabelSet
 from bdd_inst.formats.target import Target
 
 CHUNK = 32
-# Below this many pictures another process costs more than it brings.
+# Below this many images another process costs more than it brings.
 WORTH_A_PROCESS = 2 * CHUNK
 
 Progress = Callable[[int], None]
@@ -36,10 +36,10 @@ Progress = Callable[[int], None]
 
 @dataclass(slots=True)
 class Conversion:
-    """What was written: how many pictures and instances went in, how many parts came from an earlier run, what was skipped and lost."""
+    """What was written: how many images and instances went in, how many parts came from an earlier run, what was skipped and lost."""
 
     path: Path
-    pictures: int
+    images: int
     instances: int
     resumed: int
     skipped: ProblemLog
@@ -58,7 +58,7 @@ def convert(
     """Write all of ``labels`` through ``target``.
 
     ``fingerprint`` stands for the source and all options (:func:`fingerprint_of`); without it nothing is taken from an earlier run.
-    ``progress`` is called with the number of pictures of each finished chunk. DataError where no picture could be written, or a worker was killed.
+    ``progress`` is called with the number of images of each finished chunk. DataError where no image could be written, or a worker was killed.
     """
     try:
         with PartStore(target, fingerprint) as parts:
@@ -78,7 +78,7 @@ def _convert(
     progress: Progress | None,
 ) -> Conversion:
     workers = (os.cpu_count() or 1) if workers is None else workers
-    if target.plan.pictures < WORTH_A_PROCESS:
+    if target.plan.images < WORTH_A_PROCESS:
         workers = 1
     skipped, lost = ProblemLog(), ProblemLog()
     written = 0
@@ -93,7 +93,7 @@ def _convert(
     if not written:
         parts.remove()
         raise DataError(
-            f"{labels.source}: nothing could be written: {'; '.join(skipped.lines()) if skipped else 'it holds no picture'}"
+            f"{labels.source}: nothing could be written: {'; '.join(skipped.lines()) if skipped else 'it holds no image'}"
         )
     parts.check()
     target.finish(parts.items)
@@ -109,26 +109,26 @@ def _convert(
     )
 
 
-def _distinct(pictures: Iterable[ImageLabels], target: Target) -> Iterator[ImageLabels]:
-    """The pictures, as long as each has a file of its own: one would be written over in silence."""
+def _distinct(images: Iterable[ImageLabels], target: Target) -> Iterator[ImageLabels]:
+    """The images, as long as each has a file of its own: one would be written over in silence."""
     owners: dict[Path, str] = {}
-    for picture in pictures:
-        file = target.file_of(picture)
+    for image in images:
+        file = target.file_of(image)
         if file is not None and file in owners:
             raise DataError(
-                f"{picture.name}: its file {file} is already that of {owners[file]}; rename one of the two"
+                f"{image.name}: its file {file} is already that of {owners[file]}; rename one of the two"
             )
         if file is not None:
-            owners[file] = picture.name
-        yield picture
+            owners[file] = image.name
+        yield image
 
 
 def _encoded(
-    pictures: Iterable[ImageLabels], target: Target, parts: PartStore, workers: int
+    images: Iterable[ImageLabels], target: Target, parts: PartStore, workers: int
 ) -> Iterator[tuple[int, int, dict]]:
     """Each chunk's number, size and outcome, its part stored; chunks of an earlier run come from the store."""
     if workers <= 1:
-        for number, chunk in _chunks(pictures):
+        for number, chunk in _chunks(images):
             outcome = parts.outcome(number)
             yield (
                 number,
@@ -138,7 +138,7 @@ def _encoded(
         return
     with ProcessPoolExecutor(workers, initializer=_take_target, initargs=(target,)) as pool:
         running: dict[Future, tuple[int, int]] = {}
-        for number, chunk in _chunks(pictures):
+        for number, chunk in _chunks(images):
             outcome = parts.outcome(number)
             if outcome is not None:
                 yield number, len(chunk), outcome
@@ -160,11 +160,11 @@ def _finished(
         yield number, size, parts.put(number, future.result())
 
 
-def _chunks(pictures: Iterable[ImageLabels]) -> Iterator[tuple[int, list[ImageLabels]]]:
+def _chunks(images: Iterable[ImageLabels]) -> Iterator[tuple[int, list[ImageLabels]]]:
     chunk: list[ImageLabels] = []
     number = 0
-    for picture in pictures:
-        chunk.append(picture)
+    for image in images:
+        chunk.append(image)
         if len(chunk) == CHUNK:
             yield number, chunk
             chunk, number = [], number + 1
@@ -173,9 +173,9 @@ def _chunks(pictures: Iterable[ImageLabels]) -> Iterator[tuple[int, list[ImageLa
 
 
 def encode_chunk(target: Target, chunk: list[ImageLabels]) -> dict:
-    """The parts of a chunk of pictures with what was skipped and lost, ready to be stored."""
+    """The parts of a chunk of images with what was skipped and lost, ready to be stored."""
     target.skipped, target.lost = ProblemLog(), ProblemLog()
-    items = [target.encode(picture) for picture in chunk]
+    items = [target.encode(image) for image in chunk]
     items = [item for item in items if item is not None]
     return {
         "written": len(items),
@@ -272,7 +272,7 @@ class PartStore:
         return msgspec.json.decode(data, type=dict)
 
     def items(self) -> Iterator[Any]:
-        """The parts of all pictures in order."""
+        """The parts of all images in order."""
         for number in range(self.count):
             yield from msgspec.json.decode(self._file(number).read_bytes())["items"]
 

@@ -1,6 +1,6 @@
-"""DeepFashion2 JSON, one file a picture: ``item1``, ``item2``, ... with polygons, corner boxes and a class each.
+"""DeepFashion2 JSON, one file an image: ``item1``, ``item2``, ... with polygons, corner boxes and a class each.
 
-The files do not say the picture's name or size: ``annos/000001.json`` belongs to ``image/000001.jpg``.
+The files do not say the image's name or size: ``annos/000001.json`` belongs to ``image/000001.jpg``.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ KEPT = ("scale", "viewpoint", "zoom_in", "occlusion", "style")
 
 def read(found: Found) -> LabelSet:
     """The label set of one file or a folder of them."""
-    return one_image_a_file(found, _picture, "coco")
+    return one_image_a_file(found, _image, "coco")
 
 
-def _picture(top: dict, file: Path, log: ProblemLog) -> ImageLabels:
-    picture = ImageLabels(f"{file.name.removesuffix('.gz').removesuffix('.json')}.jpg")
+def _image(top: dict, file: Path, log: ProblemLog) -> ImageLabels:
+    image = ImageLabels(f"{file.name.removesuffix('.gz').removesuffix('.json')}.jpg")
     for key in ("source", "pair_id"):
         if key in top:
-            picture.attributes[key] = plain(top[key])
+            image.attributes[key] = plain(top[key])
     numbered = sorted((int(m[1]), key) for key in top if (m := ITEM.match(key)))
     for number, key in numbered:
         try:
-            picture.instances.append(_instance(plain(top[key]), number))
+            image.instances.append(_instance(plain(top[key]), number))
         except (DataError, ValueError, TypeError) as error:
             log.add("bad-label", f"{file}: {key}", f"{error}; left out")
-    return picture
+    return image
 
 
 def _instance(item: Any, number: int) -> Instance:

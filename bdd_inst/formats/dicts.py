@@ -93,9 +93,9 @@ def read(found: Found) -> LabelSet:
             if not isinstance(top, list):
                 raise DataError(f"{file}: dataset dicts are a list")
             for number, raw in enumerate(top):
-                picture = _picture(raw, names, f"{file}: dict #{number}", log)
-                if picture is not None:
-                    yield picture
+                image = _image(raw, names, f"{file}: dict #{number}", log)
+                if image is not None:
+                    yield image
 
     return label_set(found, generate, rule, categories=names, category_ids=ids)
 
@@ -123,13 +123,13 @@ class Meta(msgspec.Struct):
             raise ValueError(f"{len(self.thing_classes)} classes, {len(self.dataset_ids)} ids")
 
 
-def _picture(
+def _image(
     raw: msgspec.Raw, names: tuple[str, ...] | None, where: str, log: ProblemLog
 ) -> ImageLabels | None:
     value = named_record(raw, "file_name", where, log)
     if value is None:
         return None
-    picture = ImageLabels(
+    image = ImageLabels(
         value["file_name"],
         fields.side(value.get("width")),
         fields.side(value.get("height")),
@@ -137,16 +137,16 @@ def _picture(
         labelled=isinstance(value.get("annotations"), list),
     )
     if isinstance(value.get("attributes"), dict):
-        picture.attributes = value["attributes"]
+        image.attributes = value["attributes"]
     raws = []
-    for number, annotation in enumerate(value["annotations"] if picture.labelled else []):
+    for number, annotation in enumerate(value["annotations"] if image.labelled else []):
         try:
-            picture.instances.append(_instance(annotation, names))
+            image.instances.append(_instance(annotation, names))
             raws.append(msgspec.Raw(msgspec.json.encode(annotation.get("segmentation"))))
         except ValueError as error:
             log.add("bad-label", f"{where}, annotation #{number}", f"{error}; left out")
-    SegmentationReader(log).fill(picture.instances, raws, picture, where)
-    return picture
+    SegmentationReader(log).fill(image.instances, raws, image, where)
+    return image
 
 
 def _instance(annotation: Any, names: tuple[str, ...] | None) -> Instance:

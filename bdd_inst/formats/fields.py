@@ -61,11 +61,11 @@ def crowd_of(flags: dict[str, bool], iscrowd: Any) -> bool:
 
 
 def number(value: Any, what: str) -> float:
-    """A finite number of a picture's order of size. ValueError names ``what`` it should have been."""
+    """A finite number of an image's order of size. ValueError names ``what`` it should have been."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"{what} is {str(value)[:30]!r}, not a number")
     if not abs(value) <= MAX_COORDINATE:  # a NaN fails this as well
-        raise ValueError(f"{what} is {str(value)[:20]}, which is in no picture")
+        raise ValueError(f"{what} is {str(value)[:20]}, which is in no image")
     return float(value)
 
 
@@ -120,7 +120,7 @@ def score_of(value: Any) -> float | None:
 
 
 def side(value: Any) -> int | None:
-    """A picture's width or height; None where it is missing or no such thing."""
+    """An image's width or height; None where it is missing or no such thing."""
     if isinstance(value, str) and value.strip().isdecimal() and len(value) < 12:
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1 << 20:

@@ -1,4 +1,4 @@
-"""Label JSON and a folder of bitmasks that belong together: every label gets its mask from the PNG of its picture.
+"""Label JSON and a folder of bitmasks that belong together: every label gets its mask from the PNG of its image.
 
 Which instance is whose: by the label's ``index``, else by its id where that is a number of the PNG and of the same class, else by order,
 the n-th label being instance n (what the official tools assume). A pair whose classes differ is no pair: the label stays without mask,
@@ -19,36 +19,34 @@ from bdd_inst.images.finder import ImageFinder
 
 
 def with_masks(labels: LabelSet, folder: str | os.PathLike) -> LazyImages:
-    """The pictures of ``labels`` with the masks of a bitmask folder. DataError where there is no such folder."""
+    """The images of ``labels`` with the masks of a bitmask folder. DataError where there is no such folder."""
     finder = ImageFinder(folder)
-    pictures = labels.images
+    images = labels.images
 
     def generate(log: ProblemLog) -> Iterator[ImageLabels]:
-        for picture in pictures:
-            if picture.labelled:
-                _join(picture, finder, log)
-            yield picture
+        for image in images:
+            if image.labelled:
+                _join(image, finder, log)
+            yield image
 
     return LazyImages(generate, labels.problems)
 
 
-def _join(picture: ImageLabels, finder: ImageFinder, log: ProblemLog) -> None:
+def _join(image: ImageLabels, finder: ImageFinder, log: ProblemLog) -> None:
     try:
-        path = finder.find(str(Path(picture.name).with_suffix(".png")))
+        path = finder.find(str(Path(image.name).with_suffix(".png")))
         if path is None:
-            log.add(
-                "missing-bitmask", picture.name, f"no bitmask of this name below {finder.folder}"
-            )
+            log.add("missing-bitmask", image.name, f"no bitmask of this name below {finder.folder}")
             return
-        (picture.height, picture.width), found = bitmask.read_bitmask(path)
+        (image.height, image.width), found = bitmask.read_bitmask(path)
     except DataError as error:
-        log.add("unreadable-file", picture.name, str(error))
+        log.add("unreadable-file", image.name, str(error))
         return
-    numbers = _numbers(picture.instances, found)
+    numbers = _numbers(image.instances, found)
     by_number = {item.number: item for item in found}
     used = set()
-    for instance, number in zip(picture.instances, numbers, strict=True):
-        where = f"{picture.name}: label {instance.id!r}"
+    for instance, number in zip(image.instances, numbers, strict=True):
+        where = f"{image.name}: label {instance.id!r}"
         item = by_number.get(number)
         if item is None:
             # A label wholly covered by others has no pixel in the PNG.
@@ -73,7 +71,7 @@ def _join(picture: ImageLabels, finder: ImageFinder, log: ProblemLog) -> None:
     if spare:
         log.add(
             "mask-without-label",
-            picture.name,
+            image.name,
             f"{spare} instances of the bitmask belong to no label; left out",
             count=spare,
         )

@@ -1,4 +1,4 @@
-"""Label maps: one PNG a picture whose values are class numbers, palette or gray; and the colours that make them readable.
+"""Label maps: one PNG an image whose values are class numbers, palette or gray; and the colours that make them readable.
 
 The stored values are what counts: a palette PNG is read by its indices and never converted, for converting replaces them by colours.
 """
@@ -33,7 +33,7 @@ def read_label_map(path: str | os.PathLike) -> np.ndarray:
         H,W class numbers, uint8 or uint16.
 
     Raises:
-        DataError: a colour picture, or a broken file.
+        DataError: a colour image, or a broken file.
     """
     _, _, _, color = png_kinds.header(path)
     if color not in (png_kinds.PALETTE, png_kinds.GRAY):
@@ -52,7 +52,7 @@ def read_encoded(path: str | os.PathLike, encoding: str | Mapping | None = None)
     """A label map file of any coding -> H,W class numbers, uint8 (uint16 for 16 bits).
 
     Args:
-        path: of the file, PNG or another picture format.
+        path: of the file, PNG or another image format.
         encoding: None, the stored values are the class numbers; ``binary``, black is 0 and white 1 (half-way at 128, as lossy or
             smoothed masks need); a mapping of colours ``(r, g, b)`` to class numbers, every other colour becoming 255.
 
@@ -60,7 +60,7 @@ def read_encoded(path: str | os.PathLike, encoding: str | Mapping | None = None)
         H,W, uint8 or uint16.
 
     Raises:
-        DataError: broken, or a colour picture where class numbers or black and white belong.
+        DataError: broken, or a colour image where class numbers or black and white belong.
     """
     if encoding is None:
         return read_label_map(path)
@@ -81,22 +81,22 @@ def read_encoded(path: str | os.PathLike, encoding: str | Mapping | None = None)
 
 
 def read_gray(path: str | os.PathLike) -> np.ndarray:
-    """A 0/255 mask of any picture format, palette colours and all, as H,W uint8 gray; fully transparent pixels are 0."""
-    picture = _opened_as(path, None)
-    if picture.mode in ("LA", "RGBA"):
-        alpha = np.asarray(picture.getchannel("A"))
-        return np.where(alpha > 0, np.asarray(picture.convert("L")), 0).astype(np.uint8)
-    if picture.mode.startswith("I"):
-        values = np.asarray(picture)
+    """A 0/255 mask of any image format, palette colours and all, as H,W uint8 gray; fully transparent pixels are 0."""
+    image = _opened_as(path, None)
+    if image.mode in ("LA", "RGBA"):
+        alpha = np.asarray(image.getchannel("A"))
+        return np.where(alpha > 0, np.asarray(image.convert("L")), 0).astype(np.uint8)
+    if image.mode.startswith("I"):
+        values = np.asarray(image)
         return (values > values.max(initial=0) // 2).astype(np.uint8) * 255
-    return np.asarray(picture.convert("L"))
+    return np.asarray(image.convert("L"))
 
 
 def _opened_as(path: str | os.PathLike, mode: str | None) -> Image.Image:
-    """The picture, whole, converted where a mode is given. DataError where it cannot be read."""
-    with open_image(path) as picture:
-        picture.load()
-        return picture.convert(mode) if mode else picture.copy()
+    """The image, whole, converted where a mode is given. DataError where it cannot be read."""
+    with open_image(path) as image:
+        image.load()
+        return image.convert(mode) if mode else image.copy()
 
 
 def class_instances(
@@ -166,11 +166,11 @@ def write_label_map(
     path: str | os.PathLike, values: np.ndarray, palette: np.ndarray | None = None
 ) -> None:
     """H,W class numbers 0 to 255 -> a palette PNG, whole or not at all. ``palette``: up to 256,3 uint8 RGB (:func:`class_colors`)."""
-    picture = Image.fromarray(_bytes(values), "P")
+    image = Image.fromarray(_bytes(values), "P")
     colors = class_colors() if palette is None else np.asarray(palette, dtype=np.uint8)
-    picture.putpalette(colors.reshape(-1).tolist())
+    image.putpalette(colors.reshape(-1).tolist())
     with atomic_write(path, "wb") as stream:
-        picture.save(stream, "PNG", **RUNS)
+        image.save(stream, "PNG", **RUNS)
 
 
 def write_gray(path: str | os.PathLike, values: np.ndarray, durable: bool = True) -> int:
@@ -202,7 +202,7 @@ def _gray_png(values: np.ndarray) -> bytes:
 
 @functools.lru_cache(64)
 def _black_png(size: tuple[int, int]) -> bytes:
-    # Most pictures of a large set lack the class asked for.
+    # Most images of a large set lack the class asked for.
     return _gray_png(np.zeros(size, np.uint8))
 
 
@@ -239,11 +239,11 @@ def overlay(
         H,W,3 uint8 RGB, a new array.
 
     Raises:
-        DataError: a map of another size than the picture.
+        DataError: a map of another size than the image.
     """
     if image.shape[:2] != values.shape:
         sizes = f"{values.shape[1]}x{values.shape[0]}", f"{image.shape[1]}x{image.shape[0]}"
-        raise DataError(f"a label map of {sizes[0]} does not fit a picture of {sizes[1]}")
+        raise DataError(f"a label map of {sizes[0]} does not fit an image of {sizes[1]}")
     colors = class_colors() if palette is None else np.asarray(palette, dtype=np.uint8)
     marked = values != 0
     out = image.copy()

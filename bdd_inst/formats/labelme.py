@@ -1,4 +1,4 @@
-"""LabelMe JSON, one file a picture: polygons, rectangles, circles, masks; shapes of one ``group_id`` and label are one object.
+"""LabelMe JSON, one file an image: polygons, rectangles, circles, masks; shapes of one ``group_id`` and label are one object.
 
 Outlines of a group add up, and so do masks; a rectangle is the object's box. A mask does not join outlines: they stay two objects.
 """
@@ -31,8 +31,8 @@ OUTLINES = ("polygon", "rectangle", "oriented_rectangle", "rotation", "quadrilat
 
 
 def read(found: Found) -> LabelSet:
-    """The label set of one file or a folder of them. ``imageData`` (the picture itself) is not looked at."""
-    return one_image_a_file(found, _picture, "coco")
+    """The label set of one file or a folder of them. ``imageData`` (the image itself) is not looked at."""
+    return one_image_a_file(found, _image, "coco")
 
 
 def _field(top: dict[str, msgspec.Raw], key: str) -> Any:
@@ -42,23 +42,23 @@ def _field(top: dict[str, msgspec.Raw], key: str) -> Any:
         return None
 
 
-def _picture(top: Any, file: Path, log: ProblemLog) -> ImageLabels | None:
+def _image(top: Any, file: Path, log: ProblemLog) -> ImageLabels | None:
     shapes = items(top.get("shapes")) if isinstance(top, dict) else None
     if shapes is None:
         log.add("bad-record", str(file), "no list of shapes; left out")
         return None
     path = _field(top, "imagePath")
-    # Paths come from the labeller's machine, Windows included; the picture's own name is what holds elsewhere.
+    # Paths come from the labeller's machine, Windows included; the image's own name is what holds elsewhere.
     name = (
         path.replace("\\", "/").rsplit("/", 1)[-1]
         if isinstance(path, str) and path.strip()
         else f"{file.stem}.jpg"
     )
-    picture = ImageLabels(
+    image = ImageLabels(
         name, fields.side(_field(top, "imageWidth")), fields.side(_field(top, "imageHeight"))
     )
     flags = _field(top, "flags")
-    picture.attributes = flags if isinstance(flags, dict) else {}
+    image.attributes = flags if isinstance(flags, dict) else {}
     groups: dict[tuple[str, Any], Instance] = {}
     for number, raw in enumerate(shapes):
         where = f"{file}: shape #{number}"
@@ -68,15 +68,15 @@ def _picture(top: Any, file: Path, log: ProblemLog) -> ImageLabels | None:
                 message = f"{shape['label']} marks pixels that are no object; left out"
                 log.add("category-left-out", where, message)
                 continue
-            _add(shape, picture, groups, where, log)
+            _add(shape, image, groups, where, log)
         except (DataError, ValueError, TypeError, OverflowError) as error:
             log.add("bad-label", where, f"{error}; left out")
-    return picture
+    return image
 
 
 def _add(
     shape: Any,
-    picture: ImageLabels,
+    image: ImageLabels,
     groups: dict[tuple[str, Any], Instance],
     where: str,
     log: ProblemLog,
@@ -93,7 +93,7 @@ def _add(
         shape.get("points") if isinstance(shape.get("points"), list) else []
     ).vertices
     if kind == "mask":
-        new.rle = _mask(shape.get("mask"), points, picture, where, log)
+        new.rle = _mask(shape.get("mask"), points, image, where, log)
     elif kind == "rectangle" and len(points) == 2:
         (x1, y1), (x2, y2) = points.min(0).tolist(), points.max(0).tolist()
         if x2 <= x1 or y2 <= y1:
@@ -112,7 +112,7 @@ def _add(
     if before is not None and _joined(before, new):
         return
     groups[category, group] = new
-    picture.instances.append(new)
+    image.instances.append(new)
 
 
 def _joined(before: Instance, new: Instance) -> bool:
@@ -130,10 +130,10 @@ def _joined(before: Instance, new: Instance) -> bool:
     return True
 
 
-def _mask(data: Any, points: np.ndarray, picture: ImageLabels, where: str, log: ProblemLog) -> dict:
-    """The RLE of a ``mask`` shape: a base64 PNG whose first pixel is the first of its two corner points; cut at the picture's edge."""
-    if not isinstance(data, str) or len(points) != 2 or not picture.width or not picture.height:
-        raise ValueError("a mask without data, corner points or picture size")
+def _mask(data: Any, points: np.ndarray, image: ImageLabels, where: str, log: ProblemLog) -> dict:
+    """The RLE of a ``mask`` shape: a base64 PNG whose first pixel is the first of its two corner points; cut at the image's edge."""
+    if not isinstance(data, str) or len(points) != 2 or not image.width or not image.height:
+        raise ValueError("a mask without data, corner points or image size")
     try:
         mask = decode_mask(base64.b64decode(data), where)
     except binascii.Error as error:
@@ -141,10 +141,10 @@ def _mask(data: Any, points: np.ndarray, picture: ImageLabels, where: str, log: 
     x, y = (int(v) for v in points.min(0))
     h, w = mask.shape
     left, top = max(-x, 0), max(-y, 0)
-    inside = mask[top : max(picture.height - y, 0), left : max(picture.width - x, 0)]
+    inside = mask[top : max(image.height - y, 0), left : max(image.width - x, 0)]
     if inside.shape != mask.shape:
-        sizes = f"of {w}x{h} at {x},{y}", f"{picture.width}x{picture.height}"
+        sizes = f"of {w}x{h} at {x},{y}", f"{image.width}x{image.height}"
         if not inside.size:
-            raise ValueError(f"a mask {sizes[0]} lies outside its picture of {sizes[1]}")
+            raise ValueError(f"a mask {sizes[0]} lies outside its image of {sizes[1]}")
         log.add("outside-image", where, f"a mask {sizes[0]} is cut at the edge of {sizes[1]}")
-    return run_lengths.encode_crop(inside, x + left, y + top, picture.height, picture.width)
+    return run_lengths.encode_crop(inside, x + left, y + top, image.height, image.width)

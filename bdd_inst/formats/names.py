@@ -1,4 +1,4 @@
-"""Pictures found by name, however another file writes it: with or without folder, with or without ending."""
+"""Images found by name, however another file writes it: with or without folder, with or without ending."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def bare(name: str) -> str:
         name: with ``/``.
 
     Returns:
-        what pictures and their masks have in common.
+        what images and their masks have in common.
     """
     path = PurePosixPath(name)
     return str(path.parent / path.stem)
@@ -43,7 +43,7 @@ def cityscapes_image(stem: str) -> str:
 
 
 class ImageNames:
-    """Finds pictures of one file by the names that other files use: with or without folder, with or without ending."""
+    """Finds images of one file by the names that other files use: with or without folder, with or without ending."""
 
     SHORTER = (str, bare, lambda n: PurePosixPath(n).name, lambda n: PurePosixPath(n).stem)
 
@@ -57,7 +57,7 @@ class ImageNames:
             )
 
     def find(self, name: str) -> int | None:
-        """The picture's position, None where there is none (or more than one)."""
+        """The image's position, None where there is none (or more than one)."""
         for shorten, table in zip(self.SHORTER, self.tables, strict=True):
             key = shorten(name)
             if key in table:

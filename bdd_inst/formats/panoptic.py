@@ -30,21 +30,19 @@ def read(found: Found) -> LabelSet:
     folder = next(f for f in (file.with_suffix(""), file.parent) if f.is_dir())
 
     def generate(log: ProblemLog) -> Iterator[ImageLabels]:
-        pictures = {}
+        images = {}
         for number, raw in enumerate(items(top.get("images")) or []):
             image = entries.image(raw, f"{where}: image #{number}", log)
             if image is not None:
                 key = entries.key_of(image.id)
                 size = image.width, image.height
-                pictures[key] = ImageLabels(
-                    image.file_name, *size, image_id=image.id, labelled=False
-                )
+                images[key] = ImageLabels(image.file_name, *size, image_id=image.id, labelled=False)
         for number, raw in enumerate(items(top.get("annotations")) or []):
             try:
-                _fill(plain(raw), pictures, folder, names, log)
+                _fill(plain(raw), images, folder, names, log)
             except (DataError, ValueError, TypeError, KeyError) as error:
                 log.add("bad-label", f"{where}: annotation #{number}", f"{error}; left out")
-        yield from pictures.values()
+        yield from images.values()
 
     labels = label_set(
         found,
@@ -64,27 +62,27 @@ def _things(top: Any) -> list[int]:
 
 
 def _png(folder: Path, name: str) -> Path:
-    """A picture's PNG inside the folder: under its whole name where that is there, else under its last part."""
+    """An image's PNG inside the folder: under its whole name where that is there, else under its last part."""
     whole = folder / output_name(name)
     return whole if whole.is_file() else folder / PurePosixPath(name).name
 
 
 def _fill(
     value: Any,
-    pictures: dict[Any, ImageLabels],
+    images: dict[Any, ImageLabels],
     folder: Path,
     names: dict[int, str],
     log: ProblemLog,
 ) -> None:
-    """Give a picture the segments of its PNG."""
-    picture = pictures.get(entries.key_of(fields.identity(value["image_id"])))
-    if picture is None:
-        raise ValueError(f"image_id {value['image_id']!r} is no picture of this file")
+    """Give an image the segments of its PNG."""
+    image = images.get(entries.key_of(fields.identity(value["image_id"])))
+    if image is None:
+        raise ValueError(f"image_id {value['image_id']!r} is no image of this file")
     file = _png(folder, str(value["file_name"]))
     numbers = read_ids(file)
     found = dict(zip(*(list(column) for column in label_rles(numbers)), strict=True))
     found = {int(number): rle for number, rle in found.items()}
-    picture.labelled = True
+    image.labelled = True
     for number, segment in enumerate(value["segments_info"] or ()):
         if not isinstance(segment, dict):
             message = f"{describe(segment)} where a segment should be; left out"
@@ -101,4 +99,4 @@ def _fill(
             rle = found[own]
             crowd = fields.truth(segment.get("iscrowd"))
             box = run_lengths.to_bbox(rle)
-            picture.instances.append(Instance(category, box, rle=rle, crowd=crowd, id=own))
+            image.instances.append(Instance(category, box, rle=rle, crowd=crowd, id=own))

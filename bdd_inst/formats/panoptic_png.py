@@ -1,4 +1,4 @@
-"""PNGs that number the segments of a picture: COCO's colours (``id = R + 256 G + 65536 B``), and BDD100K's panoptic bitmasks."""
+"""PNGs that number the segments of an image: COCO's colours (``id = R + 256 G + 65536 B``), and BDD100K's panoptic bitmasks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a writer must know before the first picture: which classes there are and under which ids, which ids and sizes hold."""
+"""What a writer must know before the first image: which classes there are and under which ids, which ids and sizes hold."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from bdd_inst.formats.words import BDD_KINDS, class_list, own_vocabulary, resolv
 
 @dataclass(slots=True)
 class Plan:
-    """How the pictures of one label set are to be written.
+    """How the images of one label set are to be written.
 
     ``categories`` and ``ids`` go together; ``words`` says for each word of the source which category it is and whether that makes the
     object an ignored one. ``keep_ids`` and ``keep_image_ids``: the source's are whole numbers from 1 and unique, so they stay.
-    ``size``: height and width of pictures that do not say theirs. ``rule`` draws outlines; ``made_by`` is how the masks that are written
-    came about: by that rule where there are outlines, else however the source's masks did. ``doubles`` are names of pictures that differ
-    in nothing but the ending (``a.jpg``, ``a.tif``); ``repeated`` is a name that several pictures have. ``things``: which categories are
+    ``size``: height and width of images that do not say theirs. ``rule`` draws outlines; ``made_by`` is how the masks that are written
+    came about: by that rule where there are outlines, else however the source's masks did. ``doubles`` are names of images that differ
+    in nothing but the ending (``a.jpg``, ``a.tif``); ``repeated`` is a name that several images have. ``things``: which categories are
     countable objects, the others being stuff; None where the source tells no difference.
     """
 
@@ -31,7 +31,7 @@ class Plan:
     words: dict[str, tuple[str, bool]]
     keep_ids: bool
     keep_image_ids: bool
-    pictures: int
+    images: int
     instances: int
     size: tuple[int, int] | None
     rule: str = "official"
@@ -66,26 +66,26 @@ def make_plan(labels: LabelSet, rule: str, wanted: Sequence[str] | None = None) 
     words: dict[str, None] = {}
     ids: set = set()
     image_ids, sizes = set(), set()
-    pictures = instances = outlined = 0
+    images = instances = outlined = 0
     numbers = image_numbers = True
     names_seen = NamesSeen()
-    for picture in labels.images:
-        pictures += 1
-        names_seen.add(full_name(picture))
-        numbers_ok = isinstance(picture.image_id, int) and picture.image_id not in image_ids
+    for image in labels.images:
+        images += 1
+        names_seen.add(full_name(image))
+        numbers_ok = isinstance(image.image_id, int) and image.image_id not in image_ids
         image_numbers = image_numbers and numbers_ok
-        image_ids.add(picture.image_id)
-        sizes.add(size_of(picture))
-        for instance in picture.instances:
+        image_ids.add(image.image_id)
+        sizes.add(size_of(image))
+        for instance in image.instances:
             instances += 1
             outlined += bool(instance.paths)
             words.setdefault(instance.category)
             if numbers:
                 numbers = type(instance.id) is int and instance.id > 0 and instance.id not in ids
                 ids.add(instance.id)
-    if not pictures:
+    if not images:
         why = f" ({labels.problems.lines()[0]})" if labels.problems else ""
-        raise DataError(f"{labels.source}: no picture in it that can be used{why}")
+        raise DataError(f"{labels.source}: no image in it that can be used{why}")
     if not instances:
         refuse_nothing_usable(labels.source, labels.problems)
     names, numbers_of, table = vocabulary(labels, list(words), wanted)
@@ -96,7 +96,7 @@ def make_plan(labels: LabelSet, rule: str, wanted: Sequence[str] | None = None) 
         table,
         numbers,
         image_numbers,
-        pictures,
+        images,
         instances,
         BDD_SIZE if labels.kind in BDD_KINDS else None,
         rule,
@@ -185,7 +185,7 @@ def vocabulary(
 
 
 class NamesSeen:
-    """The names of a set's pictures: which differ in nothing but the ending, and whether one comes twice."""
+    """The names of a set's images: which differ in nothing but the ending, and whether one comes twice."""
 
     def __init__(self) -> None:
         self.by_stem: dict[str, str] = {}
@@ -193,7 +193,7 @@ class NamesSeen:
         self.repeated: str | None = None
 
     def add(self, name: str) -> None:
-        """Take in the next picture's name."""
+        """Take in the next image's name."""
         known = len(self.by_stem)
         first = self.by_stem.setdefault(bare(name), name)
         if len(self.by_stem) > known:

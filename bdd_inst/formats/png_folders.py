@@ -1,8 +1,8 @@
-"""Folders of PNGs as label sets: BDD100K bitmasks, label maps (one instance a class), 0/255 masks (one instance a picture).
+"""Folders of PNGs as label sets: BDD100K bitmasks, label maps (one instance a class), 0/255 masks (one instance an image).
 
-A mask belongs to the picture of its stem, ``NAME.png`` to ``NAME.jpg``; a label map's ``_person`` or ``_clothes`` ending names its classes
+A mask belongs to the image of its stem, ``NAME.png`` to ``NAME.jpg``; a label map's ``_person`` or ``_clothes`` ending names its classes
 (the fashion set) and is no part of the stem. Where we wrote the folder ourselves, ``.conversion.json`` in it has the class names, their
-numbers and the name of the file of scores; folders in it are then parts of the pictures' names, as they are where stems repeat.
+numbers and the name of the file of scores; folders in it are then parts of the images' names, as they are where stems repeat.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def read(found: Found) -> LabelSet:
         notes = ("value 255 is void",) if 0 in numbers else ("value 0 is background, 255 is void",)
         if not numbers and png_kinds.numbers_of(found.files) != "classes":
             notes += (
-                "the values are taken for classes; they count on from 1 in each picture, one region each, as numbers of objects do",
+                "the values are taken for classes; they count on from 1 in each image, one region each, as numbers of objects do",
             )
         return png_label_set(
             found,
@@ -82,21 +82,21 @@ def png_label_set(
     notes: tuple[str, ...],
     ids: tuple[int, ...] | None = None,
 ) -> LabelSet:
-    """The label set of PNGs, each read by ``parse``; ``nested`` folders are parts of the pictures' names."""
+    """The label set of PNGs, each read by ``parse``; ``nested`` folders are parts of the images' names."""
     nested = bool(note) or len({file.stem for file in found.files}) < len(found.files)
 
     def generate(log: ProblemLog) -> Iterator[ImageLabels]:
         read = 0
-        for file, picture in _in_threads(found.files, lambda file: _parsed(file, parse, log)):
-            if isinstance(picture, DataError):
+        for file, image in _in_threads(found.files, lambda file: _parsed(file, parse, log)):
+            if isinstance(image, DataError):
                 if len(found.files) == 1:
-                    raise picture
-                log.add("unreadable-file", str(file), str(picture).removeprefix(f"{file}: "))
+                    raise image
+                log.add("unreadable-file", str(file), str(image).removeprefix(f"{file}: "))
                 continue
             read += 1
-            if nested and picture.video is None and found.path in file.parents:
-                picture.name = file.relative_to(found.path).with_name(picture.name).as_posix()
-            yield picture
+            if nested and image.video is None and found.path in file.parents:
+                image.name = file.relative_to(found.path).with_name(image.name).as_posix()
+            yield image
         if not read:
             raise DataError(
                 f"{found.path}: none of its {len(found.files)} PNGs could be read, e.g. {log.lines()[0]}"
@@ -173,18 +173,18 @@ def _scores(found: Found, note: dict) -> Scores | None:
 
 
 def image_labels(file: Path, height: int, width: int, ending: str = "") -> ImageLabels:
-    """The picture that a PNG of labels belongs to: of its stem, less an ending that names classes; a frame knows its video."""
+    """The image that a PNG of labels belongs to: of its stem, less an ending that names classes; a frame knows its video."""
     stem = file.stem.removesuffix(ending)
     if ending in CITYSCAPES_ENDINGS:
         return ImageLabels(cityscapes_image(stem), width, height)
-    # A mask may be called after the picture with its ending: 1.jpg.png.
+    # A mask may be called after the image with its ending: 1.jpg.png.
     name = stem if stem.lower().endswith(tuple(SUFFIXES)) else f"{stem}.jpg"
-    picture = ImageLabels(name, width, height)
+    image = ImageLabels(name, width, height)
     # Tracking: frames lie in a folder of their video's name and are numbered from 1.
     frame = re.fullmatch(re.escape(file.parent.name) + r"-(\d+)", stem)
     if frame:
-        picture.video, picture.frame_index = file.parent.name, int(frame[1]) - 1
-    return picture
+        image.video, image.frame_index = file.parent.name, int(frame[1]) - 1
+    return image
 
 
 def instance_of(name: str, rle: dict, **fields) -> Instance:
@@ -196,7 +196,7 @@ def _bitmask(
     file: Path, names: dict[int, str], scores: Scores | None, log: ProblemLog
 ) -> ImageLabels:
     (height, width), found = bitmask.read_bitmask(file)
-    picture = image_labels(file, height, width)
+    image = image_labels(file, height, width)
     shared = bitmask.shared_numbers(found)
     if shared:
         log.add(
@@ -204,7 +204,7 @@ def _bitmask(
             f"{file}: instance {shared[0]}",
             "one number with several classes or flags; taken for several instances",
         )
-    own = scores.of(f"{file.parent.name}/{picture.name}") if scores is not None else {}
+    own = scores.of(f"{file.parent.name}/{image.name}") if scores is not None else {}
     for item in found:
         name = names.get(item.category)
         if name is None:
@@ -217,15 +217,15 @@ def _bitmask(
         flags = {
             flag: getattr(item, flag) for flag in ("truncated", "occluded", "crowd", "ignored")
         }
-        picture.instances.append(
+        image.instances.append(
             instance_of(name, item.rle, id=item.number, score=own.get(str(item.number)), **flags)
         )
-    return picture
+    return image
 
 
 def _label_map(file: Path, numbers: dict[int, str], ending: str, log: ProblemLog) -> ImageLabels:
     values = label_map.read_label_map(file)
-    picture = image_labels(file, *values.shape, ending)
+    image = image_labels(file, *values.shape, ending)
     for value, rle in label_map.class_instances(values, background=-1 if 0 in numbers else 0):
         if value in NO_OBJECTS.get(ending, ()):
             log.add("category-left-out", str(file), f"value {value} is no object")
@@ -237,8 +237,8 @@ def _label_map(file: Path, numbers: dict[int, str], ending: str, log: ProblemLog
                 f"value {value} is none of {', '.join(map(str, numbers))}; left out",
             )
             continue
-        picture.instances.append(instance_of(numbers.get(value, str(value)), rle, id=value))
-    return picture
+        image.instances.append(instance_of(numbers.get(value, str(value)), rle, id=value))
+    return image
 
 
 def _binary(file: Path, name: str) -> ImageLabels:
@@ -247,7 +247,7 @@ def _binary(file: Path, name: str) -> ImageLabels:
         values = values[..., 0]
     highest = np.iinfo(values.dtype).max if values.max(initial=0) > 1 else 1
     mask = values >= (HALF if highest == 255 else (highest + 1) // 2)
-    picture = image_labels(file, *mask.shape)
+    image = image_labels(file, *mask.shape)
     if mask.any():
-        picture.instances.append(instance_of(name, run_lengths.encode(mask), id=1))
-    return picture
+        image.instances.append(instance_of(name, run_lengths.encode(mask), id=1))
+    return image

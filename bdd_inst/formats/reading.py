@@ -1,4 +1,4 @@
-"""What all readers of JSON files share: file after file, the unreadable ones counted, pictures made as they are asked for."""
+"""What all readers of JSON files share: file after file, the unreadable ones counted, images made as they are asked for."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def label_set(
     category_ids: tuple[int, ...] | None = None,
     notes: tuple[str, ...] = (),
 ) -> LabelSet:
-    """A label set whose pictures ``generate`` makes whenever they are iterated."""
+    """A label set whose images ``generate`` makes whenever they are iterated."""
     problems = ProblemLog()
     return LabelSet(
         found.kind,

@@ -1,4 +1,4 @@
-"""What every reader gives and every writer takes: label sets of pictures of instances, whatever file they came from.
+"""What every reader gives and every writer takes: label sets of images of instances, whatever file they came from.
 
 Boxes are ``x1, y1, x2, y2`` in pixels, continuous and exclusive (a one-pixel object at the origin is ``0, 0, 1, 1``); readers of
 formats with other conventions convert and say so. Polygons are :class:`bdd_inst.masks.outlines.Outline` in the file's own coordinates,
@@ -52,10 +52,10 @@ class Instance:
 
 @dataclass(slots=True)
 class ImageLabels:
-    """One picture and its labels.
+    """One image and its labels.
 
-    ``name`` is the picture's file name as in the label file (``url`` is never used for it); ``width`` and ``height`` are None where
-    the file does not say. ``labelled`` is False where the file has the picture but no word on its objects (``labels: null`` or missing),
+    ``name`` is the image's file name as in the label file (``url`` is never used for it); ``width`` and ``height`` are None where
+    the file does not say. ``labelled`` is False where the file has the image but no word on its objects (``labels: null`` or missing),
     which is not the same as an empty list: looked at, nothing there.
     """
 
@@ -70,22 +70,22 @@ class ImageLabels:
     labelled: bool = True
 
 
-# Height and width of every BDD100K picture, for label files that do not say.
+# Height and width of every BDD100K image, for label files that do not say.
 BDD_SIZE = (720, 1280)
 
 
-def size_of(picture: ImageLabels) -> tuple[int, int] | None:
-    """Height and width of a picture from itself, else from a mask of its; None where neither says.
+def size_of(image: ImageLabels) -> tuple[int, int] | None:
+    """Height and width of an image from itself, else from a mask of its; None where neither says.
 
     Args:
-        picture: of a label set.
+        image: of a label set.
 
     Returns:
         (height, width) in pixels, or None.
     """
-    if picture.height and picture.width:
-        return picture.height, picture.width
-    return next((tuple(i.rle["size"]) for i in picture.instances if i.rle is not None), None)
+    if image.height and image.width:
+        return image.height, image.width
+    return next((tuple(i.rle["size"]) for i in image.instances if i.rle is not None), None)
 
 
 @dataclass

@@ -59,29 +59,29 @@ def read(
 
 
 def with_sizes(labels: LabelSet, finder: ImageFinder) -> LazyImages:
-    """The pictures of a label set with the sizes that it lacks read from the picture files; those that cannot be are counted.
+    """The images of a label set with the sizes that it lacks read from the image files; those that cannot be are counted.
 
-    Labels of another size than their picture's are left out, counted: nobody can tell which pixels they mean.
+    Labels of another size than their image's are left out, counted: nobody can tell which pixels they mean.
     """
-    pictures = labels.images
+    images = labels.images
 
     def generate(log: ProblemLog) -> Iterator[ImageLabels]:
-        for picture in pictures:
-            unknown = picture.width is None or picture.height is None
+        for image in images:
+            unknown = image.width is None or image.height is None
             try:
-                height, width = finder.size(picture)
+                height, width = finder.size(image)
             except DataError as error:
                 if unknown:
                     log.add("no-image-size", labels.source, str(error))
-                yield picture
+                yield image
                 continue
             if unknown:
-                picture.height, picture.width = height, width
-            elif (picture.height, picture.width) != (height, width):
-                message = f"the picture is shown {width}x{height}, its labels are for {picture.width}x{picture.height}; left out"
-                log.add("wrong-size-image", f"{labels.source} ({picture.name})", message)
+                image.height, image.width = height, width
+            elif (image.height, image.width) != (height, width):
+                message = f"the image is shown {width}x{height}, its labels are for {image.width}x{image.height}; left out"
+                log.add("wrong-size-image", f"{labels.source} ({image.name})", message)
                 continue
-            yield picture
+            yield image
 
     return LazyImages(generate, labels.problems)
 
@@ -126,7 +126,7 @@ def write(
 ) -> Conversion:
     """Write a label set as ``to``; what each option means is told by :class:`bdd_inst.formats.target.Target` and the writers.
 
-    ``raster``: the rule that draws outlines, ``official`` or ``coco`` (default: the label set's own). ``images``: the folder of pictures,
+    ``raster``: the rule that draws outlines, ``official`` or ``coco`` (default: the label set's own). ``images``: the folder of images,
     for dicts. ``writer``: another room's writer, in place of the one that ``to`` names. An interrupted run is taken up where the source
     is a file or folder that has not changed since.
     """
@@ -156,11 +156,11 @@ def write(
 
 
 def check_output(target: Target, labels: LabelSet, images: str | os.PathLike | None = None) -> None:
-    """Refuse an output that would overwrite what it is made from, or pictures that lie in its place, before anything is written.
+    """Refuse an output that would overwrite what it is made from, or images that lie in its place, before anything is written.
 
     Raises:
-        DataError: a folder of results in or over the folder of labels or pictures, or one that holds PNGs of others; a file of
-            results over a file of labels; pictures that would overwrite each other's files.
+        DataError: a folder of results in or over the folder of labels or images, or one that holds PNGs of others; a file of
+            results over a file of labels; images that would overwrite each other's files.
     """
     target.check_names(labels.source)
     folder = target.image_folder

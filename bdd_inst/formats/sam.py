@@ -1,4 +1,4 @@
-"""Segment Anything's JSON (SA-1B, and the automatic mask generator's), one file a picture: masks without classes, all ``object``."""
+"""Segment Anything's JSON (SA-1B, and the automatic mask generator's), one file an image: masks without classes, all ``object``."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ KEPT = ("predicted_iou", "stability_score")
 
 def read(found: Found) -> LabelSet:
     """The label set of one file or a folder of them."""
-    return one_image_a_file(found, _picture, "pixels", categories=(NAME,))
+    return one_image_a_file(found, _image, "pixels", categories=(NAME,))
 
 
-def _picture(top: Any, file: Path, log: ProblemLog) -> ImageLabels | None:
+def _image(top: Any, file: Path, log: ProblemLog) -> ImageLabels | None:
     try:
-        image = plain(top["image"])
-        name = fields.word(image["file_name"])
+        entry = plain(top["image"])
+        name = fields.word(entry["file_name"])
     except (ValueError, KeyError, TypeError):
         log.add("bad-record", str(file), "no image with a file_name; left out")
         return None
-    size = fields.side(image.get("height")), fields.side(image.get("width"))
-    own = fields.identity(image.get("image_id"))
-    picture = ImageLabels(name, size[1], size[0], image_id=own)
+    size = fields.side(entry.get("height")), fields.side(entry.get("width"))
+    own = fields.identity(entry.get("image_id"))
+    image = ImageLabels(name, size[1], size[0], image_id=own)
     for number, raw in enumerate(items(top.get("annotations")) or []):
         where = f"{file}: annotation #{number}"
         try:
@@ -57,5 +57,5 @@ def _picture(top: Any, file: Path, log: ProblemLog) -> ImageLabels | None:
                 log.add("wrong-size-mask", where, message)
             else:
                 out.rle = rle
-        picture.instances.append(out)
-    return picture
+        image.instances.append(out)
+    return image

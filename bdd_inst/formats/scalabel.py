@@ -91,7 +91,7 @@ class _OddFrameError(Exception):
 
 
 def read(found: Found) -> LabelSet:
-    """The label set of Scalabel files. Categories and picture size come from a wrapper's ``config`` where there is one."""
+    """The label set of Scalabel files. Categories and image size come from a wrapper's ``config`` where there is one."""
     top = found.top if found.top is not None else top_level(found.files[0])
     of_2018 = is_of_2018(frames_of(top))
 
@@ -178,17 +178,17 @@ def read_frames(
     inclusive: bool,
     size: _Size | None = None,
 ) -> Iterator[ImageLabels]:
-    """Pictures of raw frames in order. ``inclusive``: boxes name their last pixel. ``size``: the file's own default picture size."""
+    """Images of raw frames in order. ``inclusive``: boxes name their last pixel. ``size``: the file's own default image size."""
     default = (size.height, size.width) if size else (None, None)
     for number, raw in enumerate(raws):
         try:
             yield _quick(_frame_decoder.decode(raw), inclusive, size)
         except (msgspec.MsgspecError, RecursionError, _OddFrameError):
-            picture = careful_frame(
+            image = careful_frame(
                 raw, f"{source}: frame {number}", log, inclusive=inclusive, size=default
             )
-            if picture is not None:
-                yield picture
+            if image is not None:
+                yield image
 
 
 def is_of_2018(raws: list[msgspec.Raw]) -> bool:

@@ -22,14 +22,14 @@ def careful_frame(
 ) -> ImageLabels | None:
     """One frame; None where nothing of it can be used.
 
-    ``inclusive``: boxes name their last pixel. ``size``: height and width of pictures that do not say theirs.
+    ``inclusive``: boxes name their last pixel. ``size``: height and width of images that do not say theirs.
     """
     frame = named_record(raw, "name", where, log)
     if frame is None:
         return None
     where = f"{where} ({frame['name']})"
     own = frame.get("size") if isinstance(frame.get("size"), dict) else {}
-    picture = ImageLabels(
+    image = ImageLabels(
         name=frame["name"],
         width=fields.side(own.get("width")) or size[1],
         height=fields.side(own.get("height")) or size[0],
@@ -38,23 +38,23 @@ def careful_frame(
         frame_index=frame.get("frameIndex") if isinstance(frame.get("frameIndex"), int) else None,
         labelled=isinstance(frame.get("labels"), list),
     )
-    if frame.get("labels") is not None and not picture.labelled:
+    if frame.get("labels") is not None and not image.labelled:
         log.add(
             "bad-labels",
             where,
-            f"labels is {describe(frame['labels'])}, not a list; the picture counts as unlabelled",
+            f"labels is {describe(frame['labels'])}, not a list; the image counts as unlabelled",
         )
-    for number, label in enumerate(frame["labels"] if picture.labelled else []):
+    for number, label in enumerate(frame["labels"] if image.labelled else []):
         instance = careful_label(
             label,
             f"{where}, label {_name(label, number)}",
             log,
             inclusive,
-            (picture.height, picture.width),
+            (image.height, image.width),
         )
         if instance is not None:
-            picture.instances.append(instance)
-    return picture
+            image.instances.append(instance)
+    return image
 
 
 def _name(label: Any, number: int) -> str:
@@ -66,7 +66,7 @@ def _name(label: Any, number: int) -> str:
 def careful_label(
     label: Any, where: str, log: ProblemLog, inclusive: bool, size: Size
 ) -> Instance | None:
-    """One label as plain objects; None where it is left out (counted in ``log``). ``size``: the picture's h, w where known."""
+    """One label as plain objects; None where it is left out (counted in ``log``). ``size``: the image's h, w where known."""
     if not isinstance(label, dict):
         log.add("bad-label", where, f"{describe(label)} where a label should be; left out")
         return None
@@ -108,6 +108,6 @@ def careful_label(
 
 
 def _careful_rle(rle: Any, size: Size) -> dict:
-    """An RLE in any spelling; a bare string or list takes the picture's size, or BDD100K's where it adds up to that."""
+    """An RLE in any spelling; a bare string or list takes the image's size, or BDD100K's where it adds up to that."""
     known = (size[0], size[1]) if size[0] and size[1] else BDD_SIZE
     return run_lengths.normalize(rle, default=known)

@@ -21,7 +21,7 @@ class ScoredLabel(msgspec.Struct, gc=False):
 
 
 class ScoredFrame(msgspec.Struct, gc=False):
-    """One picture's scores."""
+    """One image's scores."""
 
     name: str
     labels: list[ScoredLabel] | None = None
@@ -64,12 +64,12 @@ def within_bitmasks(folder: Path, scores: Path | None) -> bool:
     pngs = sorted(p for p in folder.rglob("[!.]*.png") if p.is_file())
     try:
         return bool(pngs) and png_kinds.kind_of(pngs, folder) == "bitmask"
-    except DataError:  # pictures, say, with their labels
+    except DataError:  # images, say, with their labels
         return False
 
 
 class Scores:
-    """The scores of a file, by picture and instance id.
+    """The scores of a file, by image and instance id.
 
     Raises:
         DataError: broken JSON, a label without score or id, an id scored twice.
@@ -97,6 +97,6 @@ class Scores:
         self._names, self._tables = ImageNames(list(tables)), list(tables.values())
 
     def of(self, name: str) -> dict[str, float]:
-        """Instance id as text -> score, for a picture by its name with or without folder and ending; empty where it has none."""
+        """Instance id as text -> score, for an image by its name with or without folder and ending; empty where it has none."""
         place = self._names.find(name)
         return {} if place is None else self._tables[place]

@@ -34,7 +34,7 @@ FILES_LOOKED_AT, ITEMS_LOOKED_AT = 24, 50
 class Found:
     """A label source and its kind; ``top`` is its content where it is one JSON file.
 
-    ``images``: the folder of its pictures, for formats that cannot be read without. ``class_attribute``: which of an object's
+    ``images``: the folder of its images, for formats that cannot be read without. ``class_attribute``: which of an object's
     attributes is its class, for formats that do not say. ``values``: what the values of label maps mean, where the user has said it.
     """
 
@@ -71,7 +71,7 @@ def sniff(path: str | os.PathLike, kind: str | None = None, named: bool = False)
         return Found(kind or png_kinds.kind_of([path], path, named), path, [path])
     if path.suffix.lower() in SUFFIXES:
         raise DataError(
-            f"{path}: a picture, not labels; name the label file, and its pictures with --images"
+            f"{path}: an image, not labels; name the label file, and its images with --images"
         )
     top = top_level(path)
     found = kind or kind_of_json(top)

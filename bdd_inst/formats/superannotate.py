@@ -1,6 +1,6 @@
-"""SuperAnnotate JSON of vector projects, one file a picture: polygons with holes, boxes, turned boxes, ellipses; groups are one object.
+"""SuperAnnotate JSON of vector projects, one file an image: polygons with holes, boxes, turned boxes, ellipses; groups are one object.
 
-The classes' order is that of ``classes/classes.json`` where the export has one. Pixel projects keep their masks in pictures of colours
+The classes' order is that of ``classes/classes.json`` where the export has one. Pixel projects keep their masks in images of colours
 beside the JSON; those are named and left out.
 """
 
@@ -21,7 +21,7 @@ from bdd_inst.formats.sniff import Found
 from bdd_inst.masks import rasterize
 from bdd_inst.masks.outlines import Outline, ellipse
 
-# What follows the picture's name in the names of label files.
+# What follows the image's name in the names of label files.
 ENDINGS = ("___objects", "___pixel")
 CLASSES = "classes/classes.json"
 
@@ -31,9 +31,9 @@ def read(found: Found) -> LabelSet:
 
     def generate(log: ProblemLog) -> Iterator[ImageLabels]:
         for file, top in contents(found, log):
-            picture = _picture(top, file, log)
-            if picture is not None:
-                yield picture
+            image = _image(top, file, log)
+            if image is not None:
+                yield image
 
     return label_set(found, generate, "coco", categories=_classes(found.path))
 
@@ -51,25 +51,25 @@ def _classes(path: Path) -> tuple[str, ...] | None:
     return None
 
 
-def _picture(top: Any, file: Path, log: ProblemLog) -> ImageLabels | None:
+def _image(top: Any, file: Path, log: ProblemLog) -> ImageLabels | None:
     objects = items(top.get("instances")) if isinstance(top, dict) else None
     try:
         metadata = plain(top["metadata"])
-        picture = ImageLabels(
+        image = ImageLabels(
             _name(metadata, file), fields.side(metadata["width"]), fields.side(metadata["height"])
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         objects = None
     if objects is None:
         log.add(
-            "bad-record", str(file), "no metadata of a picture or no list of instances; left out"
+            "bad-record", str(file), "no metadata of an image or no list of instances; left out"
         )
         return None
     groups: dict[tuple[str, Any], Instance] = {}
     for number, raw in enumerate(objects):
         where = f"{file}: instance #{number}"
         try:
-            instance, group = _instance(plain(raw), number, picture)
+            instance, group = _instance(plain(raw), number, image)
         except (DataError, ValueError, TypeError, KeyError, OverflowError) as error:
             log.add("bad-label", where, f"{error}; left out")
             continue
@@ -78,12 +78,12 @@ def _picture(top: Any, file: Path, log: ProblemLog) -> ImageLabels | None:
             before.paths += instance.paths  # an object in several parts
             continue
         groups[instance.category, group] = instance
-        picture.instances.append(instance)
-    return picture
+        image.instances.append(instance)
+    return image
 
 
 def _name(metadata: dict, file: Path) -> str:
-    """The picture's name, from the metadata, else from the file's."""
+    """The image's name, from the metadata, else from the file's."""
     name = metadata.get("name")
     if isinstance(name, str) and name.strip():
         return name
@@ -93,7 +93,7 @@ def _name(metadata: dict, file: Path) -> str:
     return stem
 
 
-def _instance(value: Any, number: int, picture: ImageLabels) -> tuple[Instance, Any]:
+def _instance(value: Any, number: int, image: ImageLabels) -> tuple[Instance, Any]:
     """One object and its group (0 or None for none); ValueError or DataError for what is none."""
     if not isinstance(value, dict):
         raise ValueError(f"{describe(value)} where an instance should be")
@@ -105,9 +105,9 @@ def _instance(value: Any, number: int, picture: ImageLabels) -> tuple[Instance, 
         outline = _outline(points)
         holes = [_outline(hole) for hole in value.get("exclude") or ()]
         if holes:
-            if not picture.height or not picture.width:
-                raise ValueError("an outline with holes needs the picture's size")
-            out.rle = rasterize.with_holes(outline, holes, picture.height, picture.width)
+            if not image.height or not image.width:
+                raise ValueError("an outline with holes needs the image's size")
+            out.rle = rasterize.with_holes(outline, holes, image.height, image.width)
         else:
             out.paths = [outline]
     elif kind == "bbox":

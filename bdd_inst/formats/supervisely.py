@@ -1,4 +1,4 @@
-"""Supervisely JSON, one file a picture: bitmap objects (base64, zlib, PNG, placed at an origin), polygons with holes, rectangles.
+"""Supervisely JSON, one file an image: bitmap objects (base64, zlib, PNG, placed at an origin), polygons with holes, rectangles.
 
 A polygon with holes becomes a mask by COCO's fill, outline minus holes, for a list of outlines cannot say which of them are holes.
 """
@@ -33,7 +33,7 @@ IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
 def read(found: Found) -> LabelSet:
     """The label set of one annotation file or of a project's folder; classes come from ``meta.json`` where it stands there."""
-    return one_image_a_file(found, _picture, "coco", categories=_classes(found.path))
+    return one_image_a_file(found, _image, "coco", categories=_classes(found.path))
 
 
 def _classes(path: Path) -> tuple[str, ...] | None:
@@ -50,7 +50,7 @@ def _classes(path: Path) -> tuple[str, ...] | None:
     return None
 
 
-def _picture(top: Any, file: Path, log: ProblemLog) -> ImageLabels | None:
+def _image(top: Any, file: Path, log: ProblemLog) -> ImageLabels | None:
     try:
         value = {key: plain(raw) for key, raw in top.items()} if isinstance(top, dict) else None
     except ValueError as error:
@@ -64,23 +64,23 @@ def _picture(top: Any, file: Path, log: ProblemLog) -> ImageLabels | None:
     )
     objects = value.get("objects") if value is not None else None
     if not width or not height or not isinstance(objects, list) or width * height > MAX_PIXELS:
-        log.add("bad-record", str(file), "no picture size or no list of objects; left out")
+        log.add("bad-record", str(file), "no image size or no list of objects; left out")
         return None
     name = file.name.removesuffix(".gz").removesuffix(".json")
-    picture = ImageLabels(
+    image = ImageLabels(
         name if name.lower().endswith(IMAGE_ENDINGS) else f"{name}.jpg", width, height
     )
     tags = value.get("tags")
     for tag in tags if isinstance(tags, list) else ():
         if isinstance(tag, dict) and "name" in tag:
-            picture.attributes[str(tag["name"])] = tag.get("value", True)
+            image.attributes[str(tag["name"])] = tag.get("value", True)
     for number, item in enumerate(objects):
         where = f"{file}: object {item.get('id', f'#{number}') if isinstance(item, dict) else f'#{number}'}"
         try:
-            picture.instances.append(_instance(item, height, width, where, log))
+            image.instances.append(_instance(item, height, width, where, log))
         except (DataError, ValueError, TypeError, KeyError, OverflowError) as error:
             log.add("bad-label", where, f"{error}; left out")
-    return picture
+    return image
 
 
 def _instance(item: Any, height: int, width: int, where: str, log: ProblemLog) -> Instance:
@@ -123,7 +123,7 @@ def _instance(item: Any, height: int, width: int, where: str, log: ProblemLog) -
 
 
 def _bitmap(bitmap: dict, height: int, width: int, where: str, log: ProblemLog) -> dict:
-    """The RLE of a bitmap placed in its picture; what lies outside is cut off and counted."""
+    """The RLE of a bitmap placed in its image; what lies outside is cut off and counted."""
     origin = bitmap.get("origin")
     if not isinstance(origin, list) or len(origin) != 2:
         raise ValueError("a bitmap without an origin")
@@ -133,13 +133,13 @@ def _bitmap(bitmap: dict, height: int, width: int, where: str, log: ProblemLog) 
     left, top, right, bottom = max(0, -x), max(0, -y), min(w, width - x), min(h, height - y)
     if right <= left or bottom <= top:
         raise ValueError(
-            f"a bitmap of {w}x{h} at {x},{y} lies outside its picture of {width}x{height}"
+            f"a bitmap of {w}x{h} at {x},{y} lies outside its image of {width}x{height}"
         )
     if (left, top, right, bottom) != (0, 0, w, h):
         log.add(
             "outside-image",
             where,
-            f"a bitmap of {w}x{h} at {x},{y} leaves its picture of {width}x{height}; cut off",
+            f"a bitmap of {w}x{h} at {x},{y} leaves its image of {width}x{height}; cut off",
         )
     return run_lengths.encode_crop(mask[top:bottom, left:right], x + left, y + top, height, width)
 

@@ -1,7 +1,7 @@
 """What of a label set can be used: one verdict for every tool, whatever files the labels came from.
 
-Of a picture that is labelled twice the first labels hold. A shape that covers nothing is left out and counted, its object kept: an
-outline that is a line or lies beside its picture, a mask without a pixel. Coordinates from 0 to 1 are shares of the picture's sides that
+Of an image that is labelled twice the first labels hold. A shape that covers nothing is left out and counted, its object kept: an
+outline that is a line or lies beside its image, a mask without a pixel. Coordinates from 0 to 1 are shares of the image's sides that
 were never turned into pixels; as pixels they would all be one.
 """
 
@@ -17,61 +17,61 @@ from bdd_inst.formats.records import Box, ImageLabels, Instance, LabelSet, LazyI
 from bdd_inst.masks import run_lengths
 from bdd_inst.masks.outlines import Outline
 
-# Pictures whose sides are below this may hold an object between 0 and 1.
+# Images whose sides are below this may hold an object between 0 and 1.
 LEAST_SIDE = 8
-CHUNK = 64  # pictures looked at together
+CHUNK = 64  # images looked at together
 # Only a mask of one run, all background, can be without a pixel; its counts are no longer than this.
 ONE_RUN = 7
 ORIGIN = np.zeros((1, 2))
-SHARES = "from 0 to 1: shares of the picture's sides, not pixels; multiply by width and height"
+SHARES = "from 0 to 1: shares of the image's sides, not pixels; multiply by width and height"
 
 
 def usable_images(labels: LabelSet) -> LazyImages:
-    """The pictures of a label set without what cannot be used, each reason counted in ``labels.problems``."""
-    pictures, official = labels.images, labels.rule == "official"
+    """The images of a label set without what cannot be used, each reason counted in ``labels.problems``."""
+    images, official = labels.images, labels.rule == "official"
 
     def generate(log: ProblemLog) -> Iterator[ImageLabels]:
-        for chunk in chunks(first_labels(pictures, labels.source, log)):
+        for chunk in chunks(first_labels(images, labels.source, log)):
             suspects = suspect_outlines(chunk, official)
-            for picture in chunk:
-                where = f"{labels.source} ({picture.name})"
-                judge = _Judge(picture, suspects, official, where, log)
-                picture.instances = [i for i in picture.instances if judge.keeps(i)]
-                yield picture
+            for image in chunk:
+                where = f"{labels.source} ({image.name})"
+                judge = _Judge(image, suspects, official, where, log)
+                image.instances = [i for i in image.instances if judge.keeps(i)]
+                yield image
 
     return LazyImages(generate, labels.problems)
 
 
 def first_labels(
-    pictures: Iterable[ImageLabels], source: str, log: ProblemLog
+    images: Iterable[ImageLabels], source: str, log: ProblemLog
 ) -> Iterator[ImageLabels]:
-    """The pictures without those that were there before, counted."""
+    """The images without those that were there before, counted."""
     seen: set[tuple[str | None, str]] = set()
-    for picture in pictures:
-        key = (picture.video, picture.name)
+    for image in images:
+        key = (image.video, image.name)
         if key in seen:
             message = "labelled more than once; the first is kept"
-            log.add("duplicate-image", f"{source} ({picture.name})", message)
+            log.add("duplicate-image", f"{source} ({image.name})", message)
             continue
         seen.add(key)
-        yield picture
+        yield image
 
 
-def chunks(pictures: Iterable[ImageLabels]) -> Iterator[list[ImageLabels]]:
-    """Lists of up to :data:`CHUNK` pictures."""
-    rest = iter(pictures)
+def chunks(images: Iterable[ImageLabels]) -> Iterator[list[ImageLabels]]:
+    """Lists of up to :data:`CHUNK` images."""
+    rest = iter(images)
     while chunk := list(islice(rest, CHUNK)):
         yield chunk
 
 
-def suspect_outlines(pictures: Sequence[ImageLabels], official: bool) -> set[int]:
+def suspect_outlines(images: Sequence[ImageLabels], official: bool) -> set[int]:
     """The outlines (by ``id``) that may be at fault, told by their bounds: few are, so that only those need a closer look."""
     paths: list[Outline] = []
     owners: list[int] = []
-    for number, picture in enumerate(pictures):
-        if official and picture.width is None:
+    for number, image in enumerate(images):
+        if official and image.width is None:
             continue  # nothing can be said of them
-        for instance in picture.instances:
+        for instance in image.instances:
             if instance.paths:
                 paths += instance.paths
                 owners += [number] * len(instance.paths)
@@ -88,7 +88,7 @@ def suspect_outlines(pictures: Sequence[ImageLabels], official: bool) -> set[int
         values = np.ascontiguousarray(points[:, axis])
         low = np.minimum.reduceat(values, ends - counts)
         high = np.maximum.reduceat(values, ends - counts)
-        sides = np.array([getattr(picture, side) or np.inf for picture in pictures])
+        sides = np.array([getattr(image, side) or np.inf for image in images])
         suspect |= (high < 0) | (low > sides[owners])
         if not official:
             suspect |= high == low
@@ -139,13 +139,13 @@ def are_shares(low: float, high: float, whole: bool) -> bool:
 
 
 class _Judge:
-    """The shapes of one picture."""
+    """The shapes of one image."""
 
     def __init__(
-        self, picture: ImageLabels, suspects: set[int], official: bool, where: str, log: ProblemLog
+        self, image: ImageLabels, suspects: set[int], official: bool, where: str, log: ProblemLog
     ) -> None:
         self.suspects, self.official, self.where, self.log = suspects, official, where, log
-        sides = picture.width, picture.height
+        sides = image.width, image.height
         self.sides = sides if None not in sides else None
         self.large = self.sides is not None and min(self.sides) >= LEAST_SIDE
 
@@ -197,7 +197,7 @@ class _Judge:
         if self.sides is not None:
             width, height = self.sides
             if right < 0 or bottom < 0 or left > width or top > height:
-                message = f"its outline lies outside the picture of {width}x{height}"
+                message = f"its outline lies outside the image of {width}x{height}"
                 return "empty-object", message
         return None
 
@@ -206,5 +206,5 @@ class _Judge:
 
 
 def is_share_box(box: Box) -> bool:
-    """Whether a box x1, y1, x2, y2 can only be in shares of a picture's sides."""
+    """Whether a box x1, y1, x2, y2 can only be in shares of an image's sides."""
     return are_shares(min(box[:2]), max(box[2:]), all(float(v).is_integer() for v in box))

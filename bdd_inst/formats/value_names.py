@@ -29,7 +29,7 @@ ENDINGS: dict[str, ValueNames] = {
     "_labelTrainIds": _from(0, classes.BDD100K_SEM_SEG),
     "_train_id": _from(0, classes.BDD100K_SEM_SEG),
 }
-# Endings of files that go by Cityscapes' names: the picture of X_gtFine_labelIds.png is X_leftImg8bit.png.
+# Endings of files that go by Cityscapes' names: the image of X_gtFine_labelIds.png is X_leftImg8bit.png.
 CITYSCAPES_ENDINGS = ("_labelIds", "_labelTrainIds")
 # Values that mean no object without being background or void.
 NO_OBJECTS = {"_labelIds": frozenset(range(1, 4))}
@@ -37,19 +37,19 @@ ENTRY = re.compile(r"\s*(\d+)\s*[=:,;\s]\s*(.+?)\s*")
 
 
 def image_key(stem: str) -> str:
-    """What the stems of a label map and of its picture have in common.
+    """What the stems of a label map and of its image have in common.
 
     Args:
         stem: of either file's name.
 
     Returns:
-        The stem without an ending that says what the values mean; in Cityscapes' case with the picture's own.
+        The stem without an ending that says what the values mean; in Cityscapes' case with the image's own.
     """
     ending = next((end for end in ENDINGS if stem.endswith(end)), "")
     if ending in CITYSCAPES_ENDINGS:
         return Path(cityscapes_image(stem.removesuffix(ending))).stem
     stem = stem.removesuffix(ending)
-    # A map may be called after the picture with its ending: 1.jpg.png.
+    # A map may be called after the image with its ending: 1.jpg.png.
     return Path(stem).stem if stem.lower().endswith(tuple(SUFFIXES)) else stem
 
 

@@ -1,4 +1,4 @@
-"""VIA (VGG Image Annotator) JSON: ``regions`` of polygons, rectangles, circles and ellipses for each picture, as list or object."""
+"""VIA (VGG Image Annotator) JSON: ``regions`` of polygons, rectangles, circles and ellipses for each image, as list or object."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ def read(found: Found) -> LabelSet:
         for file, top in contents(found, log):
             options = _options(top, attribute)
             for key, record in _records(file, top).items():
-                picture = _picture(record, f"{file}: {key!r:.80}", attribute, options, log)
-                if picture is not None:
-                    yield picture
+                image = _image(record, f"{file}: {key!r:.80}", attribute, options, log)
+                if image is not None:
+                    yield image
 
     return label_set(found, generate, "coco", notes=notes)
 
 
 def _records(file: Path, top: Any) -> dict[str, Any]:
-    """A file's pictures by VIA's keys. DataError where they cannot be read."""
+    """A file's images by VIA's keys. DataError where they cannot be read."""
     metadata = top.get("_via_img_metadata") if isinstance(top, dict) else None
     try:
         records = plain(metadata) if metadata is not None else plain(msgspec.json.encode(top))
@@ -105,7 +105,7 @@ def _chosen(value: Any) -> list[str]:
     return [value.strip()] if isinstance(value, str) and value.strip() else []
 
 
-def _picture(
+def _image(
     record: Any, where: str, attribute: str | None, options: dict[str, str], log: ProblemLog
 ) -> ImageLabels | None:
     name = record.get("filename") if isinstance(record, dict) else None
@@ -113,21 +113,21 @@ def _picture(
         log.add("bad-record", where, "a record without a filename; left out")
         return None
     attributes = record.get("file_attributes")
-    picture = ImageLabels(name, attributes=attributes if isinstance(attributes, dict) else {})
+    image = ImageLabels(name, attributes=attributes if isinstance(attributes, dict) else {})
     regions = record.get("regions")
     if isinstance(regions, dict):
         regions = list(regions.values())
     if not isinstance(regions, list):
-        picture.labelled = False
-        return picture
+        image.labelled = False
+        return image
     for number, region in enumerate(regions):
         try:
             instance = _instance(region)
             _name(instance, attribute, options, f"{where}, region #{number}", log)
-            picture.instances.append(instance)
+            image.instances.append(instance)
         except (DataError, ValueError, TypeError, OverflowError) as error:
             log.add("bad-label", f"{where}, region #{number}", f"{error}; left out")
-    return picture
+    return image
 
 
 def _instance(region: Any) -> Instance:

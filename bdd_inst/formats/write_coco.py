@@ -35,29 +35,29 @@ class WrittenObject(NamedTuple):
 class CocoTarget(Target):
     """``masks``: ``polygons``, ``rle``, or ``auto``: polygons where COCO's own fill is the rule, else RLE."""
 
-    def encode(self, picture: ImageLabels) -> dict | None:
-        size = self.known_size(picture)
+    def encode(self, image: ImageLabels) -> dict | None:
+        size = self.known_size(image)
         if size is None:
             return None
         height, width = size
-        image: dict[str, Any] = {
-            "id": picture.image_id,
-            "file_name": picture.name,
+        entry: dict[str, Any] = {
+            "id": image.image_id,
+            "file_name": image.name,
             "width": width,
             "height": height,
         }
-        if picture.attributes:
-            image["attributes"] = picture.attributes
-        if picture.video is not None:
-            image |= {"video_name": picture.video, "frame_index": picture.frame_index}
-        if not picture.labelled:
-            image["labelled"] = False
-        annotations = [self._annotation(one) for one in self.objects(picture, height, width)]
-        return {"image": image, "annotations": annotations}
+        if image.attributes:
+            entry["attributes"] = image.attributes
+        if image.video is not None:
+            entry |= {"video_name": image.video, "frame_index": image.frame_index}
+        if not image.labelled:
+            entry["labelled"] = False
+        annotations = [self._annotation(one) for one in self.objects(image, height, width)]
+        return {"image": entry, "annotations": annotations}
 
-    def objects(self, picture: ImageLabels, height: int, width: int) -> Iterator[WrittenObject]:
+    def objects(self, image: ImageLabels, height: int, width: int) -> Iterator[WrittenObject]:
         """The objects that are written, with what COCO and Detectron2 both say of them; the others are counted."""
-        for instance, rle in self.drawn(picture, height, width):
+        for instance, rle in self.drawn(image, height, width):
             found = self.category(instance.category)
             if found is None:
                 continue
@@ -65,12 +65,12 @@ class CocoTarget(Target):
             if box is None:
                 self.skipped.add(
                     "no-shape",
-                    shapes.instance_name(picture, instance),
+                    shapes.instance_name(image, instance),
                     "neither a box nor a mask with any pixel; left out",
                 )
                 continue
             name, ignored = found
-            segmentation = self._segmentation(instance, rle, picture)
+            segmentation = self._segmentation(instance, rle, image)
             yield WrittenObject(instance, name, ignored or instance.ignored, box, rle, segmentation)
 
     def _annotation(self, one: WrittenObject) -> dict:
@@ -108,7 +108,7 @@ class CocoTarget(Target):
         return out
 
     def _segmentation(
-        self, instance: Instance, rle: dict | None, picture: ImageLabels
+        self, instance: Instance, rle: dict | None, image: ImageLabels
     ) -> list | dict | None:
         if rle is None:
             return None
@@ -125,13 +125,13 @@ class CocoTarget(Target):
         if curved:
             self.lost.add(
                 "lost-curves",
-                shapes.instance_name(picture, instance),
+                shapes.instance_name(image, instance),
                 "Bezier curves became straight pieces",
             )
         if left_out:
             self.lost.add(
                 "lost-lines",
-                shapes.instance_name(picture, instance),
+                shapes.instance_name(image, instance),
                 "COCO has no open lines; that part is left out",
             )
         return out or None

@@ -17,37 +17,37 @@ from bdd_inst.images.finder import ImageFinder
 
 @dataclass
 class DictsTarget(CocoTarget):
-    """As COCO's, with 0-based classes and corner boxes; ``images`` puts the pictures' folder into ``file_name``."""
+    """As COCO's, with 0-based classes and corner boxes; ``images`` puts the images' folder into ``file_name``."""
 
     images: str | None = None
 
-    def encode(self, picture: ImageLabels) -> dict | None:
-        size = self.known_size(picture)
+    def encode(self, image: ImageLabels) -> dict | None:
+        size = self.known_size(image)
         if size is None:
             return None
         height, width = size
-        out = image_dict(picture, self._file_name(picture), height, width)
-        if picture.labelled:
-            out["annotations"] = [self._dict(one) for one in self.objects(picture, height, width)]
+        out = image_dict(image, self._file_name(image), height, width)
+        if image.labelled:
+            out["annotations"] = [self._dict(one) for one in self.objects(image, height, width)]
         return out
 
-    def _file_name(self, picture: ImageLabels) -> str:
+    def _file_name(self, image: ImageLabels) -> str:
         if self.images is None:
-            return picture.name
+            return image.name
         if not hasattr(self, "_finder"):
             self._finder = ImageFinder(self.images)
         try:
-            found = self._finder.find(picture)
+            found = self._finder.find(image)
         except DataError as error:
-            self.skipped.add("ambiguous-image", picture.name, f"{error}; its name stays as it is")
-            return picture.name
+            self.skipped.add("ambiguous-image", image.name, f"{error}; its name stays as it is")
+            return image.name
         if found is None:
             self.skipped.add(
                 "missing-image",
-                picture.name,
-                f"no such picture below {self.images}; its name stays as it is",
+                image.name,
+                f"no such image below {self.images}; its name stays as it is",
             )
-        return str(found or picture.name)
+        return str(found or image.name)
 
     def _dict(self, one: WrittenObject) -> dict:
         number = self.plan.categories.index(one.name)

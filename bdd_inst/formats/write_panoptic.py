@@ -1,7 +1,7 @@
-"""COCO panoptic JSON from any label set: ``NAME.json``, and ``NAME/`` with a PNG a picture whose colours number its segments.
+"""COCO panoptic JSON from any label set: ``NAME.json``, and ``NAME/`` with a PNG an image whose colours number its segments.
 
 Every labelled pixel belongs to one segment: of overlapping objects the higher score's, without scores the later label's. All stuff of a
-class is one segment of a picture; crowds and ignored objects are segments with ``iscrowd``, which are neither found nor missed.
+class is one segment of an image; crowds and ignored objects are segments with ``iscrowd``, which are neither found nor missed.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def category_rows(ids: Mapping[str, int], things: Sequence[str] | None) -> list[
 
 
 def segment_rows(ids: np.ndarray, segments: Sequence[Mapping]) -> list[dict]:
-    """The ``segments_info`` of one picture.
+    """The ``segments_info`` of one image.
 
     Args:
         ids: H,W segment ids, 0 where there is none.
@@ -73,7 +73,7 @@ def segment_rows(ids: np.ndarray, segments: Sequence[Mapping]) -> list[dict]:
 
 @dataclass
 class PanopticTarget(Target):
-    """A JSON file and, in the folder of its name beside it, a PNG a picture."""
+    """A JSON file and, in the folder of its name beside it, a PNG an image."""
 
     suffix: ClassVar[str] = ".png"
 
@@ -85,18 +85,18 @@ class PanopticTarget(Target):
     def image_folder(self) -> Path:
         return self.path.with_suffix("")
 
-    def file_of(self, picture: ImageLabels) -> Path:
-        """Where a picture's PNG goes, relative to its folder and inside it."""
-        return Path(self.name_of(picture))
+    def file_of(self, image: ImageLabels) -> Path:
+        """Where an image's PNG goes, relative to its folder and inside it."""
+        return Path(self.name_of(image))
 
     def files_of(self, part: dict) -> list[Path]:
         return [self.image_folder / part["file"]]
 
-    def encode(self, picture: ImageLabels) -> dict | None:
-        size = self.size_to_draw(picture, "PNG")
+    def encode(self, image: ImageLabels) -> dict | None:
+        size = self.size_to_draw(image, "PNG")
         if size is None:
             return None
-        groups = self._segments(picture, *size)
+        groups = self._segments(image, *size)
         ids = paint(
             [rle for _, rle in groups], range(1, len(groups) + 1), *size, np.dtype(np.uint32)
         )
@@ -105,27 +105,27 @@ class PanopticTarget(Target):
         if len(rows) < len(groups):
             hidden = len(groups) - len(rows)
             message = f"{hidden} objects have no pixel left under others"
-            self.lost.add("hidden-objects", picture.name, message, count=hidden)
-        file = self.file_of(picture)
+            self.lost.add("hidden-objects", image.name, message, count=hidden)
+        file = self.file_of(image)
         write_ids(self.image_folder / file, ids)
-        image = {"file_name": picture.name, "width": size[1], "height": size[0]}
+        entry = {"file_name": image.name, "width": size[1], "height": size[0]}
         return {
-            "id": picture.image_id,
-            "image": image,
+            "id": image.image_id,
+            "image": entry,
             "file": file.as_posix(),
             "segments": rows,
         }
 
-    def _segments(self, picture: ImageLabels, height: int, width: int) -> list[tuple[dict, dict]]:
+    def _segments(self, image: ImageLabels, height: int, width: int) -> list[tuple[dict, dict]]:
         """Segments and their RLEs, those that lie on top last; stuff of one class is one, a crowd only where all of it is."""
         found: list[tuple[dict, dict, float | None]] = []
         stuff: dict[str, int] = {}
-        for instance, rle in self.drawn(picture, height, width):
+        for instance, rle in self.drawn(image, height, width):
             category = self.category(instance.category)
             if category is None:
                 continue
             if rle is None:
-                where = shapes.instance_name(picture, instance)
+                where = shapes.instance_name(image, instance)
                 self.skipped.add("no-mask", where, "a label without outline or mask; left out")
                 continue
             name, ignored = category

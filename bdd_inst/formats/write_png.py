@@ -31,17 +31,17 @@ Chosen = list[tuple[Instance, dict, str, bool]]
 
 @dataclass
 class PngTarget(Target):
-    """One PNG a picture, of its stem, below ``path``; frames of a video in a folder of its name."""
+    """One PNG an image, of its stem, below ``path``; frames of a video in a folder of its name."""
 
     folder, suffix = True, ".png"
 
-    def encode(self, picture: ImageLabels) -> Any:
-        size = self.size_to_draw(picture, "PNG")
+    def encode(self, image: ImageLabels) -> Any:
+        size = self.size_to_draw(image, "PNG")
         if size is None:
             return None
         height, width = size
         chosen: Chosen = []
-        for instance, rle in self.drawn(picture, height, width):
+        for instance, rle in self.drawn(image, height, width):
             found = self.category(instance.category)
             if found is None or self.class_number(found[0]) is None:
                 if found is not None:
@@ -54,37 +54,37 @@ class PngTarget(Target):
             if rle is None:
                 self.skipped.add(
                     "no-mask",
-                    shapes.instance_name(picture, instance),
+                    shapes.instance_name(image, instance),
                     "a label without outline or mask; left out",
                 )
                 continue
             chosen.append((instance, rle, *found))
-        file = self.path / self.file_of(picture)
+        file = self.path / self.file_of(image)
         values = self.pixels(chosen, height, width)
-        self._say_lost(picture, chosen, values)
+        self._say_lost(image, chosen, values)
         size = self.save(file, values)
-        return [picture.name, str(file.relative_to(self.path)), self.scores(chosen), size]
+        return [image.name, str(file.relative_to(self.path)), self.scores(chosen), size]
 
     def _say_lost(
         self,
-        picture: ImageLabels,
+        image: ImageLabels,
         chosen: Chosen,
         values: np.ndarray,
     ) -> None:
-        """Count what a PNG of these values cannot say of the picture and its instances."""
+        """Count what a PNG of these values cannot say of the image and its instances."""
         covered = sum(run_lengths.area(rle) for _, rle, _, _ in chosen) - int(
             np.count_nonzero(values if values.ndim == 2 else values[..., 0])
         )
         if covered:
             self.lost.add(
                 "lost-overlaps",
-                picture.name,
+                image.name,
                 f"{covered} pixels belong to several objects; one keeps each",
             )
-        if picture.attributes:
-            self.lost.add("lost-image-attributes", picture.name, "a PNG has none")
+        if image.attributes:
+            self.lost.add("lost-image-attributes", image.name, "a PNG has none")
         if not self.keeps_scores and any(instance.score is not None for instance, *_ in chosen):
-            self.lost.add("lost-scores", picture.name, "decide on overlaps, and are not kept")
+            self.lost.add("lost-scores", image.name, "decide on overlaps, and are not kept")
 
     def intact(self, part: Any) -> bool:
         _, name, _, size = part
@@ -94,9 +94,9 @@ class PngTarget(Target):
             return False
         return found == size if size else found > 0
 
-    def file_of(self, picture: ImageLabels) -> Path:
-        """Where a picture's PNG goes, relative to the folder and inside it."""
-        return Path(self.name_of(picture))
+    def file_of(self, image: ImageLabels) -> Path:
+        """Where an image's PNG goes, relative to the folder and inside it."""
+        return Path(self.name_of(image))
 
     def class_number(self, name: str) -> int | None:
         """The number of a class in the pixels; None where the format has none for it."""
@@ -110,7 +110,7 @@ class PngTarget(Target):
     keeps_scores = False
 
     def scores(self, chosen: Chosen) -> list[dict]:
-        """Scalabel labels with the scores of a picture's instances; empty for formats that no scores go with."""
+        """Scalabel labels with the scores of an image's instances; empty for formats that no scores go with."""
         return []
 
     def save(self, file: Path, values: np.ndarray) -> int | None:
@@ -129,7 +129,7 @@ class PngTarget(Target):
             stream.write(msgspec.json.format(msgspec.json.encode(note), indent=1))
 
     def write_scores(self, parts: Parts) -> dict:
-        """Write the file of scores where any picture has some; what the note says of it."""
+        """Write the file of scores where any image has some; what the note says of it."""
         return {}
 
 
@@ -211,21 +211,21 @@ class BitmaskTarget(PngTarget):
 
     def _say_lost(
         self,
-        picture: ImageLabels,
+        image: ImageLabels,
         chosen: Chosen,
         values: np.ndarray,
     ) -> None:
-        super()._say_lost(picture, chosen, values)
+        super()._say_lost(image, chosen, values)
         hidden = len(chosen) - len(np.unique(bitmask.instance_numbers(values)[values[..., 0] > 0]))
         if hidden:
             self.lost.add(
                 "hidden-objects",
-                picture.name,
+                image.name,
                 f"{hidden} objects have no pixel left under others",
                 count=hidden,
             )
         if len(chosen) and not any(_numbers([instance for instance, *_ in chosen])):
-            self.lost.add("lost-ids", picture.name, "numbers within the picture take their place")
+            self.lost.add("lost-ids", image.name, "numbers within the image take their place")
 
     def save(self, file: Path, values: np.ndarray) -> None:
         bitmask.write_bitmask(file, values)
@@ -257,18 +257,18 @@ class BinaryTarget(PngTarget):
 
     def _say_lost(
         self,
-        picture: ImageLabels,
+        image: ImageLabels,
         chosen: Chosen,
         values: np.ndarray,
     ) -> None:
-        super()._say_lost(picture, chosen, values)
+        super()._say_lost(image, chosen, values)
         if len(chosen) > 1:
             self.lost.add(
-                "lost-instances", picture.name, f"{len(chosen)} objects become one foreground"
+                "lost-instances", image.name, f"{len(chosen)} objects become one foreground"
             )
         if len({name for _, _, name, _ in chosen}) > 1:
             self.lost.add(
-                "lost-classes", picture.name, "all are foreground; their classes are not kept"
+                "lost-classes", image.name, "all are foreground; their classes are not kept"
             )
 
     def pixels(self, chosen: Chosen, height: int, width: int) -> np.ndarray:

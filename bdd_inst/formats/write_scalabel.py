@@ -1,7 +1,7 @@
 """Scalabel JSON from any label set: outlines as ``poly2d`` (``scalabel``), or masks as ``rle`` (``rle``), as BDD100K publishes both.
 
 The file is ``{"frames": [...], "config": {...}}``, which the official tools load as they load lists; ``config`` has the categories, the
-common picture size, and ``maskRule``.
+common image size, and ``maskRule``.
 """
 
 from __future__ import annotations
@@ -22,32 +22,30 @@ from bdd_inst.masks.outlines import Outline
 class ScalabelTarget(Target):
     """Keeps words, outlines and carried masks as they are."""
 
-    def encode(self, picture: ImageLabels) -> dict:
-        size = (picture.height, picture.width) if picture.width and picture.height else None
-        labels = [self._label(i, p, picture) for p, i in enumerate(picture.instances)]
-        return self.frame(picture, size, labels)
+    def encode(self, image: ImageLabels) -> dict:
+        size = (image.height, image.width) if image.width and image.height else None
+        labels = [self._label(i, p, image) for p, i in enumerate(image.instances)]
+        return self.frame(image, size, labels)
 
     def frame(
-        self, picture: ImageLabels, size: tuple[int, int] | None, labels: list[dict | None]
+        self, image: ImageLabels, size: tuple[int, int] | None, labels: list[dict | None]
     ) -> dict:
         """One frame; ``labels`` None entries are left out."""
-        out: dict[str, Any] = {"name": picture.name}
-        if picture.video is not None:
-            out["videoName"] = picture.video
-        if picture.frame_index is not None:
-            out["frameIndex"] = picture.frame_index
+        out: dict[str, Any] = {"name": image.name}
+        if image.video is not None:
+            out["videoName"] = image.video
+        if image.frame_index is not None:
+            out["frameIndex"] = image.frame_index
         if size is not None and size != self.plan.common_size:
             out["size"] = {"width": size[1], "height": size[0]}
-        if picture.attributes:
-            out["attributes"] = picture.attributes
-        if picture.image_id is not None:
-            self.lost.add("lost-image-ids", picture.name, "Scalabel frames have names, no ids")
-        out["labels"] = (
-            [label for label in labels if label is not None] if picture.labelled else None
-        )
+        if image.attributes:
+            out["attributes"] = image.attributes
+        if image.image_id is not None:
+            self.lost.add("lost-image-ids", image.name, "Scalabel frames have names, no ids")
+        out["labels"] = [label for label in labels if label is not None] if image.labelled else None
         return out
 
-    def label(self, instance: Instance, place: int, picture: ImageLabels) -> dict | None:
+    def label(self, instance: Instance, place: int, image: ImageLabels) -> dict | None:
         """What both forms say of an instance: everything but its shape."""
         if self.plan.words and instance.category not in self.plan.words:
             self.category(instance.category)
@@ -78,13 +76,13 @@ class ScalabelTarget(Target):
         if instance.area is not None:
             self.lost.add(
                 "lost-areas",
-                shapes.instance_name(picture, instance),
+                shapes.instance_name(image, instance),
                 "Scalabel has no field for COCO's area",
             )
         return out
 
-    def _label(self, instance: Instance, place: int, picture: ImageLabels) -> dict | None:
-        out = self.label(instance, place, picture)
+    def _label(self, instance: Instance, place: int, image: ImageLabels) -> dict | None:
+        out = self.label(instance, place, image)
         if out is not None and instance.paths is not None:
             out["poly2d"] = [poly2d(path) for path in instance.paths]
         if out is not None and instance.rle is not None:
@@ -112,24 +110,24 @@ class ScalabelTarget(Target):
 class RleTarget(ScalabelTarget):
     """Every shape as a mask, drawn by the plan's rule; outlines do not stay."""
 
-    def encode(self, picture: ImageLabels) -> dict | None:
-        size = self.known_size(picture)
+    def encode(self, image: ImageLabels) -> dict | None:
+        size = self.known_size(image)
         if size is None:
             return None
         height, width = size
         labels = []
-        for place, (instance, rle) in enumerate(self.drawn(picture, height, width)):
-            label = self.label(instance, place, picture)
+        for place, (instance, rle) in enumerate(self.drawn(image, height, width)):
+            label = self.label(instance, place, image)
             if label is not None and rle is not None:
                 label["rle"] = {"counts": rle["counts"], "size": rle["size"]}
                 if instance.paths:
                     self.lost.add(
                         "lost-outlines",
-                        shapes.instance_name(picture, instance),
+                        shapes.instance_name(image, instance),
                         "became masks of whole pixels",
                     )
             labels.append(label)
-        return self.frame(picture, (height, width), labels)
+        return self.frame(image, (height, width), labels)
 
 
 def box2d(box: Box) -> dict[str, float]:

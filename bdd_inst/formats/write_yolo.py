@@ -23,39 +23,39 @@ FINER = 4
 
 @dataclass
 class YoloTarget(Target):
-    """One text file a picture below ``path/labels``; crowds are left out, for YOLO would train on them as objects."""
+    """One text file an image below ``path/labels``; crowds are left out, for YOLO would train on them as objects."""
 
     folder, suffix = True, ".txt"
     keeps_endings = False
 
-    def encode(self, picture: ImageLabels) -> Any:
-        size = self.size_to_draw(picture, "file")
+    def encode(self, image: ImageLabels) -> Any:
+        size = self.size_to_draw(image, "file")
         if size is None:
             return None
         height, width = size
         lines = []
-        for instance, rle in self.drawn(picture, height, width):
-            line = self._line(instance, rle, picture, np.array([width, height]))
+        for instance, rle in self.drawn(image, height, width):
+            line = self._line(instance, rle, image, np.array([width, height]))
             if line is not None:
                 lines.append(line)
-        file = self.path / self.file_of(picture)
+        file = self.path / self.file_of(image)
         file.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(file) as stream:
             stream.write("".join(f"{line}\n" for line in lines))
-        return [picture.name, str(file.relative_to(self.path))]
+        return [image.name, str(file.relative_to(self.path))]
 
     def _line(
-        self, instance: Instance, rle: dict | None, picture: ImageLabels, sides: np.ndarray
+        self, instance: Instance, rle: dict | None, image: ImageLabels, sides: np.ndarray
     ) -> str | None:
         found = self.category(instance.category)
         if found is None:
             return None
-        where = shapes.instance_name(picture, instance)
+        where = shapes.instance_name(image, instance)
         if instance.crowd or instance.ignored or found[1]:
             self.skipped.add("crowd-left-out", where, "YOLO has no crowds and no ignored regions")
             return None
         if instance.score is not None:
-            self.lost.add("lost-scores", picture.name, "label files have none")
+            self.lost.add("lost-scores", image.name, "label files have none")
         number = self.plan.categories.index(found[0])
         parts = self._parts(instance, rle)
         if parts:
@@ -85,9 +85,9 @@ class YoloTarget(Target):
     def files_of(self, part: Any) -> list[Path]:
         return [self.path / part[1]]
 
-    def file_of(self, picture: ImageLabels) -> Path:
-        """Where a picture's text goes, relative to the folder and inside it."""
-        return Path("labels", self.name_of(picture))
+    def file_of(self, image: ImageLabels) -> Path:
+        """Where an image's text goes, relative to the folder and inside it."""
+        return Path("labels", self.name_of(image))
 
     def finish(self, parts: Parts) -> None:
         names = dict(enumerate(self.plan.categories))

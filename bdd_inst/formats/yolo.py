@@ -1,7 +1,7 @@
 """YOLO segmentation text (Ultralytics): ``labels/NAME.txt`` beside ``images/NAME.jpg``, classes in ``data.yaml``.
 
-A line is ``class x1 y1 x2 y2 ...`` (one outline) or ``class cx cy w h`` (a box), all in parts of the picture's width and height; the
-format can therefore not be read without the pictures.
+A line is ``class x1 y1 x2 y2 ...`` (one outline) or ``class cx cy w h`` (a box), all in parts of the image's width and height; the
+format can therefore not be read without the images.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def _first_lines(file: Path) -> list[str]:
 def read(found: Found) -> LabelSet:
     """The label set of a data set's folder, its ``data.yaml``, or a folder of label files.
 
-    Pictures are looked for in ``found.images``, else in the folder ``images`` that stands where ``labels`` stands in the path.
+    Images are looked for in ``found.images``, else in the folder ``images`` that stands where ``labels`` stands in the path.
     """
     names = class_names(found.path)
     finders: dict[Path, ImageFinder] = {}
@@ -74,18 +74,18 @@ def read(found: Found) -> LabelSet:
         for file in found.files:
             folder = found.images or images_of(file.parent)
             finder = finders.setdefault(folder, ImageFinder(folder))
-            picture = finder.find(f"{file.stem}.jpg")
-            if picture is None:
-                log.add("missing-image", str(file), f"no picture of that name below {folder}")
+            image = finder.find(f"{file.stem}.jpg")
+            if image is None:
+                log.add("missing-image", str(file), f"no image of that name below {folder}")
                 continue
             try:
-                height, width = read_size(picture)
+                height, width = read_size(image)
                 lines = read_lines(file)
             except DataError as error:
                 log.add("unreadable-file", str(file), str(error)[:200])
                 continue
             seen += 1
-            yield _picture(picture.name, width, height, lines, names, str(file), log)
+            yield _image(image.name, width, height, lines, names, str(file), log)
         if not seen and log:
             raise DataError(f"{found.path}: no label file could be read, e.g. {log.lines()[0]}")
 
@@ -94,7 +94,7 @@ def read(found: Found) -> LabelSet:
 
 
 def images_of(labels: Path) -> Path:
-    """Where the pictures of a folder of label files are: ``images`` for ``labels`` in its path, else the folder itself."""
+    """Where the images of a folder of label files are: ``images`` for ``labels`` in its path, else the folder itself."""
     parts = list(labels.parts)
     for place in reversed(range(len(parts))):
         if parts[place] == "labels":
@@ -138,7 +138,7 @@ def _yaml_names(file: Path) -> tuple[str, ...]:
         raise DataError(f"{file}: no classes under 'names' ({error})") from None
 
 
-def _picture(
+def _image(
     name: str,
     width: int,
     height: int,
@@ -147,7 +147,7 @@ def _picture(
     where: str,
     log: ProblemLog,
 ) -> ImageLabels:
-    picture = ImageLabels(name, width, height)
+    image = ImageLabels(name, width, height)
     for number, line in enumerate(lines, 1):
         words = line.split()
         if not words:
@@ -159,17 +159,17 @@ def _picture(
                 raise ValueError(f"class {own}, there are 0 to {len(names) - 1}")
             instance.category = names[own] if names else str(own)
             instance.id = number
-            picture.instances.append(instance)
+            image.instances.append(instance)
         except (ValueError, OverflowError) as error:
             log.add("bad-label", f"{where}: line {number}", f"{error}; left out")
-    return picture
+    return image
 
 
 def _instance(words: list[str], width: int, height: int) -> Instance:
     """A line as an object without its class. ValueError says what is wrong with it."""
     numbers = [float(word) for word in words[1:]]
     if not all(math.isfinite(v) and -1 <= v <= 2 for v in numbers):
-        raise ValueError("coordinates are parts of the picture's sides, 0 to 1")
+        raise ValueError("coordinates are parts of the image's sides, 0 to 1")
     if len(numbers) in (4, 5):
         cx, cy, w, h = numbers[:4]
         if w <= 0 or h <= 0:

@@ -1,1 +1,1 @@
-"""Picture and video files: found, measured, read upright, written."""
+"""Image and video files: found, measured, read upright, written."""

@@ -1,4 +1,4 @@
-"""Finds the picture file that a name in a label file means, however the tool that wrote the name spells it."""
+"""Finds the image file that a name in a label file means, however the tool that wrote the name spells it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bdd_inst.images.size import read_size
 
 
 class NamedImage(Protocol):
-    """Anything with a picture's name and, where it is a frame, its video's."""
+    """Anything with an image's name and, where it is a frame, its video's."""
 
     name: str
     video: str | None
@@ -36,7 +36,7 @@ def _decoded(base: str) -> str:
 
 
 def stem(base: str) -> str:
-    """A file's name without the suffix of a picture; a dot that belongs to the name stays."""
+    """A file's name without the suffix of an image; a dot that belongs to the name stays."""
     head, dot, tail = base.rpartition(".")
     return head if dot and head and f".{tail.lower()}" in SUFFIXES else base
 
@@ -55,7 +55,7 @@ WAYS: tuple[Callable[[str], str], ...] = (_plain, _composed, _decoded, _stem, _f
 
 
 class ImageFinder:
-    """The picture files of a folder and its subfolders, listed once, by the names that label files use for them.
+    """The image files of a folder and its subfolders, listed once, by the names that label files use for them.
 
     A name is looked for as it stands and below its video's folder; then by its last part anywhere below, compared ever more loosely
     (:data:`WAYS`). Where several files fit, the one whose parent folders agree best with the name's own is meant, if it is one.
@@ -70,19 +70,19 @@ class ImageFinder:
         """
         self.folder = Path(folder)
         if not self.folder.is_dir():
-            raise DataError(f"{printable(folder)}: no such folder of pictures")
+            raise DataError(f"{printable(folder)}: no such folder of images")
         self._files: dict[str, str] | None = None
         self._tables: dict[int, dict[str, list[str]]] = {}
         self._sizes: dict[str, tuple[int, int]] = {}
 
-    def find(self, picture: NamedImage | str, video: str | None = None) -> Path | None:
-        """The file of a picture (or name), None where there is none.
+    def find(self, image: NamedImage | str, video: str | None = None) -> Path | None:
+        """The file of an image (or name), None where there is none.
 
         Raises:
             DataError: several files would do; the message names two.
         """
-        name = picture if isinstance(picture, str) else picture.name
-        video = video if isinstance(picture, str) else picture.video
+        name = image if isinstance(image, str) else image.name
+        video = video if isinstance(image, str) else image.video
         parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
         while ".." in parts:  # what lies above is not looked at
             del parts[: parts.index("..") + 1]
@@ -95,7 +95,7 @@ class ImageFinder:
                 return Path(files[key])
         for key in (inside, f"{video}/{inside}" if video else inside):
             if ".." not in key.split("/") and _is_file(place := self.folder / key):
-                return place  # of another suffix than pictures have, or hidden
+                return place  # of another suffix than images have, or hidden
         parents = parts[:-1] or ([video] if video else [])
         for number in range(len(WAYS)):
             found = self._table(number).get(WAYS[number](parts[-1]))
@@ -103,27 +103,27 @@ class ImageFinder:
                 return Path(files[self._nearest(name, parents, found)])
         return None
 
-    def size(self, picture: NamedImage | str) -> tuple[int, int]:
-        """(height, width) of a picture as it is shown.
+    def size(self, image: NamedImage | str) -> tuple[int, int]:
+        """(height, width) of an image as it is shown.
 
         Raises:
             DataError: it is missing or broken, or several would do.
         """
-        path = self.find(picture)
+        path = self.find(image)
         if path is None:
-            name = picture if isinstance(picture, str) else picture.name
-            raise DataError(f"{printable(name)}: no such picture below {printable(self.folder)}")
+            name = image if isinstance(image, str) else image.name
+            raise DataError(f"{printable(name)}: no such image below {printable(self.folder)}")
         return self.measure(path)
 
     def measure(self, path: str | os.PathLike) -> tuple[int, int]:
-        """:func:`read_size` of a picture of this folder, read once."""
+        """:func:`read_size` of an image of this folder, read once."""
         path = os.fspath(path)
         if path not in self._sizes:
             self._sizes[path] = read_size(path)
         return self._sizes[path]
 
     def all(self) -> list[Path]:
-        """Every picture below the folder, by name."""
+        """Every image below the folder, by name."""
         return sorted(map(Path, self._listed().values()))
 
     def names(self) -> list[str]:
@@ -156,7 +156,7 @@ class ImageFinder:
         if len(best) > 1:
             some = " and ".join(printable(self.folder / key) for key in sorted(best)[:2])
             raise DataError(
-                f"{printable(name)}: {len(best)} pictures could be meant below {printable(self.folder)}, "
+                f"{printable(name)}: {len(best)} images could be meant below {printable(self.folder)}, "
                 f"e.g. {some}; name the folder, or remove one"
             )
         return best[0]

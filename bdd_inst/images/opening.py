@@ -1,4 +1,4 @@
-"""The one door to picture files: which formats are opened, how large they may be, and every failure as one DataError line."""
+"""The one door to image files: which formats are opened, how large they may be, and every failure as one DataError line."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FORMATS = (
     "JPEG2000",
     "AVIF",
 )
-# What picture files are called; the content, not the name, says what a file is.
+# What image files are called; the content, not the name, says what a file is.
 SUFFIXES = (
     ".jpg",
     ".jpeg",
@@ -58,7 +58,7 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 def max_pixels() -> int:
-    """How many pixels a picture may have: ``$BDD_INST_MAX_PIXELS``, else MAX_PIXELS.
+    """How many pixels an image may have: ``$BDD_INST_MAX_PIXELS``, else MAX_PIXELS.
 
     Raises:
         ConfigError: the variable is no whole number above 0.
@@ -72,7 +72,7 @@ def open_image(
     formats: tuple[str, ...] | None = None,
     name: str | os.PathLike | None = None,
 ) -> Iterator[Image.Image]:
-    """A picture, its header read and its pixels not yet, until the block ends; whatever goes wrong inside is one DataError.
+    """An image, its header read and its pixels not yet, until the block ends; whatever goes wrong inside is one DataError.
 
     Args:
         source: a regular file (no pipe, no device: they may never end), or an open stream of bytes.
@@ -80,13 +80,13 @@ def open_image(
         name: what messages call it; the path where there is one.
 
     Yields:
-        The open picture; ``load`` decodes its pixels.
+        The open image; ``load`` decodes its pixels.
 
     Raises:
-        DataError: missing, no picture of these formats, broken, or of more pixels than :func:`max_pixels`; the line names the file.
+        DataError: missing, no image of these formats, broken, or of more pixels than :func:`max_pixels`; the line names the file.
     """
     is_path = isinstance(source, (str, os.PathLike))
-    name = printable(name or (source if is_path else "picture"))
+    name = printable(name or (source if is_path else "image"))
     most = max_pixels()
     _raise_pil_limit(most)
     try:
@@ -99,13 +99,13 @@ def open_image(
     except (DataError, GeneratorExit):
         raise
     except UnidentifiedImageError:
-        raise DataError(f"{name}: not a picture in a known format; fetch it again") from None
+        raise DataError(f"{name}: not an image in a known format; fetch it again") from None
     except Image.DecompressionBombError:
         raise DataError(_too_large(name, "too many pixels", most)) from None
     except MemoryError:
-        raise DataError(f"{name}: a picture that does not fit into the memory") from None
+        raise DataError(f"{name}: an image that does not fit into the memory") from None
     except Exception as error:  # PIL's decoders raise whatever their bytes lead them to
-        raise DataError(f"{name}: a broken picture ({reason(error)}); fetch it again") from None
+        raise DataError(f"{name}: a broken image ({reason(error)}); fetch it again") from None
 
 
 def open_regular(path: str | os.PathLike) -> IO[bytes]:
@@ -126,13 +126,13 @@ def open_regular(path: str | os.PathLike) -> IO[bytes]:
             path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
         )
     except FileNotFoundError:
-        raise DataError(f"{printable(path)}: no such picture; is the data set complete?") from None
+        raise DataError(f"{printable(path)}: no such image; is the data set complete?") from None
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
         raise DataError(f"{printable(path)}: cannot be opened ({why})") from None
     if not stat.S_ISREG(os.fstat(number).st_mode):
         os.close(number)
-        raise DataError(f"{printable(path)}: not a regular file; only those are read as pictures")
+        raise DataError(f"{printable(path)}: not a regular file; only those are read as images")
     return os.fdopen(number, "rb")
 
 
@@ -172,7 +172,7 @@ def printable(name: str | os.PathLike) -> str:
 
 def _too_large(name: str, size: str, limit: int) -> str:
     return (
-        f"{name}: a picture of {size}, more than the {limit} that are read; "
+        f"{name}: an image of {size}, more than the {limit} that are read; "
         f"if you trust it, set {LIMIT_VARIABLE} to a larger number"
     )
 

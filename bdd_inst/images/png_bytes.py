@@ -25,8 +25,8 @@ def decode_mask(png: bytes, where: str) -> np.ndarray:
         DataError: no PNG, a broken one, or one of more pixels than any image.
     """
     parse_header(png, where)
-    with open_image(io.BytesIO(png), formats=("PNG",), name=where) as picture:
-        values = np.asarray(picture)
+    with open_image(io.BytesIO(png), formats=("PNG",), name=where) as image:
+        values = np.asarray(image)
     if values.ndim == 3:
         values = values[..., -1] if values.shape[2] in (2, 4) else values.any(axis=2)
     return values != 0

@@ -32,10 +32,10 @@ NUMBERED_FOLDERS = {
 }
 # The highest class of BDD100K's detection; its panoptic bitmasks go on to 40.
 MAX_DETECTION_CLASS = 10
-# Values that count on from 1 in every picture number objects where one picture has this many; or fewer, but of three different numbers
-# among so many pictures. Below, classes that come one after the other (body, head, hat) look the same.
+# Values that count on from 1 in every image number objects where one image has this many; or fewer, but of three different numbers
+# among so many images. Below, classes that come one after the other (body, head, hat) look the same.
 MANY_NUMBERED = 5
-FEW_NUMBERED, PICTURES_OF_FEW = 4, 8
+FEW_NUMBERED, IMAGES_OF_FEW = 4, 8
 # How many of the objects may lie in several places: one stands behind a pole. Classes do so all the time.
 DIVIDED = 0.15
 # How many PNGs are searched for numbers.
@@ -86,16 +86,16 @@ def pixels(path: str | os.PathLike) -> np.ndarray:
         DataError: no PNG, or a broken one.
     """
     _, _, depth, color = header(path)
-    with open_image(path, formats=("PNG",)) as picture:
-        return stored_values(picture, depth, color)
+    with open_image(path, formats=("PNG",)) as image:
+        return stored_values(image, depth, color)
 
 
-def stored_values(picture: Image.Image, depth: int, color: int) -> np.ndarray:
+def stored_values(image: Image.Image, depth: int, color: int) -> np.ndarray:
     """The values that an open PNG holds: H,W or H,W,C, uint8 or uint16.
 
     PIL stretches gray of 2 and 4 bits to 0..255; class numbers are the stored bits, the same in every tool.
     """
-    values = np.asarray(picture)
+    values = np.asarray(image)
     if values.dtype == bool:
         return values.astype(np.uint8)
     if color == GRAY and depth in (2, 4):
@@ -159,16 +159,16 @@ def refuse_instance_numbers(files: Sequence[Path], path: Path) -> None:
     folders = {re.sub("[^a-z0-9]", "", part.lower()) for part in files[0].absolute().parts[-3:-1]}
     if NUMBERED_FOLDERS & folders or numbers_of(files) == "objects":
         raise DataError(
-            f"{path}: the PNGs of {files[0].parent.name} number instances from 1 on in each picture and do not say their classes; "
+            f"{path}: the PNGs of {files[0].parent.name} number instances from 1 on in each image and do not say their classes; "
             "give the folder of class maps (VOC: SegmentationClass), or instances with classes: COCO or Cityscapes JSON, instanceIds, "
             "BDD100K bitmasks (--kind label-map takes the numbers for classes)"
         )
 
 
 def numbers_of(files: Sequence[Path]) -> str:
-    """What the values of PNGs of small numbers are: classes, or numbers of objects that start anew in each picture.
+    """What the values of PNGs of small numbers are: classes, or numbers of objects that start anew in each image.
 
-    Objects are numbered from 1 without a gap, nearly each is one region, and pictures have different numbers of them. Classes leave
+    Objects are numbered from 1 without a gap, nearly each is one region, and images have different numbers of them. Classes leave
     gaps, or lie in several places.
 
     Args:
@@ -201,7 +201,7 @@ def numbers_of(files: Sequence[Path]) -> str:
     if divided > DIVIDED * sum(counts):
         return "classes"
     numbers, most = len(set(counts)), max(counts, default=0)
-    few = numbers > 2 and most >= FEW_NUMBERED and len(counts) >= PICTURES_OF_FEW
+    few = numbers > 2 and most >= FEW_NUMBERED and len(counts) >= IMAGES_OF_FEW
     if few or (numbers > 1 and most >= MANY_NUMBERED):
         return "objects"
     return "either" if numbers > 1 or (len(counts) == 1 and most > 2) else "classes"
@@ -223,7 +223,7 @@ def _kind(file: Path) -> str:
     if color in (GRAY, RGB, GRAY_ALPHA):
         if values.ndim == 3:
             if color == RGB and not (values == values[..., :1]).all():
-                raise NoMask(f"{file}: a colour picture, not a mask; give the folder of masks")
+                raise NoMask(f"{file}: a colour image, not a mask; give the folder of masks")
             values = values[..., 0]
         found = np.unique(values)
         if file.stem.endswith("_instanceIds") or (depth == 16 and is_numbered_by_class(found)):

@@ -1,4 +1,4 @@
-"""Reads a picture as Detectron2 does: PIL's decoder, EXIF orientation applied, three channels of 8 bits; bad files named in one line."""
+"""Reads an image as Detectron2 does: PIL's decoder, EXIF orientation applied, three channels of 8 bits; bad files named in one line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bdd_inst.base.errors import ConfigError
 from bdd_inst.images.opening import open_image, open_regular, printable
 from bdd_inst.images.size import orientation
 
-# EXIF 2.32, table 6 (orientation): what turns the stored picture upright.
+# EXIF 2.32, table 6 (orientation): what turns the stored image upright.
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 
 def read_image(source: str | os.PathLike | IO[bytes]) -> Image.Image:
-    """The picture, upright, in mode RGB; of an animated one the first frame.
+    """The image, upright, in mode RGB; of an animated one the first frame.
 
     Args:
         source: a path, or an open stream of bytes.
@@ -42,7 +42,7 @@ def read_image(source: str | os.PathLike | IO[bytes]) -> Image.Image:
         A PIL image, H x W as it is shown.
 
     Raises:
-        DataError: missing, truncated, or no picture.
+        DataError: missing, truncated, or no image.
     """
     with open_image(source) as image:
         deep = any(";16" in str(tile[-1]) for tile in getattr(image, "tile", ()))
@@ -65,12 +65,12 @@ def read_bgr(source: str | os.PathLike | IO[bytes]) -> np.ndarray:
         H,W,3 uint8, BGR.
 
     Raises:
-        DataError: missing, truncated, or no picture.
+        DataError: missing, truncated, or no image.
     """
     return np.ascontiguousarray(np.asarray(read_image(source))[:, :, ::-1])
 
 
-def to_rgb(image: Image.Image, name: str | os.PathLike | IO[bytes] = "picture") -> Image.Image:
+def to_rgb(image: Image.Image, name: str | os.PathLike | IO[bytes] = "image") -> Image.Image:
     """Mode RGB, 8 bits a channel, as PIL converts it; what PIL would clip or cannot convert is scaled by its own range, logged once.
 
     PIL turns every 16-bit value above 255 white and every fraction black.
@@ -80,7 +80,7 @@ def to_rgb(image: Image.Image, name: str | os.PathLike | IO[bytes] = "picture") 
         name: what the log calls it.
 
     Returns:
-        The same picture in mode RGB.
+        The same image in mode RGB.
     """
     if image.mode.startswith("I") or image.mode == "F":
         gray = scale(np.asarray(image), name)
@@ -90,10 +90,10 @@ def to_rgb(image: Image.Image, name: str | os.PathLike | IO[bytes] = "picture") 
     return image.convert("RGB")
 
 
-def scale(values: np.ndarray, name: str | os.PathLike | IO[bytes] = "picture") -> np.ndarray:
+def scale(values: np.ndarray, name: str | os.PathLike | IO[bytes] = "image") -> np.ndarray:
     """Numbers of any range as uint8 of the same shape.
 
-    Whole numbers from 0 to 65535: the fewest of 8, 10, 12, 14, 16 bits that hold the largest one become 8 bits, so that pictures of one
+    Whole numbers from 0 to 65535: the fewest of 8, 10, 12, 14, 16 bits that hold the largest one become 8 bits, so that images of one
     camera keep their brightness to each other. Fractions from 0 to 1 become 0 to 255. Others are stretched from their least to their
     largest. What is no number (NaN, inf) becomes 0.
     """
@@ -110,7 +110,7 @@ def scale(values: np.ndarray, name: str | os.PathLike | IO[bytes] = "picture") -
     else:
         start, full, what = low, (high - low) or 1.0, f"values from {low:g} to {high:g}"
     if full != 255.0 or start:
-        _say_scaled(what, name if isinstance(name, (str, os.PathLike)) else "picture")
+        _say_scaled(what, name if isinstance(name, (str, os.PathLike)) else "image")
     if what == "16-bit values" and values.dtype.kind in "ui":
         return (values >> 8).astype(np.uint8)  # the upper byte, as other readers have it
     scaled = (np.where(finite, values, start).astype(np.float64) - start) * (255.0 / full)
@@ -121,7 +121,7 @@ _said: set[str] = set()
 
 
 def _say_scaled(what: str, name: str | os.PathLike) -> None:
-    """One line for each kind of values, not one for each picture and epoch."""
+    """One line for each kind of values, not one for each image and epoch."""
     kind = "values" if what.startswith("values") else what
     if kind not in _said:
         _said.add(kind)
@@ -129,7 +129,7 @@ def _say_scaled(what: str, name: str | os.PathLike) -> None:
 
 
 def _deep_rgb(source: str | os.PathLike | IO[bytes], image: Image.Image) -> Image.Image:
-    """A colour picture of 16 bits a channel: PIL keeps the upper byte, which is dark where a camera used 10, 12 or 14 of them."""
+    """A colour image of 16 bits a channel: PIL keeps the upper byte, which is dark where a camera used 10, 12 or 14 of them."""
     if max(high for _, high in image.getextrema()) >= 64 or not isinstance(
         source, (str, os.PathLike)
     ):
@@ -157,7 +157,7 @@ def _from_lab(image: Image.Image) -> Image.Image:
 
 
 def to_tensor(image: Image.Image | np.ndarray, channels: str) -> torch.Tensor:
-    """An RGB picture as a contiguous uint8 tensor C,H,W in the order ``channels`` (``BGR`` or ``RGB``).
+    """An RGB image as a contiguous uint8 tensor C,H,W in the order ``channels`` (``BGR`` or ``RGB``).
 
     Args:
         image: H x W, RGB: PIL's, or an array H,W,3 uint8.

@@ -1,4 +1,4 @@
-"""How large a picture is as it is shown, and whether its file is whole, without decoding it where that can be told."""
+"""How large an image is as it is shown, and whether its file is whole, without decoding it where that can be told."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ PNG_METADATA = (b"eXIf", b"tEXt", b"zTXt", b"iTXt")
 
 
 def read_size(path: str | os.PathLike) -> tuple[int, int]:
-    """(height, width) of the picture as it is shown (EXIF orientation applied), after a look at whether the file is whole.
+    """(height, width) of the image as it is shown (EXIF orientation applied), after a look at whether the file is whole.
 
     This is the size that labels, masks and every tool speak of.
 
     Args:
-        path: of the picture.
+        path: of the image.
 
     Returns:
         (width, height) in pixels; files say it in this order.
 
     Raises:
-        DataError: missing, truncated, or no picture.
+        DataError: missing, truncated, or no image.
     """
     with open_regular(path) as stream, open_image(stream, name=path) as image:
         height, width = stored_size(image)

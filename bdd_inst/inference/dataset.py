@@ -1,4 +1,4 @@
-"""A model over a data set: outputs picture by picture, small enough to keep, in the loader's order."""
+"""A model over a data set: outputs image by image, small enough to keep, in the loader's order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the PNG of a frame goes, below a folder: beside other pictures of its stem, and for frames of videos without a growing list."""
+"""Where the PNG of a frame goes, below a folder: beside other images of its stem, and for frames of videos without a growing list."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class FramePngs:
 
     def __init__(self, folder: str | os.PathLike, source: ImageSource):
         self.folder = Path(folder)
-        self.names, self.places = png_names(source.pictures), OutputPaths(folder)
+        self.names, self.places = png_names(source.images), OutputPaths(folder)
 
     def __call__(self, frame: Frame) -> Path:
         """The frame's file; the folder that it lies in is made."""

@@ -46,7 +46,7 @@ def labels_of(
     logits = logits.detach().to("cpu", torch.float32)
     if not torch.isfinite(logits).all():
         raise DataError(
-            f"picture {image_id}: a predicted score is not finite; the model has diverged"
+            f"image {image_id}: a predicted score is not finite; the model has diverged"
         )
     if len(logits) == 1:
         scores = logits[0].sigmoid().numpy()

@@ -46,7 +46,7 @@ def panoptic_classes(cfg: CfgNode, metadata: Mapping) -> PanopticClasses:
 
 
 class PanopticFile(ResultsFile):
-    """A COCO panoptic JSON that grows picture by picture; memory does not grow with it."""
+    """A COCO panoptic JSON that grows image by image; memory does not grow with it."""
 
     def __init__(self, stream: IO[bytes], images: IO[bytes], classes: PanopticClasses):
         """``images`` holds the second of its lists until the first is whole."""

@@ -1,4 +1,4 @@
-"""One picture in, Detectron2's output dict out: what its DefaultPredictor does, for one picture or a batch."""
+"""One image in, Detectron2's output dict out: what its DefaultPredictor does, for one image or a batch."""
 
 from __future__ import annotations
 
@@ -66,11 +66,11 @@ class Predictor:
             self.metadata = identity.metadata if identity else {}
         self.model = model.eval()
 
-    def __call__(self, picture: ImageLike) -> dict:
+    def __call__(self, image: ImageLike) -> dict:
         """Detectron2's output for one image, on the image's own size and on the CPU.
 
         Args:
-            picture: a path, an array H,W,3 uint8 BGR as ``cv2.imread`` gives it, or PIL's image.
+            image: a path, an array H,W,3 uint8 BGR as ``cv2.imread`` gives it, or PIL's image.
 
         Returns:
             ``instances``: Instances with ``pred_boxes`` x1,y1,x2,y2 in pixels, ``scores``, ``pred_classes``, ``pred_masks`` (RLEMasks,
@@ -79,16 +79,16 @@ class Predictor:
         Raises:
             DataError: no image.
         """
-        return self.predict([picture])[0]
+        return self.predict([image])[0]
 
-    def predict(self, pictures: Sequence[ImageLike]) -> list[dict]:
+    def predict(self, images: Sequence[ImageLike]) -> list[dict]:
         """The outputs for several images in one forward pass.
 
         Images of different sizes are padded to a common one, as Detectron2 does; what the outermost pixels of the smaller ones see
         is then not quite what they see alone.
 
         Args:
-            pictures: each as a call takes it.
+            images: each as a call takes it.
 
         Returns:
             an output for each, as a call gives it.
@@ -96,14 +96,14 @@ class Predictor:
         Raises:
             DataError: one of them is no image.
         """
-        batch = [self.prepare(picture) for picture in pictures]
+        batch = [self.prepare(image) for image in images]
         return predict_batch(self.model, batch) if batch else []
 
-    def prepare(self, picture: ImageLike) -> dict:
+    def prepare(self, image: ImageLike) -> dict:
         """The model's input for one image.
 
         Args:
-            picture: as a call takes it.
+            image: as a call takes it.
 
         Returns:
             ``image`` C,H,W uint8, resized, in INPUT.FORMAT; ``height`` and ``width`` of the image itself.
@@ -111,9 +111,9 @@ class Predictor:
         Raises:
             DataError: no image.
         """
-        image = as_pil(picture)
-        width, height = image.size
-        resized = test_chain(self.cfg, (height, width)).image(image)
+        upright = as_pil(image)
+        width, height = upright.size
+        resized = test_chain(self.cfg, (height, width)).image(upright)
         return {
             "image": to_tensor(resized, self.cfg.INPUT.FORMAT),
             "height": height,
@@ -121,26 +121,26 @@ class Predictor:
         }
 
 
-def as_pil(picture: ImageLike) -> Image.Image:
+def as_pil(image: ImageLike) -> Image.Image:
     """An image in mode RGB, upright.
 
     Raises:
         DataError: no image, or a file that is none.
     """
-    if isinstance(picture, str | os.PathLike):
-        return read_image(picture)
-    if isinstance(picture, Image.Image):
-        return to_rgb(ImageOps.exif_transpose(picture))
-    if not isinstance(picture, np.ndarray):
+    if isinstance(image, str | os.PathLike):
+        return read_image(image)
+    if isinstance(image, Image.Image):
+        return to_rgb(ImageOps.exif_transpose(image))
+    if not isinstance(image, np.ndarray):
         raise DataError(
-            f"a picture to predict on is H,W,3 uint8 BGR, a path or PIL's, not {type(picture).__name__}"
-            + (": was the file not found by cv2.imread?" if picture is None else "")
+            f"an image to predict on is H,W,3 uint8 BGR, a path or PIL's, not {type(image).__name__}"
+            + (": was the file not found by cv2.imread?" if image is None else "")
         )
-    if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8 or not picture.size:
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
         raise DataError(
-            f"a picture to predict on is H,W,3 uint8 BGR, not {'x'.join(map(str, picture.shape))} {picture.dtype}"
+            f"an image to predict on is H,W,3 uint8 BGR, not {'x'.join(map(str, image.shape))} {image.dtype}"
         )
-    return Image.fromarray(picture[:, :, ::-1])
+    return Image.fromarray(image[:, :, ::-1])
 
 
 def load_model(cfg: CfgNode) -> nn.Module:

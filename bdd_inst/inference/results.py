@@ -1,4 +1,4 @@
-"""Detections as COCO results, written to a file picture by picture."""
+"""Detections as COCO results, written to a file image by image."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class OutputClasses:
         return cls([f"class {i + 1}" for i in range(number)], list(range(1, number + 1)))
 
 
-def picture_ids(cfg: CfgNode, source: ImageSource) -> dict[str, int | str]:
+def image_ids(cfg: CfgNode, source: ImageSource) -> dict[str, int | str]:
     """Frame name -> image id, where the images are those of a data set in DATASETS.TEST: predictions can then be scored against it.
 
     Only data sets below the data root are looked at, and only if the images lie there too; nothing is rendered or fetched for it.
@@ -75,7 +75,7 @@ def picture_ids(cfg: CfgNode, source: ImageSource) -> dict[str, int | str]:
         empty where the images are no data set's.
     """
     root = catalog.data_root().resolve()
-    names = {name: path.resolve() for name, path in source.pictures.items()}
+    names = {name: path.resolve() for name, path in source.images.items()}
     if source.videos or not all(path.is_relative_to(root) for path in names.values()):
         return {}
     found = {}
@@ -126,7 +126,7 @@ def to_results(instances: Instances, categories: OutputClasses, **common: object
 
 
 class ResultsFile:
-    """A JSON list that grows picture by picture. Attributes: ``number`` of results in it."""
+    """A JSON list that grows image by image. Attributes: ``number`` of results in it."""
 
     def __init__(self, stream: IO[bytes], head: bytes = b"["):
         """``head`` opens the list; what closes more than the list is :meth:`tail`'s."""
@@ -134,7 +134,7 @@ class ResultsFile:
         write_all(stream.fileno(), head)
 
     def add(self, entries: list[dict]) -> None:
-        """Append the results of one picture."""
+        """Append the results of one image."""
         texts = (json.dumps(entry, ensure_ascii=False, allow_nan=False) for entry in entries)
         data = b"".join(
             (b",\n" if self.number or place else b"\n") + text.encode()
@@ -144,7 +144,7 @@ class ResultsFile:
         self._whole, self.number = self._whole + len(data), self.number + len(entries)
 
     def close(self) -> None:
-        """End the list; what is half there of a last picture goes."""
+        """End the list; what is half there of a last image goes."""
         number = self.stream.fileno()
         os.ftruncate(number, self._whole)
         os.lseek(number, self._whole, os.SEEK_SET)

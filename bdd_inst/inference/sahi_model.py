@@ -54,7 +54,7 @@ class SahiModel(DetectionModel):
             self.category_mapping = {str(index): name for index, name in enumerate(names)}
 
     def perform_inference(self, image: np.ndarray) -> None:
-        """Predict on H,W,3 uint8 RGB, as sahi reads pictures."""
+        """Predict on H,W,3 uint8 RGB, as sahi reads images."""
         self._original_predictions = [self.model(image[:, :, ::-1])]
 
     @property
@@ -70,7 +70,7 @@ class SahiModel(DetectionModel):
         shift_amount_list: list | None = None,
         full_shape_list: list | None = None,
     ) -> None:
-        """What sahi asks for: a list of ObjectPrediction a picture, where the slice lies in the whole picture said with each."""
+        """What sahi asks for: a list of ObjectPrediction an image, where the slice lies in the whole image said with each."""
         number = len(self._original_predictions)
         shifts = _one_each(shift_amount_list or [[0, 0]], number)
         shapes = _one_each(full_shape_list or [None], number)
@@ -107,7 +107,7 @@ def _polygons(mask: np.ndarray) -> list[list[float]]:
 
 
 def _one_each(values: list, number: int) -> list:
-    """A value for each picture; sahi gives one alone, too, without the list around it."""
+    """A value for each image; sahi gives one alone, too, without the list around it."""
     if values and isinstance(values[0], (int, float)):
         values = [values]
     return values if len(values) == number else values * number

@@ -1,4 +1,4 @@
-"""What to predict on: pictures, folders, videos, patterns, a camera or a stream, as one stream of named frames."""
+"""What to predict on: images, folders, videos, patterns, a camera or a stream, as one stream of named frames."""
 
 from __future__ import annotations
 
@@ -86,8 +86,8 @@ class ImageSource:
         return self._reader
 
     @property
-    def pictures(self) -> dict[str, Path]:
-        """The files of the pictures by their names."""
+    def images(self) -> dict[str, Path]:
+        """The files of the images by their names."""
         return {entry.name: entry.path for entry in self.entries if not entry.is_video}
 
     @property
@@ -109,7 +109,7 @@ class ImageSource:
             if not entry.is_video:
                 # An image that cannot be read keeps its number: the others' do not depend on it.
                 number += 1
-                for frame in self._picture(entry):
+                for frame in self._image(entry):
                     frame.number = number
                     yield frame
                 continue
@@ -118,7 +118,7 @@ class ImageSource:
                 frame.number = number
                 yield frame
 
-    def _picture(self, entry: Entry) -> Iterator[Frame]:
+    def _image(self, entry: Entry) -> Iterator[Frame]:
         try:
             image = read_bgr(entry.path)
         except ConfigError:  # a limit that is no number: true of every image
@@ -248,7 +248,7 @@ def find_files(folder: str | os.PathLike) -> list[Path]:
     found = sorted(map(Path, list_images(folder, suffixes).values()))
     if not found:
         raise DataError(
-            f"{printable(folder)}: no pictures or videos in this folder or below ({', '.join(suffixes)})"
+            f"{printable(folder)}: no images or videos in this folder or below ({', '.join(suffixes)})"
         )
     return found
 

@@ -1,4 +1,4 @@
-"""What test-time augmentation (TEST.AUG) costs and gains: the same model, each picture seen once."""
+"""What test-time augmentation (TEST.AUG) costs and gains: the same model, each image seen once."""
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ def seen_once(model: nn.Module, cfg: CfgNode) -> Iterator[CfgNode]:
         model.tta = views
 
 
-def cost_of_views(predictor, picture: np.ndarray) -> tuple[float, float]:
+def cost_of_views(predictor, image: np.ndarray) -> tuple[float, float]:
     """Seconds that one image takes with TEST.AUG and seen once.
 
     Args:
         predictor: a :class:`bdd_inst.inference.predictor.Predictor` with TEST.AUG on.
-        picture: H,W,3 uint8 BGR.
+        image: H,W,3 uint8 BGR.
 
     Returns:
         with all views, and once.
     """
     with seen_once(predictor.model, predictor.cfg) as plain:
         once = type(predictor)(plain, predictor.model)
-        once(picture)  # the first call also allocates
-        single = _seconds(once, picture)
-    return _seconds(predictor, picture), single
+        once(image)  # the first call also allocates
+        single = _seconds(once, image)
+    return _seconds(predictor, image), single
 
 
-def _seconds(predictor, picture: np.ndarray) -> float:
+def _seconds(predictor, image: np.ndarray) -> float:
     start = time.perf_counter()
-    predictor(picture)
+    predictor(image)
     return time.perf_counter() - start

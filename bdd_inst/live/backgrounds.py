@@ -1,4 +1,4 @@
-"""What stands behind the person: the blurred room, a picture, a video, a colour, or nothing (alpha)."""
+"""What stands behind the person: the blurred room, an image, a video, a colour, or nothing (alpha)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bdd_inst.live.pyramid import Pyramid, fitting_size
 
 COLOUR = re.compile(r"#(?:[0-9a-fA-F]{3}|[0-9a-fA-F]{6})")
 STRENGTH = 0.5
-WIDEST = 0.05  # sigma of the strongest blur, as a share of the picture's long side
+WIDEST = 0.05  # sigma of the strongest blur, as a share of the image's long side
 SIDES = 160, 320, 640  # long sides at which the blur may work: the smallest on which it is at least
 SMOOTHEST = 3.0  # pixels wide, so that nothing of its grid is seen
 
@@ -29,13 +29,13 @@ class Blur:
     """The room out of focus. The person's colours do not smear into it: they are left out of the average."""
 
     def __init__(self, strength: float = STRENGTH):
-        """``strength`` in 0..1; 0 leaves the picture sharp."""
+        """``strength`` in 0..1; 0 leaves the image sharp."""
         self.strength = strength
 
     def __call__(self, frame: np.ndarray | Pyramid, alpha: np.ndarray) -> np.ndarray:
         frame = Pyramid.of(frame)
         if self.strength <= 0:
-            return frame.picture
+            return frame.image
         height, width = alpha.shape
         wide = self.strength * WIDEST
         side = next((side for side in SIDES if wide * side >= SMOOTHEST), SIDES[-1])
@@ -56,7 +56,7 @@ class Blur:
 
 
 class Still:
-    """A picture, or a colour: fitted once to each size of frame."""
+    """An image, or a colour: fitted once to each size of frame."""
 
     def __init__(self, image: np.ndarray):
         """``image``: H,W,3 uint8 BGR; covers the frame, what stands over is cut off evenly."""
@@ -64,7 +64,7 @@ class Still:
         self._fitted: np.ndarray | None = None
 
     def __call__(self, frame: np.ndarray | Pyramid, alpha: np.ndarray) -> np.ndarray:
-        size = Pyramid.of(frame).picture.shape[:2]
+        size = Pyramid.of(frame).image.shape[:2]
         if self._fitted is None or self._fitted.shape[:2] != size:
             self._fitted = cover(self.image, size)
         return self._fitted
@@ -90,11 +90,11 @@ class Moving:
             image = next(self._frames, None)
         if image is None:
             raise DataError(f"{self.path}: this background video can no longer be decoded")
-        return cover(image, Pyramid.of(frame).picture.shape[:2])
+        return cover(image, Pyramid.of(frame).image.shape[:2])
 
 
 def cover(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A picture scaled to fill a frame in its own proportions, the middle of it.
+    """An image scaled to fill a frame in its own proportions, the middle of it.
 
     Args:
         image: h,w,3 uint8.
@@ -113,7 +113,7 @@ def cover(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def colour(text: str) -> np.ndarray:
-    """``#rrggbb`` or ``#rgb`` as a picture of one pixel, 1,1,3 uint8 BGR."""
+    """``#rrggbb`` or ``#rgb`` as an image of one pixel, 1,1,3 uint8 BGR."""
     digits = text[1:] if len(text) == 7 else "".join(2 * c for c in text[1:])
     return np.frombuffer(bytes.fromhex(digits), np.uint8)[::-1].reshape(1, 1, 3).copy()
 
@@ -122,7 +122,7 @@ def open_background(text: str, strength: float = STRENGTH) -> Background | None:
     """What ``--background`` names.
 
     Args:
-        text: ``blur``, ``none``, ``#rrggbb``, or the path of a picture or of a video.
+        text: ``blur``, ``none``, ``#rrggbb``, or the path of an image or of a video.
         strength: of the blur, in 0..1.
 
     Returns:
@@ -141,7 +141,7 @@ def open_background(text: str, strength: float = STRENGTH) -> Background | None:
         return Still(colour(text))
     if not Path(text).is_file():
         raise DataError(
-            f"background {text}: no such file; name a picture, a video, blur, none or a colour like #00b140"
+            f"background {text}: no such file; name an image, a video, blur, none or a colour like #00b140"
         )
     if Path(text).suffix.lower() in video.SUFFIXES:
         return Moving(text)

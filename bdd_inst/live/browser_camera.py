@@ -17,7 +17,7 @@ NAME = "browser"  # what ``--input`` calls it
 
 
 class BrowserCamera:
-    """Takes pictures from the page's requests and gives them to the pipeline as a live source."""
+    """Takes images from the page's requests and gives them to the pipeline as a live source."""
 
     def __init__(self, stop: threading.Event):
         """``stop`` ends the frames."""
@@ -35,7 +35,7 @@ class BrowserCamera:
         if data:
             image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
         if image is None:
-            raise DataError("not a picture that can be decoded")
+            raise DataError("not an image that can be decoded")
         with self._came:
             self._newest = image
             self._came.notify()

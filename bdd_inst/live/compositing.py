@@ -19,7 +19,7 @@ COLOUR_RADIUS = 4  # how far, in pixels of that, they are gathered
 CERTAIN = 0.12  # alpha this close to 0 or 1 becomes 0 or 1
 SOFTNESS = 0.5  # how much of the range 0..1 around the threshold stays soft
 CHUNK = 4096  # border pixels at a time
-FEW = 0.15  # of the picture: above this share of border pixels the border is not recoloured (the mask is haze)
+FEW = 0.15  # of the image: above this share of border pixels the border is not recoloured (the mask is haze)
 
 
 def sharpen(probability: np.ndarray, threshold: float = 0.5) -> np.ndarray:
@@ -51,23 +51,23 @@ class Scratch:
 
 
 def upsample(
-    alpha: np.ndarray, picture: np.ndarray | Pyramid, scratch: Scratch | None = None
+    alpha: np.ndarray, image: np.ndarray | Pyramid, scratch: Scratch | None = None
 ) -> np.ndarray:
-    """Alpha at the picture's size, its edges moved onto the picture's (fast guided filter, He and Sun 2015).
+    """Alpha at the image's size, its edges moved onto the image's (fast guided filter, He and Sun 2015).
 
-    The filter's two coefficients are found on a small picture and only they are enlarged; at full size
+    The filter's two coefficients are found on a small image and only they are enlarged; at full size
     one multiplication and one addition a pixel remain.
 
     Args:
         alpha: h,w float32 in 0..1, any size.
-        picture: H,W,3 uint8 BGR.
+        image: H,W,3 uint8 BGR.
         scratch: kept from frame to frame by the caller; the result then holds until the next call with it.
 
     Returns:
         H,W float32 in 0..1, exactly 0 or 1 where it is within CERTAIN of them.
     """
-    frame = Pyramid.of(picture)
-    size = frame.picture.shape[:2]
+    frame = Pyramid.of(image)
+    size = frame.image.shape[:2]
     small = fitting_size(*size, GUIDE_LONG_SIDE)
     guide = cv2.cvtColor(frame.at(small), cv2.COLOR_BGR2GRAY)
     scale, offset = _coefficients(
@@ -79,7 +79,7 @@ def upsample(
     near, part = _reach(scale, offset, size)
     if near[0].stop == 0:
         return out
-    grey = cv2.cvtColor(frame.picture[part], cv2.COLOR_BGR2GRAY)
+    grey = cv2.cvtColor(frame.image[part], cv2.COLOR_BGR2GRAY)
     grey = grey.reshape(out[part].shape)
     line, rest = scratch("line", grey.shape), scratch("rest", grey.shape)
     # The ramp ends a little inside 0..1, so that haze far from the person and holes within go.
@@ -95,7 +95,7 @@ def upsample(
 def _reach(
     scale: np.ndarray, offset: np.ndarray, size: tuple[int, int]
 ) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """Where the enlarged lines can come above CERTAIN, in the small maps and in the picture of ``size``; the rest is background."""
+    """Where the enlarged lines can come above CERTAIN, in the small maps and in the image of ``size``; the rest is background."""
     highest = cv2.max(offset, offset + scale).reshape(scale.shape)  # of grey values in 0..1
     near = _extent(highest > CERTAIN / 2)
     if near[0].stop == 0:
@@ -126,13 +126,11 @@ def _coefficients(guide: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np
     return mean(scale), mean(mean_target - scale * mean_guide)
 
 
-def border_colours(
-    picture: np.ndarray | Pyramid, alpha: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """What the person and what stands behind look like around the border, as two smooth small pictures.
+def border_colours(image: np.ndarray | Pyramid, alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What the person and what stands behind look like around the border, as two smooth small images.
 
     Args:
-        picture: H,W,3 uint8.
+        image: H,W,3 uint8.
         alpha: H,W float32 in 0..1.
 
     Returns:
@@ -141,7 +139,7 @@ def border_colours(
     """
     # What bilinear steps leave out does not show in means over so many pixels.
     size = fitting_size(*alpha.shape, COLOUR_LONG_SIDE)
-    small = Pyramid.of(picture).at(size).reshape(*size, 3).astype(np.float32)
+    small = Pyramid.of(image).at(size).reshape(*size, 3).astype(np.float32)
     weight = _resized(alpha, size).reshape(size)
     side = (2 * COLOUR_RADIUS + 1,) * 2
 
@@ -154,12 +152,12 @@ def border_colours(
 
 
 def composite(
-    picture: np.ndarray | Pyramid, alpha: np.ndarray, background: np.ndarray, clean: bool = True
+    image: np.ndarray | Pyramid, alpha: np.ndarray, background: np.ndarray, clean: bool = True
 ) -> np.ndarray:
-    """The person of ``picture`` in front of ``background``.
+    """The person of ``image`` in front of ``background``.
 
     Args:
-        picture: H,W,3 uint8.
+        image: H,W,3 uint8.
         alpha: H,W float32 in 0..1.
         background: H,W,3 uint8.
         clean: whether the old background's colour is taken out of the pixels at the border.
@@ -167,14 +165,14 @@ def composite(
     Returns:
         H,W,3 uint8, a new array.
     """
-    frame, out = Pyramid.of(picture), background.copy()
+    frame, out = Pyramid.of(image), background.copy()
     share = cv2.convertScaleAbs(alpha, alpha=255).reshape(alpha.shape)
     part = _extent(share)
     if part[0].stop == 0:
         return out
     share = cv2.merge([share[part]] * 3)
     # In whole numbers it is twice as fast as cv2.blendLinear, and off by one grey value at most.
-    shown = cv2.multiply(frame.picture[part], share, scale=1 / 255)
+    shown = cv2.multiply(frame.image[part], share, scale=1 / 255)
     behind = cv2.multiply(background[part], cv2.bitwise_not(share), scale=1 / 255)
     out[part] = cv2.add(shown, behind)
     if clean:
@@ -187,19 +185,19 @@ def composite(
     return out
 
 
-def cut_out(picture: np.ndarray | Pyramid, alpha: np.ndarray) -> np.ndarray:
+def cut_out(image: np.ndarray | Pyramid, alpha: np.ndarray) -> np.ndarray:
     """The person alone; border pixels carry the person's colour, hidden ones black.
 
     Args:
-        picture: H,W,3 uint8 BGR, or its pyramid.
+        image: H,W,3 uint8 BGR, or its pyramid.
         alpha: H,W float32, how much of each pixel is the person, 0 to 1.
 
     Returns:
         H,W,4 uint8 BGRA with straight alpha.
     """
-    frame = Pyramid.of(picture)
+    frame = Pyramid.of(image)
     share = cv2.convertScaleAbs(alpha, alpha=255).reshape(alpha.shape)
-    shown = cv2.bitwise_and(frame.picture, frame.picture, mask=share)
+    shown = cv2.bitwise_and(frame.image, frame.image, mask=share)
     out = cv2.merge([shown, share]).reshape(*share.shape, 4)
     for index, colours, _ in person_colours(frame, alpha):
         out.reshape(-1, 4)[index, :3] = _rounded(colours)
@@ -227,7 +225,7 @@ def person_colours(frame: Pyramid, alpha: np.ndarray) -> Iterator[tuple[np.ndarr
     everything = border(alpha)
     if not everything.size:
         return
-    picture = frame.picture
+    image = frame.image
     foreground, behind = border_colours(frame, alpha)
     height, width = alpha.shape
     small_height, small_width = foreground.shape[:2]
@@ -236,11 +234,11 @@ def person_colours(frame: Pyramid, alpha: np.ndarray) -> Iterator[tuple[np.ndarr
     for start in range(0, everything.size, CHUNK):
         index = everything[start : start + CHUNK]
         row = index // width
-        place = rows.take(row) + columns.take(index - row * width)  # in the small pictures
+        place = rows.take(row) + columns.take(index - row * width)  # in the small images
         front, back = _pixels(foreground, place), _pixels(behind, place)
         share = alpha.ravel().take(index)
         share = cv2.merge([share] * 3).reshape(-1, 3)
-        colours = _pixels(picture, index).astype(np.float32)
+        colours = _pixels(image, index).astype(np.float32)
         colours -= back
         back -= front
         back *= share
@@ -250,9 +248,9 @@ def person_colours(frame: Pyramid, alpha: np.ndarray) -> Iterator[tuple[np.ndarr
         yield index, np.clip(colours, 0, 255, out=colours), share
 
 
-def _pixels(picture: np.ndarray, index: np.ndarray) -> np.ndarray:
+def _pixels(image: np.ndarray, index: np.ndarray) -> np.ndarray:
     """Pixels by flat index, N,3."""
-    return picture.reshape(-1, 3).take(index, 0)
+    return image.reshape(-1, 3).take(index, 0)
 
 
 def _rounded(colours: np.ndarray) -> np.ndarray:

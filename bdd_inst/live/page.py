@@ -1,4 +1,4 @@
-"""A web page on this machine alone: the running picture as MJPEG, switches for background, blur, threshold, mask and meter."""
+"""A web page on this machine alone: the running image as MJPEG, switches for background, blur, threshold, mask and meter."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Page:
         self.choice, self.given = _named(settings.background)
         blurred = isinstance(settings.background, Blur)
         self.strength = settings.background.strength if blurred else STRENGTH
-        self.picture: bytes = b""
+        self.image: bytes = b""
         self.number = self.watchers = 0
         self.shown_at = 0.0  # perf_counter of the newest frame
         self.changed = threading.Condition()
@@ -82,20 +82,20 @@ class Page:
     def show(self, frame: Frame, image: np.ndarray) -> None:
         """Encode it where anybody watches."""
         self.shown_at = time.perf_counter()
-        if not self.watchers and self.picture:
+        if not self.watchers and self.image:
             return
         done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
         if done:
             with self.changed:
-                self.picture, self.number = data.tobytes(), self.number + 1
+                self.image, self.number = data.tobytes(), self.number + 1
                 self.changed.notify_all()
 
-    def next_picture(self, seen: int) -> tuple[int, bytes]:
+    def next_image(self, seen: int) -> tuple[int, bytes]:
         """The first JPEG after number ``seen``; empty where the run ends."""
         with self.changed:
             while self.number <= seen and not self.stop.is_set():
                 self.changed.wait(0.5)
-            return self.number, b"" if self.stop.is_set() else self.picture
+            return self.number, b"" if self.stop.is_set() else self.image
 
     @contextlib.contextmanager
     def watched(self) -> Iterator[None]:
@@ -109,7 +109,7 @@ class Page:
                 self.watchers -= 1
 
     def status(self) -> str:
-        """``waiting`` for the first frame, ``lost`` where none has come for LOST seconds, ``nobody`` in the picture, ``running``, ``ended``."""
+        """``waiting`` for the first frame, ``lost`` where none has come for LOST seconds, ``nobody`` in the image, ``running``, ``ended``."""
         if self.stop.is_set():
             return "ended"
         if not self.shown_at:
@@ -119,7 +119,7 @@ class Page:
         return "nobody" if self.meter.nobody else "running"
 
     def state(self) -> dict:
-        """What the page shows beside the picture."""
+        """What the page shows beside the image."""
         return {
             "status": self.status(),
             "source": self.source,
@@ -149,7 +149,7 @@ class Page:
         threshold = _share(wanted, "threshold", self.settings.threshold)
         view = wanted.get("view", self.settings.view)
         if view not in ("picture", "mask"):
-            raise DataError(f"view is picture or mask, not {view!r}")
+            raise DataError(f"view is image or mask, not {view!r}")
         choice = wanted.get("background", self.choice)
         background = self.settings.background
         if choice != self.choice or (choice == "blur" and strength != self.strength):
@@ -174,8 +174,8 @@ class Page:
             )
         return Still(colour(choice))
 
-    def take_picture(self, data: bytes) -> None:
-        """A picture file's bytes as the background. DataError where they are none."""
+    def take_image(self, data: bytes) -> None:
+        """An image file's bytes as the background. DataError where they are none."""
         try:
             image = read_bgr(io.BytesIO(data))
         except DataError as error:
@@ -185,7 +185,7 @@ class Page:
 
 
 def _named(background: Background | None) -> tuple[str, Background | None]:
-    """What the page calls the background of the start, and the picture or video that it keeps for ``given``."""
+    """What the page calls the background of the start, and the image or video that it keeps for ``given``."""
     if background is None:
         return "none", None
     if isinstance(background, Blur):

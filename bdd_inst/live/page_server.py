@@ -1,4 +1,4 @@
-"""The web server of the page, on this machine alone: who may ask, what is asked, and the stream of pictures."""
+"""The web server of the page, on this machine alone: who may ask, what is asked, and the stream of images."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bdd_inst.base.errors import DataError
 
 HOST = "127.0.0.1"
 BOUNDARY = "frame"
-LARGEST = 20 << 20  # bytes of a picture that is sent, as a background or from the browser's camera
+LARGEST = 20 << 20  # bytes of an image that is sent, as a background or from the browser's camera
 LONGEST = 4096  # bytes of a change of settings
 LIMITS = {"/settings": LONGEST, "/background": LARGEST, "/frame": LARGEST, "/stop": LONGEST}
 POLICY = (
@@ -110,7 +110,7 @@ class Handler(BaseHTTPRequestHandler):
             if path == "/stop":
                 page.stop.set()
             elif path == "/background":
-                page.take_picture(body)
+                page.take_image(body)
             elif path == "/frame":
                 page.camera.take(body)
                 return self.answer(204, None, b"")
@@ -135,7 +135,7 @@ class Handler(BaseHTTPRequestHandler):
         with page.watched():
             try:
                 while True:
-                    seen, data = page.next_picture(seen)
+                    seen, data = page.next_image(seen)
                     if not data:
                         return
                     head = f"--{BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"

@@ -28,7 +28,7 @@ from bdd_inst.live.tidying import tidy
 AHEAD = 2  # frames of a file that wait between two stages
 RECENT = 60  # frames over which speed is told
 METER_SIZE = 20  # pixels of its letters
-NOBODY = 1e-3  # of the picture: less person than this is none
+NOBODY = 1e-3  # of the image: less person than this is none
 _END = object()
 
 
@@ -39,8 +39,8 @@ class Settings:
     Attributes:
         background: None leaves the person alone (with alpha where the sink takes it, on black elsewhere).
         threshold: probability that becomes alpha 0.5.
-        view: ``picture``, or ``mask`` to see alpha itself.
-        meter: whether speed and latency are written into the picture.
+        view: ``image``, or ``mask`` to see alpha itself.
+        meter: whether speed and latency are written into the image.
         smooth: whether masks of consecutive frames are steadied.
     """
 
@@ -240,21 +240,21 @@ def _draw(
 
 
 def render(
-    picture: np.ndarray | Pyramid, alpha: np.ndarray, keeps_alpha: bool, settings: Settings
+    image: np.ndarray | Pyramid, alpha: np.ndarray, keeps_alpha: bool, settings: Settings
 ) -> np.ndarray:
-    """The finished picture, H,W,3 uint8 BGR, or H,W,4 where there is no background and the sink keeps alpha."""
-    background, frame = settings.background, Pyramid.of(picture)
+    """The finished image, H,W,3 uint8 BGR, or H,W,4 where there is no background and the sink keeps alpha."""
+    background, frame = settings.background, Pyramid.of(image)
     if settings.view == "mask":
         return cv2.cvtColor(cv2.convertScaleAbs(alpha, alpha=255), cv2.COLOR_GRAY2BGR)
     if background is None and keeps_alpha:
         return cut_out(frame, alpha)
-    behind = np.zeros_like(frame.picture) if background is None else background(frame, alpha)
+    behind = np.zeros_like(frame.image) if background is None else background(frame, alpha)
     # A blurred room has the old one's colours: there is nothing to take out at the border.
     return composite(frame, alpha, behind, clean=not isinstance(background, Blur))
 
 
 def write_meter(image: np.ndarray, text: str) -> np.ndarray:
-    """``text`` in the upper left corner, on a new picture H,W,3."""
+    """``text`` in the upper left corner, on a new image H,W,3."""
     out = image.copy()
     paste(out, tag(text, METER_SIZE, INK), METER_SIZE // 2, METER_SIZE // 2)
     return out

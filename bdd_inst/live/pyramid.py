@@ -9,23 +9,23 @@ import numpy as np
 class Pyramid:
     """H,W,3 uint8 (or H,W of any kind) and its halves, made when first asked for.
 
-    Halving exactly is ten times faster than any other averaging, and all who want a small picture share the halves.
+    Halving exactly is ten times faster than any other averaging, and all who want a small image share the halves.
 
     Attributes:
-        picture: the frame itself.
+        image: the frame itself.
     """
 
-    def __init__(self, picture: np.ndarray):
-        self.picture = picture
-        self._levels = [picture]
+    def __init__(self, image: np.ndarray):
+        self.image = image
+        self._levels = [image]
 
     @classmethod
-    def of(cls, picture: np.ndarray | Pyramid) -> Pyramid:
-        """``picture``, as a pyramid if it is not one yet."""
-        return picture if isinstance(picture, cls) else cls(picture)
+    def of(cls, image: np.ndarray | Pyramid) -> Pyramid:
+        """``image``, as a pyramid if it is not one yet."""
+        return image if isinstance(image, cls) else cls(image)
 
     def at(self, size: tuple[int, int]) -> np.ndarray:
-        """The picture at ``size`` (height, width), without aliasing: bilinear from the nearest larger level."""
+        """The image at ``size`` (height, width), without aliasing: bilinear from the nearest larger level."""
         level = self._level(*size)
         height, width = level.shape[:2]
         if (height, width) == tuple(size):
@@ -36,7 +36,7 @@ class Pyramid:
         return cv2.resize(level, (size[1], size[0]), interpolation=method)
 
     def _level(self, height: int, width: int) -> np.ndarray:
-        """The smallest level that has ``height`` and ``width``; the picture itself where none has."""
+        """The smallest level that has ``height`` and ``width``; the image itself where none has."""
         found, index = self._levels[0], 1
         while True:
             if index == len(self._levels):

@@ -1,4 +1,4 @@
-"""Where the person is: a callable picture -> alpha, made of any pixel-wise model of the project."""
+"""Where the person is: a callable image -> alpha, made of any pixel-wise model of the project."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from bdd_inst.live import runtimes
 from bdd_inst.live.folding import folded
 from bdd_inst.live.pyramid import Pyramid
 
-AREA = 256 * 256  # pixels that the model sees, in the picture's proportions
+AREA = 256 * 256  # pixels that the model sees, in the image's proportions
 MULTIPLE = 32  # sides of what a model sees that does not say how often it halves them
-LONGEST = 16  # times the other side: a longer picture is squeezed
+LONGEST = 16  # times the other side: a longer image is squeezed
 TOLERANCE = 1e-3  # by how much a faster way of running the model may change a probability
 COARSEST = 0.1  # by how much one that the user names may
 ROUNDS = 5  # timed calls a candidate at the start
 
 
 class Segmenter(Protocol):
-    """Finds the person in one picture."""
+    """Finds the person in one image."""
 
     name: str
 
@@ -73,16 +73,16 @@ class ModelSegmenter:
     def prepare(self, frame: np.ndarray | Pyramid) -> np.ndarray:
         """What the model sees of a frame: 1,3,h,w float32 in 0..255."""
         frame = Pyramid.of(frame)
-        size = network_size(*frame.picture.shape[:2], self.area, self.multiple)
+        size = network_size(*frame.image.shape[:2], self.area, self.multiple)
         return cv2.dnn.blobFromImage(frame.at(size), swapRB=self.channels == "RGB")
 
     def choose(
         self, size: tuple[int, int], names: Sequence[str] = runtimes.EXACT
     ) -> dict[str, str]:
-        """Time the installed ways of running the model on a picture of ``size`` (height, width) and keep the fastest exact one.
+        """Time the installed ways of running the model on an image of ``size`` (height, width) and keep the fastest exact one.
 
         Args:
-            size: of the pictures to come.
+            size: of the images to come.
             names: the ways to try; those that are not installed are left out. A single name is taken although it rounds
                 more coarsely, and what that changes is told.
 
@@ -134,7 +134,7 @@ def _lean(model: nn.Module, image: np.ndarray, right: np.ndarray) -> nn.Module:
 def network_size(
     height: int, width: int, area: int = AREA, multiple: int = MULTIPLE
 ) -> tuple[int, int]:
-    """(height, width) of about ``area`` pixels, near the picture's proportions, multiples of ``multiple``."""
+    """(height, width) of about ``area`` pixels, near the image's proportions, multiples of ``multiple``."""
     ratio = min(max(height / width, 1 / LONGEST), LONGEST) ** 0.5
     side = area**0.5
     return tuple(

@@ -1,4 +1,4 @@
-"""Where frames go: a video file, pictures, PNG with alpha, a window, a virtual camera."""
+"""Where frames go: a video file, images, PNG with alpha, a window, a virtual camera."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Sink(Protocol):
     def __exit__(self, kind: type | None, *rest: object) -> None: ...
 
     def show(self, frame: Frame, image: np.ndarray) -> None:
-        """One finished picture H,W,3 (or 4) uint8 for ``frame``. Raises Closed when it is to end."""
+        """One finished image H,W,3 (or 4) uint8 for ``frame``. Raises Closed when it is to end."""
 
 
 class VideoFile:
@@ -99,23 +99,23 @@ class VideoFile:
         return min(now - self.begun + 0.5 / self.source.rate, longest)
 
 
-class Pictures:
-    """One picture a frame, with alpha as PNG: a single file, or below a folder under the input's names."""
+class Images:
+    """One image a frame, with alpha as PNG: a single file, or below a folder under the input's names."""
 
     def __init__(self, path: str | os.PathLike, source: Source, alpha: bool):
-        """``path``: a file that ends in .png or .jpg, for an input of one picture; otherwise a folder."""
+        """``path``: a file that ends in .png or .jpg, for an input of one image; otherwise a folder."""
         self.path, self.source, self.alpha = Path(path), source, alpha
         self.problems, self.number = ProblemLog(), 0
         self.single = self.path.suffix.lower() in SUFFIXES and not self.path.is_dir()
         self.places = OutputPaths(path, ".png") if alpha else image_paths(path)
         if self.single and source.number != 1:
-            raise DataError(f"{path}: the input is more than one picture; name a folder")
+            raise DataError(f"{path}: the input is more than one image; name a folder")
         if self.single and alpha and self.path.suffix.lower() != ".png":
             raise DataError(f"{path}: alpha needs PNG; name a file that ends in .png")
         if self.single and self.path.suffix.lower() not in ENDINGS:
-            raise DataError(f"{path}: pictures are written as .png or .jpg")
+            raise DataError(f"{path}: images are written as .png or .jpg")
 
-    def __enter__(self) -> Pictures:
+    def __enter__(self) -> Images:
         return self
 
     def __exit__(self, kind: type | None, *rest: object) -> None:

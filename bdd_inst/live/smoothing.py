@@ -7,20 +7,20 @@ import numpy as np
 
 from bdd_inst.live.pyramid import Pyramid
 
-FLOW_LONG_SIDE = 192  # pixels of the pictures between which motion is found
-NEW = 0.15  # share of the new mask where the motion explains the picture
+FLOW_LONG_SIDE = 192  # pixels of the images between which motion is found
+NEW = 0.15  # share of the new mask where the motion explains the image
 STILL = 0.04  # and where nothing moves at all
 SURER = 0.4  # of what is left goes to the new mask where it is certain and the carried one is not
-MOVED = 8.0  # grey values (0..255) by which a place of the picture has changed that does not count as still
-# Grey values (0..255): where the carried picture is off by this much, the new mask counts alone. Twice as much costs
+MOVED = 8.0  # grey values (0..255) by which a place of the image has changed that does not count as still
+# Grey values (0..255): where the carried image is off by this much, the new mask counts alone. Twice as much costs
 # exact masks of fast dancers 1 to 3 points of IoU, no limit 22 to 24; 0.2 to 0.7 points at 11.
 MISFIT = 11.0
-# Mean misfit of the whole picture that means another scene: 4 to 11 in a fast pan, 35 to 117 between unrelated photographs.
+# Mean misfit of the whole image that means another scene: 4 to 11 in a fast pan, 35 to 117 between unrelated photographs.
 CUT = 20.0
 
 
 class MaskSmoother:
-    """Calms masks of consecutive frames. Where the motion found does not explain the picture, the new mask counts alone,
+    """Calms masks of consecutive frames. Where the motion found does not explain the image, the new mask counts alone,
     so nothing trails behind what moves.
 
     >>> smoother = MaskSmoother()
@@ -40,17 +40,17 @@ class MaskSmoother:
         self._mask: np.ndarray | None = None
         self._seen = 0  # masks since then
 
-    def __call__(self, mask: np.ndarray, picture: np.ndarray | Pyramid) -> np.ndarray:
+    def __call__(self, mask: np.ndarray, image: np.ndarray | Pyramid) -> np.ndarray:
         """The steadied mask.
 
         Args:
             mask: h,w float32 in 0..1, any size; a size unlike the last one starts anew.
-            picture: H,W,3 uint8 BGR, the frame that it belongs to.
+            image: H,W,3 uint8 BGR, the frame that it belongs to.
 
         Returns:
             h,w float32 in 0..1.
         """
-        grey = self._small(Pyramid.of(picture))
+        grey = self._small(Pyramid.of(image))
         known = self._mask is not None
         if known and self._mask.shape == mask.shape and self._grey.shape == grey.shape:
             mask = self._mix(mask, grey)
@@ -61,9 +61,9 @@ class MaskSmoother:
 
     @staticmethod
     def _small(frame: Pyramid) -> np.ndarray:
-        height, width = frame.picture.shape[:2]
+        height, width = frame.image.shape[:2]
         factor = FLOW_LONG_SIDE / max(height, width)
-        # DIS needs some twenty pixels each way; narrower pictures are stretched.
+        # DIS needs some twenty pixels each way; narrower images are stretched.
         size = max(32, round(height * factor)), max(32, round(width * factor))
         return cv2.cvtColor(frame.at(size), cv2.COLOR_BGR2GRAY)
 

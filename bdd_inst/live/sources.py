@@ -1,4 +1,4 @@
-"""Where frames come from: a camera, a stream, a video, a folder, a picture; and files at their own pace, to be watched."""
+"""Where frames come from: a camera, a stream, a video, a folder, an image; and files at their own pace, to be watched."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bdd_inst.inference.streams import CAMERA_SIZE, Stream
 __all__ = ["CAMERA_SIZE", "Frame", "Source", "open_source", "paced"]
 
 NUMBER = re.compile(r"(.*?)(\d+)")
-SEQUENCE = 8  # pictures, at least, that make a video
+SEQUENCE = 8  # images, at least, that make a video
 
 
 @dataclass
@@ -31,7 +31,7 @@ class Source:
         stem: what files made of it are called.
         frames: gives an iterator of Frames.
         live: frames come in their own time; the newest counts.
-        moving: a video, a camera or a stream; False for pictures.
+        moving: a video, a camera or a stream; False for images.
         consecutive: one frame shows what the one before showed, a moment later, so masks may be carried along.
         rate: frames a second.
         number: of frames, None where unknown.
@@ -60,7 +60,7 @@ def open_source(
     """Look at what ``--input`` names.
 
     Args:
-        text: a camera's number, an RTSP or HTTP URL, or the path of a video, a picture or a folder of pictures.
+        text: a camera's number, an RTSP or HTTP URL, or the path of a video, an image or a folder of images.
         stop: when set, a live source ends at its next frame.
         capture: opens cameras and streams, ``cv2.VideoCapture`` or a double of it.
 
@@ -89,7 +89,7 @@ def open_source(
 
 
 def numbered(names: Sequence[str]) -> bool:
-    """Whether names of pictures count up one by one, as frames of a video do: ``00000.jpg``, ``00001.jpg``, ..."""
+    """Whether names of images count up one by one, as frames of a video do: ``00000.jpg``, ``00001.jpg``, ..."""
     parts = [NUMBER.fullmatch(PurePosixPath(name).stem) for name in names]
     if len(parts) < SEQUENCE or not all(parts):
         return False

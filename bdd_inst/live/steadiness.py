@@ -10,7 +10,7 @@ import numpy as np
 
 from bdd_inst.live.pyramid import Pyramid, fitting_size
 
-LONG_SIDE = 428  # pixels of the pictures and masks that are compared
+LONG_SIDE = 428  # pixels of the images and masks that are compared
 STILL = 4.0  # grey values (0..255), mean over 5x5 pixels: what changed less is still
 
 
@@ -19,7 +19,7 @@ class Steadiness:
     """Figures of one video, in 0..1.
 
     Attributes:
-        flicker: pixels that changed sides although picture and truth stayed as they were, a frame, as a share of the
+        flicker: pixels that changed sides although image and truth stayed as they were, a frame, as a share of the
             person's area.
         iou: mean over frames of the IoU with the truth; NaN without truth.
         lag: mean IoU with the truth of the frame before minus that with the present one: the nearer to 0 from below, or
@@ -33,22 +33,22 @@ class Steadiness:
 
 def measure(
     masks: Sequence[np.ndarray],
-    pictures: Sequence[np.ndarray],
+    images: Sequence[np.ndarray],
     truth: Sequence[np.ndarray] | None = None,
 ) -> Steadiness:
     """Compare consecutive frames.
 
     Args:
         masks: h,w float32 in 0..1 each, of any size; above 0.5 is the person.
-        pictures: H,W,3 uint8 each.
+        images: H,W,3 uint8 each.
         truth: H,W bool each. Without it every still pixel counts, and the person's area is that of the masks.
 
     Returns:
         Flicker, IoU and lag of the video.
     """
-    size = fitting_size(*pictures[0].shape[:2], LONG_SIDE)
+    size = fitting_size(*images[0].shape[:2], LONG_SIDE)
     found = [cv2.resize(mask, size[::-1], interpolation=cv2.INTER_LINEAR) > 0.5 for mask in masks]
-    greys = [cv2.cvtColor(Pyramid(p).at(size), cv2.COLOR_BGR2GRAY) for p in pictures]
+    greys = [cv2.cvtColor(Pyramid(p).at(size), cv2.COLOR_BGR2GRAY) for p in images]
     right = [
         cv2.resize(t.astype(np.float32), size[::-1], interpolation=cv2.INTER_AREA) > 0.5
         for t in truth or ()

@@ -5,11 +5,11 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-PINHOLE = 0.0003  # of the picture: so small a hole is none
-HOLE = 0.003  # of the picture: a larger one, too, where the model is nowhere sure that the room shines through it
+PINHOLE = 0.0003  # of the image: so small a hole is none
+HOLE = 0.003  # of the image: a larger one, too, where the model is nowhere sure that the room shines through it
 SURE = 0.1  # alpha below which it is
 CRUMB = 0.03  # of the largest person: what is smaller and stands alone is none
-SPECK = 0.001  # of the picture: larger pieces stay, however large the largest person is
+SPECK = 0.001  # of the image: larger pieces stay, however large the largest person is
 
 
 def tidy(alpha: np.ndarray) -> np.ndarray:

@@ -52,7 +52,7 @@ def load_segmenter(weights: str | os.PathLike | None, config: str | None = None)
             )
         log.warning(
             "the small person model of the package: it has seen street fashion only and cuts other "
-            "pictures less well (docs/person-model.md); for a better one name --weights W, trained "
+            "images less well (docs/person-model.md); for a better one name --weights W, trained "
             "by bdd-inst train --config %s",
             CONFIG,
         )

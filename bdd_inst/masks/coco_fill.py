@@ -58,4 +58,4 @@ def check_polygon(points: np.ndarray) -> None:
     check_vertices(points)
     corners = points.reshape(-1, 2)
     if np.abs(corners - np.roll(corners, 1, axis=0)).max(axis=1).sum() > _MAX_PERIMETER:
-        raise DataError("a polygon reaches too far outside its picture to be drawn")
+        raise DataError("a polygon reaches too far outside its image to be drawn")

@@ -55,7 +55,7 @@ def _to_fixed(values: np.ndarray) -> np.ndarray:
 def _clip(
     edges: np.ndarray, owner: np.ndarray, height: int, width: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Cut edges to the picture. What is left or right of it becomes an upright edge on that side, so areas inside stay the same."""
+    """Cut edges to the image. What is left or right of it becomes an upright edge on that side, so areas inside stay the same."""
     x, y = edges[:, 0::2], edges[:, 1::2]
     outside = ((x < 0) | (x > width) | (y < 0) | (y > height)).any(axis=1)
     if not outside.any():
@@ -71,7 +71,7 @@ def _clip(
 
 
 def _clip_columns(edges: np.ndarray, width: int) -> np.ndarray:
-    """E,4 -> E,3,4: the pieces before, within and after the picture's columns, the outer ones pressed to its sides."""
+    """E,4 -> E,3,4: the pieces before, within and after the image's columns, the outer ones pressed to its sides."""
     x1, y1, x2, y2 = edges.T
     with np.errstate(divide="ignore", invalid="ignore"):
         at_left = y1 + (0 - x1) * (y2 - y1) / (x2 - x1)
@@ -94,7 +94,7 @@ def _clip_columns(edges: np.ndarray, width: int) -> np.ndarray:
 
 
 def _clip_rows(pieces: np.ndarray, height: int) -> np.ndarray:
-    """Cut pieces (...,4) to the picture's rows; those wholly above or below shrink to nothing."""
+    """Cut pieces (...,4) to the image's rows; those wholly above or below shrink to nothing."""
     x1, y1, x2, y2 = (pieces[..., k] for k in range(4))
     with np.errstate(divide="ignore", invalid="ignore"):
         at_top = x1 + (0 - y1) * (x2 - x1) / (y2 - y1)

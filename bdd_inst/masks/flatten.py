@@ -1,4 +1,4 @@
-"""Instances of one picture as one label map: every pixel gets the class of the best-scored instance that covers it."""
+"""Instances of one image as one label map: every pixel gets the class of the best-scored instance that covers it."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def paint(
     first, last = height * width, 0
     for rle, value in zip(rles, values, strict=True):
         if list(rle["size"]) != [height, width]:
-            raise ValueError(f"a mask of {rle['size']} does not fit a picture of {[height, width]}")
+            raise ValueError(f"a mask of {rle['size']} does not fit an image of {[height, width]}")
         edges = np.cumsum(run_lengths.counts_of(rle)).tolist()
         for start, end in zip(edges[0::2], edges[1::2]):
             flat[start:end] = value

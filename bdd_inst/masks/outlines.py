@@ -124,7 +124,7 @@ def check_vertices(vertices: np.ndarray) -> None:
     # A NaN fails the comparison as well, so one pass finds all three.
     if vertices.size and not (np.abs(vertices) <= MAX_COORDINATE).all():
         bad = vertices[~(np.abs(vertices) <= MAX_COORDINATE)].ravel()[0]
-        raise DataError(f"a polygon has the coordinate {bad}, which is in no picture")
+        raise DataError(f"a polygon has the coordinate {bad}, which is in no image")
 
 
 def as_outline(part: Outline | np.ndarray | Sequence) -> Outline:

@@ -152,7 +152,7 @@ class _CrossingSearch:
         )
 
     def _crossings(self, owner: np.ndarray, column: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """For some picture columns of some masks: the mask of each crossing, and its column-major place."""
+        """For some image columns of some masks: the mask of each crossing, and its column-major place."""
         above = self._column_values(owner, column)
         above -= np.float32(self.threshold)
         self._mark_plateaus(above, owner)
@@ -163,7 +163,7 @@ class _CrossingSearch:
         return owner[line], column[line] * self.height + rows
 
     def _column_values(self, owner: np.ndarray, column: np.ndarray) -> np.ndarray:
-        """C,M+2 float32: each picture column's values at the knots (interpolated along x as the sampler does)."""
+        """C,M+2 float32: each image column's values at the knots (interpolated along x as the sampler does)."""
         size = self.grid
         left = self.box[:, 0][owner]
         position = (column.astype(np.float32) + np.float32(0.5) - left) / (
@@ -196,7 +196,7 @@ class _CrossingSearch:
         owner: np.ndarray,
         column: np.ndarray,
     ) -> np.ndarray:
-        """The picture row at which each crossing takes effect: the first row beyond it."""
+        """The image row at which each crossing takes effect: the first row beyond it."""
         before, after = (
             above[line, knot].astype(np.float64),
             above[line, knot + 1].astype(np.float64),

@@ -109,7 +109,7 @@ def objects_to_rles(
     if rule not in RULES:
         raise ValueError(f"rule must be one of {', '.join(RULES)}, not {rule!r}")
     if height < 0 or width < 0 or height * width > MAX_PIXELS:
-        raise DataError(f"a picture of {width}x{height} is larger than any picture")
+        raise DataError(f"an image of {width}x{height} is larger than any image")
     draw = _draw_official if rule == "official" else _draw_coco
     objects = [[as_outline(part) for part in parts] for parts in objects]
     out: list[dict] = []

@@ -68,12 +68,12 @@ def encode_columns(columns: np.ndarray, x: int, y: int, height: int, width: int)
 
 
 def column_counts(columns: np.ndarray, x: int, y: int, height: int, width: int) -> np.ndarray:
-    """The run lengths (int64, canonical) of a crop given column by column (w,h bool), placed at (x, y) in a picture of height x width."""
+    """The run lengths (int64, canonical) of a crop given column by column (w,h bool), placed at (x, y) in an image of height x width."""
     if columns.dtype != bool:
         columns = columns != 0
     w, h = columns.shape
     if x < 0 or y < 0 or x + w > width or y + h > height:
-        raise ValueError(f"a crop of {w}x{h} at {x},{y} leaves the picture of {width}x{height}")
+        raise ValueError(f"a crop of {w}x{h} at {x},{y} leaves the image of {width}x{height}")
     if h == height:
         edges = _changes(columns.reshape(-1)) + x * height
     else:

@@ -1,4 +1,4 @@
-"""Pictures into a folder, drawn and encoded in several threads, each file whole or absent."""
+"""Images into a folder, drawn and encoded in several threads, each file whole or absent."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def save_image(path: str | os.PathLike, image: np.ndarray) -> Path:
     done, data = cv2.imencode(path.suffix.lower(), image, options)
     if not done:
         raise DataError(
-            f"{path}: a picture of {image.shape[1]}x{image.shape[0]} cannot be encoded as {path.suffix}"
+            f"{path}: an image of {image.shape[1]}x{image.shape[0]} cannot be encoded as {path.suffix}"
         )
     with atomic_write(path, "wb") as stream:
         stream.write(data.tobytes())
@@ -111,7 +111,7 @@ def compose(entry: AnnotatedImage, class_table: ClassTable, options: AlbumOption
         (labels, "labelled") if found is None or options.show == "labels" else (found, "predicted")
     )
     if alone is None:
-        raise DataError("nothing to show: the picture is not labelled")
+        raise DataError("nothing to show: the image is not labelled")
     canvas, alone = enlarge(image, alone)
     return caption(
         draw_objects(canvas, alone, style), f"{entry.name}  ·  {count(len(alone))} {what}"
@@ -153,7 +153,7 @@ def fill_album(
     def passed() -> Iterator[AnnotatedImage]:
         for entry in entries:
             if entry.path is None:
-                problems.add("missing-image", entry.name, "labelled, but there is no such picture")
+                problems.add("missing-image", entry.name, "labelled, but there is no such image")
             elif entry.name in names:
                 problems.add(
                     "duplicate-image",

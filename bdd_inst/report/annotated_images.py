@@ -1,4 +1,4 @@
-"""Pictures with their labels and predictions, brought together from label files, data sets and results files."""
+"""Images with their labels and predictions, brought together from label files, data sets and results files."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class ClassTable:
 
 @dataclass(slots=True)
 class Rows:
-    """Objects before they are bound to a picture: boxes (or MISSING), masks of any kind (or None), and the rest by row."""
+    """Objects before they are bound to an image: boxes (or MISSING), masks of any kind (or None), and the rest by row."""
 
     boxes: list[Sequence[float]] = field(default_factory=list)
     masks: list[object] = field(default_factory=list)
@@ -68,7 +68,7 @@ class Rows:
     def objects(
         self, size: tuple[int, int], class_table: ClassTable, score_threshold: float = 0.0
     ) -> DrawnObjects:
-        """For a picture of ``size`` (H, W); scored ones below the threshold are left out. DataError where a mask does not fit."""
+        """For an image of ``size`` (H, W); scored ones below the threshold are left out. DataError where a mask does not fit."""
         keep = [
             i for i, s in enumerate(self.scores or [1.0] * len(self.boxes)) if s >= score_threshold
         ]
@@ -91,7 +91,7 @@ class Rows:
 
 @dataclass(slots=True)
 class AnnotatedImage:
-    """One picture file with what is labelled (None: nobody looked) and what was predicted (None: nobody asked)."""
+    """One image file with what is labelled (None: nobody looked) and what was predicted (None: nobody asked)."""
 
     name: str
     path: Path | None
@@ -114,11 +114,9 @@ def from_label_set(
     Returns:
         An entry each, in the labels' order, as they are asked for.
     """
-    for picture in labels.images:
-        rows = instance_rows(picture, class_table) if picture.labelled else None
-        yield AnnotatedImage(
-            full_name(picture), find(images, picture, problems), picture.image_id, rows
-        )
+    for image in labels.images:
+        rows = instance_rows(image, class_table) if image.labelled else None
+        yield AnnotatedImage(full_name(image), find(images, image, problems), image.image_id, rows)
 
 
 def from_records(
@@ -172,10 +170,10 @@ def from_predictions(
     Returns:
         An entry each, without labels, as they are asked for.
     """
-    for picture in labels.images:
-        rows = instance_rows(picture, class_table, predicted=True)
+    for image in labels.images:
+        rows = instance_rows(image, class_table, predicted=True)
         yield AnnotatedImage(
-            full_name(picture), find(images, picture, problems), picture.image_id, None, rows
+            full_name(image), find(images, image, problems), image.image_id, None, rows
         )
 
 
@@ -221,10 +219,10 @@ def with_predictions(
         )
 
 
-def instance_rows(picture: ImageLabels, class_table: ClassTable, predicted: bool = False) -> Rows:
-    """The objects of a picture of any label file."""
+def instance_rows(image: ImageLabels, class_table: ClassTable, predicted: bool = False) -> Rows:
+    """The objects of an image of any label file."""
     rows = Rows(scores=[] if predicted else None)
-    for instance in picture.instances:
+    for instance in image.instances:
         rows.boxes.append(instance.box or MISSING)
         rows.masks.append(instance.rle if instance.rle is not None else outlines(instance))
         rows.classes.append(
@@ -247,10 +245,10 @@ def outlines(instance: Instance) -> list[np.ndarray] | None:
     ]
 
 
-def find(images: ImageFinder, picture: ImageLabels, problems: ProblemLog) -> Path | None:
-    """The picture's file; None where it is missing, or where several could be meant (counted)."""
+def find(images: ImageFinder, image: ImageLabels, problems: ProblemLog) -> Path | None:
+    """The image's file; None where it is missing, or where several could be meant (counted)."""
     try:
-        return images.find(picture)
+        return images.find(image)
     except DataError as error:
-        problems.add("ambiguous-image", picture.name, str(error).removeprefix(f"{picture.name}: "))
+        problems.add("ambiguous-image", image.name, str(error).removeprefix(f"{image.name}: "))
         return None

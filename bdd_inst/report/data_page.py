@@ -1,4 +1,4 @@
-"""The check of a data set as one offline HTML page: verdict, problems, statistics, and pictures as the model will see them."""
+"""The check of a data set as one offline HTML page: verdict, problems, statistics, and images as the model will see them."""
 
 from __future__ import annotations
 
@@ -116,8 +116,8 @@ def _split(split: Split) -> dict[str, Any]:
         "notes": split.labels.notes,
         "found": found,
         "classes": classes,
-        "sizes": found.picture_sizes.most_common(6),
-        "per_picture": _binned(found),
+        "sizes": found.image_sizes.most_common(6),
+        "per_image": _binned(found),
         "areas": _areas(found),
         "attributes": attributes,
         "flags": [flag for flag in FLAGS if found.flag_total(flag)],
@@ -140,13 +140,13 @@ def _bars(items: Sequence[tuple[str, int, str]]) -> list[Bar]:
 
 
 def _binned(found: Statistics, most: int = 30) -> list[Bar]:
-    """Pictures by their number of objects, in at most so many bins."""
-    if not found.per_picture:
+    """Images by their number of objects, in at most so many bins."""
+    if not found.per_image:
         return []
-    step = max(1, -(-(max(found.per_picture) + 1) // most))
+    step = max(1, -(-(max(found.per_image) + 1) // most))
     bins: dict[int, int] = {}
-    for number, pictures in found.per_picture.items():
-        bins[number // step] = bins.get(number // step, 0) + pictures
+    for number, images in found.per_image.items():
+        bins[number // step] = bins.get(number // step, 0) + images
     label = (lambda b: str(b)) if step == 1 else (lambda b: f"{b * step}-{b * step + step - 1}")
     return _bars([(label(b), bins.get(b, 0), "") for b in range(max(bins) + 1)])
 
@@ -165,18 +165,18 @@ def _areas(found: Statistics) -> list[Bar]:
 def _samples(
     result: CheckResult, config: str, number: int
 ) -> tuple[list[dict[str, Any]], list[str]]:
-    """Sample pictures of all splits, shared out evenly, and what there is to say about them."""
-    with_pictures = [split for split in result.splits if split.images is not None]
-    if not with_pictures:
-        return [], ["No folder of pictures was given (--images), so none are shown."]
+    """Sample images of all splits, shared out evenly, and what there is to say about them."""
+    with_images = [split for split in result.splits if split.images is not None]
+    if not with_images:
+        return [], ["No folder of images was given (--images), so none are shown."]
     out, notes = [], []
-    for split in with_pictures:
-        share = max(1, number // len(with_pictures))
+    for split in with_images:
+        share = max(1, number // len(with_images))
         records, names = _records(split, share)
         try:
             inspector = _inspector(config, names)
         except DataError as error:
-            return out, [*notes, f"No pictures are shown: {error}"]
+            return out, [*notes, f"No images are shown: {error}"]
         if not inspector.weighted and not notes:
             notes.append(
                 "The config's weights are not on this machine, so proposals are stand-ins: boxes drawn at random, nine in ten around an "
@@ -209,7 +209,7 @@ def _inspector(config: str, names: Sequence[str]):
 
 
 def _records(split: Split, number: int) -> tuple[list[dict], tuple[str, ...]]:
-    """Dataset dicts of a few pictures, from the one with most objects down to one with few, and the class names."""
+    """Dataset dicts of a few images, from the one with most objects down to one with few, and the class names."""
     finder = ImageFinder(split.images)
     usable = {name for name, state in split.states.items() if not state.fault}
     counts = [
@@ -226,10 +226,10 @@ def _records(split: Split, number: int) -> tuple[list[dict], tuple[str, ...]]:
     plan = make_plan(split.labels, split.labels.drawing_rule)
     target = DictsTarget(plan, Path("unused"), images=str(split.images))
     records = []
-    for place, picture in enumerate(split.labels.images):
+    for place, image in enumerate(split.labels.images):
         if place in chosen:
-            picture.height, picture.width = finder.size(picture)
-            record = target.encode(picture)
+            image.height, image.width = finder.size(image)
+            record = target.encode(image)
             if record is not None:
                 records.append(record)
     return sorted(records, key=lambda r: -len(r["annotations"])), plan.categories
@@ -250,7 +250,7 @@ def _shown(sample, split: str) -> dict[str, Any]:
 
 
 def as_jpeg(image: np.ndarray) -> str:
-    """A BGR picture as a data URI, at most WIDEST wide."""
+    """A BGR image as a data URI, at most WIDEST wide."""
     if image.shape[1] > WIDEST:
         image = cv2.resize(
             image,
@@ -261,7 +261,7 @@ def as_jpeg(image: np.ndarray) -> str:
 
 
 def as_png(image: np.ndarray) -> str:
-    """A BGR picture as a data URI, pixel for pixel."""
+    """A BGR image as a data URI, pixel for pixel."""
     return _uri(cv2.imencode(".png", image)[1], "png")
 
 

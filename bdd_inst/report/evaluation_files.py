@@ -1,4 +1,4 @@
-"""What an evaluation leaves beside its figures: tables for a paper, pictures, ``report.html``; the same for files and for models."""
+"""What an evaluation leaves beside its figures: tables for a paper, images, ``report.html``; the same for files and for models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures for the report's gallery: small JPEGs with the outlines of labels and predictions, worst pictures first."""
+"""Images for the report's gallery: small JPEGs with the outlines of labels and predictions, worst images first."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ def build_gallery(
     # Paired with everything shown: detections choose in order of score, so a score limit only cuts the tail of these choices off.
     everything = confusion(truth, results, analysis.pairs, -np.inf)
     out, spent = [], 0
-    for picture in chosen(analysis.worst, most):
-        i = picture.position
-        item = entry(truth, results, analysis, everything, picture, owned[i], found[i], find(i))
+    for image in chosen(analysis.worst, most):
+        i = image.position
+        item = entry(truth, results, analysis, everything, image, owned[i], found[i], find(i))
         size = len(item["image"] or "") + sum(
             len(o.get("path", "")) + 90 for o in (*item["truth"], *item["found"])
         )
@@ -76,7 +76,7 @@ def entry(
     results: Results,
     analysis: Analysis,
     everything: Confusion,
-    picture: RankedImage,
+    image: RankedImage,
     own: np.ndarray,
     mine: np.ndarray,
     file: Path | None,
@@ -86,8 +86,8 @@ def entry(
     Of each prediction ``g`` is the place of the object that it found (-1: none, -2: one that counts neither way), ``near`` the places
     and IoUs of what it lies on otherwise, so that the page can tell right, false, confused and missed at every score limit.
     """
-    height, width = (int(v) for v in truth.sizes[picture.position])
-    image, (height, width) = encode(file, height, width)
+    height, width = (int(v) for v in truth.sizes[image.position])
+    shown, (height, width) = encode(file, height, width)
     scale = min(1.0, WIDTH / max(height, width))
     masks = analysis.kind == "segm"
     objects = [
@@ -113,13 +113,12 @@ def entry(
         }
         predictions.append(item | near[int(n)])
     return {
-        "name": Path(truth.file_names[picture.position]).name
-        or str(truth.image_ids[picture.position]),
+        "name": Path(truth.file_names[image.position]).name or str(truth.image_ids[image.position]),
         "width": max(1, round(width * scale)),
         "height": max(1, round(height * scale)),
-        "image": image,
-        "reasons": picture.reasons,
-        "badness": picture.badness,
+        "image": shown,
+        "reasons": image.reasons,
+        "badness": image.badness,
         "truth": objects,
         "found": predictions,
     }
@@ -169,7 +168,7 @@ def drawn_images(files: Sequence[Path], budget: int) -> list[dict]:
 def encode(
     file: Path | None, height: int, width: int, longest: int = WIDTH
 ) -> tuple[str | None, tuple[int, int]]:
-    """The picture as a data URI, its longer side at most ``longest`` pixels, and its own height and width; None where it cannot be read."""
+    """The image as a data URI, its longer side at most ``longest`` pixels, and its own height and width; None where it cannot be read."""
     try:
         image = read_bgr(file) if file is not None else None
     except DataError:

@@ -20,7 +20,7 @@ from bdd_inst.images.finder import ImageFinder
 from bdd_inst.report import report_data
 from bdd_inst.report.gallery import build_gallery, drawn_images
 
-PICTURES = 60
+MOST_IMAGES = 60
 MOST_BYTES = 9_000_000
 PACKAGES = ("torch", "torchvision", "numpy", "opencv-python-headless", "pycocotools", "hotcoco")
 
@@ -33,7 +33,7 @@ def write_report(
     images: str | Path | None = None,
     run_folder: str | Path | None = None,
     comparison: tuple[Sequence[Difference], str, str, str] | None = None,
-    pictures: int = PICTURES,
+    most_images: int = MOST_IMAGES,
     drawn: Sequence[Path] = (),
 ) -> Path:
     """Write ``report.html`` (and ``analysis.json``) into ``folder``.
@@ -45,7 +45,7 @@ def write_report(
         images: the folder of images, where the ground truth's file names are not paths to them.
         run_folder: a training run's folder, for its curves, config and ``run.json``.
         comparison: differences, the two runs' names, and the kind (``bbox`` or ``segm``).
-        pictures: how many the gallery shows at most; the file stays under 10 MB in any case.
+        most_images: how many the gallery shows at most; the file stays under 10 MB in any case.
         drawn: images with labels and predictions that are drawn already, shown as they are.
 
     Returns:
@@ -67,7 +67,7 @@ def write_report(
     if kind in outcome.analyses:
         find = image_finder(outcome, images)
         args = outcome.truth, outcome.results, outcome.analyses[kind], find
-        tree["gallery"] = build_gallery(*args, most=pictures, budget=max(0, MOST_BYTES - spent))
+        tree["gallery"] = build_gallery(*args, most=most_images, budget=max(0, MOST_BYTES - spent))
     path = Path(folder) / "report.html"
     with atomic_write(path) as stream:
         stream.write(render(title, subtitle(outcome), tree))
@@ -107,7 +107,7 @@ def subtitle(outcome: EvaluationResult) -> str:
 
 
 def image_finder(outcome: EvaluationResult, images: str | Path | None):
-    """``find(position)``: the picture's file, by its own path, else by its name below ``images``."""
+    """``find(position)``: the image's file, by its own path, else by its name below ``images``."""
     names = outcome.truth.file_names
     folder = ImageFinder(Path(images)) if images is not None else None
 
@@ -128,7 +128,7 @@ def provenance(outcome: EvaluationResult, run: Path | None) -> list[tuple[str, s
     truth = outcome.truth
     rows = [
         ("made", datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")),
-        ("ground truth", f"{truth.source} ({len(truth.image_ids)} pictures, {len(truth)} objects)"),
+        ("ground truth", f"{truth.source} ({len(truth.image_ids)} images, {len(truth)} objects)"),
         ("ground truth hash", truth.fingerprint()),
         ("predictions", f"{outcome.results.source} ({len(outcome.results)} detections)"),
         ("predictions hash", outcome.results.fingerprint()),
@@ -157,7 +157,7 @@ def provenance(outcome: EvaluationResult, run: Path | None) -> list[tuple[str, s
             else []
         )
         rows += [
-            (f"training data {n}", f"{d['pictures']} pictures, {d['hash']}")
+            (f"training data {n}", f"{d['pictures']} images, {d['hash']}")
             for n, d in (record.get("data") or {}).items()
         ]
     return [*rows, ("versions", ", ".join(versions)), ("platform", platform.platform())]

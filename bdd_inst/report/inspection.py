@@ -41,7 +41,7 @@ class LevelCounts:
 
 @dataclass(slots=True)
 class Sample:
-    """What the page shows of one picture. Pictures are H,W,3 uint8 BGR on the padded size; counts are of the model's own draws."""
+    """What the page shows of one image. Images are H,W,3 uint8 BGR on the padded size; counts are of the model's own draws."""
 
     name: str
     original: tuple[int, int]
@@ -59,7 +59,7 @@ class Sample:
 
 
 class Inspector:
-    """Looks at training pictures through a config's mapper and model. ``weighted``: the model's proposals mean something."""
+    """Looks at training images through a config's mapper and model. ``weighted``: the model's proposals mean something."""
 
     def __init__(
         self, cfg: CfgNode, model: MaskRCNN, names: Sequence[str], *, weighted: bool = False
@@ -70,7 +70,7 @@ class Inspector:
 
     @torch.no_grad()
     def look(self, record: dict, seed: int = 0) -> Sample:
-        """One dataset dict as a training sample. DataError where the picture or a mask cannot be used."""
+        """One dataset dict as a training sample. DataError where the image or a mask cannot be used."""
         entry = self.mapper(record, np.random.default_rng(seed))
         images = self.model.preprocess([entry])
         height, width = entry["image"].shape[-2:]
@@ -96,14 +96,14 @@ class Inspector:
         )
 
     def _canvas(self, image: torch.Tensor, padded: tuple[int, int]) -> np.ndarray:
-        """The picture as BGR on its padded size, the padding hatched."""
-        picture = image.permute(1, 2, 0).numpy().astype(np.uint8)
+        """The image as BGR on its padded size, the padding hatched."""
+        pixels = image.permute(1, 2, 0).numpy().astype(np.uint8)
         if self.format == "RGB":
-            picture = picture[..., ::-1]
+            pixels = pixels[..., ::-1]
         rows, columns = np.indices(padded)
         hatch = ((rows + columns) // 6 % 2 * 40 + 70).astype(np.uint8)
         out = np.repeat(hatch[..., None], 3, axis=2)
-        out[: picture.shape[0], : picture.shape[1]] = picture
+        out[: pixels.shape[0], : pixels.shape[1]] = pixels
         return out
 
     def _ground_truth(self, base: np.ndarray, instances: Instances) -> np.ndarray:
@@ -137,7 +137,7 @@ class Inspector:
         return out
 
     def _anchors(self, base: np.ndarray, padded: tuple[int, int], instances: Instances):
-        """Anchors matched to objects: counts by level, a picture of the positive ones, how many were drawn."""
+        """Anchors matched to objects: counts by level, an image of the positive ones, how many were drawn."""
         rpn = self.model.proposal_generator
         strides = rpn.anchor_generator.strides
         grids = rpn.anchor_generator([(-(-padded[0] // s), -(-padded[1] // s)) for s in strides])
@@ -221,7 +221,7 @@ def stand_ins(instances: Instances, rng: np.random.Generator) -> torch.Tensor:
 
 
 def rendered(instances: Instances) -> np.ndarray:
-    """The ground-truth masks N,H,W bool on the resized picture; none where there are none."""
+    """The ground-truth masks N,H,W bool on the resized image; none where there are none."""
     height, width = instances.image_size
     if not instances.has("gt_masks") or not len(instances):
         return np.zeros((0, height, width), bool)
@@ -255,7 +255,7 @@ def rendered(instances: Instances) -> np.ndarray:
 def rectangle(
     image: np.ndarray, box: Sequence[float], color: tuple[int, int, int], line: int
 ) -> None:
-    """Draw a box x1, y1, x2, y2 (exclusive) into a picture."""
+    """Draw a box x1, y1, x2, y2 (exclusive) into an image."""
     x1, y1, x2, y2 = box
     cv2.rectangle(
         image,

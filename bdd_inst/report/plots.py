@@ -1,4 +1,4 @@
-"""The curves of a training run as a picture that needs no explanation: losses, learning rate, average precision."""
+"""The curves of a training run as an image that needs no explanation: losses, learning rate, average precision."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything the report shows, as one plain tree: figures, curves, errors, slices, pictures, training, provenance."""
+"""Everything the report shows, as one plain tree: figures, curves, errors, slices, images, training, provenance."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def protocol_text(protocol: str) -> str:
 
 
 def report_tree(outcome: EvaluationResult) -> dict:
-    """The parts that follow from an outcome alone; pictures, training, comparison and provenance are added by the caller."""
+    """The parts that follow from an outcome alone; images, training, comparison and provenance are added by the caller."""
     metrics = outcome.metrics
     protocol = metrics["protocol"]
     main = "coco" if protocol == "both" else protocol
@@ -198,8 +198,7 @@ def kind_tree(outcome: EvaluationResult, analysis: Analysis) -> dict:
         "confusion": matrix,
         "confusion_names": matrix_names,
         "slices": [
-            [s.attribute, s.value, s.pictures, s.objects, s.ap, s.ap50, s.ar]
-            for s in analysis.slices
+            [s.attribute, s.value, s.images, s.objects, s.ap, s.ap50, s.ar] for s in analysis.slices
         ],
     }
 
@@ -230,7 +229,7 @@ def comparison_tree(rows: Sequence[Difference], first: str, second: str, kind: s
         "first": first,
         "second": second,
         "rows": plain,
-        "text": f"{what}, COCO protocol; paired bootstrap over pictures",
+        "text": f"{what}, COCO protocol; paired bootstrap over images",
     }
 
 

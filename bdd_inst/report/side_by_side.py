@@ -1,4 +1,4 @@
-"""Labels and predictions of some pictures of a data set side by side, one PNG a picture."""
+"""Labels and predictions of some images of a data set side by side, one PNG an image."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def image_names(records: Iterable[dict]) -> dict[str, str]:
 
 
 def _objects(record: dict, instances: Instances, metadata: dict) -> np.ndarray:
-    """H,W,3 BGR of a picture's labelled and predicted objects."""
+    """H,W,3 BGR of an image's labelled and predicted objects."""
     image = read_bgr(record["file_name"])
     size = {"height": image.shape[0], "width": image.shape[1]}
     return side_by_side(
@@ -94,7 +94,7 @@ def _objects(record: dict, instances: Instances, metadata: dict) -> np.ndarray:
 def _segments(
     record: dict, predicted: tuple[np.ndarray, list[dict]], classes: PanopticClasses, ignore: int
 ) -> np.ndarray:
-    """H,W,3 BGR of a picture, its segments and the predicted ones."""
+    """H,W,3 BGR of an image, its segments and the predicted ones."""
     image = read_bgr(record["file_name"])
     parts = [image]
     for ids, segments in (segments_of(record, ignore), predicted):
@@ -104,7 +104,7 @@ def _segments(
 
 
 def _label_maps(record: dict, predicted: np.ndarray, ignore: int) -> np.ndarray:
-    """H,W,3 BGR of a picture, its label map and the predicted one."""
+    """H,W,3 BGR of an image, its label map and the predicted one."""
     image = np.asarray(read_image(record["file_name"]))
     truth = label_map_of(record, ignore)
     parts = [image, *(overlay(image, values) for values in (truth, predicted))]

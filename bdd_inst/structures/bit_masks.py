@@ -1,4 +1,4 @@
-"""Masks of one picture's objects as bitmaps of the whole picture."""
+"""Masks of one image's objects as bitmaps of the whole image."""
 
 from __future__ import annotations
 

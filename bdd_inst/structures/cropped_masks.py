@@ -1,4 +1,4 @@
-"""Masks of one picture's objects, each kept only inside its tight box: what a loss needs, without N whole pictures of zeros."""
+"""Masks of one image's objects, each kept only inside its tight box: what a loss needs, without N whole images of zeros."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class CroppedMasks:
     def from_crops(
         cls, crops: Sequence[tuple[np.ndarray, int, int]], image_size: tuple[int, int]
     ) -> CroppedMasks:
-        """From ``(mask h,w bool, x, y)``: a window of the picture that holds the whole object; trimmed to the tight box here."""
+        """From ``(mask h,w bool, x, y)``: a window of the image that holds the whole object; trimmed to the tight box here."""
         pieces, boxes = [], np.zeros((len(crops), 4), np.int64)
         for i, (window, x, y) in enumerate(crops):
             rows, columns = np.flatnonzero(window.any(axis=1)), np.flatnonzero(window.any(axis=0))
@@ -125,9 +125,9 @@ class CroppedMasks:
 
     @staticmethod
     def cat(masks_list: Sequence[CroppedMasks]) -> CroppedMasks:
-        """All masks in order; they must be of one picture size."""
+        """All masks in order; they must be of one image size."""
         if any(m.image_size != masks_list[0].image_size for m in masks_list):
-            raise ValueError("only masks of one picture size can be joined")
+            raise ValueError("only masks of one image size can be joined")
         return CroppedMasks(
             torch.cat([m.data for m in masks_list]),
             torch.cat([m.boxes for m in masks_list]),

@@ -1,4 +1,4 @@
-"""Pictures of different sizes in one padded batch."""
+"""Images of different sizes in one padded batch."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class ImageList:
         return len(self.image_sizes)
 
     def __getitem__(self, index: int) -> Tensor:
-        """Picture ``index`` without its padding (a view)."""
+        """Image ``index`` without its padding (a view)."""
         height, width = self.image_sizes[index]
         return self.tensor[index, ..., :height, :width]
 
@@ -37,7 +37,7 @@ class ImageList:
         pad_value: float = 0.0,
         channels_last: bool = False,
     ) -> ImageList:
-        """Pad ``C,Hi,Wi`` pictures to a common size whose sides ``size_divisibility`` divides."""
+        """Pad ``C,Hi,Wi`` images to a common size whose sides ``size_divisibility`` divides."""
         sizes = [tuple(t.shape[-2:]) for t in tensors]
         step = max(size_divisibility, 1)
         height, width = (-(-max(side) // step) * step for side in zip(*sizes, strict=True))

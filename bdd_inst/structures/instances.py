@@ -1,4 +1,4 @@
-"""What is known of the objects of one picture: named fields of equal length."""
+"""What is known of the objects of one image: named fields of equal length."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Instances:
 
     @staticmethod
     def cat(instance_lists: Sequence[Instances]) -> Instances:
-        """Instances of one picture (equal ``image_size``), field by field in order."""
+        """Instances of one image (equal ``image_size``), field by field in order."""
         first = instance_lists[0]
         if any(other.image_size != first.image_size for other in instance_lists):
             raise ValueError("only Instances of one image_size can be joined")

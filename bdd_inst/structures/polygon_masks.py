@@ -1,4 +1,4 @@
-"""Masks of one picture's objects as polygons; filled by COCO's rule when pixels are asked for."""
+"""Masks of one image's objects as polygons; filled by COCO's rule when pixels are asked for."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def _checked(parts: Sequence) -> list[np.ndarray]:
                 f"a polygon needs three points or more, x and y each; got {len(polygon)} numbers"
             )
         if not (np.abs(polygon) <= MAX_COORDINATE).all():
-            raise ValueError("a polygon has a coordinate that is in no picture")
+            raise ValueError("a polygon has a coordinate that is in no image")
     return out
 
 

@@ -1,4 +1,4 @@
-"""Masks of one picture's objects as COCO run-length codes: small, whatever the picture's size."""
+"""Masks of one image's objects as COCO run-length codes: small, whatever the image's size."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class RLEMasks:
     @staticmethod
     def cat(masks_list: Sequence[RLEMasks]) -> RLEMasks:
         if any(masks.image_size != masks_list[0].image_size for masks in masks_list):
-            raise ValueError("only masks of one picture size can be joined")
+            raise ValueError("only masks of one image size can be joined")
         return RLEMasks(
             list(itertools.chain.from_iterable(m.rles for m in masks_list)),
             masks_list[0].image_size,

@@ -39,11 +39,11 @@ def distractor(name: str, rng: np.random.Generator) -> Shape:
             [(rectangle(-0.34, 0.9, 0.34, 1.08), (50, 52, 54))],
         )
     if name == "poster":
-        picture = (
+        image = (
             (ellipse(0, 1.9, 0.16), (214, 170, 140)),
             (rectangle(-0.25, 1.1, 0.25, 1.72), paint_colour(rng, 1.0)),
         )
-        return Shape([rectangle(-0.6, 0.5, 0.6, 2.3)], (228, 226, 220), list(picture))
+        return Shape([rectangle(-0.6, 0.5, 0.6, 2.3)], (228, 226, 220), list(image))
     post = rectangle(-0.06, 0, 0.06, 2.6)
     if name == "sign":
         face = ellipse(0, 2.6, 0.36) if rng.random() < 0.5 else rectangle(-0.34, 2.25, 0.34, 2.95)

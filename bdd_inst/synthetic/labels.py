@@ -16,7 +16,7 @@ TOLERANCE = 0.7  # pixels that a traced polygon may stray from the mask
 
 
 def frame_of(name: str, scene: Scene, painted: list[Painted], timestamp: int = 10000) -> dict:
-    """The Scalabel frame of one picture, as BDD100K's ``ins_seg`` polygons JSON has it, with the picture's size: those are all of one."""
+    """The Scalabel frame of one image, as BDD100K's ``ins_seg`` polygons JSON has it, with the image's size: those are all of one."""
     labels = []
     for item in painted:
         label = label_of(item, str(len(labels)))
@@ -72,7 +72,7 @@ def is_occluded(item: Painted) -> bool:
 
 
 def segments_of(painted: list[Painted], stuff: StuffMap) -> list[BitmaskInstance]:
-    """The segments of one picture, as BDD100K's ``pan_seg`` bitmasks have them; what nobody labels belongs to none."""
+    """The segments of one image, as BDD100K's ``pan_seg`` bitmasks have them; what nobody labels belongs to none."""
     things = [
         (item.thing.category, item.visible, is_occluded(item), item.cut)
         for item in painted

@@ -65,7 +65,7 @@ def paint(scene: Scene, rng: np.random.Generator) -> tuple[np.ndarray, list[Pain
 
 
 def silhouette_of(thing: Thing, camera: Camera) -> tuple[np.ndarray | None, list[Contour] | None]:
-    """The thing's pixels H,W bool (None if it is out of the picture) and its curves where they alone bound it."""
+    """The thing's pixels H,W bool (None if it is out of the image) and its curves where they alone bound it."""
     near = [thing.place(outline, camera) for outline in thing.shape.outline]
     mask = np.zeros((camera.height, camera.width), np.uint8)
     for outline in near:
@@ -188,7 +188,7 @@ def light_up(glow: np.ndarray, thing: Thing, camera: Camera, silhouette: np.ndar
 
 
 def is_cut(thing: Thing, camera: Camera) -> bool:
-    """True where the thing's outline leaves the picture."""
+    """True where the thing's outline leaves the image."""
     points = [thing.place(outline, camera).flat() for outline in thing.shape.outline]
     flank = flank_of(thing, camera)
     flat = np.concatenate(points if flank is None else [*points, flank])

@@ -1,4 +1,4 @@
-"""A pen that draws outlines of straight and cubic Bezier pieces in metres and places them in the picture."""
+"""A pen that draws outlines of straight and cubic Bezier pieces in metres and places them in the image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes the rendered data set: pictures, ``ins_seg`` JSON and ``pan_seg`` bitmasks in the tree of a real BDD100K download, whole or not at all."""
+"""Writes the rendered data set: images, ``ins_seg`` JSON and ``pan_seg`` bitmasks in the tree of a real BDD100K download, whole or not at all."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def render(
 
 
 def render_image(folder: Path, split: str, index: int, size: tuple[int, int], seed: int) -> dict:
-    """Paint and write picture ``index`` of a split and its panoptic bitmask; returns its Scalabel frame."""
+    """Paint and write image ``index`` of a split and its panoptic bitmask; returns its Scalabel frame."""
     rng = np.random.default_rng([seed, sum(split.encode()), index])
     scene = compose(rng, *size)
     image, painted, stuff = paint(scene, rng)

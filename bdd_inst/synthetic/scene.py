@@ -39,7 +39,7 @@ class Camera:
         return self.focal / z
 
     def ground(self, x: float, z: float) -> tuple[float, float]:
-        """The picture point of a spot on the road, ``x`` metres to the right and ``z`` ahead."""
+        """The image point of a spot on the road, ``x`` metres to the right and ``z`` ahead."""
         return self.centre + self.focal * x / z, self.horizon + self.focal * CAMERA_HEIGHT / z
 
 
@@ -55,7 +55,7 @@ class Thing:
     stuff: str | None = None
 
     def place(self, outline: Contour, camera: Camera, behind: float = 0.0) -> Contour:
-        """The outline in picture pixels, or its copy ``behind`` metres farther away."""
+        """The outline in image pixels, or its copy ``behind`` metres farther away."""
         z = self.z + behind
         x, y = camera.ground(self.x, z)
         s = camera.scale(z)
@@ -64,7 +64,7 @@ class Thing:
 
 @dataclass(slots=True)
 class Scene:
-    """One picture to paint: camera, conditions, things from far to near."""
+    """One image to paint: camera, conditions, things from far to near."""
 
     camera: Camera
     weather: str

@@ -27,7 +27,7 @@ def add_losses(
     """Add one batch's losses (a share of ``1 / parts`` of the step) to ``total``, with their sum as ``total_loss``.
 
     Raises:
-        DataError: a loss is NaN or infinite; names the pictures, the last good checkpoint and what usually helps.
+        DataError: a loss is NaN or infinite; names the images, the last good checkpoint and what usually helps.
     """
     names = list(losses)
     values = torch.stack(
@@ -46,12 +46,12 @@ def add_losses(
 
 
 def diverged(what: str, batch: list[dict], state: TrainingState) -> DataError:
-    """The error for numbers that are no longer finite, with the pictures of the batch and where to go back to."""
-    pictures = ", ".join(
+    """The error for numbers that are no longer finite, with the images of the batch and where to go back to."""
+    images = ", ".join(
         f"{item.get('image_id')} ({item.get('file_name', 'no file')})" for item in batch
     )
     where = f"stage {state.stage.name}, iteration {state.progress.iteration}"
-    return DataError(f"{where}: {what}; the batch was {pictures}; {last_good(state)}. {HELPS}")
+    return DataError(f"{where}: {what}; the batch was {images}; {last_good(state)}. {HELPS}")
 
 
 def check_weights(model: nn.Module, state: TrainingState) -> None:
@@ -93,7 +93,7 @@ def explained(batch: list[dict], state: TrainingState) -> Iterator[None]:
         )
         objects = sum(len(item["instances"]) for item in batch if "instances" in item)
         raise DataError(
-            f"out of memory on {len(batch)} pictures of {sizes} with {objects} objects; lower what one step holds: "
+            f"out of memory on {len(batch)} images of {sizes} with {objects} objects; lower what one step holds: "
             f"SOLVER.ACCUMULATE (now {cfg.SOLVER.ACCUMULATE}; twice that halves it, same result), "
             f"SOLVER.IMS_PER_BATCH (now {cfg.SOLVER.IMS_PER_BATCH}), "
             f"INPUT.MAX_SIZE_TRAIN (now {cfg.INPUT.MAX_SIZE_TRAIN}) with INPUT.MIN_SIZE_TRAIN, or set SOLVER.AMP.ENABLED True"

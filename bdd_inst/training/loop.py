@@ -116,7 +116,7 @@ class Trainer(TrainingState):
         report = Step(
             rate=self.rate.set(self.progress.iteration),
             waited=time.perf_counter() - started,
-            pictures=len(batch),
+            images=len(batch),
         )
         # After the first batch: starting data workers draws from the global generator.
         seed_all(cfg.SEED, self.progress.iteration, distributed.world()[0])

@@ -22,11 +22,11 @@ from bdd_inst.structures import Boxes, Instances, RLEMasks
 log = logging.getLogger(__name__)
 
 LOSSES = "val/"  # which losses there are is the model's to say; total_loss is always among them
-SEARCHED = 1000  # pictures, for one with a mask
+SEARCHED = 1000  # images, for one with a mask
 
 
 def sample_metrics(cfg: CfgNode, name: str, dicts: Sequence[dict], metadata: dict) -> dict:
-    """The figures of one picture of a data set with a made-up output: their names are those of every evaluation."""
+    """The figures of one image of a data set with a made-up output: their names are those of every evaluation."""
     sample = next(
         (
             record
@@ -42,7 +42,7 @@ def sample_metrics(cfg: CfgNode, name: str, dicts: Sequence[dict], metadata: dic
 
 
 def fake_output(cfg: CfgNode, size: tuple[int, int]) -> dict:
-    """An output of the config's kind of model for a picture of ``size`` (height, width)."""
+    """An output of the config's kind of model for an image of ``size`` (height, width)."""
     if is_pixelwise(cfg):
         return {"sem_seg": torch.zeros(cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES, *size)}
     # One detection, since with none a model with masks and one without look alike.

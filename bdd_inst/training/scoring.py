@@ -51,7 +51,7 @@ class Scorer:
         return self.last
 
     def losses(self, model: nn.Module) -> dict[str, float]:
-        """The losses on TEST.VAL_LOSS_PICTURES pictures of each data set, ``val/total_loss`` and the like."""
+        """The losses on TEST.VAL_LOSS_PICTURES images of each data set, ``val/total_loss`` and the like."""
         values = {}
         for i, test in enumerate(self.sets):
             losses = validation_losses(model, self.cfg, test.dicts, self.cfg.TEST.VAL_LOSS_PICTURES)
@@ -62,7 +62,7 @@ class Scorer:
         return values
 
     def report(self, model: nn.Module, folder: Path, source: str) -> dict:
-        """Full figures into ``folder``: metrics.json, report.html, PR curves, tables, results and pictures.
+        """Full figures into ``folder``: metrics.json, report.html, PR curves, tables, results and images.
 
         Where there are several data sets, each has a folder of its own in it.
 
@@ -73,7 +73,7 @@ class Scorer:
             data set's name to the content of its metrics.json.
         """
         results = evaluate_model(
-            model, self.cfg, self.sets, folder, pictures=self.cfg.TEST.PICTURES
+            model, self.cfg, self.sets, folder, images_shown=self.cfg.TEST.PICTURES
         )
         for result in results:
             write_test_files(result, self.cfg, source)
@@ -83,7 +83,7 @@ class Scorer:
         return metrics
 
     def sample(self) -> list[dict]:
-        """The first picture of the first data set as the model takes it, alone; nothing where there is none."""
+        """The first image of the first data set as the model takes it, alone; nothing where there is none."""
         dicts = self.sets[0].dicts[:1] if self.sets else []
         return next(iter(build_test_loader(self.cfg, dicts)))[:1] if len(dicts) else []
 

@@ -153,8 +153,8 @@ def stage_keys(item: Mapping, cfg: CfgNode, where: str) -> list[tuple[str, objec
     return found
 
 
-def fit_stage(stage: Stage, pictures: int, world_size: int) -> Stage:
-    """The stage with every length in iterations, for data of ``pictures`` pictures on ``world_size`` processes.
+def fit_stage(stage: Stage, images: int, world_size: int) -> Stage:
+    """The stage with every length in iterations, for data of ``images`` images on ``world_size`` processes.
 
     EPOCHS become ``MAX_ITER``; the linear rule is applied where ``REFERENCE_WORLD_SIZE`` asks for it; STEPS below 1 are shares
     of the length; warm-up never outlasts the stage.
@@ -163,7 +163,7 @@ def fit_stage(stage: Stage, pictures: int, world_size: int) -> Stage:
     scale = scale_of(cfg, stage.name, world_size)
     if stage.epochs is not None:
         batch = round(cfg.SOLVER.IMS_PER_BATCH * scale)
-        cfg.SOLVER.MAX_ITER = max(1, math.ceil(stage.epochs * pictures / batch * scale))
+        cfg.SOLVER.MAX_ITER = max(1, math.ceil(stage.epochs * images / batch * scale))
     cfg.SOLVER.STEPS = [
         round(s * cfg.SOLVER.MAX_ITER) if 0 < s < 1 else s for s in cfg.SOLVER.STEPS
     ]
@@ -213,9 +213,9 @@ def check_batch(cfg: CfgNode, name: str, world_size: int) -> None:
         )
 
 
-def fit_all(stages: Sequence[Stage], pictures: int | Sequence[int], world_size: int) -> list[Stage]:
-    """Every stage of a run with its lengths fixed; ``pictures`` may differ by stage (each stage may name its own data)."""
-    numbers = [pictures] * len(stages) if isinstance(pictures, int) else list(pictures)
+def fit_all(stages: Sequence[Stage], images: int | Sequence[int], world_size: int) -> list[Stage]:
+    """Every stage of a run with its lengths fixed; ``images`` may differ by stage (each stage may name its own data)."""
+    numbers = [images] * len(stages) if isinstance(images, int) else list(images)
     return [
         fit_stage(stage, number, world_size) for stage, number in zip(stages, numbers, strict=True)
     ]

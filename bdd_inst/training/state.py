@@ -37,14 +37,14 @@ class Step:
         losses: every loss by name and their sum as ``total_loss``; this process's share of the batch, means over accumulated parts.
         rate: the learning rate it was taken with.
         seconds: wall clock of the whole step, of which ``waited`` was spent waiting for data.
-        pictures: number of pictures in this process.
+        images: number of images in this process.
     """
 
     losses: dict[str, float] = field(default_factory=dict)
     rate: float = 0.0
     seconds: float = 0.0
     waited: float = 0.0
-    pictures: int = 0
+    images: int = 0
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""One command's whole run: data, model, every stage, then evaluation, curves and pictures. The one file that looks ahead to later rooms."""
+"""One command's whole run: data, model, every stage, then evaluation, curves and images. The one file that looks ahead to later rooms."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def evaluate(
     *,
     overrides: Sequence[str] = (),
 ) -> dict[str, dict]:
-    """Evaluate a trained model on DATASETS.TEST, with curves, pictures and a report.
+    """Evaluate a trained model on DATASETS.TEST, with curves, images and a report.
 
     Args:
         model: a config with MODEL.WEIGHTS set, or weights that carry their config, e.g. ``"output/demo/model_final.pth"``.
@@ -283,7 +283,7 @@ def finish(
     metrics: MetricLog,
     facts: dict,
 ) -> TrainingResult:
-    """Final weights, final evaluation with curves and pictures, and what to tell the user."""
+    """Final weights, final evaluation with curves and images, and what to tell the user."""
     rank = distributed.world()[0]
     average = evaluation.average
     on_first(lambda: save_final(run, folder, average))

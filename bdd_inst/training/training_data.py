@@ -70,7 +70,7 @@ class TrainingData:
         )
 
     def heaviest(self, stage: Stage, number: int = 4) -> list[dict]:
-        """Model inputs of the pictures with most objects, at the largest size the stage trains at, for measuring memory."""
+        """Model inputs of the images with most objects, at the largest size the stage trains at, for measuring memory."""
         chosen = sorted(
             self.of(stage), key=lambda item: len(item.get("annotations", ())), reverse=True
         )[:number]

@@ -1,4 +1,4 @@
-"""The training losses on test pictures, without augmentation and without leaving a trace in the model."""
+"""The training losses on test images, without augmentation and without leaving a trace in the model."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from bdd_inst.training.modes import loss_mode
 
 
 def validation_losses(
-    model: nn.Module, cfg: CfgNode, dicts: Sequence[dict], pictures: int
+    model: nn.Module, cfg: CfgNode, dicts: Sequence[dict], images: int
 ) -> dict[str, float]:
-    """Mean losses a picture over (up to) ``pictures`` labelled pictures spread over ``dicts``; -1 takes all, 0 gives {}.
+    """Mean losses an image over (up to) ``images`` labelled images spread over ``dicts``; -1 takes all, 0 gives {}.
 
-    Norms run on their stored statistics; proposals are sampled with a seed that depends on the picture alone, so that two
+    Norms run on their stored statistics; proposals are sampled with a seed that depends on the image alone, so that two
     evaluations differ by the weights only.
     """
     labelled = [item for item in dicts if item.get("annotations") or "sem_seg_file_name" in item]
-    if pictures == 0 or not labelled:
+    if images == 0 or not labelled:
         return {}
-    step = 1 if pictures < 0 else max(1, len(labelled) // pictures)
-    chosen = labelled[::step] if pictures < 0 else labelled[::step][:pictures]
+    step = 1 if images < 0 else max(1, len(labelled) // images)
+    chosen = labelled[::step] if images < 0 else labelled[::step][:images]
     rank, world_size = distributed.world()
     plain = without_augmentation(cfg)
     dataset = TrainDataset(chosen, DatasetMapper(plain, True), 0)
@@ -47,7 +47,7 @@ def validation_losses(
 
 
 def combine(shares: Sequence[tuple[dict[str, float], int]]) -> dict[str, float]:
-    """Means over all pictures of sums by process, with ``total_loss``."""
+    """Means over all images of sums by process, with ``total_loss``."""
     count = sum(number for _, number in shares)
     names = sorted({name for sums, _ in shares for name in sums})
     means = {name: sum(sums.get(name, 0.0) for sums, _ in shares) / count for name in names}

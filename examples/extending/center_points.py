@@ -18,9 +18,9 @@ FEATURE = "p3"  # the map whose cells are asked whether an object's middle is th
 class CenterPoints(ImageModel):
     """``backbone``, ``losses`` and ``inference`` are all that the rest of the package asks for."""
 
-    def __init__(self, backbone, classes, *, least_score=0.05, most=100, **picture):
+    def __init__(self, backbone, classes, *, least_score=0.05, most=100, **image):
         # Pixel statistics, device, preprocess, losses or inference by mode.
-        super().__init__(**picture)
+        super().__init__(**image)
         self.classes, self.least_score, self.most = classes, least_score, most
         self.backbone = backbone
         self.stride = self.backbone.strides[FEATURE]

@@ -19,9 +19,9 @@ def load(split: str) -> list[dict]:
     dicts = []
     for number in range(8 if split == "train" else 2):
         x, file = 5.0 + 4 * number, folder / f"{number}.png"
-        picture = np.full((64, 80, 3), 60, np.uint8)
-        cv2.rectangle(picture, (int(x), 10), (int(x) + 20, 50), (40, 160, 220), -1)
-        cv2.imwrite(str(file), picture)
+        image = np.full((64, 80, 3), 60, np.uint8)
+        cv2.rectangle(image, (int(x), 10), (int(x) + 20, 50), (40, 160, 220), -1)
+        cv2.imwrite(str(file), image)
         outline = [x, 10, x + 20, 10, x + 20, 50, x, 50]
         annotation = {"bbox": [x, 10, x + 20, 50], "bbox_mode": 0, "category_id": 0}
         annotation |= {"segmentation": [outline], "iscrowd": 0}

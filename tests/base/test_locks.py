@@ -69,7 +69,7 @@ def test_a_lock_can_be_taken_again_after_release(tmp_path):
 
 
 def test_what_a_killed_run_left_half_written_is_swept(tmp_path):
-    for name in (".model_9.pth.abc.part", "pictures/.a.jpg.x.part", "other/.b.jpg.y.part"):
+    for name in (".model_9.pth.abc.part", "images/.a.jpg.x.part", "other/.b.jpg.y.part"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"half")
     for name in ("mine.part", ".hidden", "other/run.lock"):

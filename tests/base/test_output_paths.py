@@ -53,16 +53,16 @@ def test_no_two_names_share_a_file(tmp_path):
 
 
 def test_an_output_in_an_input_is_refused(tmp_path):
-    pictures = tmp_path / "pictures"
-    pictures.mkdir()
-    (tmp_path / "link").symlink_to(pictures)
+    images = tmp_path / "pictures"
+    images.mkdir()
+    (tmp_path / "link").symlink_to(images)
     labels = tmp_path / "labels.json"
     labels.write_text("[]")
-    for output in (pictures, pictures / "out", tmp_path / "link" / "out", labels):
+    for output in (images, images / "out", tmp_path / "link" / "out", labels):
         with pytest.raises(DataError, match="name another folder"):
-            refuse_overlap(output, None, pictures, labels)
-    refuse_overlap(tmp_path / "out", pictures, labels)
-    refuse_overlap(tmp_path, pictures, labels)
+            refuse_overlap(output, None, images, labels)
+    refuse_overlap(tmp_path / "out", images, labels)
+    refuse_overlap(tmp_path, images, labels)
 
 
 @pytest.mark.parametrize(

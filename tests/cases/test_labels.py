@@ -87,7 +87,7 @@ def test_two_classes_of_one_name_with_objects_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["pred_mixed", "pred_str"])
-def test_ids_that_are_file_names_find_their_pictures(name):
+def test_ids_that_are_file_names_find_their_images(name):
     metrics = figures("09_ultralytics/gt_str.json", f"09_ultralytics/{name}.json")
     assert metrics["bbox"]["AP"] == pytest.approx(100)
 
@@ -117,7 +117,7 @@ def test_ids_as_text_or_floats_are_numbers(truth, results):
     assert figures(f"{truth}.json", f"{results}.json")["segm"]["AP"] == pytest.approx(100)
 
 
-def test_a_picture_without_file_name_is_called_as_its_url_ends():
+def test_an_image_without_file_name_is_called_as_its_url_ends():
     labels = formats.read(CASES / "32_lvis/gt.json").load()
     assert {p.name for p in labels.images} == {
         "train2017/000000037777.jpg",

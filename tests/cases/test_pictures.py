@@ -1,4 +1,4 @@
-"""Picture files of real users' reports, each through every tool that meets them: one verdict everywhere."""
+"""Image files of real users' reports, each through every tool that meets them: one verdict everywhere."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def dicts_of(tmp_path, labels, images):
 @pytest.mark.parametrize(
     ("case", "images"), [(name, f) for name in NAMES for f in FOLDERS[name.split("/")[0]]]
 )
-def test_every_tool_finds_every_picture(tmp_path, case, images):
+def test_every_tool_finds_every_image(tmp_path, case, images):
     labels = CASES / case
     images = labels.parent / images
-    pictures = json.loads(labels.read_text(encoding="utf-8"))["images"]
+    entries = json.loads(labels.read_text(encoding="utf-8"))["images"]
     names = [c["name"] for c in json.loads(labels.read_text(encoding="utf-8"))["categories"]]
     trained = load_coco(labels, images, names[:1])
-    assert len(trained.dicts) == len(pictures), trained.problems.lines()
+    assert len(trained.dicts) == len(entries), trained.problems.lines()
     for record in trained.dicts:
         assert read_as_training(record).size == (64, 48)
     found = dicts_of(tmp_path, labels, images)
@@ -58,12 +58,12 @@ def test_every_tool_finds_every_picture(tmp_path, case, images):
     arguments = ["--ground-truth", labels, "--images", images, "--output", tmp_path / "drawn"]
     assert visualize.main([str(a) for a in arguments]) == 0
     drawn = [p for p in (tmp_path / "drawn").rglob("*.*") if p.suffix.lower() in (".jpg", ".png")]
-    assert len(drawn) == len(pictures)
+    assert len(drawn) == len(entries)
     arguments = ["--input", labels, "--images", images, "--to", "overlay", "--output"]
     assert convert.main([str(a) for a in (*arguments, tmp_path / "overlays")]) == 0
-    assert len(list((tmp_path / "overlays").rglob("*.jpg"))) == len(pictures)
+    assert len(list((tmp_path / "overlays").rglob("*.jpg"))) == len(entries)
     source = open_source(images)
-    assert len(list(source)) == len(pictures)
+    assert len(list(source)) == len(entries)
     assert not source.problems
 
 
@@ -108,7 +108,7 @@ def test_a_turned_photograph_is_as_shown_in_every_tool(tmp_path, labels):
 
 
 def shown(name="bmp.bmp"):
-    """The picture that the colour files of 60_pictures hold, as its plainest file has it; or another's."""
+    """The image that the colour files of 60_pictures hold, as its plainest file has it; or another's."""
     return np.asarray(Image.open(CASES / "60_pictures" / "img" / name).convert("RGB"))
 
 
@@ -118,7 +118,7 @@ if int(PIL.__version__.split(".")[0]) < 13:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_every_mode_is_read_as_the_picture_that_it_is(name):
+def test_every_mode_is_read_as_the_image_that_it_is(name):
     path = CASES / "60_pictures" / "img" / name
     (frame,) = open_source(path)
     image = frame.image[..., ::-1]
@@ -157,7 +157,7 @@ HOSTILE = ("street.jpg", "loop.jpg")
 
 
 def hostile_set(tmp_path):
-    """Two PostScript files, a strip and a good picture, with labels for all."""
+    """Two PostScript files, a strip and a good image, with labels for all."""
     images = tmp_path / "img"
     images.mkdir()
     for name in (*HOSTILE, "1x3000.png"):
@@ -180,7 +180,7 @@ def hostile_set(tmp_path):
     return images, tmp_path / "gt.json"
 
 
-def test_pictures_run_no_program_and_end_no_batch(tmp_path, monkeypatch, capsys):
+def test_images_run_no_program_and_end_no_batch(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("subprocess.Popen", lambda *a, **k: pytest.fail("a program was started"))
     images, labels = hostile_set(tmp_path)
     source = open_source(images)
@@ -211,7 +211,7 @@ def test_no_name_leads_out_of_the_output_folder(tmp_path, name, target):
     assert not [p for p in tmp_path.rglob("*.png") if not p.is_relative_to(out)]
 
 
-def test_own_pictures_are_never_overwritten(tmp_path, capsys):
+def test_own_images_are_never_overwritten(tmp_path, capsys):
     images, labels = hostile_set(tmp_path)
     before = {p: p.read_bytes() for p in images.iterdir()}
     commands = [

@@ -52,10 +52,10 @@ class Verdict:
 
 
 class Tools:
-    """The five tools on one source. ``pictures``: a folder where every picture lies that the labels name."""
+    """The five tools on one source. ``images``: a folder where every image lies that the labels name."""
 
-    def __init__(self, source: Path, pictures: Path, folder: Path) -> None:
-        self.source, self.pictures, self.folder = source, pictures, folder
+    def __init__(self, source: Path, images: Path, folder: Path) -> None:
+        self.source, self.images, self.folder = source, images, folder
 
     def __call__(self, tool: str) -> Verdict:
         try:
@@ -64,7 +64,7 @@ class Tools:
             return Verdict(None, str(error))
 
     def check(self) -> Verdict:
-        arguments = ["--input", str(self.source), "--images", str(self.pictures), "--no-decode"]
+        arguments = ["--input", str(self.source), "--images", str(self.images), "--no-decode"]
         result = check(check_tool.splits_of(check_tool.parse(arguments)), decode=False)
         classes = result.splits[0].statistics.classes
         objects = {name: counts.objects for name, counts in classes.items()}
@@ -74,7 +74,7 @@ class Tools:
 
     def convert(self) -> Verdict:
         out = self.folder / "out.json"
-        arguments = ["--input", str(self.source), "--images", str(self.pictures)]
+        arguments = ["--input", str(self.source), "--images", str(self.images)]
         said = self.run(convert.main, [*arguments, "--to", "coco", "--output", str(out)])
         tree = json.loads(out.read_text())
         names = {c["id"]: c["name"] for c in tree["categories"]}
@@ -82,12 +82,12 @@ class Tools:
 
     def make_masks(self) -> Verdict:
         """The pixels of each class stand for its objects: none where no object has a mask."""
-        labels = formats.read(self.source, images=self.pictures)
+        labels = formats.read(self.source, images=self.images)
         names = make_plan(labels, "coco").categories
         if not names:
             return Verdict({})
         out = self.folder / "masks"
-        arguments = ["--input", str(self.source), "--images", str(self.pictures)]
+        arguments = ["--input", str(self.source), "--images", str(self.images)]
         arguments += [word for name in names for word in ("--category", name)]
         said = self.run(make_masks.main, [*arguments, "--output", str(out)])
         values = {v for png in out.rglob("*.png") for v in np.unique(np.asarray(Image.open(png)))}
@@ -110,7 +110,7 @@ class Tools:
             "DATASETS.TRAIN",
             [str(self.source)],
             "DATASETS.TRAIN_IMAGES",
-            [str(self.pictures)],
+            [str(self.images)],
         ]
         cfg = load_cfg(
             "Base-MaskRCNN-FPN.yaml", [*words, "DATASETS.TEST", [], "MODEL.MASK_ON", False]
@@ -127,13 +127,13 @@ class Tools:
         return Verdict(objects, counted=str(dict(problems.counts)))
 
     def evaluate(self) -> Verdict:
-        truth = files.read_truth(self.source, self.pictures)
+        truth = files.read_truth(self.source, self.images)
         objects = Counter(truth.class_names[k] for k in truth.category)
         return Verdict(objects, counted=str(dict(truth.problems.counts)))
 
 
-def pictures_for(source: Path, root: Path, folder: Path) -> Path:
-    """A folder with the case's own pictures, and blank ones for the names that it lacks."""
+def images_for(source: Path, root: Path, folder: Path) -> Path:
+    """A folder with the case's own images, and blank ones for the names that it lacks."""
     case = root / source.relative_to(root).parts[0]
     named = [
         d
@@ -149,11 +149,11 @@ def pictures_for(source: Path, root: Path, folder: Path) -> Path:
             place.symlink_to(file)
     with contextlib.suppress(DataError):
         finder = formats.registry.ImageFinder(folder)
-        for picture in formats.read(source).load().images:
+        for image in formats.read(source).load().images:
             with contextlib.suppress(DataError, OSError, ValueError):
-                if finder.find(picture) is None:
-                    blank = Image.new("RGB", (picture.width or 64, picture.height or 48))
-                    place = folder / Path(picture.name).name
+                if finder.find(image) is None:
+                    blank = Image.new("RGB", (image.width or 64, image.height or 48))
+                    place = folder / Path(image.name).name
                     blank.save(place if place.suffix else place.with_suffix(".png"))
     return folder
 
@@ -163,8 +163,8 @@ RESULTS = "this is a list of COCO results, not labels"
 
 def judge(root: Path, name: str, tmp_path: Path) -> None:
     source = root / name
-    pictures = pictures_for(source, root, tmp_path / "pictures")
-    tools = Tools(source, pictures, tmp_path)
+    images = images_for(source, root, tmp_path / "images")
+    tools = Tools(source, images, tmp_path)
     verdicts = {t: tools(t) for t in ("check", "train", "evaluate", "convert", "make_masks")}
     refusals = {t: v.refused for t, v in verdicts.items() if v.objects is None}
     if any(RESULTS in text for text in refusals.values()):
@@ -178,7 +178,7 @@ def judge(root: Path, name: str, tmp_path: Path) -> None:
         assert len(set(refusals.values())) == 1, refusals
         assert "\n" not in next(iter(refusals.values()))
         return
-    problems = formats.read(source, images=pictures).load().problems.counts
+    problems = formats.read(source, images=images).load().problems.counts
     objects = {t: +Counter(v.objects) for t, v in verdicts.items() if t != "make_masks"}
     assert all(found == objects["check"] for found in objects.values()), objects
     assert verdicts["make_masks"].objects.keys() <= objects["check"].keys()

@@ -1,4 +1,4 @@
-"""bdd-inst benchmark: the tools that measure, and the live benchmark on small pictures without a real model."""
+"""bdd-inst benchmark: the tools that measure, and the live benchmark on small images without a real model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Red:
     name = "torch"
 
     def __call__(self, frame: Pyramid) -> np.ndarray:
-        red = cv2.resize(Pyramid.of(frame).picture, (84, 48))[..., 2]
+        red = cv2.resize(Pyramid.of(frame).image, (84, 48))[..., 2]
         return (red > 128).astype(np.float32)
 
     def prepare(self, frame: Pyramid) -> np.ndarray:
@@ -43,11 +43,11 @@ def made_people(folder, frames: int = 9):
     for kind in ("images", "masks"):
         (folder / "walk" / kind).mkdir(parents=True)
     for step in range(frames):
-        picture = np.full((72, 128, 3), 40, np.uint8)
+        image = np.full((72, 128, 3), 40, np.uint8)
         mask = np.zeros((72, 128), np.uint8)
         part = slice(20, 50), slice(20 + 2 * step, 60 + 2 * step)
-        picture[part], mask[part] = (30, 30, 220), 255
-        cv2.imwrite(str(folder / "walk" / "images" / f"{step:05d}.png"), picture)
+        image[part], mask[part] = (30, 30, 220), 255
+        cv2.imwrite(str(folder / "walk" / "images" / f"{step:05d}.png"), image)
         cv2.imwrite(str(folder / "walk" / "masks" / f"{step:05d}.png"), mask)
 
 

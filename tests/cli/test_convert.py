@@ -28,13 +28,13 @@ def test_scalabel_to_coco_says_what_it_did(convert, tmp_path):
         "--input", path, "--to", "coco", "--output", tmp_path / "out.json", "--raster", "coco"
     )
     assert done.returncode == 0, done.stderr
-    assert "scalabel -> coco: 3 pictures, 3 instances; masks by COCO's rule" in done.stdout
+    assert "scalabel -> coco: 3 images, 3 instances; masks by COCO's rule" in done.stdout
     assert "2 x lost-curves" in done.stderr
     assert "size-assumed" in done.stderr
     assert len(json.loads((tmp_path / "out.json").read_text())["images"]) == 3
 
 
-def test_overlays_are_drawn_and_missing_pictures_counted(convert, tmp_path):
+def test_overlays_are_drawn_and_missing_images_counted(convert, tmp_path):
     (tmp_path / "images").mkdir()
     Image.new("RGB", (examples.WIDTH, examples.HEIGHT), "gray").save(
         tmp_path / "images" / "a-1.jpg"

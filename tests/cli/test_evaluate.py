@@ -157,7 +157,7 @@ def test_boxes_are_scored_though_a_mask_of_the_ground_truth_is_broken(pair, tmp_
 
 
 @pytest.mark.parametrize("width", [-5, 10**25])
-def test_a_size_of_no_picture_is_told(pair, tmp_path, width):
+def test_a_size_of_no_image_is_told(pair, tmp_path, width):
     truth = json.loads((tmp_path / "gt.json").read_text())
     truth["images"][0]["width"] = width
     (tmp_path / "gt.json").write_text(json.dumps(truth))
@@ -175,7 +175,7 @@ def test_packed_and_marked_files_are_read_like_any_other(pair, tmp_path):
     assert evaluate.main([*packed, "--no-report", "--output", str(tmp_path / "out")]) == 0
 
 
-def test_sizes_that_coco_files_do_not_say_come_from_the_pictures(pair, tmp_path):
+def test_sizes_that_coco_files_do_not_say_come_from_the_images(pair, tmp_path):
     truth = json.loads((tmp_path / "gt.json").read_text())
     for row in truth["images"]:
         del row["width"], row["height"]

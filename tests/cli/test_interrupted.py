@@ -84,14 +84,14 @@ def test_scoring_files(interrupted, number):
 @pytest.mark.parametrize("number", range(len(MODELS)))
 def test_a_model_on_a_data_set_keeps_its_detections(interrupted, number):
     run, folder, ended = interrupted[len(FILES) + number]
-    pictures = MODELS[number][3]
+    images = MODELS[number][3]
     ended_well(run, ended)
     partial = folder / "coco_instances_results.partial.json"
-    assert left(folder) == ({partial.name} if pictures else set())
-    if pictures:
-        assert f"{partial} holds the {pictures} pictures so far" in ended.err
+    assert left(folder) == ({partial.name} if images else set())
+    if images:
+        assert f"{partial} holds the {images} images so far" in ended.err
         found = {row["image_id"] for row in json.loads(partial.read_text())}
-        assert found <= set(range(1, pictures + 1))
+        assert found <= set(range(1, images + 1))
 
 
 def test_while_the_verb_is_imported(interrupted):

@@ -20,14 +20,14 @@ from tests.signalled import Run, runs
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no fork and no SIGKILL")
 SEED = 20180828
-PICTURES = 70  # three chunks of a conversion
+NUMBER = 70  # three chunks of a conversion
 
 
 def data(folder: Path) -> None:
-    """Labels and results of many pictures, a few of which are there, and a model."""
+    """Labels and results of many images, a few of which are there, and a model."""
     (folder / "images").mkdir(parents=True)
     images, labels = [], []
-    for i in range(1, PICTURES + 1):
+    for i in range(1, NUMBER + 1):
         images.append({"id": i, "file_name": f"{i}.png", "width": 64, "height": 48})
         x, y = i % 30, i % 17
         square = [x, y, x + 20, y, x + 20, y + 25, x, y + 25]

@@ -19,12 +19,12 @@ def square(x: int, y: int, side: int) -> list[list[float]]:
     return [[x, y, x + side, y, x + side, y + side, x, y + side]]
 
 
-def coco_file(path, annotations: list[tuple], pictures: int = 3, names=("person", "dog")) -> None:
-    """``annotations``: (picture, category, segmentation, iscrowd)."""
+def coco_file(path, annotations: list[tuple], images: int = 3, names=("person", "dog")) -> None:
+    """``annotations``: (image, category, segmentation, iscrowd)."""
     content = {
         "images": [
             {"id": i, "file_name": f"train/{i:04d}.jpg", "height": HEIGHT, "width": WIDTH}
-            for i in range(1, pictures + 1)
+            for i in range(1, images + 1)
         ],
         "categories": [{"id": 10 * (i + 1), "name": name} for i, name in enumerate(names)],
         "annotations": [
@@ -57,7 +57,7 @@ def run(*arguments) -> int:
     return make_masks.main([str(a) for a in arguments])
 
 
-def test_each_picture_gets_a_mask_of_its_name(tmp_path, capsys):
+def test_each_image_gets_a_mask_of_its_name(tmp_path, capsys):
     coco_file(
         tmp_path / "a.json",
         [(1, 1, square(2, 3, 10), 0), (1, 2, square(20, 3, 10), 0), (2, 2, square(0, 0, 5), 0)],
@@ -79,7 +79,7 @@ def test_each_picture_gets_a_mask_of_its_name(tmp_path, capsys):
 
 def test_the_category_named_first_keeps_shared_pixels(tmp_path, capsys):
     coco_file(
-        tmp_path / "a.json", [(1, 1, square(0, 0, 20), 0), (1, 2, square(10, 0, 20), 0)], pictures=1
+        tmp_path / "a.json", [(1, 1, square(0, 0, 20), 0), (1, 2, square(10, 0, 20), 0)], images=1
     )
     assert (
         run(
@@ -108,7 +108,7 @@ def test_the_category_named_first_keeps_shared_pixels(tmp_path, capsys):
 @pytest.mark.parametrize(("choice", "value"), [("class", 1), ("background", 0), ("void", 255)])
 def test_crowds(choice, value, tmp_path):
     coco_file(
-        tmp_path / "a.json", [(1, 1, crowd(5, 5, 20), 1), (1, 1, square(0, 0, 10), 0)], pictures=1
+        tmp_path / "a.json", [(1, 1, crowd(5, 5, 20), 1), (1, 1, square(0, 0, 10), 0)], images=1
     )
     assert (
         run(
@@ -130,23 +130,23 @@ def test_crowds(choice, value, tmp_path):
 
 def test_masks_are_pycocotools(tmp_path, rng, monkeypatch, capsys):
     annotations = []
-    for picture in range(1, 7):
+    for image in range(1, 7):
         for _ in range(4):
             points = rng.random((6, 2)) * [WIDTH, HEIGHT]
-            annotations.append((picture, 1, [points.ravel().round(2).tolist()], 0))
-        annotations.append((picture, 1, crowd(*rng.integers(0, 20, 2).tolist(), 15), 1))
-    coco_file(tmp_path / "a.json", annotations, pictures=6)
+            annotations.append((image, 1, [points.ravel().round(2).tolist()], 0))
+        annotations.append((image, 1, crowd(*rng.integers(0, 20, 2).tolist(), 15), 1))
+    coco_file(tmp_path / "a.json", annotations, images=6)
     assert (
         run("--input", tmp_path / "a.json", "--category", "person", "--output", tmp_path / "out")
         == 0
     )
     reference = COCO(str(tmp_path / "a.json"))
     found = masks_of(tmp_path / "out")
-    for picture in reference.loadImgs(reference.getImgIds()):
+    for image in reference.loadImgs(reference.getImgIds()):
         expected = (
-            sum(reference.annToMask(a).astype(int) for a in reference.imgToAnns[picture["id"]]) > 0
+            sum(reference.annToMask(a).astype(int) for a in reference.imgToAnns[image["id"]]) > 0
         )
-        assert np.array_equal(found[f"{picture['id']:04d}"] == 1, expected)
+        assert np.array_equal(found[f"{image['id']:04d}"] == 1, expected)
 
 
 def test_real_masks_are_pycocotools(tmp_path, shared_dir):
@@ -155,18 +155,18 @@ def test_real_masks_are_pycocotools(tmp_path, shared_dir):
     reference = COCO(str(file))
     found = masks_of(tmp_path / "out")
     person = reference.getCatIds(["person"])
-    for picture in reference.loadImgs(reference.getImgIds()):
-        ids = reference.getAnnIds(picture["id"], person)
-        expected = np.zeros((picture["height"], picture["width"]), bool)
+    for image in reference.loadImgs(reference.getImgIds()):
+        ids = reference.getAnnIds(image["id"], person)
+        expected = np.zeros((image["height"], image["width"]), bool)
         for annotation in reference.loadAnns(ids):
             expected |= reference.annToMask(annotation) > 0
-        assert np.array_equal(found[picture["file_name"].removesuffix(".jpg")] == 1, expected)
+        assert np.array_equal(found[image["file_name"].removesuffix(".jpg")] == 1, expected)
 
 
 @pytest.mark.parametrize("damage", ["none", "gone", "empty"])
 def test_an_interrupted_run_goes_on(tmp_path, monkeypatch, capsys, damage):
     coco_file(
-        tmp_path / "a.json", [(i, 1, square(i % 9, 3, 10), 0) for i in range(1, 101)], pictures=100
+        tmp_path / "a.json", [(i, 1, square(i % 9, 3, 10), 0) for i in range(1, 101)], images=100
     )
     arguments = ["--input", tmp_path / "a.json", "--category", "person", "--workers", 1]
     arguments += ["--output", tmp_path / "out"]
@@ -218,8 +218,8 @@ def test_bad_input_is_one_line_and_exit_code_1(arguments, said, tmp_path, capsys
     assert "Traceback" not in message
 
 
-def test_pictures_of_one_stem_are_kept_apart_by_their_whole_names(tmp_path):
-    coco_file(tmp_path / "a.json", [(1, 1, square(2, 3, 10), 0)], pictures=2)
+def test_images_of_one_stem_are_kept_apart_by_their_whole_names(tmp_path):
+    coco_file(tmp_path / "a.json", [(1, 1, square(2, 3, 10), 0)], images=2)
     content = json.loads((tmp_path / "a.json").read_text())
     content["images"][1]["file_name"] = "train/0001.png"
     (tmp_path / "a.json").write_text(json.dumps(content))

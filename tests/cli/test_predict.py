@@ -1,4 +1,4 @@
-"""The prediction command on pictures, folders and videos, good and bad, with a small model of random weights."""
+"""The prediction command on images, folders and videos, good and bad, with a small model of random weights."""
 
 from __future__ import annotations
 
@@ -82,15 +82,15 @@ def save(path, image):
     return path
 
 
-def test_a_picture_gives_an_overlay_and_coco_results(call, weights, tmp_path):
-    picture = save(tmp_path / "in" / "a street.png", scene())
-    code, out, err = call(picture, "--score-threshold", "0")
+def test_an_image_gives_an_overlay_and_coco_results(call, weights, tmp_path):
+    image = save(tmp_path / "in" / "a street.png", scene())
+    code, out, err = call(image, "--score-threshold", "0")
     assert (code, err) == (0, "")
-    assert "1 pictures" in out
+    assert "1 images" in out
     assert cv2.imread(str(tmp_path / "out/overlays/a street.png")).shape == (72, 128, 3)
     results = json.loads((tmp_path / "out/predictions.json").read_text())
     predictor = Predictor(load_cfg("demo.yaml", [*TINY, "MODEL.WEIGHTS", str(weights)]))
-    expected = predictor(cv2.imread(str(picture)))["instances"]
+    expected = predictor(cv2.imread(str(image)))["instances"]
     assert len(results) == len(expected) > 0
     boxes, scores, classes = (
         values.tolist()
@@ -130,21 +130,20 @@ def test_cocos_own_classes_keep_their_ids():
     assert five.ids == [1, 2, 3, 4, 5]
 
 
-def test_pictures_of_a_data_set_keep_its_ids(call, tmp_path, monkeypatch):
+def test_images_of_a_data_set_keep_its_ids(call, tmp_path, monkeypatch):
     from bdd_inst.datasets import catalog
 
     for name in ("a.png", "b.png", "c.png"):
-        save(tmp_path / "root/pictures" / name, scene())
+        save(tmp_path / "root/images" / name, scene())
     records = [
-        {"file_name": str(tmp_path / "root/pictures" / n), "image_id": i}
+        {"file_name": str(tmp_path / "root/images" / n), "image_id": i}
         for n, i in (("b.png", 1), ("a.png", 7))
     ]
     monkeypatch.setenv("DETECTRON2_DATASETS", str(tmp_path / "root"))
     catalog.DatasetCatalog.register("of_this_test", lambda: records)
     try:
         assert (
-            call(tmp_path / "root/pictures", overrides=["DATASETS.TEST", "('of_this_test',)"])[0]
-            == 0
+            call(tmp_path / "root/images", overrides=["DATASETS.TEST", "('of_this_test',)"])[0] == 0
         )
     finally:
         catalog.DatasetCatalog.remove("of_this_test")
@@ -152,7 +151,7 @@ def test_pictures_of_a_data_set_keep_its_ids(call, tmp_path, monkeypatch):
     assert {r["file_name"]: r["image_id"] for r in results} == {"a.png": 7, "b.png": 1, "c.png": 10}
 
 
-def test_a_folder_of_every_kind_of_picture(call, tmp_path):
+def test_a_folder_of_every_kind_of_image(call, tmp_path):
     folder = tmp_path / "in"
     save(folder / "grey.png", scene()[..., 0])
     save(folder / "deep.png", scene().astype(np.uint16) * 257)
@@ -165,10 +164,10 @@ def test_a_folder_of_every_kind_of_picture(call, tmp_path):
     exif = turned.getexif()
     exif[274] = 6
     turned.save(folder / "turned.jpg", exif=exif)
-    (folder / "notes.txt").write_text("no picture")
+    (folder / "notes.txt").write_text("no image")
     code, out, err = call(folder, "--batch-size", "3")
     assert (code, err) == (0, "")
-    assert "8 pictures" in out
+    assert "8 images" in out
     drawn = {
         p.relative_to(tmp_path / "out/overlays").as_posix()
         for p in (tmp_path / "out/overlays").rglob("*")
@@ -191,7 +190,7 @@ def test_a_folder_of_every_kind_of_picture(call, tmp_path):
     assert "sub folder/straße 東京.jpg" in {r["file_name"] for r in results}
 
 
-def test_deep_pictures_keep_their_light(tmp_path):
+def test_deep_images_keep_their_light(tmp_path):
     save(tmp_path / "deep.png", scene().astype(np.uint16) * 257)
     save(tmp_path / "grey16.png", scene()[..., 0].astype(np.uint16) * 257)
     deep, grey = (frame.image for frame in open_source(tmp_path))
@@ -199,15 +198,15 @@ def test_deep_pictures_keep_their_light(tmp_path):
     np.testing.assert_array_equal(grey[..., 1], scene()[..., 0])
 
 
-def test_broken_pictures_are_named_and_counted(call, tmp_path):
+def test_broken_images_are_named_and_counted(call, tmp_path):
     folder = tmp_path / "in"
     good = save(folder / "good.jpg", scene())
     (folder / "empty.jpg").write_bytes(b"")
-    (folder / "text.jpg").write_text("no picture")
+    (folder / "text.jpg").write_text("no image")
     (folder / "half.jpg").write_bytes(good.read_bytes()[: good.stat().st_size // 2])
     code, out, err = call(folder)
     assert code == 0
-    assert "1 pictures" in out
+    assert "1 images" in out
     assert "3 x unreadable-image" in err
     for name in ("empty.jpg", "text.jpg", "half.jpg"):
         assert name in err
@@ -243,7 +242,7 @@ def test_a_video_streams_into_a_video(call, tmp_path):
     writer.release()
     code, out, err = call(path, "--batch-size", "2")
     assert (code, err) == (0, "")
-    assert "7 pictures" in out
+    assert "7 images" in out
     drawn = VideoReader(tmp_path / "out/overlays/drive.mp4")
     assert (drawn.number, drawn.rate) == (7, 12.5)
     assert [f.shape for f in drawn] == [(72, 128, 3)] * 7
@@ -306,8 +305,8 @@ def test_no_permission_gets_one_line(call, tmp_path):
 
 
 def test_an_output_that_is_a_file_gets_one_line(call, tmp_path):
-    picture = save(tmp_path / "a.png", scene())
-    code, _, err = call(picture, output=picture)
+    image = save(tmp_path / "a.png", scene())
+    code, _, err = call(image, output=image)
     assert (code, len(err.splitlines())) == (1, 1)
 
 
@@ -327,7 +326,7 @@ def test_usage_errors_exit_with_2(words, capsys):
 
 
 def test_config_errors_name_the_key(call, tmp_path):
-    picture = save(tmp_path / "a.png", scene())
-    code, _, err = call(picture, overrides=["MODEL.WIEGHTS", "x"])
+    image = save(tmp_path / "a.png", scene())
+    code, _, err = call(image, overrides=["MODEL.WIEGHTS", "x"])
     assert code == 1
     assert "MODEL.WEIGHTS" in err

@@ -53,7 +53,7 @@ def noise(seed):
 
 
 @pytest.fixture
-def pictures(tmp_path):
+def images(tmp_path):
     (tmp_path / "in").mkdir()
     for number in range(5):
         cv2.imwrite(str(tmp_path / "in" / f"{number}.png"), noise(number))
@@ -79,12 +79,12 @@ def names(file):
     return {entry["file_name"] for entry in json.loads(file.read_text())}
 
 
-def test_a_full_disk_keeps_the_pictures_done_and_the_file_of_before(
-    call, pictures, tmp_path, monkeypatch
+def test_a_full_disk_keeps_the_images_done_and_the_file_of_before(
+    call, images, tmp_path, monkeypatch
 ):
     (tmp_path / "out").mkdir()
     (tmp_path / "out/predictions.json").write_text("[]")
-    budget = [3 * 5 * 260]  # bytes: less than five pictures' results take
+    budget = [3 * 5 * 260]  # bytes: less than five images' results take
 
     def write(number, data):
         written = min(len(data), budget[0])
@@ -99,11 +99,11 @@ def test_a_full_disk_keeps_the_pictures_done_and_the_file_of_before(
     real = results.ResultsFile.close
 
     def close(self):
-        budget[0] += 3  # what cutting off the half of a picture has freed
+        budget[0] += 3  # what cutting off the half of an image has freed
         real(self)
 
     monkeypatch.setattr(results.ResultsFile, "close", close)
-    code, err = call(pictures, "--no-overlays")
+    code, err = call(images, "--no-overlays")
     assert code == 1
     error = [line for line in err.splitlines() if line.startswith("error:")]
     assert error == [f"error: {tmp_path}/out/predictions.json: {FULL.strerror}"]
@@ -112,12 +112,12 @@ def test_a_full_disk_keeps_the_pictures_done_and_the_file_of_before(
     done = names(kept)
     assert done == {f"{n}.png" for n in range(len(done))}
     assert 0 < len(done) < 5
-    per_picture = [e["file_name"] for e in json.loads(kept.read_text())]
-    assert all(per_picture.count(name) == 5 for name in done)  # none is there in half
+    per_image = [e["file_name"] for e in json.loads(kept.read_text())]
+    assert all(per_image.count(name) == 5 for name in done)  # none is there in half
     assert left(tmp_path / "out") == ["predictions.json", "predictions.partial.json"]
 
 
-def test_a_picture_that_cannot_be_written_is_named(call, pictures, tmp_path, monkeypatch):
+def test_an_image_that_cannot_be_written_is_named(call, images, tmp_path, monkeypatch):
     real = album.atomic_write
 
     def full(path, mode="w"):
@@ -126,7 +126,7 @@ def test_a_picture_that_cannot_be_written_is_named(call, pictures, tmp_path, mon
         return real(path, mode)
 
     monkeypatch.setattr(album, "atomic_write", full)
-    code, err = call(pictures)
+    code, err = call(images)
     assert (code, err.splitlines()[-1]) == (
         1,
         f"error: {tmp_path}/out/overlays/2.png: {FULL.strerror}",
@@ -158,21 +158,21 @@ def test_a_video_that_lacks_frames_at_the_end_is_no_result(tmp_path):
     assert left(tmp_path) == []
 
 
-def test_a_folder_that_takes_nothing_is_one_line(call, pictures, tmp_path, monkeypatch):
+def test_a_folder_that_takes_nothing_is_one_line(call, images, tmp_path, monkeypatch):
     def refuse(*_, prefix, dir, **__):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), f"{dir}/{prefix}x.part")
 
     monkeypatch.setattr("tempfile.mkstemp", refuse)
-    code, err = call(pictures)
+    code, err = call(images)
     assert code == 1
     assert err == f"error: {tmp_path}/out/predictions.json: {os.strerror(errno.EROFS)}\n"
 
 
-def test_a_second_run_into_the_same_folder_is_refused(call, pictures, tmp_path, project_root):
+def test_a_second_run_into_the_same_folder_is_refused(call, images, tmp_path, project_root):
     with locked_elsewhere(tmp_path / "out", project_root):
-        code, err = call(pictures)
+        code, err = call(images)
     assert (code, len(err.splitlines())) == (1, 1)
     assert err.startswith(f"error: {tmp_path}/out: another run is writing here")
     assert not [name for name in left(tmp_path / "out") if name != NAME]
-    assert call(pictures)[0] == 0
+    assert call(images)[0] == 0
     assert NAME not in left(tmp_path / "out")

@@ -35,16 +35,16 @@ def weights(tmp_path):
 
 
 def test_segments_are_coco_panoptic_files_and_drawn(weights, tmp_path, capsys):
-    pictures = {"a.jpg": scene(72, 128), "sub/b.png": scene(96, 64, seed=1)}
-    for name, picture in pictures.items():
-        save(tmp_path / "in" / name, picture)
+    images = {"a.jpg": scene(72, 128), "sub/b.png": scene(96, 64, seed=1)}
+    for name, image in images.items():
+        save(tmp_path / "in" / name, image)
     out = tmp_path / "out"
     words = ["--config", BASE, "--input", str(tmp_path / "in"), "--output", str(out)]
     assert predict.main([*words, *weights]) == 0, capsys.readouterr().err
     assert f"segments: {out / 'panoptic.json'}" in capsys.readouterr().out
     content = json.loads((out / "panoptic.json").read_text())
     names = {row["id"]: row["file_name"] for row in content["images"]}
-    assert sorted(names.values()) == sorted(pictures)
+    assert sorted(names.values()) == sorted(images)
     assert [(c["id"], c["isthing"]) for c in content["categories"] if c["name"] == "road"] == [
         (7, 0)
     ]
@@ -57,9 +57,9 @@ def test_segments_are_coco_panoptic_files_and_drawn(weights, tmp_path, capsys):
         assert np.array_equal(read_ids(out / "panoptic" / row["file_name"]), ids.numpy())
         assert [s["id"] for s in row["segments_info"]] == [s["id"] for s in segments]
         assert [s["area"] for s in row["segments_info"]] == [int((ids == s["id"]).sum()) for s in segments]  # fmt: skip
-        assert cv2.imread(str(out / "overlays" / name)).shape == pictures[name].shape
+        assert cv2.imread(str(out / "overlays" / name)).shape == images[name].shape
     labels = formats.read(out / "panoptic.json").load()
-    assert {picture.name for picture in labels.images} == set(pictures)
+    assert {image.name for image in labels.images} == set(images)
     assert set(labels.things) >= {"car", "person"}
     # Scored against itself by the evaluation of files, every segment is found.
     files = [
@@ -73,7 +73,7 @@ def test_segments_are_coco_panoptic_files_and_drawn(weights, tmp_path, capsys):
     assert metrics["panoptic_seg"]["PQ"] == 100
 
 
-def test_pictures_of_one_stem_keep_their_segments_apart(weights, tmp_path, capsys):
+def test_images_of_one_stem_keep_their_segments_apart(weights, tmp_path, capsys):
     for name in ("a.jpg", "a.png"):
         save(tmp_path / "in" / name, scene(64, 64))
     words = ["--config", BASE, "--input", str(tmp_path / "in"), "--output", str(tmp_path / "out")]

@@ -42,8 +42,8 @@ def call(tmp_path, capsys):
 
 
 def labels(path) -> np.ndarray:
-    with Image.open(path) as picture:
-        return np.asarray(picture)
+    with Image.open(path) as image:
+        return np.asarray(image)
 
 
 def test_one_class_leaves_labels_probabilities_and_cut_outs(call, tmp_path):
@@ -53,7 +53,7 @@ def test_one_class_leaves_labels_probabilities_and_cut_outs(call, tmp_path):
     save(folder / "sub" / "b.png", tall)
     code, out, err = call(folder, 1, "--probabilities", "--cutouts", "--batch-size", "2")
     assert (code, err) == (0, "")
-    assert "2 pictures" in out
+    assert "2 images" in out
     assert not (tmp_path / "out" / "predictions.json").exists()
     for name, image in (("a.png", wide), ("sub/b.png", tall)):
         values = labels(tmp_path / "out" / "labels" / name)
@@ -69,18 +69,18 @@ def test_one_class_leaves_labels_probabilities_and_cut_outs(call, tmp_path):
 
 
 def test_several_classes_leave_the_best_and_no_cut_outs(call, tmp_path):
-    picture = save(tmp_path / "a.png", scene())
-    code, _, err = call(picture, 5, "--no-overlays")
+    image = save(tmp_path / "a.png", scene())
+    code, _, err = call(image, 5, "--no-overlays")
     assert (code, err) == (0, "")
     cfg = load_cfg(BASE, [*keys(5), "MODEL.WEIGHTS", str(tmp_path / "5.pth")])
-    logits = Predictor(cfg)(str(picture))["sem_seg"]
+    logits = Predictor(cfg)(str(image))["sem_seg"]
     assert np.array_equal(labels(tmp_path / "out/labels/a.png"), logits.argmax(0).numpy())
     assert not (tmp_path / "out" / "overlays").exists()
-    code, _, err = call(picture, 5, "--threshold", "0.3")
+    code, _, err = call(image, 5, "--threshold", "0.3")
     assert code == 0
     unsure = probability_of(logits) < 0.3
     assert np.array_equal(labels(tmp_path / "out/labels/a.png") == 255, unsure)
-    code, _, err = call(picture, 5, "--cutouts")
+    code, _, err = call(image, 5, "--cutouts")
     assert code == 1
     assert err == (
         "error: --cutouts needs a model of one class, this one has 5; --probabilities writes how sure it is\n"

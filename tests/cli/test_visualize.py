@@ -23,7 +23,7 @@ def near(image, color):
 
 @pytest.fixture
 def data(tmp_path):
-    """Three pictures: a car and a person; a car; nothing. The second has a crowd besides."""
+    """Three images: a car and a person; a car; nothing. The second has a crowd besides."""
     images = tmp_path / "images"
     images.mkdir()
     for name in ("a.png", "b.png", "c.png"):
@@ -81,7 +81,7 @@ def drawn(data, name):
 def test_labels_alone(data, capsys):
     assert call(data) == 0
     said = capsys.readouterr()
-    assert said.out.startswith("3 pictures")
+    assert said.out.startswith("3 images")
     assert said.err == ""
     page = drawn(data, "a.png")
     assert page.shape[1] == WIDTH
@@ -118,10 +118,10 @@ def test_predictions_without_labels(data, capsys):
     (data / "results.json").write_text(json.dumps(rows))
     assert call(data, "--predictions", str(data / "results.json"), truth=None) == 0
     assert near(drawn(data, "b.png"), class_color(2))[:, 690:760].any()
-    assert capsys.readouterr().out.startswith("1 pictures")
+    assert capsys.readouterr().out.startswith("1 images")
 
 
-def test_predictions_of_other_pictures_are_counted(data, capsys):
+def test_predictions_of_other_images_are_counted(data, capsys):
     (data / "results.json").write_text(
         json.dumps([{"image_id": 77, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 0.9}])
     )
@@ -129,12 +129,12 @@ def test_predictions_of_other_pictures_are_counted(data, capsys):
     assert "1 x prediction-without-label" in capsys.readouterr().err
 
 
-def test_missing_broken_and_unfitting_pictures_are_counted(data, capsys):
+def test_missing_broken_and_unfitting_images_are_counted(data, capsys):
     (data / "images/a.png").unlink()
-    (data / "images/b.png").write_bytes(b"no picture")
+    (data / "images/b.png").write_bytes(b"no image")
     assert call(data) == 0
     said = capsys.readouterr()
-    assert said.out.startswith("1 pictures")
+    assert said.out.startswith("1 images")
     assert "1 x missing-image" in said.err
     assert "a.png" in said.err
     assert "1 x not-drawn" in said.err
@@ -146,7 +146,7 @@ def test_masks_of_another_size_are_named(data, capsys):
     assert call(data) == 0
     err = capsys.readouterr().err
     assert "1 x wrong-size-image" in err
-    assert "the picture is shown 60x50, its labels are for 900x300" in err
+    assert "the image is shown 60x50, its labels are for 900x300" in err
 
 
 def test_scalabel_frames_with_curves(data, capsys):
@@ -179,12 +179,12 @@ def test_scalabel_frames_with_curves(data, capsys):
     assert "nothing to show" in capsys.readouterr().err
 
 
-def test_a_picture_that_comes_twice_is_drawn_once_and_counted(data, capsys):
+def test_an_image_that_comes_twice_is_drawn_once_and_counted(data, capsys):
     frame = {"name": "a.png", "labels": []}
     (data / "frames.json").write_text(json.dumps([frame, frame]))
     assert call(data, truth="frames.json") == 0
     said = capsys.readouterr()
-    assert said.out.startswith("1 pictures")
+    assert said.out.startswith("1 images")
     assert "twice" in said.err or "duplicate" in said.err
 
 

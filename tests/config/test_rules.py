@@ -80,7 +80,7 @@ def test_the_answers_are_those_of_the_table():
     [
         (("MODEL.RPN.NMS_THRESH", "1.5"), "MODEL.RPN.NMS_THRESH 1.5: expected a number between 0"),
         (("INPUT.COLOR_JITTER.HUE", "0.6"), "expected a number between 0 and 0.5"),
-        (("SOLVER.IMS_PER_BATCH", "0"), "expected a number of at least 1 picture, or auto"),
+        (("SOLVER.IMS_PER_BATCH", "0"), "expected a number of at least 1 image, or auto"),
         (("DATASETS.SOURCE", "pngs"), "DATASETS.SOURCE 'pngs' is not supported"),
         (("INPUT.COPY_PASTE.ENABLED", "True"), "COPY_PASTE .* needs .* bitmask"),
     ],

@@ -1,6 +1,6 @@
-"""Pixels, boxes and masks against what Detectron2's DatasetMapper made of the same pictures (tests/fixtures/detectron2_mapper.npz).
+"""Pixels, boxes and masks against what Detectron2's DatasetMapper made of the same images (tests/fixtures/detectron2_mapper.npz).
 
-The file holds three rendered pictures, the transforms that Detectron2 (commit 02b5c4e) was told to apply to each, and its results.
+The file holds three rendered images, the transforms that Detectron2 (commit 02b5c4e) was told to apply to each, and its results.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ def chain_of(name: str, spec: dict) -> Chain:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_picture_is_the_same_to_the_pixel(theirs, name):
+def test_the_image_is_the_same_to_the_pixel(theirs, name):
     chain = chain_of(name, json.loads(str(theirs[f"{name}_spec"])))
-    picture = Image.open(io.BytesIO(theirs[f"{name}_picture"].tobytes())).convert("RGB")
-    ours = to_tensor(chain.image(picture), "BGR").numpy()
+    image = Image.open(io.BytesIO(theirs[f"{name}_picture"].tobytes())).convert("RGB")
+    ours = to_tensor(chain.image(image), "BGR").numpy()
     if name == "rotate" and int(cv2.__version__.split(".")[0]) < 5:
         # The fixture was turned by OpenCV 5; 4 rounds one pixel in twenty to the value beside.
         apart = np.abs(ours.astype(int) - theirs[f"{name}_image"])

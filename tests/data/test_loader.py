@@ -35,7 +35,7 @@ def cfg():
 
 
 def stream(loader, count):
-    """What tells samples apart: picture, seed, size and content."""
+    """What tells samples apart: image, seed, size and content."""
     batches = itertools.islice(iter(loader), count)
     return [
         [
@@ -94,7 +94,7 @@ def test_plain_lists_and_arrays_give_the_same_stream(cfg, dicts):
     )
 
 
-def test_evaluation_sees_every_picture_once_in_order(cfg, dicts):
+def test_evaluation_sees_every_image_once_in_order(cfg, dicts):
     cfg.TEST.IMS_PER_BATCH = 2
     ids = [s["image_id"] for batch in build_test_loader(cfg, dicts) for s in batch]
     assert ids == [d["image_id"] for d in dicts]
@@ -136,7 +136,7 @@ def entry(name, objects, classes=("a", "b")):
 
 @pytest.fixture
 def sets(cfg):
-    """``full`` has two pictures with objects, one with a crowd alone and one with none; ``void`` has no object; ``other`` other classes."""
+    """``full`` has two images with objects, one with a crowd alone and one with none; ``void`` has no object; ``other`` other classes."""
     cfg.MODEL.MASK_ON = False
     entry("full", [[0, 1], [0], [1], []])
     entry("void", [[], [1]])
@@ -147,7 +147,7 @@ def sets(cfg):
         MetadataCatalog.pop(name)
 
 
-def test_sets_are_joined_and_pictures_without_objects_left_out_of_training(cfg, sets):
+def test_sets_are_joined_and_images_without_objects_left_out_of_training(cfg, sets):
     dicts, metadata, problems = load_datasets(cfg, ["full", "full"], True)
     assert [d["file_name"] for d in dicts] == ["full0.jpg", "full1.jpg"] * 2
     assert metadata["thing_classes"] == ["a", "b"]

@@ -32,7 +32,7 @@ def annotation(box, category=0, **more):
 
 @pytest.fixture
 def record(tmp_path):
-    """A picture whose objects have colours of their own: class 1 red, class 2 green, on noise without either."""
+    """An image whose objects have colours of their own: class 1 red, class 2 green, on noise without either."""
     pixels = np.random.default_rng(1).integers(60, 120, (HEIGHT, WIDTH, 3)).astype(np.uint8)
     pixels[10:40, 20:60] = (255, 0, 0)
     pixels[50:80, 90:130] = (0, 255, 0)
@@ -61,7 +61,7 @@ def cfg():
     return cfg
 
 
-def test_evaluation_gives_the_resized_picture_and_no_labels(cfg, record):
+def test_evaluation_gives_the_resized_image_and_no_labels(cfg, record):
     out = DatasetMapper(cfg, False)(record)
     assert out["image"].shape == (3, 45, 70)
     assert out["image"].dtype == torch.uint8
@@ -81,7 +81,7 @@ def test_channels_come_in_the_order_of_the_format(cfg, record):
 
 
 def colours_match(out) -> None:
-    """Every object's pixels have its colour: boxes, masks and picture moved together."""
+    """Every object's pixels have its colour: boxes, masks and image moved together."""
     image = out["image"].numpy()
     for i in range(len(out["instances"])):
         mask = out["instances"].gt_masks[i].tensor[0].numpy()
@@ -191,13 +191,13 @@ def test_detection_without_masks(cfg, record):
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_bad_pictures_are_one_line_with_their_name(cfg, record, tmp_path, training):
+def test_bad_images_are_one_line_with_their_name(cfg, record, tmp_path, training):
     mapper = DatasetMapper(cfg, training)
     missing = {**record, "file_name": str(tmp_path / "gone.png")}
     broken = {**record, "file_name": str(tmp_path / "broken.png")}
     (tmp_path / "broken.png").write_bytes((tmp_path / "street.png").read_bytes()[:900])
     text = {**record, "file_name": str(tmp_path / "text.png")}
-    (tmp_path / "text.png").write_text("not a picture")
+    (tmp_path / "text.png").write_text("not an image")
     sized = {**record, "width": 139}
     for bad in (missing, broken, text, sized):
         with pytest.raises(DataError) as caught:
@@ -214,11 +214,11 @@ def test_a_mask_of_another_size_is_named(cfg, record):
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_orientation_is_applied(cfg, tmp_path, orientation):
-    """An upright picture stored turned, with the tag that says how: the mapper shows it upright."""
+    """An upright image stored turned, with the tag that says how: the mapper shows it upright."""
     upright = Image.fromarray(
         np.random.default_rng(0).integers(0, 255, (12, 20, 3)).astype(np.uint8)
     )
-    # What undoes each orientation (EXIF 2.32, 4.6.4), applied backwards to make the stored picture.
+    # What undoes each orientation (EXIF 2.32, 4.6.4), applied backwards to make the stored image.
     inverse = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}
     stored = (
         upright.transpose(Image.Transpose(inverse[orientation])) if orientation > 1 else upright

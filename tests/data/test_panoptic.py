@@ -63,7 +63,7 @@ def record(tmp_path, ids):
 
 
 def with_masks(record, ids):
-    """The same picture with stuff as run lengths."""
+    """The same image with stuff as run lengths."""
     out = {k: v for k, v in record.items() if k != "pan_seg_file_name"}
     out["segments_info"] = [
         {**s, "segmentation": run_lengths.encode(ids == s["id"])}
@@ -74,7 +74,7 @@ def with_masks(record, ids):
 
 
 def with_label_map(record, ids, tmp_path):
-    """The same picture as Detectron2's separated data sets have it."""
+    """The same image as Detectron2's separated data sets have it."""
     values = np.full(SIZE, 255, np.uint8)
     for segment in record["segments_info"]:
         values[ids == segment["id"]] = 0 if segment["isthing"] else segment["category_id"]

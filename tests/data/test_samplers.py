@@ -1,4 +1,4 @@
-"""Samplers: every picture in its turn, rare classes more often, any place of the stream without what came before."""
+"""Samplers: every image in its turn, rare classes more often, any place of the stream without what came before."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def take(iterator, count):
     return list(itertools.islice(iterator, count))
 
 
-def test_every_epoch_holds_every_picture_once_in_another_order():
+def test_every_epoch_holds_every_image_once_in_another_order():
     stream = take(TrainingSampler(7, seed=3).stream(), 21)
     epochs = [stream[i : i + 7] for i in (0, 7, 14)]
     assert all(sorted(epoch) == list(range(7)) for epoch in epochs)
@@ -56,10 +56,10 @@ def test_a_subset_is_fixed_and_of_the_right_size():
 
 
 def test_repeat_factors_by_the_formula_of_the_paper():
-    """Class 0 in all four pictures, class 1 in one: f = 1 and 1/4; t = 1/2 gives r = 1 and sqrt(2)."""
-    pictures = [{0}, {0}, {0, 1}, {0}]
-    assert repeat_factors(pictures, 0.5).tolist() == pytest.approx([1, 1, 2**0.5, 1])
-    assert repeat_factors(pictures, 0.5, sqrt=False).tolist() == pytest.approx([1, 1, 2, 1])
+    """Class 0 in all four images, class 1 in one: f = 1 and 1/4; t = 1/2 gives r = 1 and sqrt(2)."""
+    images = [{0}, {0}, {0, 1}, {0}]
+    assert repeat_factors(images, 0.5).tolist() == pytest.approx([1, 1, 2**0.5, 1])
+    assert repeat_factors(images, 0.5, sqrt=False).tolist() == pytest.approx([1, 1, 2, 1])
     assert repeat_factors([set(), {0}], 0.9).tolist() == pytest.approx([1, (0.9 / 0.5) ** 0.5])
 
 
@@ -89,7 +89,7 @@ def test_grouped_batches_are_of_one_shape_and_lose_nothing():
 
 
 @given(st.integers(0, 50), st.integers(1, 9))
-def test_shards_cover_every_picture_once(size, world):
+def test_shards_cover_every_image_once(size, world):
     shards = [inference_shard(size, rank, world) for rank in range(world)]
     assert [i for shard in shards for i in shard] == list(range(size))
     assert max(map(len, shards)) - min(map(len, shards)) <= 1

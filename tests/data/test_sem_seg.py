@@ -1,4 +1,4 @@
-"""Label maps: painted from objects by a stated order, read in every coding, and moved exactly with their picture."""
+"""Label maps: painted from objects by a stated order, read in every coding, and moved exactly with their image."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def thing(rows: slice, columns: slice, category: int, size=(40, 60), **more) -> 
 
 
 def of(*things: dict, **options) -> np.ndarray:
-    """The label map of some annotations on a picture of 40x60."""
+    """The label map of some annotations on an image of 40x60."""
     return label_map_of({"height": 40, "width": 60, "annotations": list(things)}, **options)
 
 
@@ -75,10 +75,10 @@ def test_polygons_are_filled_as_coco_does():
 
 
 def write(path, values, mode=None, palette=None):
-    picture = Image.fromarray(values, mode)
+    image = Image.fromarray(values, mode)
     if palette is not None:
-        picture.putpalette(palette.ravel().tolist())
-    picture.save(path)
+        image.putpalette(palette.ravel().tolist())
+    image.save(path)
     return str(path)
 
 
@@ -99,7 +99,7 @@ def test_files_of_every_coding(tmp_path, rng, coding):
         path = write(tmp_path / "m.png", truth * 255 if coding == "binary" else truth * 200 + 20)
     record = {"height": 40, "width": 60, "sem_seg_file_name": path, "sem_seg_values": meaning}
     assert np.array_equal(label_map_of(record), truth)
-    with pytest.raises(DataError, match="60x40, its picture 61x40"):
+    with pytest.raises(DataError, match="60x40, its image 61x40"):
         label_map_of({**record, "width": 61})
 
 
@@ -138,7 +138,7 @@ def cfg():
 
 @pytest.fixture
 def record(tmp_path):
-    """A picture that is painted in the colours of its label map."""
+    """An image that is painted in the colours of its label map."""
     truth = np.zeros((40, 60), np.uint8)
     truth[5:25, 10:40], truth[15:35, 30:55] = 1, 2
     write(tmp_path / "a.png", COLORS[truth])
@@ -189,7 +189,7 @@ def test_pixels_keep_their_class_through_every_augmentation(cfg, record, name):
 
 
 def test_objects_are_pasted_onto_backgrounds_alone(cfg, record, tmp_path):
-    """Every pixel of a class comes from the sample, every other one from a picture that shows nothing."""
+    """Every pixel of a class comes from the sample, every other one from an image that shows nothing."""
     gray = tmp_path / "nothing.png"
     Image.new("RGB", (60, 40), (120, 120, 120)).save(gray)
     nothing = {"file_name": str(gray), "height": 40, "width": 60, "annotations": []}
@@ -201,11 +201,11 @@ def test_objects_are_pasted_onto_backgrounds_alone(cfg, record, tmp_path):
     labels, image = out["sem_seg"].numpy(), out["image"].numpy().transpose(1, 2, 0)
     assert {1, 2} <= set(np.unique(labels))
     assert (image[labels == 0] == 120).all()
-    with pytest.raises(DataError, match="COPY_PASTE.BACKGROUNDS: no picture"):
+    with pytest.raises(DataError, match="COPY_PASTE.BACKGROUNDS: no image"):
         TrainDataset([record], DatasetMapper(cfg, True), seed=0)
 
 
-def test_blur_smooths_the_picture_and_leaves_the_labels(cfg, record):
+def test_blur_smooths_the_image_and_leaves_the_labels(cfg, record):
     cfg.INPUT.RANDOM_FLIP = "none"
     sharp = DatasetMapper(cfg, True)(record, np.random.default_rng(0))
     cfg.merge_from_list(["INPUT.BLUR.ENABLED", True, "INPUT.BLUR.PROB", 1.0])
@@ -215,7 +215,7 @@ def test_blur_smooths_the_picture_and_leaves_the_labels(cfg, record):
     assert step[1] < 0.9 * step[0]
 
 
-def test_a_value_that_is_no_class_is_named_with_its_picture(cfg, record):
+def test_a_value_that_is_no_class_is_named_with_its_image(cfg, record):
     cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES = 2
     with pytest.raises(DataError, match=r"a\.png: value 2 in the label map"):
         DatasetMapper(cfg, True)(record, np.random.default_rng(0))

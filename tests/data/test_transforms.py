@@ -1,4 +1,4 @@
-"""Transforms: picture, points, boxes and masks move together."""
+"""Transforms: image, points, boxes and masks move together."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_nearest_is_what_pil_does_to_a_mask(length, out):
 
 
 @given(steps())
-def test_boxes_stay_inside_the_picture_and_hold_their_corners(makers):
+def test_boxes_stay_inside_the_image_and_hold_their_corners(makers):
     chain = built(makers)
     boxes = chain.boxes(np.array([[3.0, 4.0, 20.5, 30.0], [0.0, 0.0, 53.0, 37.0]]))
     height, width = chain.out
@@ -82,8 +82,8 @@ def test_a_rotated_blob_stays_under_its_rotated_point(angle):
 
 
 def test_a_crop_beyond_the_border_pads_with_its_fill():
-    picture = Image.fromarray(np.full((10, 10, 3), 7, np.uint8))
-    out = np.asarray(Crop((10, 10), -2, 5, (8, 14), fill=128).image(picture))
+    image = Image.fromarray(np.full((10, 10, 3), 7, np.uint8))
+    out = np.asarray(Crop((10, 10), -2, 5, (8, 14), fill=128).image(image))
     assert out.shape == (8, 14, 3)
     assert (out[:5, 2:12] == 7).all()
     assert (out[5:] == 128).all()

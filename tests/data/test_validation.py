@@ -31,7 +31,7 @@ def thing(**changes):
     return {key: value for key, value in item.items() if value is not ...}
 
 
-def picture(*objects, **changes):
+def image(*objects, **changes):
     record = {
         "file_name": "street.jpg",
         "width": 20,
@@ -72,27 +72,27 @@ def load(cfg):
 @pytest.mark.parametrize(
     ("record", "words"),
     [
-        (picture(thing(attributes="night")), "attributes is 'night', not a dict"),
-        (picture(thing(), thing(category_id=2)), r"street.jpg, annotations\[1\]: category_id is 2; .*from 0 to 1"),
-        (picture(thing(category_id=-1)), "category_id is -1"),
-        (picture(thing(category_id="1")), "category_id is '1'"),
-        (picture(thing(category_id=...)), "category_id is missing"),
-        (picture(thing(), image_id=...), None),
-        (picture(thing(), image_id=[1]), "image_id is a list"),
-        (picture(thing(), width=...), "width is missing"),
-        (picture(thing(), height="10"), "height is '10'"),
-        (picture(thing(), file_name=...), "no file_name"),
-        (picture(thing(bbox_mode="XYZ")), "bbox_mode is 'XYZ'"),
-        (picture(thing(bbox_mode=...)), "bbox_mode is missing"),
-        (picture(thing(bbox_mode=2)), "bbox_mode is 2"),
-        (picture(thing(bbox=...)), "bbox is missing"),
-        (picture(thing(bbox=[1, 2, 3])), "bbox is a list of 3"),
-        (picture(thing(iscrowd="0")), "iscrowd is '0'"),
-        (picture(thing(segmentation=np.ones((9, 20), bool))), "a mask of 9x20, but .* 10x20"),
-        (picture(thing(segmentation=run_lengths.encode(np.ones((9, 20), bool)))), "an RLE is for an image of 20x9"),
-        (picture(thing(segmentation={"counts": "x"})), "needs a size"),
-        (picture(thing(segmentation="polygon")), "segmentation is a str"),
-        (picture(annotations={}), "annotations is of type dict"),
+        (image(thing(attributes="night")), "attributes is 'night', not a dict"),
+        (image(thing(), thing(category_id=2)), r"street.jpg, annotations\[1\]: category_id is 2; .*from 0 to 1"),
+        (image(thing(category_id=-1)), "category_id is -1"),
+        (image(thing(category_id="1")), "category_id is '1'"),
+        (image(thing(category_id=...)), "category_id is missing"),
+        (image(thing(), image_id=...), None),
+        (image(thing(), image_id=[1]), "image_id is a list"),
+        (image(thing(), width=...), "width is missing"),
+        (image(thing(), height="10"), "height is '10'"),
+        (image(thing(), file_name=...), "no file_name"),
+        (image(thing(bbox_mode="XYZ")), "bbox_mode is 'XYZ'"),
+        (image(thing(bbox_mode=...)), "bbox_mode is missing"),
+        (image(thing(bbox_mode=2)), "bbox_mode is 2"),
+        (image(thing(bbox=...)), "bbox is missing"),
+        (image(thing(bbox=[1, 2, 3])), "bbox is a list of 3"),
+        (image(thing(iscrowd="0")), "iscrowd is '0'"),
+        (image(thing(segmentation=np.ones((9, 20), bool))), "a mask of 9x20, but .* 10x20"),
+        (image(thing(segmentation=run_lengths.encode(np.ones((9, 20), bool)))), "an RLE is for an image of 20x9"),
+        (image(thing(segmentation={"counts": "x"})), "needs a size"),
+        (image(thing(segmentation="polygon")), "segmentation is a str"),
+        (image(annotations={}), "annotations is of type dict"),
         ("street.jpg", "entry 0 is a str"),
     ],
 )  # fmt: skip
@@ -114,14 +114,14 @@ def test_a_loader_must_give_a_list(load, given):
 
 def test_class_names_are_needed(load):
     with pytest.raises(ConfigError, match="thing_classes"):
-        load([picture(thing())], classes=())
+        load([image(thing())], classes=())
 
 
 def test_ids_are_one_each(load):
-    two = [picture(thing()), picture(thing(), file_name="other.jpg")]
+    two = [image(thing()), image(thing(), file_name="other.jpg")]
     with pytest.raises(DataError, match="street.jpg and other.jpg both have the image_id 7"):
         load(two)
-    again = [picture(thing()), picture(thing())]  # a picture listed twice trains twice
+    again = [image(thing()), image(thing())]  # an image listed twice trains twice
     assert len(load(again)[0]) == 2
     with pytest.raises(DataError, match="image_id 7"):
         load(again, is_train=False)
@@ -146,11 +146,11 @@ def test_masks_of_every_form_are_masks(cfg, load, form):
     cfg.INPUT.MASK_FORMAT = "bitmask"
     mask = np.zeros((10, 20), bool)
     mask[2:8, 3:9] = True
-    dicts, problems = load([picture(thing(segmentation=form(mask)))])
+    dicts, problems = load([image(thing(segmentation=form(mask)))])
     assert np.array_equal(run_lengths.decode(dicts[0]["annotations"][0]["segmentation"]), mask)
     assert not problems
     cfg.INPUT.MASK_FORMAT = "polygon"
-    for given in ([picture(thing(segmentation=form(mask)))], DictArray.from_dicts(dicts)):
+    for given in ([image(thing(segmentation=form(mask)))], DictArray.from_dicts(dicts)):
         with pytest.raises(ConfigError, match=r"street\.jpg.*set INPUT\.MASK_FORMAT bitmask"):
             load(given)
 
@@ -167,32 +167,32 @@ def test_masks_of_every_form_are_masks(cfg, load, form):
     ],
 )
 def test_polygons_of_every_form_are_polygons(load, form):
-    dicts, _ = load([picture(thing(segmentation=form))])
+    dicts, _ = load([image(thing(segmentation=form))])
     assert dicts[0]["annotations"][0]["segmentation"] == [SQUARE]
 
 
 @pytest.mark.parametrize(
     "shares", [{"bbox": [0.1, 0.1, 0.5, 0.9]}, {"segmentation": [[0.1, 0.1, 0.5, 0.1, 0.5, 1.0]]}]
 )
-def test_shares_of_the_pictures_sides_are_no_pixels(load, shares):
+def test_shares_of_the_images_sides_are_no_pixels(load, shares):
     with pytest.raises(DataError, match=r"annotations\[0\]: its coordinates are from 0 to 1"):
-        load([picture(thing(**shares))])
+        load([image(thing(**shares))])
 
 
-def test_a_box_beside_its_picture_is_counted(load):
+def test_a_box_beside_its_image_is_counted(load):
     objects = thing(), thing(bbox=[30, 2, 40, 8])
-    dicts, problems = load([picture(*objects)])
+    dicts, problems = load([image(*objects)])
     assert len(dicts[0]["annotations"]) == 1
     assert problems.counts["empty-object"] == 1
-    assert len(load([picture(*objects)], is_train=False)[0][0]["annotations"]) == 2
+    assert len(load([image(*objects)], is_train=False)[0][0]["annotations"]) == 2
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), 1e9, 9e6])
 @pytest.mark.parametrize("is_train", [True, False])
-def test_vertices_that_no_picture_has_are_left_out_and_counted(load, bad, is_train):
+def test_vertices_that_no_image_has_are_left_out_and_counted(load, bad, is_train):
     wild = [2.0, 2.0, bad, 2.0, 8.0, 8.0]
     objects = thing(segmentation=[SQUARE, wild]), thing(segmentation=[wild])
-    dicts, problems = load([picture(*objects)], is_train)
+    dicts, problems = load([image(*objects)], is_train)
     kept = dicts[0]["annotations"]
     assert kept[0]["segmentation"] == [SQUARE]
     assert problems.counts["bad-polygon"] == 2
@@ -200,14 +200,14 @@ def test_vertices_that_no_picture_has_are_left_out_and_counted(load, bad, is_tra
     assert problems.counts["no-mask"] == int(is_train)
 
 
-def test_polygon_masks_refuse_vertices_that_no_picture_has():
+def test_polygon_masks_refuse_vertices_that_no_image_has():
     for bad in (float("nan"), float("inf"), 1e9):
         with pytest.raises(ValueError, match="coordinate"):
             PolygonMasks([[[2.0, 2.0, bad, 2.0, 8.0, 8.0]]])
 
 
 def test_an_object_without_a_mask_among_masks_is_left_out(load, cfg):
-    given = [picture(thing(), thing(segmentation=...), thing(segmentation=[]))]
+    given = [image(thing(), thing(segmentation=...), thing(segmentation=[]))]
     dicts, problems = load(given)
     assert len(dicts[0]["annotations"]) == 1
     assert problems.counts == {"no-mask": 2}
@@ -218,7 +218,7 @@ def test_an_object_without_a_mask_among_masks_is_left_out(load, cfg):
 
 @pytest.mark.parametrize("arrays", [False, True])
 def test_boxes_alone_under_a_mask_head_say_the_key(load, arrays):
-    dicts = [picture(thing(segmentation=...))]
+    dicts = [image(thing(segmentation=...))]
     if arrays:
         dicts = DictArray.from_dicts(dicts)
     with pytest.raises(ConfigError, match="MODEL.MASK_ON False"):
@@ -231,8 +231,8 @@ def test_arrays_count_objects_without_masks_and_the_mapper_leaves_them_out(load)
         "counts": [0, 200]
     }  # lies among the other fields
     given = [
-        picture(thing(), thing(segmentation=...)),
-        picture(thing(segmentation=odd), image_id=8),
+        image(thing(), thing(segmentation=...)),
+        image(thing(segmentation=odd), image_id=8),
     ]
     dicts, problems = load(DictArray.from_dicts(given))
     assert problems.counts == {"no-mask": 1}
@@ -242,16 +242,16 @@ def test_arrays_count_objects_without_masks_and_the_mapper_leaves_them_out(load)
 
 @pytest.mark.parametrize("mode", ["XYWH_ABS", "BoxMode.XYWH_ABS", 1, np.int64(1)])
 def test_box_modes_by_name(load, mode):
-    dicts, _ = load([picture(thing(bbox=(2, 2, 6, 6), bbox_mode=mode))])
+    dicts, _ = load([image(thing(bbox=(2, 2, 6, 6), bbox_mode=mode))])
     assert dicts[0]["annotations"][0]["bbox_mode"] is BoxMode.XYWH_ABS
 
 
 def test_boxes_that_are_none_are_dropped_and_counted(load):
     nan, zero = thing(bbox=[2, 2, float("nan"), 8]), thing(bbox=[2, 2, 2, 8])
-    dicts, problems = load([picture(thing(), nan, zero)])
+    dicts, problems = load([image(thing(), nan, zero)])
     assert len(dicts[0]["annotations"]) == 1
     assert problems.counts == {"bad-box": 1, "empty-box": 1}
-    dicts, problems = load([picture(thing(), nan, zero)], is_train=False)
+    dicts, problems = load([image(thing(), nan, zero)], is_train=False)
     assert len(dicts[0]["annotations"]) == 2
     assert problems.counts["empty-box"] == 1
 
@@ -259,10 +259,10 @@ def test_boxes_that_are_none_are_dropped_and_counted(load):
 def test_corners_called_width_and_height_are_said(load):
     wrong = thing(bbox=[12, 2, 18, 9], bbox_mode=BoxMode.XYWH_ABS)
     right = thing(bbox=[12, 2, 8, 8], bbox_mode=BoxMode.XYWH_ABS)
-    _, problems = load([picture(wrong, right)])
+    _, problems = load([image(wrong, right)])
     assert "1 of 2 XYWH_ABS boxes" in problems.lines()[0]
     assert "XYXY_ABS meant" in problems.lines()[0]
-    assert not load([picture(right)])[1]
+    assert not load([image(right)])[1]
 
 
 def test_what_is_left_trains(load, cfg, tmp_path):
@@ -273,6 +273,6 @@ def test_what_is_left_trains(load, cfg, tmp_path):
     for form in ("polygon", "bitmask"):
         cfg.INPUT.MASK_FORMAT = form
         objects = thing(), thing(segmentation=...), thing(segmentation=[[2, 2, np.nan, 2, 8, 8]])
-        dicts, _ = load([picture(*objects, file_name=tmp_path / "street.png")])
+        dicts, _ = load([image(*objects, file_name=tmp_path / "street.png")])
         sample = next(iter(build_train_loader(cfg, dicts)))[0]
         assert len(sample["instances"].gt_masks) == 1

@@ -12,8 +12,8 @@ from PIL import Image
 SQUARE = [[10.0, 10.0], [30.0, 10.0], [30.0, 24.0], [10.0, 24.0]]
 
 
-def write_picture(path: Path, width: int = 64, height: int = 48) -> None:
-    """A picture of noise, large enough that cutting off its end breaks it."""
+def write_image(path: Path, width: int = 64, height: int = 48) -> None:
+    """An image of noise, large enough that cutting off its end breaks it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = (
         np.random.default_rng(len(path.name)).integers(0, 255, (height, width, 3)).astype(np.uint8)
@@ -40,11 +40,11 @@ def write_json(path: Path, content: object) -> None:
 
 @pytest.fixture
 def bdd_root(tmp_path: Path) -> Path:
-    """A root with ``bdd100k``: three good pictures and one of every fault that a label file or a picture folder may have."""
+    """A root with ``bdd100k``: three good images and one of every fault that a label file or an image folder may have."""
     images = tmp_path / "bdd100k" / "images" / "10k" / "train"
     for name in ("a", "b", "c", "unlabelled", "truncated", "spare"):
-        write_picture(images / f"{name}.jpg")
-    write_picture(images / "sized.jpg", 50, 40)
+        write_image(images / f"{name}.jpg")
+    write_image(images / "sized.jpg", 50, 40)
     whole = (images / "truncated.jpg").read_bytes()
     (images / "truncated.jpg").write_bytes(whole[: len(whole) // 2])
     size = {"width": 64, "height": 48}

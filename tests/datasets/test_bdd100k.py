@@ -16,7 +16,7 @@ from bdd_inst.datasets.layout import MissingDataError
 from bdd_inst.masks import rasterize, run_lengths
 from bdd_inst.structures import BoxMode
 
-from .conftest import SQUARE, label, write_json, write_picture
+from .conftest import SQUARE, label, write_image, write_json
 
 
 def by_name(records):
@@ -25,14 +25,14 @@ def by_name(records):
 
 def test_dicts_are_detectron2s_and_attributes_travel_along(bdd_root):
     records = load_bdd100k(bdd_root)
-    picture = by_name(records)["a.jpg"]
-    assert (picture["width"], picture["height"]) == (64, 48)
-    assert picture["attributes"] == {
+    image = by_name(records)["a.jpg"]
+    assert (image["width"], image["height"]) == (64, 48)
+    assert image["attributes"] == {
         "weather": "clear",
         "scene": "city street",
         "timeofday": "night",
     }
-    car, person, trailer, crowd = picture["annotations"]
+    car, person, trailer, crowd = image["annotations"]
     assert [a["category_id"] for a in (car, person, trailer, crowd)] == [2, 0, 3, 2]
     assert car["bbox_mode"] == BoxMode.XYXY_ABS
     assert (car["attributes"]["occluded"], car["attributes"]["truncated"]) == (True, True)
@@ -81,7 +81,7 @@ def test_masks_follow_the_rule_that_was_asked_for(bdd_root):
 
 
 def test_run_lengths_are_read_where_there_are_no_polygons(tmp_path):
-    write_picture(tmp_path / "bdd100k/images/10k/val/a.jpg")
+    write_image(tmp_path / "bdd100k/images/10k/val/a.jpg")
     mask = np.zeros((48, 64), np.uint8, order="F")
     mask[5:20, 7:30] = 1
     counts = coco_mask.encode(mask)["counts"].decode()
@@ -102,7 +102,7 @@ def test_run_lengths_are_read_where_there_are_no_polygons(tmp_path):
 
 
 def test_detection_takes_ten_classes_and_boxes_that_include_their_last_pixel(tmp_path):
-    write_picture(tmp_path / "bdd100k/images/100k/train/a.jpg")
+    write_image(tmp_path / "bdd100k/images/100k/train/a.jpg")
     box = {"x1": 3.0, "y1": 4.0, "x2": 10.0, "y2": 12.0}
     labels = [
         {"id": "1", "category": "traffic sign", "box2d": box},
@@ -165,10 +165,10 @@ def test_the_real_bitmask_loads(shared_dir, tmp_path):
     (tmp_path / "bdd100k").symlink_to(shared_dir / "data" / "bdd100k")
     records = load_bdd100k(tmp_path, "ins_seg", "train")
     assert records.metadata["source"] == "bitmasks"
-    (picture,) = records.dicts
-    assert picture["annotations"]
-    for item in picture["annotations"]:
+    (image,) = records.dicts
+    assert image["annotations"]
+    for item in image["annotations"]:
         assert item["segmentation"]["size"] == [720, 1280]
         assert isinstance(item["segmentation"]["counts"], str)
         assert run_lengths.area(item["segmentation"]) > 0
-    json.dumps([dict(a, bbox_mode=int(a["bbox_mode"])) for a in picture["annotations"]])
+    json.dumps([dict(a, bbox_mode=int(a["bbox_mode"])) for a in image["annotations"]])

@@ -11,7 +11,7 @@ from bdd_inst.datasets.cache import cached
 from bdd_inst.datasets.dataset import DatasetRecords
 from bdd_inst.datasets.dict_array import DictArray
 
-from .conftest import write_picture
+from .conftest import write_image
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_parsed_once_until_file_folder_or_options_change(home, tmp_path):
     assert ask() == 1  # touched, but of the same content
     labels.write_text("[2]")
     assert ask() == 2
-    write_picture(images / "new.jpg")
+    write_image(images / "new.jpg")
     assert ask() == 3
     assert ask(rule="coco") == 4
     assert ask() == 3

@@ -12,13 +12,13 @@ from bdd_inst.datasets.layout import MissingDataError
 from bdd_inst.masks import run_lengths
 from bdd_inst.structures.polygon_masks import fill_polygons
 
-from .conftest import write_json, write_picture
+from .conftest import write_image, write_json
 
 
 @pytest.fixture
 def source(tmp_path):
     for name in ("a.jpg", "b.jpg"):
-        write_picture(tmp_path / "images" / name)
+        write_image(tmp_path / "images" / name)
     triangle = [5.0, 5.0, 25.0, 5.0, 5.0, 25.0]
     region = {"size": [48, 64], "counts": [100, 50, 48 * 64 - 150]}
     annotations = [
@@ -115,14 +115,12 @@ def test_real_persons_are_those_of_pycocotools(shared_dir, capsys):
     )
     records, reference = load_coco(labels, images), COCO(str(labels))
     assert len(records.dicts) == len(reference.imgs)
-    for picture in records.dicts:
-        expected = reference.loadAnns(reference.getAnnIds(picture["image_id"], catIds=[1]))
-        assert [a["attributes"]["id"] for a in picture["annotations"]] == [
-            a["id"] for a in expected
-        ]
-        for ours, theirs in zip(picture["annotations"], expected):
+    for image in records.dicts:
+        expected = reference.loadAnns(reference.getAnnIds(image["image_id"], catIds=[1]))
+        assert [a["attributes"]["id"] for a in image["annotations"]] == [a["id"] for a in expected]
+        for ours, theirs in zip(image["annotations"], expected):
             mask = ours["segmentation"]
-            size = picture["height"], picture["width"]
+            size = image["height"], image["width"]
             pixels = (
                 fill_polygons([np.array(p) for p in mask], *size)
                 if isinstance(mask, list)

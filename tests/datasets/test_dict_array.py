@@ -36,7 +36,7 @@ def masks(height, width):
 
 
 @st.composite
-def pictures(draw):
+def images(draw):
     height, width = draw(st.integers(1, 9999)), draw(st.integers(1, 9999))
     objects = st.fixed_dictionaries(
         {
@@ -60,7 +60,7 @@ def pictures(draw):
     return record
 
 
-@given(st.lists(pictures(), max_size=5))
+@given(st.lists(images(), max_size=5))
 def test_what_goes_in_comes_out(dicts):
     before = copy.deepcopy(dicts)
     array = DictArray.from_dicts(dicts)

@@ -10,7 +10,7 @@ from bdd_inst.datasets.fashion import SPLITS, load_fashion
 from bdd_inst.datasets.layout import MissingDataError
 from bdd_inst.masks import run_lengths
 
-from .conftest import write_picture
+from .conftest import write_image
 
 
 def write_mask(path, values, mode="P"):
@@ -23,10 +23,10 @@ def write_mask(path, values, mode="P"):
 
 @pytest.fixture
 def root(tmp_path):
-    """Samples 1 (good), 2 (mask of another size), 3 (no mask), 4 (no picture), 301 (good)."""
+    """Samples 1 (good), 2 (mask of another size), 3 (no mask), 4 (no image), 301 (good)."""
     base = tmp_path / "fashion"
     for number in (1, 2, 3, 301):
-        write_picture(base / "images" / f"{number:04d}.jpg", 40, 60)
+        write_image(base / "images" / f"{number:04d}.jpg", 40, 60)
     values = np.zeros((60, 40))
     values[5:20, 5:20] = 1
     values[30:40, 5:15] = 4
@@ -42,10 +42,10 @@ def root(tmp_path):
 
 def test_one_instance_a_class_from_palette_indices(root):
     records = load_fashion(root, "clothes", "train")
-    (picture,) = records.dicts
-    assert [a["category_id"] for a in picture["annotations"]] == [0, 3]
-    assert [run_lengths.area(a["segmentation"]) for a in picture["annotations"]] == [225, 206]
-    assert picture["annotations"][0]["bbox"] == [5.0, 5.0, 20.0, 20.0]
+    (image,) = records.dicts
+    assert [a["category_id"] for a in image["annotations"]] == [0, 3]
+    assert [run_lengths.area(a["segmentation"]) for a in image["annotations"]] == [225, 206]
+    assert image["annotations"][0]["bbox"] == [5.0, 5.0, 20.0, 20.0]
     assert records.metadata["mask_rule"] == "pixels"
 
 
@@ -74,7 +74,7 @@ def test_the_split_is_fifty_ten_forty_and_by_number(root):
 
 
 def test_the_real_set(shared_dir, tmp_path):
-    """Figures of the set itself: a person in every picture; skin in all, hair in 597 of 600; masks 22.55 % person over all 600."""
+    """Figures of the set itself: a person in every image; skin in all, hair in 597 of 600; masks 22.55 % person over all 600."""
     (tmp_path / "fashion").symlink_to(shared_dir / "data" / "fashion")
     persons = load_fashion(tmp_path, "person", "train").dicts
     assert len(persons) == 300

@@ -18,7 +18,7 @@ from bdd_inst.formats.bitmask import BitmaskInstance, to_bitmask, write_bitmask
 from bdd_inst.formats.panoptic_png import write_ids
 from bdd_inst.masks import run_lengths
 
-from .conftest import label, write_json, write_picture
+from .conftest import label, write_image, write_json
 
 ROAD, SKY, CAR, PERSON = (
     words.BDD100K_PAN_SEG.index(n) + 1 for n in ("road", "sky", "car", "person")
@@ -39,7 +39,7 @@ def pixels(rle: dict) -> np.ndarray:
 @pytest.fixture
 def root(tmp_path, monkeypatch):
     monkeypatch.setenv("BDD_INST_CACHE", "")
-    write_picture(tmp_path / "bdd100k/images/10k/val/a.jpg")
+    write_image(tmp_path / "bdd100k/images/10k/val/a.jpg")
     return tmp_path
 
 
@@ -113,11 +113,11 @@ def test_what_is_not_there_is_said(tmp_path):
 
 @pytest.fixture
 def coco(tmp_path, monkeypatch):
-    """Three pictures: with both annotations, without segments, and with a segment of an unknown class."""
+    """Three images: with both annotations, without segments, and with a segment of an unknown class."""
     monkeypatch.setenv("BDD_INST_CACHE", "")
     base = tmp_path / "coco"
     for name in ("one", "two", "three"):
-        write_picture(base / "val2017" / f"{name}.jpg")
+        write_image(base / "val2017" / f"{name}.jpg")
     images = [
         {"id": n, "file_name": f"{name}.jpg", "width": WIDTH, "height": HEIGHT}
         for n, name in enumerate(("one", "two", "three"), 1)

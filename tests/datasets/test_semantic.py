@@ -26,14 +26,14 @@ TRUTH[5:20, 8:25] = 1
 def save(path, values, palette=None) -> None:
     """Values as a PNG or JPEG, its folder made."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture = Image.fromarray(values, None if palette is None else "P")
+    image = Image.fromarray(values, None if palette is None else "P")
     if palette is not None:
-        picture.putpalette(palette.ravel().tolist())
-    picture.save(path)
+        image.putpalette(palette.ravel().tolist())
+    image.save(path)
 
 
 def photograph(path, size=(30, 40)) -> None:
-    """A gray picture."""
+    """A gray image."""
     save(path, np.full((*size, 3), 90, np.uint8))
 
 
@@ -102,7 +102,7 @@ def test_splits_are_disjoint_whole_and_stay(tmp_path):
     assert split_names(["train/a", "val/b", "test/c"], "val") == ["val/b"]
     listing = tmp_path / "val.txt"
     listing.write_text("# mine\n005\n007.jpg\n")
-    with pytest.raises(DataError, match=r"007\.jpg is no picture"):
+    with pytest.raises(DataError, match=r"007\.jpg is no image"):
         split_names(names, "val", listing=listing)
     listing.write_text("005\n")
     assert split_names(names, "val", listing=listing) == ["005"]
@@ -120,7 +120,7 @@ def supervisely(spelling: str) -> dict:
 
 
 def write_sources(root) -> None:
-    """One source of each notation below root/people, with a picture each, and a background."""
+    """One source of each notation below root/people, with an image each, and a background."""
     base = root / "people"
     for name in ("pairs", "new", "old", "coco"):
         photograph(base / name / "images" / "a.jpg")

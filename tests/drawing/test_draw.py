@@ -1,4 +1,4 @@
-"""What the pictures show: colours where the objects are, names beside them, nothing elsewhere."""
+"""What the images show: colours where the objects are, names beside them, nothing elsewhere."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def boxes_and_masks(number, height=720, width=1280, seed=0):
     return boxes, masks
 
 
-def test_the_picture_given_is_left_alone_and_far_pixels_too():
+def test_the_image_given_is_left_alone_and_far_pixels_too():
     image = street()
     before = image.copy()
     out = draw.draw_instances(
@@ -70,7 +70,7 @@ def test_the_mask_is_tinted_with_its_class_colour():
     assert (out[20, 20] == 100).all()
 
 
-def test_every_kind_of_mask_draws_the_same_picture():
+def test_every_kind_of_mask_draws_the_same_image():
     image, (boxes, masks) = street(), boxes_and_masks(6, 360, 640)
     from pycocotools import mask as coco_mask
 
@@ -115,7 +115,7 @@ def test_a_small_object_stays_visible():
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (7, 9)])
-def test_tiny_pictures(size):
+def test_tiny_images(size):
     image = np.zeros((*size, 3), np.uint8)
     assert (
         draw.draw_instances(
@@ -146,7 +146,7 @@ def test_boxes_that_make_no_sense_do_no_harm(boxes):
     ).shape == (360, 640, 3)
 
 
-def test_wrong_lengths_and_pictures_are_refused():
+def test_wrong_lengths_and_images_are_refused():
     with pytest.raises(DataError, match="2 classes"):
         draw.draw_instances(street(), boxes=[[0, 0, 1, 1]], classes=[0, 1])
     with pytest.raises(DataError, match="H,W,3 uint8"):
@@ -208,7 +208,7 @@ def test_side_by_side_shows_both_and_a_key():
     assert not orange[:-40, 806:].any()
 
 
-def test_small_pictures_grow_until_names_can_be_read():
+def test_small_images_grow_until_names_can_be_read():
     image, objects = draw.enlarge(street(90, 160), gather((90, 160), boxes=[[1, 2, 3, 4]]))
     assert image.shape == (540, 960, 3)
     assert objects.boxes.tolist() == [[6, 12, 18, 24]]

@@ -1,4 +1,4 @@
-"""Labels stay inside the picture and off each other."""
+"""Labels stay inside the image and off each other."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ box = st.tuples(st.floats(0, 1279), st.floats(0, 719), st.floats(1, 400), st.flo
 
 
 @given(st.lists(box, max_size=30))
-def test_labels_never_leave_the_picture(boxes):
+def test_labels_never_leave_the_image(boxes):
     corners = place_labels(np.array(boxes).reshape(-1, 4), np.tile(TAG, (len(boxes), 1)), 1280, 720)
     assert corners.shape == (len(boxes), 2)
     assert (corners >= 0).all()
@@ -42,5 +42,5 @@ def test_a_small_object_is_not_covered_by_its_own_label():
     assert overlap(np.array([[*corner, *(corner + TAG)]], float), small)[0, 0] <= 0.12 * 120
 
 
-def test_a_label_larger_than_the_picture_starts_at_its_corner():
+def test_a_label_larger_than_the_image_starts_at_its_corner():
     assert place_labels(np.array([[0.0, 0, 1, 1]]), TAG[None], 1, 1).tolist() == [[0, 0]]

@@ -41,9 +41,9 @@ def drawn(words):
     return np.asarray(Image.open(stream).convert("L")), key
 
 
-def test_words_that_only_opencvs_font_has_are_pictured(opencvs_font_only, caplog):
-    assert plot_key.is_pictured("汽车")
-    assert not plot_key.is_pictured("машина")
+def test_words_that_only_opencvs_font_has_are_imaged(opencvs_font_only, caplog):
+    assert plot_key.is_drawn("汽车")
+    assert not plot_key.is_drawn("машина")
     first, second = drawn(["汽车 a", "car"])[0], drawn(["行人 a", "car"])[0]
     assert first.shape == second.shape
     # Boxes would look the same, and so would escapes left out.
@@ -51,8 +51,8 @@ def test_words_that_only_opencvs_font_has_are_pictured(opencvs_font_only, caplog
     assert not caplog.records
 
 
-def test_pictured_words_are_as_high_as_the_others(opencvs_font_only):
-    words = plot_key.pictured("汽车", 8)
+def test_imaged_words_are_as_high_as_the_others(opencvs_font_only):
+    words = plot_key.drawn("汽车", 8)
     height, width = words.get_data().shape[:2]
     assert height * words.get_zoom() == pytest.approx(8 * 1.17, rel=0.1)  # with ascent and descent
     assert width * words.get_zoom() == pytest.approx(16, rel=0.2)

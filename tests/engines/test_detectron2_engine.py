@@ -177,7 +177,7 @@ def test_same_detections(weights, rng):
 
 
 @pytest.mark.parametrize("engine", ["builtin", pytest.param("detectron2", marks=needs_detectron2)])
-def test_pictures_where_nothing_is_found(weights, rng, engine):
+def test_images_where_nothing_is_found(weights, rng, engine):
     """No proposal is finite: no detections and no crash, in either engine."""
     model = build_model(config(engine))
     load_weights(model, weights)
@@ -207,7 +207,7 @@ def test_half_precision_gives_float32_results(weights, rng):
 
 
 @needs_detectron2
-def test_sampling_follows_the_pictures_seeds(weights, rng):
+def test_sampling_follows_the_images_seeds(weights, rng):
     few = {"MODEL__RPN__BATCH_SIZE_PER_IMAGE": 16, "MODEL__ROI_HEADS__BATCH_SIZE_PER_IMAGE": 16}
     model, data = build_model(config("detectron2", **few)).train(), batch(rng)
     before = torch.get_rng_state()

@@ -1,4 +1,4 @@
-"""Made-up ground truth and detections that visit the protocols' corners: crowds, ties, crowded and empty pictures, sizes at the limits."""
+"""Made-up ground truth and detections that visit the protocols' corners: crowds, ties, crowded and empty images, sizes at the limits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SIDES = (1, 2, 5, 9, 16, 31, 32, 33, 50, 95, 96, 97)
 
 
 def random_case(
-    seed: int, *, pictures: int = 6, classes: int = 3, detections: int = 12, crowds: bool = True
+    seed: int, *, images: int = 6, classes: int = 3, detections: int = 12, crowds: bool = True
 ) -> tuple[GroundTruth, Results]:
     """A small data set and detections that copy, shift, confuse and invent objects; scores are coarse, so ties abound."""
     rng = np.random.default_rng(seed)
@@ -22,8 +22,8 @@ def random_case(
         [f"class {k}" for k in range(classes)], [k + 1 for k in range(classes)], "made up"
     )
     found = ResultsBuilder()
-    for i in range(pictures):
-        builder.picture(i + 1, f"{i}.png", SIDE, SIDE)
+    for i in range(images):
+        builder.image(i + 1, f"{i}.png", SIDE, SIDE)
         objects = [random_box(rng) for _ in range(rng.integers(0, 6))]
         for box in objects:
             mask = blob(box, rng)
@@ -56,7 +56,7 @@ def random_case(
 
 
 def random_box(rng: np.random.Generator) -> list[float]:
-    """x, y, w, h inside the picture, with sides that meet the area limits often."""
+    """x, y, w, h inside the image, with sides that meet the area limits often."""
     w, h = rng.choice(SIDES, 2) if rng.random() < 0.5 else [rng.choice(SIDES)] * 2
     return [
         float(rng.integers(0, SIDE - w + 1)),
@@ -67,7 +67,7 @@ def random_box(rng: np.random.Generator) -> list[float]:
 
 
 def shifted(box: list[float], rng: np.random.Generator) -> list[float]:
-    """The box moved and stretched a little (or not at all), kept inside the picture."""
+    """The box moved and stretched a little (or not at all), kept inside the image."""
     if rng.random() < 0.3:
         return list(box)
     x, y, w, h = np.asarray(box) + rng.integers(-3, 4, 4)

@@ -26,11 +26,11 @@ from tests.evaluation.cases import random_case
 NAMES = ["car", "bus", "train"]
 
 
-def scene(objects, found, pictures=1):
-    """objects: (picture, class, box); found: (picture, class, box, score); boxes x, y, w, h on 100x100 pictures."""
+def scene(objects, found, images=1):
+    """objects: (image, class, box); found: (image, class, box, score); boxes x, y, w, h on 100x100 images."""
     truth, results = GroundTruthBuilder(NAMES, [1, 2, 3], "made up"), ResultsBuilder()
-    for i in range(pictures):
-        truth.picture(i + 1, f"{i}.png", 100, 100, {"weather": ["clear", "rainy"][i % 2]})
+    for i in range(images):
+        truth.image(i + 1, f"{i}.png", 100, 100, {"weather": ["clear", "rainy"][i % 2]})
         for j, k, box in objects:
             if i == j:
                 truth.add(
@@ -152,7 +152,7 @@ def test_confused_false_and_missed_are_told_apart():
         (1, 0, [0, 0, 20, 20], 0.9),
         (0, 2, [60, 0, 20, 20], 0.1),
     ]
-    truth, results = scene(objects, found, pictures=2)
+    truth, results = scene(objects, found, images=2)
     pairs = overlapping_pairs(truth, results, "bbox")
     table = confusion(truth, results, pairs, 0.5)
     assert table.verdict.tolist() == ["right", "confused", "false", "", "right"]
@@ -189,10 +189,10 @@ def test_f1_best_thresholds():
     assert [(b.name, b.score, b.f1) for b in best] == [("car", 0.6, 1.0)]
 
 
-def test_slices_by_picture_and_by_object():
+def test_slices_by_image_and_by_object():
     objects = [(0, 0, [0, 0, 20, 20]), (1, 0, [0, 0, 20, 20]), (1, 0, [50, 0, 20, 20])]
     found = [(0, 0, [0, 0, 20, 20], 0.9), (1, 0, [50, 0, 20, 20], 0.8)]
-    truth, results = scene(objects, found, pictures=2)
+    truth, results = scene(objects, found, images=2)
     rows = {
         (s.attribute, s.value): s
         for s in slices(truth, results, overlapping_pairs(truth, results, "segm"))
@@ -240,7 +240,7 @@ def test_boundary_pairs_are_the_smaller_iou(seed):
 
 
 def test_a_paired_bootstrap_knows_noise_from_progress():
-    truth, results = random_case(11, pictures=60, crowds=False)
+    truth, results = random_case(11, images=60, crowds=False)
     same = compare(truth, results, results, "bbox", draws=200)
     assert same[0].name == "AP"
     assert (same[0].difference, same[0].low, same[0].high) == (0, 0, 0)
@@ -259,8 +259,8 @@ def test_a_paired_bootstrap_knows_noise_from_progress():
     assert 0 < better.low < better.difference < better.high
 
 
-def test_the_interval_is_that_of_drawing_pictures_by_hand():
-    truth, results = random_case(12, pictures=40, crowds=False)
+def test_the_interval_is_that_of_drawing_images_by_hand():
+    truth, results = random_case(12, images=40, crowds=False)
     weaker = results.take(np.random.default_rng(0).random(len(results)) < 0.7)
     found = compare(truth, results, weaker, "bbox", draws=2000)[0]
     rng = np.random.default_rng(1)
@@ -275,7 +275,7 @@ def test_the_interval_is_that_of_drawing_pictures_by_hand():
 
 
 def resampled_ap(truth, results, drawn):
-    """AP of a data set made of the drawn pictures, copies under new ids."""
+    """AP of a data set made of the drawn images, copies under new ids."""
     objects = [np.flatnonzero(truth.image == i) for i in drawn]
     found = [np.flatnonzero(results.image == i) for i in drawn]
     bigger = truth.take(np.concatenate(objects))
@@ -298,7 +298,7 @@ def test_the_whole_analysis_is_plain_json():
     assert content["boundary"]["AP"] <= 100 * ordinary[ordinary > -1].mean() + 1e-9
 
 
-def test_pictures_of_background_alone_are_analysed():
+def test_images_of_background_alone_are_analysed():
     """Nothing is labelled, something was found: every figure is undefined, and nothing falls over."""
     truth, results = scene([], [(0, 0, [10, 10, 20, 20], 0.9), (0, 1, [50, 50, 9, 9], 0.4)])
     for kind in ("bbox", "segm"):

@@ -1,4 +1,4 @@
-"""Test-time augmentation beside the same model that sees each picture once: both figures, and the model as it was."""
+"""Test-time augmentation beside the same model that sees each image once: both figures, and the model as it was."""
 
 from __future__ import annotations
 

@@ -21,12 +21,12 @@ def rectangle(y1, y2, x1, x2, height=100, width=100):
     return run_lengths.encode(mask)
 
 
-def make(objects, found, pictures=1, size=(100, 100)):
-    """objects: (picture, class, mask, crowd, ignored); found: (picture, class, mask, score)."""
+def make(objects, found, images=1, size=(100, 100)):
+    """objects: (image, class, mask, crowd, ignored); found: (image, class, mask, score)."""
     truth = GroundTruthBuilder(list(BDD100K_INS_SEG), list(range(1, 9)), "made up")
     results = ResultsBuilder()
-    for i in range(pictures):
-        truth.picture(i + 1, f"{i}.png", *size)
+    for i in range(images):
+        truth.image(i + 1, f"{i}.png", *size)
         for _, k, mask, crowd, ignored in (o for o in objects if o[0] == i):
             truth.add(
                 k,
@@ -139,7 +139,7 @@ def interpolated(rows, wanted):
 @pytest.mark.parametrize("official_crowds", [False, True])
 @pytest.mark.parametrize("seed", range(8))
 def test_agrees_with_a_slow_second_implementation(seed, official_crowds):
-    truth, results = random_case(seed, pictures=3, detections=8)
+    truth, results = random_case(seed, images=3, detections=8)
     truth.ignored = np.random.default_rng(seed).random(len(truth)) < 0.2
     fast = bdd.evaluate(truth, results, official_crowds=official_crowds).precision[..., 0, -1]
     np.testing.assert_allclose(fast, slow_precision(truth, results, official_crowds), atol=1e-12)

@@ -18,7 +18,7 @@ SIZE = (9, 12)
 
 
 class Spotter(nn.Module):
-    """Finds the same square everywhere; from picture number ``stop`` on it is interrupted."""
+    """Finds the same square everywhere; from image number ``stop`` on it is interrupted."""
 
     def __init__(self, stop: int = 99):
         super().__init__()
@@ -49,7 +49,7 @@ def cfg():
 
 
 def squares(folder, name: str, first: int, *, corner: int = 2) -> TestSet:
-    """Two pictures with one labelled square, and label maps of it."""
+    """Two images with one labelled square, and label maps of it."""
     dicts = []
     for number in (first, first + 1):
         file, labels = folder / f"{number}.png", folder / f"{number}_person.png"
@@ -82,7 +82,7 @@ def test_an_interrupted_evaluation_keeps_its_detections(cfg, tmp_path, caplog):
         evaluate_model(Spotter(2), cfg, [squares(tmp_path, "a", 1)], tmp_path / "out")
     file = tmp_path / "out" / "coco_instances_results.partial.json"
     assert [row["bbox"] for row in json.loads(file.read_text())] == [[2, 2, 4, 4]]
-    assert "1 pictures so far" in caplog.text
+    assert "1 images so far" in caplog.text
     assert not (tmp_path / "out" / "metrics.json").exists()
 
 
@@ -103,7 +103,7 @@ def test_later_data_sets_take_the_label_threshold_of_the_first(cfg, tmp_path):
     assert second["threshold_chosen_on"] == "a"
 
 
-def test_pictures_to_show_are_spread_over_those_with_objects():
+def test_images_to_show_are_spread_over_those_with_objects():
     dicts = [{"image_id": n, "annotations": [0] * (n % 2)} for n in range(12)]
     assert list(images_to_show(dicts, 3)) == [1, 5, 9]
     assert images_to_show(dicts, 0) == {}

@@ -1,4 +1,4 @@
-"""The evaluator's contract: any mask type, any order, pictures that come twice or never, and the files it leaves."""
+"""The evaluator's contract: any mask type, any order, images that come twice or never, and the files it leaves."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from tests.waiting import LAST_RESORT
 NAMES = ["car", "bus", "train"]
 
 
-def data_set(pictures=6, side=64, seed=0):
+def data_set(images=6, side=64, seed=0):
     """Dicts with rectangular objects, and predictions that repeat them with small shifts."""
     rng = np.random.default_rng(seed)
     dicts, outputs = [], []
-    for i in range(pictures):
+    for i in range(images):
         annotations, boxes, masks, classes = [], [], [], []
         for _ in range(rng.integers(0, 5)):
             x, y, w, h = (int(v) for v in (*rng.integers(0, 30, 2), *rng.integers(6, 30, 2)))
@@ -91,7 +91,7 @@ def test_every_mask_type_gives_the_same_figures():
         assert figures(dicts, as_kind(outputs, kind)) == expected
 
 
-def test_order_and_repetition_of_pictures_do_not_matter():
+def test_order_and_repetition_of_images_do_not_matter():
     dicts, outputs = data_set()
     evaluator = Evaluator(dicts, {"thing_classes": NAMES})
     for i in (3, 1, 0, 5, 4, 2, 1, 3):
@@ -101,12 +101,12 @@ def test_order_and_repetition_of_pictures_do_not_matter():
     assert evaluator.evaluate()["bbox"]["AP"] == 0.0
 
 
-def test_pictures_never_predicted_count_as_missed(caplog):
+def test_images_never_predicted_count_as_missed(caplog):
     dicts, outputs = data_set()
     evaluator = Evaluator(dicts, {"thing_classes": NAMES})
     evaluator.process(dicts[:3], outputs[:3])
     assert evaluator.evaluate()["bbox"]["AR100"] < figures(dicts, outputs)["bbox"]["AR100"]
-    assert "3 of 6 pictures" in caplog.text
+    assert "3 of 6 images" in caplog.text
 
 
 @pytest.mark.parametrize("protocol", ["coco", "bdd", "both"])
@@ -182,7 +182,7 @@ def test_what_cannot_be_scored_is_refused():
         evaluator.process([dicts[0]], [full])
     with pytest.raises(ConfigError, match="TEST.PROTOCOL 'voc' is not supported"):
         figures(dicts, data_set()[1], protocol="voc")
-    with pytest.raises(DataError, match="two pictures"):
+    with pytest.raises(DataError, match="two images"):
         Evaluator([dicts[0], dicts[0]], {"thing_classes": NAMES})
 
 
@@ -202,7 +202,7 @@ def worker(rank, world, port, queue):
     )
     dicts, outputs = data_set()
     evaluator = Evaluator(dicts, {"thing_classes": NAMES})
-    share = [*range(rank, len(dicts), world), 0]  # a sampler that pads: picture 0 comes twice
+    share = [*range(rank, len(dicts), world), 0]  # a sampler that pads: image 0 comes twice
     evaluator.process([dicts[i] for i in share], [outputs[i] for i in share])
     queue.put((rank, evaluator.evaluate()))
     torch.distributed.destroy_process_group()

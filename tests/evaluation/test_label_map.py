@@ -20,7 +20,7 @@ def confusion_of_maps(truth: np.ndarray, predicted: np.ndarray, classes: int) ->
     return np.bincount(joint, minlength=(classes + 1) ** 2).reshape(classes + 1, classes + 1)
 
 
-def random_picture(rng, objects=6, height=24, width=18):
+def random_image(rng, objects=6, height=24, width=18):
     truth = rng.integers(0, 4, (height, width)).astype(np.uint8)
     truth[rng.random((height, width)) < 0.05] = 255
     masks = [rng.random((height, width)) < 0.3 for _ in range(objects)]
@@ -40,7 +40,7 @@ def slow_map(masks, classes, scores, threshold):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_instances_combine_by_score(seed):
-    _, masks, classes, scores = random_picture(np.random.default_rng(seed))
+    _, masks, classes, scores = random_image(np.random.default_rng(seed))
     made = to_label_map([run_lengths.encode(m) for m in masks], classes, scores, 24, 18, 0.4)
     assert made.dtype == np.uint8
     np.testing.assert_array_equal(made, slow_map(masks, classes, scores, 0.4))
@@ -53,13 +53,13 @@ def test_no_instances_are_background():
 @pytest.mark.parametrize("seed", range(3))
 def test_one_painting_serves_every_threshold(seed):
     rng = np.random.default_rng(seed)
-    pictures = [random_picture(rng) for _ in range(3)]
+    images = [random_image(rng) for _ in range(3)]
     counter = LabelMapCounter(NAMES)
-    for truth, masks, classes, scores in pictures:
+    for truth, masks, classes, scores in images:
         counter.add(truth, [run_lengths.encode(m) for m in masks], classes, scores)
     for threshold in (0.0, 0.05, 0.3, 0.55, 0.95, 1.0):
         expected = sum(
-            confusion_of_maps(t, slow_map(m, c, s, threshold), 3) for t, m, c, s in pictures
+            confusion_of_maps(t, slow_map(m, c, s, threshold), 3) for t, m, c, s in images
         )
         np.testing.assert_array_equal(
             counter.scores(threshold).confusion, expected, err_msg=str(threshold)
@@ -96,11 +96,11 @@ def test_a_class_that_is_nowhere_is_undefined_and_left_out():
 
 
 def test_a_threshold_from_elsewhere_is_kept_and_named():
-    truth, masks, classes, scores = random_picture(np.random.default_rng(1))
+    truth, masks, classes, scores = random_image(np.random.default_rng(1))
     counter = LabelMapCounter(NAMES)
     counter.add(truth, [run_lengths.encode(m) for m in masks], classes, scores)
     own, given = report(counter, None, ""), report(counter, 0.35, "fashion_person_val")
-    assert own["threshold_chosen_on"] == "these pictures"
+    assert own["threshold_chosen_on"] == "these images"
     assert (given["threshold"], given["threshold_chosen_on"]) == (0.35, "fashion_person_val")
     assert own["mIoU"] >= given["mIoU"]
     assert len(own["sweep"]) == 19

@@ -159,11 +159,11 @@ def test_damaged_masks_of_scalabel_predictions_leave_boxes_to_be_scored(mask, tm
 
 def bitmask(folder, name, objects):
     """objects: (category, flags, instance, x, y, w, h)."""
-    picture = np.zeros((60, 80, 4), np.uint8)
+    image = np.zeros((60, 80, 4), np.uint8)
     for category, flags, instance, x, y, w, h in objects:
-        picture[y : y + h, x : x + w] = (category, flags, instance >> 8, instance & 255)
+        image[y : y + h, x : x + w] = (category, flags, instance >> 8, instance & 255)
     folder.mkdir(exist_ok=True)
-    Image.fromarray(picture).save(folder / name)
+    Image.fromarray(image).save(folder / name)
 
 
 def test_bitmasks_with_scores_beside_them(tmp_path):
@@ -259,10 +259,10 @@ def label_map(folder, name, blocks):
     values = np.zeros((60, 80), np.uint8)
     for value, x, y, w, h in blocks:
         values[y : y + h, x : x + w] = value
-    picture = Image.fromarray(values, "P")
-    picture.putpalette([v for k in range(256) for v in (k, 255 - k, k // 2)])
+    image = Image.fromarray(values, "P")
+    image.putpalette([v for k in range(256) for v in (k, 255 - k, k // 2)])
     folder.mkdir(exist_ok=True)
-    picture.save(folder / name)
+    image.save(folder / name)
 
 
 def test_label_map_pngs_against_each_other(tmp_path):
@@ -325,7 +325,7 @@ def test_instances_against_label_map_pngs(tmp_path):
     block = metrics["label_map"]
     assert block["mIoU"] == 100.0
     assert 0.2 < block["threshold"] <= 0.6
-    assert block["threshold_chosen_on"] == "these pictures"
+    assert block["threshold_chosen_on"] == "these images"
     assert metrics["segm"]["AP-skin"] == pytest.approx(100)
     low = files.evaluate_files(tmp_path / "gt", results, label_threshold=0.1)["label_map"]
     assert low["IoU-skin"] == pytest.approx(100 * 200 / 600)
@@ -333,7 +333,7 @@ def test_instances_against_label_map_pngs(tmp_path):
 
 
 def test_bitmasks_in_folders_have_scores_of_their_own(tmp_path):
-    """Two pictures of one name in two folders."""
+    """Two images of one name in two folders."""
     content = [
         {"name": f"{folder}/1.jpg", **SIZE, "labels": [label("car", 5, 5, 20, 20)]}
         for folder in ("a", "b")

@@ -1,4 +1,4 @@
-"""Matching on the pair table gives pycocotools' precision; slices by picture are evaluations of those pictures alone."""
+"""Matching on the pair table gives pycocotools' precision; slices by image are evaluations of those images alone."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_same_precision_as_coco(seed, kind):
 
 
 def test_the_detection_limit_holds():
-    truth, results = random_case(4, pictures=2, classes=1, detections=160)
+    truth, results = random_case(4, images=2, classes=1, detections=160)
     expected = coco.evaluate(truth, results, "bbox", max_detections=(1, 10, 20))
     matches = match(truth, results, overlapping_pairs(truth, results, "bbox"), max_detections=20)
     np.testing.assert_array_equal(
@@ -32,7 +32,7 @@ def test_the_detection_limit_holds():
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_slice_by_picture_is_an_evaluation_of_those_pictures(seed):
+def test_a_slice_by_image_is_an_evaluation_of_those_images(seed):
     truth, results = random_case(seed)
     chosen = np.random.default_rng(seed).random(len(truth.image_ids)) < 0.5
     matches = match(truth, results, overlapping_pairs(truth, results, "segm"))

@@ -156,7 +156,7 @@ def test_the_evaluator_scores_objects_and_segments(protocol, tmp_path):
     evaluator.process(dicts[:1], [{"instances": instances, "panoptic_seg": (ids, segments)}])
     metrics = evaluator.evaluate()
     block = metrics["panoptic_seg"]
-    # The second picture was never predicted: both its segments are missed.
+    # The second image was never predicted: both its segments are missed.
     assert block["PQ"] == block["PQ_th"] == block["PQ-road"] == pytest.approx(200 / 3)
     assert block["SQ"] == 100
     assert block["counts"]["car"] == {"hits": 1, "false": 0, "missed": 1}

@@ -15,7 +15,7 @@ from tests.evaluation.test_panoptic import CLASSES, random_case
 
 
 def files_of(folder, name, maps, size=(24, 30)):
-    """A COCO panoptic JSON and its PNGs of ``maps``: (ids, segments) a picture."""
+    """A COCO panoptic JSON and its PNGs of ``maps``: (ids, segments) an image."""
     own = {n: 10 * (i + 1) for i, n in enumerate(CLASSES.names)}
     (folder / name).mkdir(parents=True)
     rows, images = [], []
@@ -70,7 +70,7 @@ def changed(file, change):
     file.write_text(json.dumps(content))
 
 
-def test_a_picture_without_prediction_misses_all_its_segments(pair):
+def test_an_image_without_prediction_misses_all_its_segments(pair):
     def drop(content):
         del content["images"][0], content["annotations"][0]
 
@@ -87,7 +87,7 @@ def test_what_does_not_fit_is_one_line(pair):
         content["images"][3]["file_name"] = "elsewhere.jpg"
 
     changed(pair[1], rename)
-    with pytest.raises(DataError, match=r"elsewhere\.jpg is no picture of .*gt\.json"):
+    with pytest.raises(DataError, match=r"elsewhere\.jpg is no image of .*gt\.json"):
         outcome_of_files(*pair)
 
 

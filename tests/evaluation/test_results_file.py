@@ -71,9 +71,9 @@ def test_good_entries_score(evaluate):
 
 
 BAD = {
-    "unknown picture": (
+    "unknown image": (
         [entry(), entry(image_id=5)],
-        ["entry 2", "picture 5 is not in the ground truth"],
+        ["entry 2", "image 5 is not in the ground truth"],
     ),
     "unknown class": ([entry(category_id=4)], ["entry 1", "category_id 4", "3 car"]),
     "missing score": ([entry(), entry(score=...)], ["entry 2", "score"]),
@@ -121,7 +121,7 @@ BAD = {
         ["neither bbox nor segmentation"],
     ),
     "another name for the class": ([entry(category_name="bus")], ["entry 1", "'car'", "'bus'"]),
-    "another file for the picture": ([entry(file_name="b.jpg")], ["entry 1", "a.jpg", "b.jpg"]),
+    "another file for the image": ([entry(file_name="b.jpg")], ["entry 1", "a.jpg", "b.jpg"]),
     "not a list": ({"results": [entry()]}, ["no label format"]),
     "ground truth for predictions": (truth_tree(), ["ground truth"]),
     "truncated": (json.dumps([entry()])[:-20], [""]),
@@ -143,11 +143,11 @@ def test_bad_results_are_refused_by_name(evaluate, name):
 
 ANNOTATION = truth_tree()["annotations"][0]
 ODD_TRUTH = {
-    "two pictures of one id": (
+    "two images of one id": (
         {"images": [truth_tree()["images"][0]] * 2},
         "duplicate-image-id",
     ),
-    "object of no picture": (
+    "object of no image": (
         {"annotations": [ANNOTATION, ANNOTATION | {"id": 2, "image_id": 9}]},
         "unknown-image",
     ),

@@ -56,10 +56,10 @@ def detectron2_figures(maps: list, classes: int) -> dict:
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 3))
 @settings(max_examples=40)
-def test_figures_equal_an_independent_count(seed, pictures):
+def test_figures_equal_an_independent_count(seed, images):
     rng = np.random.default_rng(seed)
     maps = []
-    for _ in range(pictures):
+    for _ in range(images):
         size = tuple(rng.integers(1, 12, 2))
         truth = rng.choice([0, 1, 2, 3, 255], size, p=rng.dirichlet([0.5] * 5))
         maps.append((truth, rng.integers(0, 4, size)))
@@ -107,7 +107,7 @@ def test_background_is_left_out_of_means_and_kept_in_pixel_figures():
     assert figures["pACC"] == 75
 
 
-def test_pictures_without_a_class_are_scored_by_what_is_marked():
+def test_images_without_a_class_are_scored_by_what_is_marked():
     empty = np.zeros((10, 10), int)
     marked = empty.copy()
     marked[:2, :5] = 1
@@ -149,7 +149,7 @@ def test_the_sweep_is_the_figure_at_each_threshold(rng):
     assert counter.sweep()[9]["mIoU"] == pytest.approx(counter.figures()["IoU-person"])
 
 
-def test_worst_pictures_come_first(rng):
+def test_worst_images_come_first(rng):
     good = np.ones((5, 5), int)
     bad = good.copy()
     bad[:3] = 0
@@ -165,7 +165,7 @@ def test_numbers_that_are_no_class_are_refused():
 
 @pytest.fixture
 def records(tmp_path, rng) -> list[dict]:
-    """Three pictures with label maps of background and two classes; the third has ignored pixels."""
+    """Three images with label maps of background and two classes; the third has ignored pixels."""
     out = []
     for n in range(3):
         truth = rng.integers(0, 3, (24, 32)).astype(np.uint8)
@@ -189,7 +189,7 @@ def test_a_model_is_scored_and_its_figures_written(records, tmp_path, rng):
     for record in [*records, records[0]]:  # the first comes twice, as padded samplers have it
         logits = torch.from_numpy(rng.normal(size=(3, 24, 32)))
         evaluator.process([record], [{"sem_seg": logits}])
-        if record["image_id"] == len(expected.pictures):
+        if record["image_id"] == len(expected.images):
             expected.add(
                 label_map_of(record), logits.argmax(0).numpy(), f"{record['image_id']}.png"
             )
@@ -214,15 +214,15 @@ def test_one_plane_is_a_probability():
         labels_of(torch.full((1, 2, 2), torch.nan))
 
 
-def test_pictures_that_are_not_there_and_never_came(records):
+def test_images_that_are_not_there_and_never_came(records):
     evaluator = SemSegEvaluator(records, {"stuff_classes": ["background", "a", "b"]})
     evaluator.process(records[:1], [{"sem_seg": torch.zeros(3, 24, 32)}])
-    assert "2 of 3 pictures were never predicted" in evaluator.evaluate()["notes"][0]
+    assert "2 of 3 images were never predicted" in evaluator.evaluate()["notes"][0]
     with pytest.raises(DataError, match="'x', which the data set does not have"):
         evaluator.process([{"image_id": "x"}], [{"sem_seg": torch.zeros(3, 24, 32)}])
 
 
-def test_pictures_of_several_folders_have_figures_of_each():
+def test_images_of_several_folders_have_figures_of_each():
     counter = SemSegCounter(["background", "person"])
     whole, half, none = np.ones((4, 4), int), np.ones((4, 4), int), np.zeros((4, 4), int)
     half[:2] = 0
@@ -244,6 +244,6 @@ def test_pictures_of_several_folders_have_figures_of_each():
     ]
 
 
-def test_a_picture_is_called_by_its_path_within_the_set():
+def test_an_image_is_called_by_its_path_within_the_set():
     assert image_name({"image_id": "a/images/1.jpg", "file_name": "/x/1.jpg"}) == "a/images/1.jpg"
     assert image_name({"image_id": 7, "file_name": "/x/1.jpg"}) == "1.jpg"

@@ -331,10 +331,10 @@ def bitmask() -> bytes:
 def label_map() -> bytes:
     values = np.zeros((HEIGHT, WIDTH), np.uint8)
     values[5:20, 5:20], values[30:50, 30:50] = 2, 5
-    picture = Image.fromarray(values, "P")
-    picture.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0] + [255] * (3 * 253))
+    image = Image.fromarray(values, "P")
+    image.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0] + [255] * (3 * 253))
     stream = io.BytesIO()
-    picture.save(stream, "PNG")
+    image.save(stream, "PNG")
     return stream.getvalue()
 
 

@@ -64,7 +64,7 @@ def test_bytes_are_the_documented_ones():
 
 
 @pytest.mark.parametrize("count", [100, 254, 255, 256, 257, 300, 600, 1200])
-def test_every_instance_of_a_crowded_picture_is_kept(count, tmp_path):
+def test_every_instance_of_a_crowded_image_is_kept(count, tmp_path):
     instances = stripes(count)
     write_bitmask(tmp_path / "crowd.png", to_bitmask(instances, 30, 40))
     size, found = read_bitmask(tmp_path / "crowd.png")
@@ -150,14 +150,14 @@ def outcome(path) -> tuple[str, tuple | None]:
         return str(error), None
 
 
-def png_bytes(picture: Image.Image) -> bytes:
+def png_bytes(image: Image.Image) -> bytes:
     stream = io.BytesIO()
-    picture.save(stream, "PNG")
+    image.save(stream, "PNG")
     return stream.getvalue()
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "RGB", "LA", "I;16", "1"])
-def test_other_pictures_are_refused_with_their_name(mode, tmp_path):
+def test_other_images_are_refused_with_their_name(mode, tmp_path):
     path = tmp_path / "other.png"
     Image.new(mode, (5, 4)).save(path)
     with pytest.raises(DataError, match=r"other\.png.*8-bit RGBA"):

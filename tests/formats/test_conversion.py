@@ -45,14 +45,12 @@ def test_any_kind_becomes_any_other_and_is_read_again(kind, to, tmp_path):
     path = output(tmp_path, to)
     done = formats.write(labels, path, to=to)
     assert done.path == path
-    for text in (
-        path.rglob("*.txt") if to == "yolo" else ()
-    ):  # which cannot be read without pictures
+    for text in path.rglob("*.txt") if to == "yolo" else ():  # which cannot be read without images
         size = (examples.WIDTH, examples.HEIGHT)
         Image.new("RGB", size).save(images / f"{text.stem}.jpg")
     again = formats.read(path, images=images if to == "yolo" else None).load()
     assert again.kind == ("scalabel" if to == "rle" else to)
-    assert len(again.images) == done.pictures > 0
+    assert len(again.images) == done.images > 0
     assert not list(tmp_path.glob(".*parts"))
     if to not in FOLDERS:
         wanted = [len(p.instances) for p in labels.images]
@@ -79,8 +77,8 @@ def test_scalabel_round_trip_is_exact(tmp_path):
     source = formats.read(examples.write(tmp_path, "scalabel"))
     formats.write(source, tmp_path / "again.json", to="scalabel")
     again = formats.read(tmp_path / "again.json").load()
-    for picture in source.load().images:
-        for instance in picture.instances:
+    for image in source.load().images:
+        for instance in image.instances:
             instance.id = str(
                 instance.id
             )  # Scalabel's ids are text; older files' numbers become it
@@ -248,9 +246,9 @@ def test_what_is_lost_is_said(tmp_path):
 
 
 def test_scores_stay_in_dicts(tmp_path):
-    picture = ImageLabels("a.jpg", 80, 60, instances=[Instance("car", (1, 1, 9, 9), score=0.25)])
+    image = ImageLabels("a.jpg", 80, 60, instances=[Instance("car", (1, 1, 9, 9), score=0.25)])
     formats.write(
-        LabelSet("coco", "memory", None, [picture], ProblemLog(), "pixels"),
+        LabelSet("coco", "memory", None, [image], ProblemLog(), "pixels"),
         tmp_path / "d.json",
         to="dicts",
     )
@@ -265,8 +263,8 @@ def scored(tmp_path, *scores):
         Instance("car", rle=run_lengths.encode(mask), score=score)
         for mask, score in zip(masks, scores, strict=True)
     ]
-    pictures = [ImageLabels("a.jpg", 80, 60, instances=instances), ImageLabels("b.jpg", 80, 60)]
-    return LabelSet("scalabel", "memory", None, pictures, ProblemLog(), "pixels")
+    images = [ImageLabels("a.jpg", 80, 60, instances=instances), ImageLabels("b.jpg", 80, 60)]
+    return LabelSet("scalabel", "memory", None, images, ProblemLog(), "pixels")
 
 
 def test_scores_of_bitmasks_go_beside_their_folder_and_come_back(tmp_path):
@@ -300,24 +298,24 @@ def test_scores_do_not_overwrite_another_file(tmp_path):
     )  # no scores, no file
 
 
-def two_pictures(first: str, second: str) -> LabelSet:
+def two_images(first: str, second: str) -> LabelSet:
     instances = [Instance("car", rle=run_lengths.encode(examples.square(0, 0, 4, 4)))]
-    pictures = [ImageLabels(name, 80, 60, instances=instances) for name in (first, second)]
-    return LabelSet("coco", "memory", None, pictures, ProblemLog(), "pixels")
+    images = [ImageLabels(name, 80, 60, instances=instances) for name in (first, second)]
+    return LabelSet("coco", "memory", None, images, ProblemLog(), "pixels")
 
 
 @pytest.mark.parametrize("to", ["bitmask", "label-map", "binary-masks"])
-def test_pictures_of_one_stem_keep_their_endings(to, tmp_path):
-    done = formats.write(two_pictures("a.jpg", "a.tif"), tmp_path / "out", to=to)
-    assert (done.pictures, done.skipped.counts) == (2, {})
+def test_images_of_one_stem_keep_their_endings(to, tmp_path):
+    done = formats.write(two_images("a.jpg", "a.tif"), tmp_path / "out", to=to)
+    assert (done.images, done.skipped.counts) == (2, {})
     assert {p.name for p in formats.read(tmp_path / "out").images} == {"a.jpg", "a.tif"}
 
 
-def test_pictures_that_would_overwrite_each_other_are_refused_before_anything_is_written(tmp_path):
+def test_images_that_would_overwrite_each_other_are_refused_before_anything_is_written(tmp_path):
     with pytest.raises(DataError, match=r"a\.jpg and a\.tif would share one \.txt file"):
-        formats.write(two_pictures("a.jpg", "a.tif"), tmp_path / "out", to="yolo")
-    with pytest.raises(DataError, match=r"several pictures are called a\.jpg"):
-        formats.write(two_pictures("a.jpg", "a.jpg"), tmp_path / "out", to="bitmask")
+        formats.write(two_images("a.jpg", "a.tif"), tmp_path / "out", to="yolo")
+    with pytest.raises(DataError, match=r"several images are called a\.jpg"):
+        formats.write(two_images("a.jpg", "a.jpg"), tmp_path / "out", to="bitmask")
     assert not list(tmp_path.iterdir())
 
 
@@ -367,7 +365,7 @@ def test_more_than_255_instances_all_survive(tmp_path):
     assert [i.number for i in found] == list(range(1, 401))
 
 
-def test_unlabelled_pictures_get_no_png_and_stay_unlabelled_in_coco(tmp_path):
+def test_unlabelled_images_get_no_png_and_stay_unlabelled_in_coco(tmp_path):
     path = examples.write(tmp_path, "scalabel")
     done = formats.write(formats.read(path), tmp_path / "out", to="bitmask")
     assert done.skipped.counts["unlabelled-image"] == 1
@@ -445,7 +443,7 @@ def test_two_processes_write_what_one_writes(tmp_path):
 
 
 def test_nothing_to_write_is_an_error(tmp_path):
-    with pytest.raises(DataError, match="no picture"):
+    with pytest.raises(DataError, match="no image"):
         formats.write(
             formats.read(examples.write(tmp_path, "coco", {"images": [], "annotations": []})),
             tmp_path / "o.json",
@@ -459,7 +457,7 @@ finite = st.floats(-5000, 5000, allow_nan=False, width=64)
 boxes = st.tuples(finite, finite, st.floats(0.01, 3000), st.floats(0.01, 3000)).map(
     lambda b: (b[0], b[1], b[0] + b[2], b[1] + b[3])
 )
-# With two corners in the picture, for what lies beside it or is a line is left out.
+# With two corners in the image, for what lies beside it or is a line is left out.
 outlines = st.lists(st.tuples(finite, finite), min_size=1, max_size=8).map(
     lambda v: Outline(np.array([*v, (10.5, 10.25), (40.0, 50.0)]), "", True)
 )
@@ -471,7 +469,7 @@ outlines = st.lists(st.tuples(finite, finite), min_size=1, max_size=8).map(
     to=st.sampled_from(["coco", "scalabel", "dicts"]),
 )
 def test_boxes_and_outlines_come_back_to_the_last_bit(box, outline, to, tmp_path_factory):
-    # Taking off Scalabel's last pixel and adding it again rounds only left of and above the picture's first pixel.
+    # Taking off Scalabel's last pixel and adding it again rounds only left of and above the image's first pixel.
     assume(to != "scalabel" or min(box[2:]) >= 1)
     instance = Instance("thing", box=box, paths=[outline])
     labels = LabelSet(
@@ -652,7 +650,7 @@ def test_stored_parts_whose_files_are_gone_are_done_again(tmp_path, monkeypatch)
     half.write_bytes(b"half")
     done = formats.write(formats.read(path), tmp_path / "out", to="bitmask")
     assert done.resumed == 0
-    assert len(list((tmp_path / "out").rglob("*.png"))) == done.pictures
+    assert len(list((tmp_path / "out").rglob("*.png"))) == done.images
     assert not half.exists()
 
 
@@ -672,7 +670,7 @@ def test_files_that_go_while_others_are_written_are_an_error(tmp_path, monkeypat
         formats.write(formats.read(path), tmp_path / "out", to="bitmask", workers=1)
     monkeypatch.undo()
     done = formats.write(formats.read(path), tmp_path / "out", to="bitmask", workers=1)
-    assert len(list((tmp_path / "out").rglob("*.png"))) == done.pictures
+    assert len(list((tmp_path / "out").rglob("*.png"))) == done.images
 
 
 def test_two_runs_into_one_output_do_not_mix(tmp_path, project_root):
@@ -681,7 +679,7 @@ def test_two_runs_into_one_output_do_not_mix(tmp_path, project_root):
         with pytest.raises(DataError, match=r"out: another run is writing here"):
             formats.write(formats.read(path), tmp_path / "out", to="bitmask")
         assert not (tmp_path / "out").exists()
-    assert formats.write(formats.read(path), tmp_path / "out", to="bitmask").pictures
+    assert formats.write(formats.read(path), tmp_path / "out", to="bitmask").images
     assert not (tmp_path / ".out.parts").exists()
 
 
@@ -700,4 +698,4 @@ def test_a_killed_worker_is_one_line_and_what_it_did_is_kept(tmp_path, monkeypat
     monkeypatch.setattr(conversion, "encode_chunk", die)
     with pytest.raises(DataError, match=r"was killed from outside.*run it again"):
         formats.write(formats.read(path), tmp_path / "out.json", to="coco", workers=2)
-    assert formats.write(formats.read(path), tmp_path / "out.json", to="coco", workers=1).pictures
+    assert formats.write(formats.read(path), tmp_path / "out.json", to="coco", workers=1).images

@@ -39,9 +39,9 @@ def test_values_come_back(write, values, tmp_path_factory):
 
 def test_indices_are_read_whatever_the_palette_shows(tmp_path):
     values = np.array([[0, 1], [2, 6]], np.uint8)
-    picture = Image.fromarray(values, "P")
-    picture.putpalette([7, 7, 7] * 256)
-    picture.save(tmp_path / "same.png")
+    image = Image.fromarray(values, "P")
+    image.putpalette([7, 7, 7] * 256)
+    image.save(tmp_path / "same.png")
     assert np.array_equal(read_label_map(tmp_path / "same.png"), values)
     assert Image.open(tmp_path / "same.png").convert("L").getextrema() == (7, 7)
 
@@ -93,7 +93,7 @@ def test_sixteen_bits(tmp_path):
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA"])
-def test_colour_pictures_are_refused(mode, tmp_path):
+def test_colour_images_are_refused(mode, tmp_path):
     Image.new(mode, (4, 4)).save(tmp_path / "colour.png")
     with pytest.raises(DataError, match=r"colour\.png.*palette or gray"):
         read_label_map(tmp_path / "colour.png")

@@ -33,15 +33,15 @@ def consume(path) -> None:
         message, labels = str(error), None
     assert 0 < len(message) < 1500
     assert "\n" not in message
-    for picture in labels.images if labels else ():
-        assert isinstance(picture, ImageLabels)
-        assert isinstance(picture.name, str)
-        assert picture.name
-        for instance in picture.instances:
+    for image in labels.images if labels else ():
+        assert isinstance(image, ImageLabels)
+        assert isinstance(image.name, str)
+        assert image.name
+        for instance in image.instances:
             check(instance)
-        width, height = picture.width or examples.WIDTH, picture.height or examples.HEIGHT
+        width, height = image.width or examples.WIDTH, image.height or examples.HEIGHT
         if width * height <= 1 << 22:
-            shapes.image_masks(picture, height, width, "coco", ProblemLog())
+            shapes.image_masks(image, height, width, "coco", ProblemLog())
 
 
 def check(instance: Instance) -> None:

@@ -248,7 +248,7 @@ def test_frames_that_are_none_are_counted(tmp_path):
     assert labels.images[1].labelled is False
 
 
-def test_problems_are_counted_once_however_often_pictures_are_read(tmp_path):
+def test_problems_are_counted_once_however_often_images_are_read(tmp_path):
     labels = formats.read(
         examples.write(tmp_path, "scalabel", [None, {"name": "a.jpg", "labels": []}])
     )
@@ -262,10 +262,10 @@ def test_problems_are_counted_once_however_often_pictures_are_read(tmp_path):
 
 def test_bdd_v1_fields(tmp_path):
     labels = read(tmp_path, "bdd-v1")
-    (picture,) = labels.images
-    assert picture.name == "0000f77c-6257be58.jpg"
-    assert picture.attributes["weather"] == "rainy"
-    car, area, bike = picture.instances
+    (image,) = labels.images
+    assert image.name == "0000f77c-6257be58.jpg"
+    assert image.attributes["weather"] == "rainy"
+    car, area, bike = image.instances
     assert car.box == (10, 11, 20.5, 30)
     assert car.occluded
     assert area.paths[0].types == "LCCL"
@@ -375,7 +375,7 @@ def test_coco_whose_categories_share_an_id_is_refused(tmp_path):
         read(tmp_path, "coco", value)
 
 
-def test_results_are_grouped_by_picture(tmp_path):
+def test_results_are_grouped_by_image(tmp_path):
     labels = read(tmp_path, "coco-results")
     assert [(p.name, p.image_id) for p in labels.images] == [("42", 42), ("000007.jpg", 7)]
     assert (labels.images[0].width, labels.images[0].instances[0].score) == (
@@ -395,13 +395,13 @@ def test_supervisely_bitmaps_polygons_and_holes(tmp_path):
     (tmp_path / "ds" / "ann").mkdir(parents=True)
     (tmp_path / "ds" / "ann" / "photo.png.json").write_text(json.dumps(examples.supervisely()))
     labels = formats.read(tmp_path).load()
-    (picture,) = labels.images
-    assert (labels.categories, picture.name, picture.width) == (
+    (image,) = labels.images
+    assert (labels.categories, image.name, image.width) == (
         ("person_bmp", "person_poly"),
         "photo.png",
         examples.WIDTH,
     )
-    bitmap, holed, plain, rectangle = picture.instances
+    bitmap, holed, plain, rectangle = image.instances
     assert run_lengths.to_bbox(bitmap.rle) == (3, 4, 8, 10)
     mask = run_lengths.decode(holed.rle)
     assert mask[25, 25]
@@ -410,7 +410,7 @@ def test_supervisely_bitmaps_polygons_and_holes(tmp_path):
     assert rectangle.box == (1, 1, 10, 10)
 
 
-def test_supervisely_bitmap_that_leaves_its_picture_is_cut(tmp_path):
+def test_supervisely_bitmap_that_leaves_its_image_is_cut(tmp_path):
     value = examples.supervisely()
     value["objects"] = value["objects"][:1]
     value["objects"][0]["bitmap"]["origin"] = [-2, 57]
@@ -421,13 +421,13 @@ def test_supervisely_bitmap_that_leaves_its_picture_is_cut(tmp_path):
 
 def test_labelme_groups_shapes_and_masks(tmp_path):
     labels = read(tmp_path, "labelme")
-    (picture,) = labels.images
-    assert (picture.name, picture.width, picture.height) == (
+    (image,) = labels.images
+    assert (image.name, image.width, image.height) == (
         "a.jpg",
         examples.WIDTH,
         examples.HEIGHT,
     )
-    person, face, wheel, hat = picture.instances
+    person, face, wheel, hat = image.instances
     assert (len(person.paths), person.category) == (2, "person")
     assert face.box == (30, 31, 40, 45)
     assert np.allclose(np.hypot(*(wheel.paths[0].vertices - (30, 30)).T), 10)
@@ -464,9 +464,9 @@ def test_bitmask_fields_and_tracking_folder(tmp_path):
     (tmp_path / "v").mkdir()
     (tmp_path / "v" / "v-0000003.png").write_bytes(examples.bitmask())
     labels = formats.read(tmp_path).load()
-    (picture,) = labels.images
-    assert (picture.name, picture.video, picture.frame_index) == ("v-0000003.jpg", "v", 2)
-    car, person = picture.instances
+    (image,) = labels.images
+    assert (image.name, image.video, image.frame_index) == ("v-0000003.jpg", "v", 2)
+    car, person = image.instances
     assert (car.category, car.id, car.truncated, car.box) == ("car", 1, True, (5, 5, 20, 20))
     assert (person.category, person.id, person.crowd) == ("pedestrian", 260, True)
 
@@ -549,7 +549,7 @@ def test_missing_path_and_unknown_kind(tmp_path):
         formats.read(tmp_path, kind="voc")
 
 
-def test_sizes_come_from_pictures_where_labels_lack_them(tmp_path):
+def test_sizes_come_from_images_where_labels_lack_them(tmp_path):
     images = tmp_path / "images" / "deep"
     images.mkdir(parents=True)
     Image.new("RGB", (93, 72)).save(images / "a-1.jpg")
@@ -600,10 +600,10 @@ def test_real_files(shared_dir):
         "example_annotation.json": (1, 4),
         "example_ignore_annotation.json": (2, 2),
     }
-    for name, (pictures, instances) in expected.items():
+    for name, (images, instances) in expected.items():
         labels = formats.read(samples / name).load()
         assert (len(labels.images), sum(len(p.instances) for p in labels.images)) == (
-            pictures,
+            images,
             instances,
         )
         assert not labels.problems

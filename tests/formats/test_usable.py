@@ -1,4 +1,4 @@
-"""What of labels can be used: shapes that cover nothing, shares for pixels, pictures labelled twice or of another size."""
+"""What of labels can be used: shapes that cover nothing, shares for pixels, images labelled twice or of another size."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def coco(path, *annotations, images=({"id": 1, "file_name": "a.jpg", "width": 64
 
 def read(path, **options):
     labels = formats.read(path, **options).load()
-    return [i for picture in labels.images for i in picture.instances], labels.problems.counts
+    return [i for image in labels.images for i in image.instances], labels.problems.counts
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_a_shape_that_covers_nothing_is_left_out_and_its_object_kept(segmentatio
 @pytest.mark.parametrize(
     ("box", "size"),
     [
-        ([0, 0, 1, 1], (64, 48)),  # the picture's first pixel
+        ([0, 0, 1, 1], (64, 48)),  # the image's first pixel
         ([0.25, 0.25, 0.5, 0.5], (4, 4)),
         ([0.5, 0.5, 0.6, 0.4], (64, 48)),  # beyond 1
     ],
@@ -75,7 +75,7 @@ def test_labels_of_which_nothing_is_left_are_refused_by_writers_and_figures(tmp_
     formats.write(formats.read(coco(tmp_path / "empty.json")), tmp_path / "out.json", to="coco")
 
 
-def test_the_first_labels_of_a_picture_hold(tmp_path):
+def test_the_first_labels_of_an_image_hold(tmp_path):
     frame = {"name": "a.jpg", "labels": [{"id": "1", "category": "car"}]}
     (tmp_path / "labels.json").write_text(json.dumps([frame, frame | {"labels": []}]))
     labels = formats.read(tmp_path / "labels.json").load()
@@ -83,16 +83,16 @@ def test_the_first_labels_of_a_picture_hold(tmp_path):
     assert labels.problems.counts["duplicate-image"] == 1
 
 
-def test_labels_of_another_size_than_their_picture_are_left_out(tmp_path):
+def test_labels_of_another_size_than_their_image_are_left_out(tmp_path):
     (tmp_path / "img").mkdir()
     Image.new("RGB", (48, 64)).save(tmp_path / "img" / "a.jpg")
     path = coco(tmp_path / "gt.json", {"segmentation": [SQUARE]})
     assert read(path, images=tmp_path / "img") == ([], {"wrong-size-image": 1})
-    with pytest.raises(DataError, match="the picture is shown 48x64, its labels are for 64x48"):
+    with pytest.raises(DataError, match="the image is shown 48x64, its labels are for 64x48"):
         files.read_truth(path, tmp_path / "img")
 
 
-def test_a_whole_picture_of_shares_beside_pixels_is_counted(tmp_path):
+def test_a_whole_image_of_shares_beside_pixels_is_counted(tmp_path):
     both = {"segmentation": [SQUARE]}, {"bbox": [0.1, 0.1, 0.4, 0.5], "segmentation": [[0.1] * 6]}
     found, counts = read(coco(tmp_path / "gt.json", *both))
     assert len(found) == 1

@@ -110,7 +110,7 @@ def test_label_maps_are_scored_by_given_names(tmp_path):
         ("labelTrainIds", (13, 255), ["road", "car"]),  # value 0 is a class there
     ],
 )
-def test_cityscapes_maps_have_their_classes_and_pictures(ending, values, names, tmp_path):
+def test_cityscapes_maps_have_their_classes_and_images(ending, values, names, tmp_path):
     file = label_map(tmp_path / "aachen" / f"aachen_000000_000019_gtFine_{ending}.png", *values)
     found, labels = classes(file.parent)
     assert found == names

@@ -101,9 +101,9 @@ def test_bdd100ks_panoptic_bitmasks_come_back_the_same(tmp_path):
 
 def classes_in(file):
     """Each class of a panoptic bitmask with all its pixels, and how many cars there are."""
-    (picture,) = formats.read(file, kind="pan-seg").images
+    (image,) = formats.read(file, kind="pan-seg").images
     masks = {}
-    for instance in picture.instances:
+    for instance in image.instances:
         masks.setdefault(instance.category, []).append(instance.rle)
     unions = {name: run_lengths.union(rles)["counts"] for name, rles in masks.items()}
     return unions, len(masks["car"])

@@ -239,7 +239,7 @@ class Weights(Door):
         read_identity(file)
 
 
-class Pictures(Door):
+class Images(Door):
     ending = ".jpg"
 
     def valid(self) -> list:
@@ -282,7 +282,7 @@ class Videos(Door):
 
 
 class Names(JsonDoor):
-    """Names of pictures, videos and classes: nothing may be written beside the output."""
+    """Names of images, videos and classes: nothing may be written beside the output."""
 
     def valid(self) -> list:
         return [["a.jpg", "video", "car"]]
@@ -332,7 +332,7 @@ DOORS: dict[str, type[Door]] = {
     "configs": Configs,
     "overrides": Overrides,
     "weights": Weights,
-    "pictures": Pictures,
+    "images": Images,
     "videos": Videos,
     "names": Names,
 }

@@ -1,4 +1,4 @@
-"""Tests for finding the picture that a label file's name means."""
+"""Tests for finding the image that a label file's name means."""
 
 import os
 import unicodedata
@@ -68,7 +68,7 @@ def test_the_exact_name_comes_first_and_folders_decide(tmp_path):
     assert finder.find("a b.jpg").name == "a b.jpg"
     assert finder.find("x.png").name == "x.png"
     with pytest.raises(
-        DataError, match="a.jpg: 2 pictures could be meant .*train/a.jpg and .*val/a.jpg"
+        DataError, match="a.jpg: 2 images could be meant .*train/a.jpg and .*val/a.jpg"
     ):
         finder.find("a.jpg")
     with pytest.raises(DataError, match="x.jpg and .*x.png"):
@@ -89,5 +89,5 @@ def test_no_folder_is_listed_twice(tmp_path):
 
 
 def test_a_folder_that_is_not_there(tmp_path):
-    with pytest.raises(DataError, match="no such folder of pictures"):
+    with pytest.raises(DataError, match="no such folder of images"):
         ImageFinder(tmp_path / "none")

@@ -1,4 +1,4 @@
-"""Tests for the one door to picture files: formats, pipes, limits, whatever the decoders raise; sizes and modes."""
+"""Tests for the one door to image files: formats, pipes, limits, whatever the decoders raise; sizes and modes."""
 
 import io
 import logging
@@ -30,7 +30,7 @@ def test_postscript_never_reaches_another_program(tmp_path, name, monkeypatch):
         "subprocess.check_call", lambda *a, **k: pytest.fail("a program was started")
     )
     for reader in (read_image, read_size, read_bgr):
-        with pytest.raises(DataError, match=rf"{name}: not a picture in a known format"):
+        with pytest.raises(DataError, match=rf"{name}: not an image in a known format"):
             reader(tmp_path / name)
 
 
@@ -93,14 +93,14 @@ def test_the_limit_of_pixels_is_named_and_can_be_moved(tmp_path, monkeypatch):
 @pytest.mark.parametrize("turn", range(1, 9))
 def test_size_and_pixels_agree_on_what_is_upright(tmp_path, kind, turn):
     stored = np.zeros((40, 80, 3), np.uint8)
-    stored[:8, :8] = 255  # the stored picture's first corner
+    stored[:8, :8] = 255  # the stored image's first corner
     exif = Image.Exif()
     exif[274] = turn
     Image.fromarray(stored).save(tmp_path / "a", kind, exif=exif)
     image = np.asarray(read_image(tmp_path / "a"))
     height, width = read_size(tmp_path / "a")
     assert image.shape[:2] == (height, width) == ((80, 40) if turn >= 5 else (40, 80))
-    # EXIF 2.32, orientation: which corner of the shown picture the stored first corner is.
+    # EXIF 2.32, orientation: which corner of the shown image the stored first corner is.
     bottom, right = turn in (3, 4, 7, 8), turn in (2, 3, 6, 7)
     corner = image[-4 if bottom else 3, -4 if right else 3]
     assert (corner > 200).all()
@@ -111,7 +111,7 @@ def test_a_file_that_breaks_off_is_found_by_size_and_by_reading(tmp_path):
     data = (tmp_path / "a.jpg").read_bytes()
     (tmp_path / "a.jpg").write_bytes(data[: len(data) // 2])
     for reader in (read_size, read_image):
-        with pytest.raises(DataError, match="a.jpg: a broken picture .*truncated"):
+        with pytest.raises(DataError, match="a.jpg: a broken image .*truncated"):
             reader(tmp_path / "a.jpg")
     (tmp_path / "b.jpg").write_bytes(data + b"\0" * 5000)  # what some cameras append
     assert read_size(tmp_path / "b.jpg") == (100, 200)
@@ -148,16 +148,16 @@ def test_scaling_is_said_once(tmp_path, caplog, monkeypatch):
     ]
 
 
-def test_twelve_bits_in_sixteen_of_a_colour_picture_are_no_night(tmp_path):
+def test_twelve_bits_in_sixteen_of_a_colour_image_are_no_night(tmp_path):
     import cv2
 
-    picture = drawing()
-    cv2.imwrite(str(tmp_path / "a.png"), picture[..., ::-1].astype(np.uint16) * 16)
-    assert np.abs(np.asarray(read_image(tmp_path / "a.png")).astype(int) - picture).max() <= 1
+    image = drawing()
+    cv2.imwrite(str(tmp_path / "a.png"), image[..., ::-1].astype(np.uint16) * 16)
+    assert np.abs(np.asarray(read_image(tmp_path / "a.png")).astype(int) - image).max() <= 1
 
 
-def test_ordinary_pictures_are_as_pil_converts_them(tmp_path):
-    picture = Image.fromarray(drawing())
+def test_ordinary_images_are_as_pil_converts_them(tmp_path):
+    image = Image.fromarray(drawing())
     for mode, name in (
         ("RGB", "a.jpg"),
         ("L", "a.png"),
@@ -167,7 +167,7 @@ def test_ordinary_pictures_are_as_pil_converts_them(tmp_path):
         ("1", "b.png"),
         ("LA", "l.png"),
     ):
-        picture.convert(mode).save(tmp_path / name)
+        image.convert(mode).save(tmp_path / name)
         expected = np.asarray(Image.open(tmp_path / name).convert("RGB"))
         assert np.array_equal(read_image(tmp_path / name), expected), name
         assert np.array_equal(read_bgr(tmp_path / name)[..., ::-1], expected)

@@ -22,16 +22,16 @@ def squares(path, *values, spread=(), palette=False):
         pixels[y + 1 : y + 8, x + 1 : x + 8] = value
     pixels[59] = 255 * (pixels[59] == 0) * bool(spread == "void")
     path.parent.mkdir(exist_ok=True)
-    picture = Image.fromarray(pixels)
+    image = Image.fromarray(pixels)
     if palette:  # of 256 colours: PIL stores fewer bits of fewer
-        picture.putpalette(np.random.default_rng(0).integers(0, 256, 768, np.uint8).tobytes())
-    picture.save(path)
+        image.putpalette(np.random.default_rng(0).integers(0, 256, 768, np.uint8).tobytes())
+    image.save(path)
     assert set(np.unique(pixels)) == set(np.unique(pixels_of(path)))
     return path
 
 
-def many(folder, *pictures, **options):
-    return [squares(folder / f"{n}.png", *values, **options) for n, values in enumerate(pictures)]
+def many(folder, *images, **options):
+    return [squares(folder / f"{n}.png", *values, **options) for n, values in enumerate(images)]
 
 
 def refused(files, folder, told="number instances"):
@@ -67,7 +67,7 @@ def test_named_values_are_classes_whatever_they_look_like(tmp_path):
     assert formats.read(written).load().categories == tuple(names.values())
 
 
-def test_few_numbers_in_many_pictures_and_objects_behind_poles_are_numbers_too(tmp_path):
+def test_few_numbers_in_many_images_and_objects_behind_poles_are_numbers_too(tmp_path):
     crowd = [range(1, 2 + n % 4) for n in range(40)]
     refused(many(tmp_path / "people", *crowd), tmp_path)
     files = many(tmp_path / "posts", *crowd[:-1])
@@ -83,15 +83,15 @@ def test_whole_masks_in_a_folder_called_instances_are_masks(tmp_path):
     assert kind_of(many(tmp_path / "instances", (255,), (255,)), tmp_path) == "binary-masks"
 
 
-@pytest.mark.parametrize("pictures", [[(1, 2), (1,)], [(1, 2, 3)]])
-def test_what_could_be_either_is_read_with_a_note(pictures, tmp_path):
-    many(tmp_path / "maps", *pictures)
+@pytest.mark.parametrize("images", [[(1, 2), (1,)], [(1, 2, 3)]])
+def test_what_could_be_either_is_read_with_a_note(images, tmp_path):
+    many(tmp_path / "maps", *images)
     assert "as numbers of objects do" in formats.read(tmp_path / "maps").notes[-1]
 
 
-@pytest.mark.parametrize("pictures", [[(1,), (1,)], [(1, 2), (1, 2)], [(2,), (1, 2)]])
-def test_one_or_two_classes_have_no_such_note(pictures, tmp_path):
-    many(tmp_path / "maps", *pictures)
+@pytest.mark.parametrize("images", [[(1,), (1,)], [(1, 2), (1, 2)], [(2,), (1, 2)]])
+def test_one_or_two_classes_have_no_such_note(images, tmp_path):
+    many(tmp_path / "maps", *images)
     assert "objects do" not in formats.read(tmp_path / "maps").notes[-1]
 
 
@@ -104,16 +104,16 @@ def test_classes_of_photographs_are_no_numbers(shared_dir):
 
 
 @pytest.mark.parametrize(
-    "pictures",
+    "images",
     [
-        [(1, 2, 3), (1, 2, 3), (1, 2, 3)],  # all classes on each picture
+        [(1, 2, 3), (1, 2, 3), (1, 2, 3)],  # all classes on each image
         [(1, 2, 3, 4, 5, 6), (1, 3), (2, 6)],  # gaps
         [(1, 2, 3), (1,), (1, 2)],  # few
         [(15,), (15, 9), (1, 7)],
     ],
 )
-def test_classes_are_classes(pictures, tmp_path):
-    assert kind_of(many(tmp_path / "maps", *pictures), tmp_path) == "label-map"
+def test_classes_are_classes(images, tmp_path):
+    assert kind_of(many(tmp_path / "maps", *images), tmp_path) == "label-map"
 
 
 def test_a_class_in_two_places_is_no_object(tmp_path):
@@ -126,7 +126,7 @@ def test_photographs_among_masks_are_told(tmp_path):
     Image.effect_noise((90, 60), 60).convert("RGB").point(lambda v: v // 2).save(files[1])
     rgb = np.random.default_rng(0).integers(0, 255, (60, 90, 3), np.uint8)
     Image.fromarray(rgb).save(files[1])
-    with pytest.raises(DataError, match="not only masks: .*a colour picture"):
+    with pytest.raises(DataError, match="not only masks: .*a colour image"):
         kind_of(files, tmp_path)
 
 

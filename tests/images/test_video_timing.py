@@ -60,7 +60,7 @@ def brightness(path):
 
 @pytest.mark.skipif(
     tuple(map(int, cv2.__version__.split(".")[:2])) < (4, 13),
-    reason="the ffmpeg of older OpenCV gives the last picture of a GIF another length",
+    reason="the ffmpeg of older OpenCV gives the last image of a GIF another length",
 )
 def test_a_video_of_uneven_gaps_is_written_again_with_each_frame_at_its_time(tmp_path):
     gaps = [10] * 6 + [50] * 4 + [7, 13, 30, 100]

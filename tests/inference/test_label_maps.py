@@ -53,8 +53,8 @@ def test_scores_that_are_no_numbers_are_refused():
 def test_label_files_hold_class_numbers(tmp_path, classes, kind):
     values = np.array([[0, classes - 1], [7, 200]])
     write_labels(tmp_path / "a.png", values, classes)
-    with Image.open(tmp_path / "a.png") as picture:
-        stored = np.asarray(picture)
+    with Image.open(tmp_path / "a.png") as image:
+        stored = np.asarray(image)
     assert stored.dtype == kind
     assert np.array_equal(stored, values)
 
@@ -66,7 +66,7 @@ def test_a_cut_out_has_the_probability_as_alpha():
     assert out[..., 3].tolist() == [[0, 255], [128, 51]]
 
 
-def test_pictures_of_one_stem_keep_their_suffix():
+def test_images_of_one_stem_keep_their_suffix():
     assert png_names(["a.jpg", "s/b.x.jpg", "s/c.jpg", "s/c.png"]) == {
         "a.jpg": "a.png",
         "s/b.x.jpg": "s/b.x.png",

@@ -1,4 +1,4 @@
-"""The predictor prepares pictures as Detectron2 does and hands back what the model found, whatever the mask's form."""
+"""The predictor prepares images as Detectron2 does and hands back what the model found, whatever the mask's form."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bdd_inst.structures import Boxes, Instances, RLEMasks
 
 
 class Spotter(nn.Module):
-    """Contract 3 without weights: finds, in each picture, the box around what is brighter than half."""
+    """Contract 3 without weights: finds, in each image, the box around what is brighter than half."""
 
     def __init__(self):
         super().__init__()
@@ -76,7 +76,7 @@ def config(format_="BGR", short=40, long=80):
     return cfg
 
 
-def picture(height=60, width=100):
+def bright_image(height=60, width=100):
     image = np.random.default_rng(0).integers(0, 100, (height, width, 3), dtype=np.uint8)
     image[20:40, 30:70] = 255
     return image
@@ -105,8 +105,8 @@ def test_the_model_sees_pils_pixels(size, expected, channels):
 
 
 @pytest.mark.parametrize("kind", [Spotter, RunLengthSpotter])
-def test_instances_come_back_on_the_pictures_own_size(kind):
-    instances = Predictor(config(), kind())(picture())["instances"]
+def test_instances_come_back_on_the_images_own_size(kind):
+    instances = Predictor(config(), kind())(bright_image())["instances"]
     assert instances.image_size == (60, 100)
     assert isinstance(instances.pred_masks, RLEMasks)
     assert np.abs(instances.pred_boxes.tensor.numpy() - [[30, 20, 70, 40]]).max() <= 2
@@ -117,7 +117,9 @@ def test_instances_come_back_on_the_pictures_own_size(kind):
 
 def test_a_batch_may_mix_sizes_and_may_be_empty():
     predictor = Predictor(config(), Spotter())
-    outputs = predictor.predict([picture(), np.zeros((30, 30, 3), np.uint8), picture(90, 80)])
+    outputs = predictor.predict(
+        [bright_image(), np.zeros((30, 30, 3), np.uint8), bright_image(90, 80)]
+    )
     found = [output["instances"] for output in outputs]
     assert [len(i) for i in found] == [1, 0, 1]
     assert [i.image_size for i in found] == [(60, 100), (30, 30), (90, 80)]
@@ -125,15 +127,15 @@ def test_a_batch_may_mix_sizes_and_may_be_empty():
     assert predictor.predict([]) == []
 
 
-def test_a_path_and_pils_picture_give_what_the_array_gives(tmp_path):
+def test_a_path_and_pils_image_give_what_the_array_gives(tmp_path):
     predictor = Predictor(config(), Spotter())
-    rgb = Image.fromarray(picture()[:, :, ::-1])
+    rgb = Image.fromarray(bright_image()[:, :, ::-1])
     rgb.save(tmp_path / "a.png")
-    turned = rgb.transpose(Image.ROTATE_90)  # stored turned, said so: the same picture to a viewer
+    turned = rgb.transpose(Image.ROTATE_90)  # stored turned, said so: the same image to a viewer
     exif = turned.getexif()
     exif[274] = 6
     turned.save(tmp_path / "turned.png", exif=exif)
-    wanted = predictor(picture())["instances"].pred_boxes.tensor
+    wanted = predictor(bright_image())["instances"].pred_boxes.tensor
     sources = [tmp_path / "a.png", str(tmp_path / "a.png"), rgb]
     sources += [tmp_path / "turned.png", Image.open(tmp_path / "turned.png"), rgb.convert("RGBA")]
     for given in sources:
@@ -146,7 +148,7 @@ def test_what_is_no_model_gets_one_line(source):
         Predictor(source)
 
 
-def test_no_picture_gets_one_line(tmp_path):
+def test_no_image_gets_one_line(tmp_path):
     predictor = Predictor(config(), Spotter())
     with pytest.raises(DataError, match=r"not found by cv2\.imread"):
         predictor(None)
@@ -158,12 +160,12 @@ def test_label_maps_come_through(monkeypatch):
     model = Spotter()
     maps = torch.rand(3, 60, 100)
     model.forward = lambda batch: [{"sem_seg": maps} for _ in batch]
-    assert Predictor(config(), model)(picture()) == {"sem_seg": maps}
+    assert Predictor(config(), model)(bright_image()) == {"sem_seg": maps}
 
 
 def test_supervision_takes_the_output():
     supervision = pytest.importorskip("supervision")
-    found = supervision.Detections.from_detectron2(Predictor(config(), Spotter())(picture()))
+    found = supervision.Detections.from_detectron2(Predictor(config(), Spotter())(bright_image()))
     assert len(found) == 1
     assert found.mask.shape == (1, 60, 100)
     assert found.mask.dtype == bool
@@ -174,7 +176,7 @@ def test_supervision_takes_the_output():
     "image",
     [np.zeros((5, 5), np.uint8), np.zeros((5, 5, 3), np.float32), np.zeros((0, 5, 3), np.uint8)],
 )
-def test_what_is_no_picture_is_refused(image):
+def test_what_is_no_image_is_refused(image):
     with pytest.raises(DataError, match="H,W,3 uint8"):
         Predictor(config(), Spotter())(image)
 
@@ -189,8 +191,8 @@ def test_a_data_set_streams_and_the_model_keeps_its_mode():
     predictor = Predictor(config(), Spotter())
     batches = [
         [
-            {**predictor.prepare(picture()), "image_id": i},
-            {**predictor.prepare(picture()), "image_id": i + 1},
+            {**predictor.prepare(bright_image()), "image_id": i},
+            {**predictor.prepare(bright_image()), "image_id": i + 1},
         ]
         for i in (0, 2)
     ]
@@ -214,7 +216,7 @@ def test_a_data_set_streams_and_the_model_keeps_its_mode():
 
 def test_the_mode_comes_back_when_the_consumer_stops_early():
     model = Spotter().train()
-    stream = predict_dataset(model, [[Predictor(config(), Spotter()).prepare(picture())] * 2])
+    stream = predict_dataset(model, [[Predictor(config(), Spotter()).prepare(bright_image())] * 2])
     next(stream)
     stream.close()
     assert model.training

@@ -1,4 +1,4 @@
-"""sahi slices a large picture, and this project's model predicts on the slices."""
+"""sahi slices a large image, and this project's model predicts on the slices."""
 
 from __future__ import annotations
 

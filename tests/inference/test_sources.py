@@ -1,4 +1,4 @@
-"""Tests for what predict reads: pictures, folders, videos, patterns, several of them, whatever is broken among them."""
+"""Tests for what predict reads: images, folders, videos, patterns, several of them, whatever is broken among them."""
 
 import os
 
@@ -13,7 +13,7 @@ from bdd_inst.images.video import VideoReader, VideoWriters
 from bdd_inst.inference.sources import open_source
 
 
-def picture(path, value=100):
+def image(path, value=100):
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.full((8, 10, 3), value, np.uint8)).save(path)
     return path
@@ -33,7 +33,7 @@ def names(source):
 
 
 def test_several_inputs_are_named_from_their_common_folder(tmp_path):
-    picture(tmp_path / "a" / "x.png"), picture(tmp_path / "b" / "x.png")
+    image(tmp_path / "a" / "x.png"), image(tmp_path / "b" / "x.png")
     assert names(open_source(tmp_path / "a", tmp_path / "b" / "x.png")) == [
         ("a/x.png", 1),
         ("b/x.png", 2),
@@ -44,7 +44,7 @@ def test_several_inputs_are_named_from_their_common_folder(tmp_path):
 
 def test_patterns(tmp_path, monkeypatch):
     for name in ("day1/a.jpg", "day1/b.png", "day2/c.jpg", "[odd]/d.jpg"):
-        picture(tmp_path / name)
+        image(tmp_path / name)
     source = open_source(f"{tmp_path}/day*/*.jpg")
     assert [name for name, _ in names(source)] == ["day1/a.jpg", "day2/c.jpg"]
     assert len(names(open_source(f"{tmp_path}/**/*.jpg"))) == 3
@@ -53,14 +53,14 @@ def test_patterns(tmp_path, monkeypatch):
         open_source(f"{tmp_path}/night*")
 
 
-def test_a_folder_of_videos_and_pictures(tmp_path):
+def test_a_folder_of_videos_and_images(tmp_path):
     (
         clip(tmp_path / "one.avi", 2),
         clip(tmp_path / "sub" / "two.avi", 3),
-        picture(tmp_path / "p.png"),
+        image(tmp_path / "p.png"),
     )
     (tmp_path / "bad.flv").write_bytes(b"no video")
-    (tmp_path / "bad.png").write_bytes(b"no picture")
+    (tmp_path / "bad.png").write_bytes(b"no image")
     source = open_source(tmp_path)
     assert source.number is None
     assert names(source) == [

@@ -181,7 +181,7 @@ def test_ctrl_c_ends_an_endless_input_with_whole_files(
     assert predict.main(words) == code
     assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)] == before
     out = capsys.readouterr().out
-    assert "pictures" in out
+    assert "images" in out
     assert "camera0.mp4" in out
     names = {r["file_name"] for r in json.loads((tmp_path / "out/predictions.json").read_text())}
     assert names

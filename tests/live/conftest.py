@@ -1,4 +1,4 @@
-"""A segmenter that needs no model: what is red is the person; and pictures and videos made for it."""
+"""A segmenter that needs no model: what is red is the person; and images and videos made for it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bdd_inst.live.pyramid import Pyramid
 
 
 class RedIsPerson:
-    """h,w at a quarter of the picture's size; 1 where red outweighs the other colours."""
+    """h,w at a quarter of the image's size; 1 where red outweighs the other colours."""
 
     name = "red"
 
@@ -22,9 +22,9 @@ class RedIsPerson:
 
     def __call__(self, frame: Pyramid) -> np.ndarray:
         self.calls += 1
-        picture = frame.picture
-        size = max(1, picture.shape[1] // 4), max(1, picture.shape[0] // 4)
-        small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+        image = frame.image
+        size = max(1, image.shape[1] // 4), max(1, image.shape[0] // 4)
+        small = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.float32)
         return np.clip((small[..., 2] - small[..., :2].max(-1)) / 60, 0, 1).reshape(size[::-1])
 
     def choose(self, size: tuple[int, int], names: tuple[str, ...]) -> dict[str, str]:

@@ -10,13 +10,13 @@ from bdd_inst.live import backgrounds
 
 
 def test_colours_are_rgb():
-    picture, alpha = np.zeros((4, 6, 3), np.uint8), np.zeros((4, 6), np.float32)
-    assert (backgrounds.open_background("#ff8000")(picture, alpha) == (0, 128, 255)).all()
-    assert (backgrounds.open_background("#f80")(picture, alpha) == (0, 136, 255)).all()
+    image, alpha = np.zeros((4, 6, 3), np.uint8), np.zeros((4, 6), np.float32)
+    assert (backgrounds.open_background("#ff8000")(image, alpha) == (0, 128, 255)).all()
+    assert (backgrounds.open_background("#f80")(image, alpha) == (0, 136, 255)).all()
     assert backgrounds.open_background("none") is None
 
 
-def test_a_picture_covers_the_frame_in_its_own_proportions(photo):
+def test_an_image_covers_the_frame_in_its_own_proportions(photo):
     out = backgrounds.open_background(str(photo))(np.zeros((50, 200, 3), np.uint8), None)
     assert out.shape == (50, 200, 3)
     wide = np.zeros((10, 40, 3), np.uint8)
@@ -33,19 +33,19 @@ def test_a_video_starts_again_at_its_end(clip, image_labels):
 
 
 def test_the_person_does_not_smear_into_the_blur(image_labels):
-    picture = image_labels(0, 240, 320)
-    person = picture[..., 2] > 100
-    out = backgrounds.Blur(1.0)(picture, person.astype(np.float32))
-    assert out.shape == picture.shape
+    image = image_labels(0, 240, 320)
+    person = image[..., 2] > 100
+    out = backgrounds.Blur(1.0)(image, person.astype(np.float32))
+    assert out.shape == image.shape
     assert np.abs(out[~person].astype(int) - (160, 60, 30)).mean() < 4
-    assert (backgrounds.Blur(0)(picture, None) == picture).all()
+    assert (backgrounds.Blur(0)(image, None) == image).all()
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 300), (31, 33)])
 def test_any_size_is_blurred(size):
-    picture = np.full((*size, 3), 77, np.uint8)
-    out = backgrounds.Blur()(picture, np.zeros(size, np.float32))
-    assert out.shape == picture.shape
+    image = np.full((*size, 3), 77, np.uint8)
+    out = backgrounds.Blur()(image, np.zeros(size, np.float32))
+    assert out.shape == image.shape
     assert np.abs(out.astype(int) - 77).max() <= 1
 
 

@@ -25,12 +25,12 @@ def norms(model: nn.Module) -> int:
 
 
 def check(model: nn.Module, left: int = 0) -> None:
-    picture = torch.rand(1, 3, 33, 47, generator=torch.Generator().manual_seed(1))
+    image = torch.rand(1, 3, 33, 47, generator=torch.Generator().manual_seed(1))
     before, count = {n: t.clone() for n, t in model.state_dict().items()}, norms(model)
-    lean = folded(model, picture)
+    lean = folded(model, image)
     with torch.inference_mode():
-        right = model(picture)
-        torch.testing.assert_close(lean(picture), right, rtol=1e-3, atol=1e-4 * right.abs().max())
+        right = model(image)
+        torch.testing.assert_close(lean(image), right, rtol=1e-3, atol=1e-4 * right.abs().max())
     assert norms(lean) == left
     assert norms(model) == count > left
     assert all(t.equal(before[n]) for n, t in model.state_dict().items())

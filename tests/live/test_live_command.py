@@ -76,7 +76,7 @@ def test_a_video_into_a_folder_takes_its_name(clip, tmp_path):
     assert (tmp_path / "out" / "clip.mp4").exists()
 
 
-def test_alpha_of_a_picture(photo, tmp_path):
+def test_alpha_of_an_image(photo, tmp_path):
     for output, found in (("cut.png", "cut.png"), ("folder", "folder/photo.png")):
         arguments = [
             "--input",
@@ -105,7 +105,7 @@ def test_nobody_in_any_frame_is_said_once(tmp_path, capsys):
 
 
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
-def test_broken_sound_costs_no_picture(clip, tmp_path, capsys):
+def test_broken_sound_costs_no_image(clip, tmp_path, capsys):
     loud = tmp_path / "loud.mp4"
     sound = ["-f", "lavfi", "-i", "sine=frequency=440:duration=1", "-c:v", "copy", "-c:a", "aac"]
     command = ["ffmpeg", "-nostdin", "-loglevel", "error", "-i", str(clip), *sound, str(loud)]
@@ -119,7 +119,7 @@ def test_broken_sound_costs_no_picture(clip, tmp_path, capsys):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["clip.mp4", "loud.mp4", "o.mp4"]
 
 
-def test_a_folder_with_a_broken_picture(photo, tmp_path, capsys):
+def test_a_folder_with_a_broken_image(photo, tmp_path, capsys):
     folder = tmp_path / "in"
     folder.mkdir()
     photo.rename(folder / "a.png")
@@ -147,9 +147,9 @@ def test_alpha_of_a_video_is_pngs(clip, tmp_path):
         (["--input", "gone.mp4"], "gone.mp4: no such file"),
         (["--input", "CLIP", "--background", "gone.jpg"], "gone.jpg: no such file"),
         (["--input", "CLIP", "--background", "none", "--output", "a.mp4"], "holds no alpha"),
-        (["--input", "PHOTO", "--output", "a.mp4"], "pictures become pictures"),
+        (["--input", "PHOTO", "--output", "a.mp4"], "images become images"),
         (["--input", "PHOTO"], "name --output"),
-        (["--input", "CLIP", "--output", "a.png"], "more than one picture"),
+        (["--input", "CLIP", "--output", "a.png"], "more than one image"),
         (["--input", "97"], "camera 97: cannot be opened"),
         (["--input", "97"], "--input browser"),
         (["--input", "EMPTY", "--output", "a.mp4"], "empty.mp4: not a video"),
@@ -158,14 +158,14 @@ def test_alpha_of_a_video_is_pngs(clip, tmp_path):
         (["--input", "CLIP", "--output", "PHOTO/a.mp4"], "photo.png"),
         (["--input", "CLIP", "--output", "/proc/a.mp4"], "/proc/a.mp4"),
         (["--input", "CLIP", "--background", "EMPTY"], "empty.mp4: not a video"),
-        (["--input", "CLIP", "--background", "TEXT"], "text.jpg: not a picture"),
+        (["--input", "CLIP", "--background", "TEXT"], "text.jpg: not an image"),
         (["--input", "browser", "--output", "a.mp4"], "leave out --output"),
     ],
 )
 def test_bad_input_is_one_line(arguments, says, clip, photo, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty.mp4").touch()
-    (tmp_path / "text.jpg").write_text("no picture")
+    (tmp_path / "text.jpg").write_text("no image")
     known = {"CLIP": str(clip), "PHOTO": str(photo), "EMPTY": "empty.mp4", "TEXT": "text.jpg"}
     before = sorted(tmp_path.iterdir()), clip.read_bytes()
     words = [re.sub("^[A-Z]+", lambda m: known.get(m[0], m[0]), a) for a in arguments]
@@ -221,7 +221,7 @@ from bdd_inst.live import weights
 class Slow:
     name = "slow"
     seen = 0
-    def __call__(self, picture):
+    def __call__(self, image):
         Slow.seen += 1
         if Slow.seen == 4:
             print("ready", flush=True)

@@ -57,9 +57,9 @@ def test_commands_on_files_do_what_they_say(
     if output.suffix == ".mp4":
         assert len(list(VideoReader(output))) == 10
     else:
-        pictures = [output] if output.suffix else sorted(output.iterdir())
-        assert len(pictures) == (1 if output.suffix else 2)
-        for path in pictures:
+        images = [output] if output.suffix else sorted(output.iterdir())
+        assert len(images) == (1 if output.suffix else 2)
+        for path in images:
             assert cv2.imread(str(path), cv2.IMREAD_UNCHANGED).shape == (96, 128, 4)
 
 

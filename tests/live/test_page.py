@@ -132,16 +132,16 @@ def test_what_is_no_json_object_is_refused(page, body):
     assert ask(page, "POST", "/settings", body)[0] == 400
 
 
-def test_a_picture_can_be_sent(page):
+def test_an_image_can_be_sent(page):
     stream = io.BytesIO()
     Image.new("RGB", (8, 6), (255, 128, 0)).save(stream, "PNG")
     code, body = ask(page, "POST", "/background", stream.getvalue())
     assert (code, json.loads(body)["background"]) == (200, "given")
     shown = page.settings.background(np.zeros((3, 4, 3), np.uint8), None)
     assert (shown == (0, 128, 255)).all()
-    code, body = ask(page, "POST", "/background", b"no picture")
+    code, body = ask(page, "POST", "/background", b"no image")
     assert code == 400
-    assert json.loads(body)["error"].startswith("background: not a picture")
+    assert json.loads(body)["error"].startswith("background: not an image")
     assert ask(page, "POST", "/background", b"", Content_Length=str(LARGEST + 1))[0] == 413
 
 

@@ -27,9 +27,9 @@ pytestmark = pytest.mark.skipif(
 ROOT = Path(__file__).resolve().parents[2]
 HEIGHT, WIDTH = 240, 320
 
-# Mean and spread of the running picture's colours (R, G, B) around a place given in shares of its width and height.
+# Mean and spread of the running image's colours (R, G, B) around a place given in shares of its width and height.
 LOOK = """(() => {
-  const image = document.getElementById("picture"), canvas = document.createElement("canvas"), n = 24;
+  const image = document.getElementById("image"), canvas = document.createElement("canvas"), n = 24;
   canvas.width = image.naturalWidth; canvas.height = image.naturalHeight;
   const context = canvas.getContext("2d");
   context.drawImage(image, 0, 0);
@@ -102,7 +102,7 @@ def look(browser: Chromium, across: float, down: float) -> list[float]:
 
 
 def settles(browser: Chromium, across: float, down: float, expected, off: float = 14) -> None:
-    """Wait until the picture has that colour (R, G, B) there."""
+    """Wait until the image has that colour (R, G, B) there."""
     close = " && ".join(f"Math.abs(v[{i}] - {c}) < {off}" for i, c in enumerate(expected))
     browser.until(f"(v => {close})({LOOK % (across, down)})")
 
@@ -132,7 +132,7 @@ def test_backgrounds_are_switched(served, browser, tmp_path):
     cv2.imwrite(str(orange), np.full((60, 80, 3), (0, 128, 255), np.uint8))
     press(
         browser, "[value=given]"
-    )  # nothing is chosen yet: the colour stays until there is a picture
+    )  # nothing is chosen yet: the colour stays until there is an image
     browser.choose("#file", orange)
     settles(browser, 0.1, 0.1, (255, 128, 0))
     press(browser, "[value=blur]")
@@ -164,7 +164,7 @@ def test_threshold_mask_and_meter(served, browser):
     assert re.search(r"\d+\.\d fps, \d+ ms behind", browser.text())
 
 
-def test_a_file_that_is_no_picture_is_named_and_changes_nothing(served, browser, tmp_path):
+def test_a_file_that_is_no_image_is_named_and_changes_nothing(served, browser, tmp_path):
     (tmp_path / "x.png").write_bytes(b"nothing")
     browser.choose("#file", tmp_path / "x.png")
     browser.until("document.getElementById('error').innerText.startsWith('background: ')")
@@ -184,7 +184,7 @@ def test_it_says_that_nobody_is_there_and_that_no_frame_comes(browser, monkeypat
     served = Served(lambda frame: np.zeros((8, 8), np.float32), camera)
     try:
         browser.open(served.page.address)
-        browser.until("document.body?.innerText.includes('nobody in the picture')")
+        browser.until("document.body?.innerText.includes('nobody in the image')")
         served.page.camera.take = lambda data: None  # the camera is pulled out
         browser.until("document.body.innerText.includes('no frames from your camera')")
         assert "fps" not in browser.text()
@@ -217,7 +217,7 @@ def test_it_waits_for_a_camera_of_the_machine_by_name(browser, segmenter):
 
 
 @pytest.mark.slow
-def test_the_command_with_its_own_model_and_the_browsers_test_picture():
+def test_the_command_with_its_own_model_and_the_browsers_test_image():
     command = ["-m", "bdd_inst", "live", "--input", "browser", "--port", "0"]
     process = subprocess.Popen(
         [sys.executable, *command], cwd=ROOT, stdout=subprocess.PIPE, text=True

@@ -102,7 +102,7 @@ def test_a_window_that_is_closed_ends_the_run_well(clip, segmenter):
 
 
 def test_what_the_model_raises_is_raised(clip):
-    def broken(picture):
+    def broken(image):
         raise RuntimeError("no memory")
 
     sink = Kept()
@@ -141,16 +141,16 @@ def test_frames_of_changing_size_pass(segmenter, image_labels, tmp_path):
 
 
 def test_settings_change_what_is_drawn(image_labels):
-    picture = image_labels()
-    alpha = (picture[..., 2] > 100).astype(np.float32)
-    assert (render(picture, alpha, False, green())[0, 0] == (0, 255, 0)).all()
-    assert render(picture, alpha, True, Settings(background=None)).shape == (96, 128, 4)
-    assert (render(picture, alpha, False, Settings(background=None))[0, 0] == 0).all()
-    mask = render(picture, alpha, False, green(view="mask"))
+    image = image_labels()
+    alpha = (image[..., 2] > 100).astype(np.float32)
+    assert (render(image, alpha, False, green())[0, 0] == (0, 255, 0)).all()
+    assert render(image, alpha, True, Settings(background=None)).shape == (96, 128, 4)
+    assert (render(image, alpha, False, Settings(background=None))[0, 0] == 0).all()
+    mask = render(image, alpha, False, green(view="mask"))
     assert (mask[..., 0] == 255 * alpha).all()
 
 
-def test_nobody_in_the_picture_is_counted():
+def test_nobody_in_the_image_is_counted():
     def frames():
         return iter([Frame("x", 1, np.zeros((32, 32, 3), np.uint8))])
 

@@ -1,4 +1,4 @@
-"""Segmenters: any pixel-wise model becomes picture -> alpha; the fastest way of running it is one that gives the same."""
+"""Segmenters: any pixel-wise model becomes image -> alpha; the fastest way of running it is one that gives the same."""
 
 from __future__ import annotations
 
@@ -71,14 +71,14 @@ def test_a_model_becomes_alpha(image_labels):
 
 
 def test_channel_order_and_several_classes(image_labels):
-    picture = image_labels(0, 288, 512)
-    plain = ModelSegmenter(Redness())(picture)
-    swapped = ModelSegmenter(Redness(), channels="RGB")(np.ascontiguousarray(picture[..., ::-1]))
+    image = image_labels(0, 288, 512)
+    plain = ModelSegmenter(Redness())(image)
+    swapped = ModelSegmenter(Redness(), channels="RGB")(np.ascontiguousarray(image[..., ::-1]))
     assert np.abs(plain - swapped).max() < 1e-6
-    assert np.abs(plain - ModelSegmenter(Redness(2))(picture)).max() < 1e-5
-    assert ModelSegmenter(Redness(5), person=4)(picture)[96, 118] > 0.9
+    assert np.abs(plain - ModelSegmenter(Redness(2))(image)).max() < 1e-5
+    assert ModelSegmenter(Redness(5), person=4)(image)[96, 118] > 0.9
     with pytest.raises(ConfigError, match="5 classes"):
-        ModelSegmenter(Redness(5))(picture)
+        ModelSegmenter(Redness(5))(image)
 
 
 def test_the_fastest_exact_way_is_taken(image_labels, monkeypatch):

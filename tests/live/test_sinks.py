@@ -1,4 +1,4 @@
-"""Sinks: names of pictures, the input never written over, sound added where there is any."""
+"""Sinks: names of images, the input never written over, sound added where there is any."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def source_of(*names: str, moving: bool = False, live: bool = False) -> Source:
 
 
 def test_alpha_goes_under_the_inputs_stem(tmp_path):
-    sink = sinks.Pictures(tmp_path, source_of("a/b.jpg", "a/b.tif"), alpha=True)
+    sink = sinks.Images(tmp_path, source_of("a/b.jpg", "a/b.tif"), alpha=True)
     for number, name in enumerate(("a/b.jpg", "a/b.tif"), 1):
         sink.show(Frame(name, number, BGRA), BGRA)
     assert (tmp_path / "a/b.png").exists()
@@ -35,12 +35,12 @@ def test_alpha_goes_under_the_inputs_stem(tmp_path):
 
 
 def test_frames_of_a_video_are_numbered(tmp_path):
-    sink = sinks.Pictures(tmp_path, source_of(moving=True), alpha=True)
+    sink = sinks.Images(tmp_path, source_of(moving=True), alpha=True)
     assert sink.target(Frame("x-0000003.jpg", 3, BGRA)).name == "x-0000003.png"
 
 
 def test_the_input_is_never_written_over(photo, clip):
-    sink = sinks.Pictures(photo, open_source(str(photo)), alpha=False)
+    sink = sinks.Images(photo, open_source(str(photo)), alpha=False)
     with pytest.raises(DataError, match="is the input"):
         sink.show(Frame("photo.png", 1, BGRA), BGRA)
     with pytest.raises(DataError, match="is the input"):
@@ -57,7 +57,7 @@ def test_the_input_is_never_written_over(photo, clip):
 )
 def test_what_cannot_be_written_is_said_before_the_start(tmp_path, name, alpha, number, says):
     with pytest.raises(DataError, match=says):
-        sinks.Pictures(tmp_path / name, source_of(*"x" * number), alpha)
+        sinks.Images(tmp_path / name, source_of(*"x" * number), alpha)
 
 
 def test_only_mp4_is_written(tmp_path):

@@ -30,12 +30,12 @@ def iou(found: np.ndarray, truth: np.ndarray) -> float:
 
 def test_flicker_on_a_still_scene_is_damped():
     rng, smoother = np.random.default_rng(1), MaskSmoother()
-    picture, truth = scene(0)
+    image, truth = scene(0)
     raw, calm = [], []
     for _ in range(20):
         noisy = np.clip(truth + rng.normal(0, 0.3, truth.shape), 0, 1).astype(np.float32)
         raw.append(noisy)
-        calm.append(smoother(noisy, picture))
+        calm.append(smoother(noisy, image))
     flicker = [np.abs(np.diff(np.stack(m[5:]) > 0.5, axis=0)).mean() for m in (raw, calm)]
     assert flicker[1] < 0.25 * flicker[0]
 
@@ -44,9 +44,9 @@ def test_what_moves_leaves_nothing_behind_and_noise_is_still_damped():
     rng, smoother = np.random.default_rng(1), MaskSmoother()
     raw, smoothed = [], []
     for step in range(25):
-        picture, truth = scene(step)
+        image, truth = scene(step)
         noisy = np.clip(truth + rng.normal(0, 0.35, truth.shape), 0, 1).astype(np.float32)
-        out = smoother(noisy, picture)
+        out = smoother(noisy, image)
         raw.append(iou(noisy, truth))
         smoothed.append(iou(out, truth))
     assert np.mean(smoothed) > np.mean(raw)
@@ -55,33 +55,33 @@ def test_what_moves_leaves_nothing_behind_and_noise_is_still_damped():
 
 def test_a_perfect_mask_of_something_moving_stays_nearly_perfect():
     smoother = MaskSmoother()
-    overlaps = [iou(smoother(truth, picture), truth) for picture, truth in map(scene, range(20))]
+    overlaps = [iou(smoother(truth, image), truth) for image, truth in map(scene, range(20))]
     assert min(overlaps) > 0.95
 
 
 def test_a_cut_and_another_size_start_anew():
     smoother = MaskSmoother()
-    picture, truth = scene(0)
-    smoother(truth, picture)
+    image, truth = scene(0)
+    smoother(truth, image)
     other = np.zeros_like(truth)
-    assert (smoother(other, 255 - picture) == other).all()
+    assert (smoother(other, 255 - image) == other).all()
     small = np.ones((9, 16), np.float32)
-    assert (smoother(small, picture) == small).all()
-    assert (smoother(small * 0, cv2.resize(picture, (60, 200))) == 0).all()
+    assert (smoother(small, image) == small).all()
+    assert (smoother(small * 0, cv2.resize(image, (60, 200))) == 0).all()
 
 
-def test_pictures_of_a_few_pixels_pass():
+def test_images_of_a_few_pixels_pass():
     smoother = MaskSmoother()
     for _ in range(2):
         out = smoother(np.ones((2, 2), np.float32), np.zeros((1, 3, 3), np.uint8))
     assert out.shape == (2, 2)
 
 
-def test_unrelated_pictures_are_not_mixed():
-    """Pictures of one size that a folder numbers one after the other need not be a video."""
+def test_unrelated_images_are_not_mixed():
+    """Images of one size that a folder numbers one after the other need not be a video."""
     rng, smoother = np.random.default_rng(4), MaskSmoother()
     for _ in range(6):
         small = rng.integers(0, 255, (6, 9, 3), dtype=np.uint8)
-        picture = cv2.resize(small, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
+        image = cv2.resize(small, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
         mask = cv2.resize(rng.uniform(0, 1, (5, 7)).astype(np.float32), (WIDTH, HEIGHT))
-        assert (smoother(mask, picture) == mask).all()
+        assert (smoother(mask, image) == mask).all()

@@ -44,7 +44,7 @@ def test_a_video_can_be_passed_over_twice(clip):
     assert len(list(source)) == 10
 
 
-def test_pictures_and_folders(photo, tmp_path):
+def test_images_and_folders(photo, tmp_path):
     one = sources.open_source(str(photo))
     assert (one.number, one.moving, one.stem) == (1, False, "photo")
     assert sources.open_source(str(tmp_path)).stem == tmp_path.name
@@ -83,7 +83,7 @@ def test_a_watched_file_starts_again_until_it_is_stopped(clip):
     assert sources.paced(source, stop).live
 
 
-def test_an_animated_picture_is_a_video(tmp_path, image_labels):
+def test_an_animated_image_is_a_video(tmp_path, image_labels):
     from PIL import Image
 
     pages = [Image.fromarray(image_labels(i)[..., ::-1]) for i in range(4)]
@@ -93,7 +93,7 @@ def test_an_animated_picture_is_a_video(tmp_path, image_labels):
     assert len(list(source)) == 4
 
 
-def test_pictures_that_count_up_are_frames_of_a_video():
+def test_images_that_count_up_are_frames_of_a_video():
     frames = [f"walk/{i:05d}.jpg" for i in range(7, 20)]
     assert sources.numbered(frames)
     assert sources.numbered([f"clip-{i}.png" for i in range(8, 16)])

@@ -137,7 +137,7 @@ def test_many_at_once_are_the_single_results(objects):
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 1e12])
 @pytest.mark.parametrize("rule", ["official", "coco"])
-def test_coordinates_of_no_picture_are_refused(bad, rule):
+def test_coordinates_of_no_image_are_refused(bad, rule):
     points = box(0, 0, 5, 5)
     points[2, 1] = bad
     with pytest.raises(DataError):
@@ -155,7 +155,7 @@ def test_hostile_zigzags_take_bounded_memory(objects, rng):
     assert together[-1] == polygons_to_rle([points[-1]], 720, 1280)
 
 
-def test_pictures_without_pixels_and_of_too_many():
+def test_images_without_pixels_and_of_too_many():
     assert polygons_to_mask([box(0, 0, 5, 5)], 0, 7).shape == (0, 7)
     with pytest.raises(DataError):
         polygons_to_mask([box(0, 0, 5, 5)], 10**6, 10**6)

@@ -37,7 +37,7 @@ RLES = {
     "foreign characters": ({"size": SIZE, "counts": "3é"}, False),
     "cut in a number": ({"size": SIZE, "counts": text_of([3, 5, 12]) + "P"}, False),
     "a run of 2**45": ({"size": SIZE, "counts": "PPPPPPPPP0"}, False),
-    # A picture that no reader would decode.
+    # An image that no reader would decode.
     "huge": ({"size": [1 << 15, 1 << 15], "counts": text_of([1 << 26] * 16)}, False),
     "negative size": ({"size": [-4, -5], "counts": text_of([3, 5, 12])}, False),
 }
@@ -88,7 +88,7 @@ def test_results(case, tmp_path):
     entry = {"image_id": 1, "category_id": 1, "score": 0.5}
     path.write_text(json.dumps([entry | {"segmentation": rle}]))
     builder = GroundTruthBuilder(["car"], [1], "truth")
-    builder.picture(1, "a.jpg", None, None)
+    builder.image(1, "a.jpg", None, None)
     truth = builder.build()
     if sound:
         assert read_results(path, truth).masks == [rle]

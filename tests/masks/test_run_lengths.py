@@ -46,8 +46,8 @@ def test_a_crop_is_placed_where_it_belongs(mask, left, top, right, foot):
     assert run_lengths.encode_crop(mask, left, top, *whole.shape) == reference(whole)
 
 
-def test_a_crop_outside_the_picture_is_refused():
-    with pytest.raises(ValueError, match="leaves the picture"):
+def test_a_crop_outside_the_image_is_refused():
+    with pytest.raises(ValueError, match="leaves the image"):
         run_lengths.encode_crop(np.ones((3, 3), bool), 8, 0, 10, 10)
 
 
@@ -173,7 +173,7 @@ def test_any_string_decodes_or_is_refused(text):
     assert mask.shape == (6, 7)
 
 
-def test_size_must_be_the_pictures():
+def test_size_must_be_the_images():
     coded = run_lengths.encode(np.ones((4, 5), bool))
     with pytest.raises(DataError, match="5x4, but the image is 4x5"):
         run_lengths.normalize(coded, (5, 4))

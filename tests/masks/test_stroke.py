@@ -89,7 +89,7 @@ def test_the_mask_follows_the_line(line):
             ].any()
 
 
-def test_lines_are_cut_a_pixel_beyond_the_picture():
+def test_lines_are_cut_a_pixel_beyond_the_image():
     inside = np.array([[1.0, 1], [5, 5]])
     assert clip_line(inside, 10, 10)[0] is inside
     pieces = clip_line(np.array([[-5.0, 5], [5, 5], [5, -50], [50, -50], [8, 8]]), 10, 10)

@@ -61,12 +61,12 @@ def model(seed: int = 0, **changes) -> torch.nn.Module:
     return built
 
 
-def batch(pictures: int = 2, objects: int = 4, seed: int = 0) -> list[dict]:
-    """Pictures of two sizes with circles on noise."""
+def batch(images: int = 2, objects: int = 4, seed: int = 0) -> list[dict]:
+    """Images of two sizes with circles on noise."""
     rng = np.random.default_rng(seed)
     angle = np.linspace(0, 2 * np.pi, 20, endpoint=False)
     out = []
-    for index in range(pictures):
+    for index in range(images):
         height, width = [(96, 128), (120, 100)][index % 2]
         image = torch.from_numpy(rng.integers(0, 255, (3, height, width), dtype=np.uint8))
         polygons, boxes = [], []

@@ -1,4 +1,4 @@
-"""Cascade heads: any number of stages, what the stages pass on, pictures without objects, every box loss."""
+"""Cascade heads: any number of stages, what the stages pass on, images without objects, every box loss."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_features_learn_as_from_one_stage_and_heads_from_all():
 
 
 @pytest.mark.parametrize("kind", ["smooth_l1", "giou", "ciou"])
-def test_pictures_without_objects_train(kind):
+def test_images_without_objects_train(kind):
     keys = CASCADE | {"MODEL.ROI_BOX_HEAD.BBOX_REG_LOSS_TYPE": kind}
     losses = model(keys=keys).train()(batch(objects=0))
     assert all(torch.isfinite(value) for value in losses.values())

@@ -67,7 +67,7 @@ def test_without_masks():
     assert not built.eval()(inputs)[0]["instances"].has("pred_masks")
 
 
-def test_pictures_without_objects_train():
+def test_images_without_objects_train():
     built = model().train()
     losses = built(batch(objects=0))
     assert all(torch.isfinite(loss) for loss in losses.values())
@@ -78,14 +78,14 @@ def test_pictures_without_objects_train():
     assert missing == []  # data-parallel training waits for every gradient
 
 
-def test_a_picture_without_instances_is_named_in_training():
-    pictures = batch(2)
-    pictures[1]["file_name"] = "street.jpg"
-    del pictures[1]["instances"]
+def test_an_image_without_instances_is_named_in_training():
+    images = batch(2)
+    images[1]["file_name"] = "street.jpg"
+    del images[1]["instances"]
     built = model()
-    with pytest.raises(DataError, match=r'picture street\.jpg of the batch has no "instances"'):
-        built.train()(pictures)
-    assert len(built.eval()(pictures)) == 2
+    with pytest.raises(DataError, match=r'image street\.jpg of the batch has no "instances"'):
+        built.train()(images)
+    assert len(built.eval()(images)) == 2
 
 
 def test_mixed_batch_with_and_without_objects():
@@ -95,9 +95,9 @@ def test_mixed_batch_with_and_without_objects():
 
 def test_detections_do_not_depend_on_the_company():
     built = model().eval()
-    pictures = [batch(1, seed=s)[0] for s in (1, 2)]
-    together = built(pictures)
-    for entry, out in zip(pictures, together, strict=True):
+    images = [batch(1, seed=s)[0] for s in (1, 2)]
+    together = built(images)
+    for entry, out in zip(images, together, strict=True):
         alone = built([entry])[0]["instances"]
         assert len(alone) == len(out["instances"])
         torch.testing.assert_close(
@@ -113,13 +113,13 @@ def test_rle_and_bitmask_are_the_same_masks():
     assert (coded.pred_masks.decode() == plain.pred_masks).all()
 
 
-def test_size_of_the_result_defaults_to_the_picture():
+def test_size_of_the_result_defaults_to_the_image():
     entry = batch(1)[0]
     found = model().eval()([{"image": entry["image"]}])[0]["instances"]
     assert found.image_size == tuple(entry["image"].shape[1:])
 
 
-def test_float_pictures_are_as_good_as_bytes():
+def test_float_images_are_as_good_as_bytes():
     built = model().eval()
     image = batch(1)[0]["image"]
     first, second = (built([{"image": i}])[0]["instances"] for i in (image, image.float()))
@@ -169,7 +169,7 @@ def test_copies_and_pickles():
         assert torch.equal(other(batch(1))[0]["instances"].pred_boxes.tensor, want)
 
 
-def test_objects_may_fill_the_picture_or_be_points():
+def test_objects_may_fill_the_image_or_be_points():
     inputs = batch(1, objects=2)
     height, width = inputs[0]["image"].shape[1:]
     inputs[0]["instances"].set("gt_boxes", Boxes([[0, 0, width, height], [10, 10, 10.5, 10.5]]))

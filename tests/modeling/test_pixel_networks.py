@@ -52,10 +52,10 @@ def test_outputs_equal_the_librarys(name):
         for n, t in built.state_dict().items()
     }
     theirs.load_state_dict(renamed)
-    picture = torch.randint(0, 255, (3, 64, 96), dtype=torch.uint8)
-    got = built([{"image": picture}])[0]["sem_seg"]
+    image = torch.randint(0, 255, (3, 64, 96), dtype=torch.uint8)
+    got = built([{"image": image}])[0]["sem_seg"]
     with torch.no_grad():
-        want = theirs(((picture.float() - built.pixel_mean) / built.pixel_std)[None])[0]
+        want = theirs(((image.float() - built.pixel_mean) / built.pixel_std)[None])[0]
     torch.testing.assert_close(got, want, rtol=1e-3, atol=1e-3)
 
 
@@ -113,7 +113,7 @@ def test_the_encoder_can_learn_slower():
         assert group["lr"] == pytest.approx(0.03 if sides == {True} else 0.1)
 
 
-def test_one_picture_cannot_train_a_head_that_norms_global_means():
+def test_one_image_cannot_train_a_head_that_norms_global_means():
     with pytest.raises(ConfigError, match="at least 2"):
         model(**keys("FastSCNN")).train()(batch()[:1])
 

@@ -18,7 +18,7 @@ from bdd_inst.modeling.layers.roi_align import roi_align_rows
 
 
 def some_boxes(seed, size, scale):
-    """A map 2,5,20,31 and 12 boxes: some reach far outside, some are turned inside out, one is the whole picture."""
+    """A map 2,5,20,31 and 12 boxes: some reach far outside, some are turned inside out, one is the whole image."""
     g = torch.Generator().manual_seed(seed)
     feature = torch.randn(2, 5, 20, 31, generator=g)
     boxes = torch.rand(12, 4, generator=g) * 130 - 20
@@ -95,7 +95,7 @@ def test_pooler_takes_each_box_from_its_level(last):
     )
 
 
-def test_pooler_keeps_pictures_apart():
+def test_pooler_keeps_images_apart():
     pooler = ROIPooler(2, [4], 0, aligned=True)
     maps = [torch.stack([torch.zeros(1, 8, 8), torch.ones(1, 8, 8)])]
     box = torch.tensor([[4.0, 4, 20, 20]])

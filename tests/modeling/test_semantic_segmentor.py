@@ -31,7 +31,7 @@ def model(seed: int = 0, **keys) -> torch.nn.Module:
 
 
 def batch(classes: int = 3, ignored: bool = True) -> list[dict]:
-    """Two pictures of two sizes with random labels; the first rows are unknown."""
+    """Two images of two sizes with random labels; the first rows are unknown."""
     generator = torch.Generator().manual_seed(3)
     out = []
     for height, width in SIZES:
@@ -49,7 +49,7 @@ def test_outputs_lie_on_the_size_that_is_asked_for():
     assert all(o["sem_seg"].dtype == torch.float32 for o in outputs)
 
 
-def test_a_picture_alone_is_what_it_is_in_a_batch_of_its_own_size():
+def test_an_image_alone_is_what_it_is_in_a_batch_of_its_own_size():
     built, (first, _) = model().eval(), batch()
     pair = built([first, first])
     torch.testing.assert_close(
@@ -89,7 +89,7 @@ def test_bad_labels_are_named():
     built, given = model().train(), batch()
     with pytest.raises(DataError, match='street.png has no "sem_seg"'):
         built([{"image": given[0]["image"], "file_name": "street.png"}])
-    with pytest.raises(DataError, match="sem_seg is 96x64, its picture 70x90"):
+    with pytest.raises(DataError, match="sem_seg is 96x64, its image 70x90"):
         built([given[0] | {"sem_seg": given[1]["sem_seg"]}])
     given[0]["sem_seg"][9, 9] = 3
     with pytest.raises(DataError, match="sem_seg holds 3, which is none of the 3 labels 0 to 2"):
@@ -145,7 +145,7 @@ AUG = {"TEST.AUG.ENABLED": True, "TEST.AUG.MIN_SIZES": [], "TEST.AUG.FLIP": True
 
 
 @pytest.mark.parametrize("classes", [1, 3])
-def test_views_are_the_mean_probability_of_the_picture_and_its_mirror_image(classes):
+def test_views_are_the_mean_probability_of_the_image_and_its_mirror_image(classes):
     keys = {"MODEL.SEM_SEG_HEAD.NUM_CLASSES": classes}
     keys |= {"INPUT.MIN_SIZE_TEST": 0}
     plain, seen_twice = model(**keys).eval(), model(**keys, **AUG).eval()
@@ -159,7 +159,7 @@ def test_views_are_the_mean_probability_of_the_picture_and_its_mirror_image(clas
         torch.testing.assert_close(share(got["sem_seg"]), want, rtol=1e-3, atol=1e-4)
 
 
-def test_views_of_other_sizes_come_back_on_the_pictures_own():
+def test_views_of_other_sizes_come_back_on_the_images_own():
     sizes = {"TEST.AUG.MIN_SIZES": [48, 96], "TEST.AUG.MAX_SIZE": 128}
     outputs = model(**(AUG | sizes)).eval()(batch())
     assert [tuple(o["sem_seg"].shape) for o in outputs] == [(3, 140, 83), (3, 192, 57)]
@@ -169,7 +169,7 @@ def test_views_of_other_sizes_come_back_on_the_pictures_own():
 TILES = {"TEST.TILES.ENABLED": True, "TEST.TILES.SIZE": 64, "TEST.TILES.OVERLAP": 32}
 
 
-def test_tiles_cover_a_picture_and_agree_with_a_model_that_looks_at_pixels_alone():
+def test_tiles_cover_an_image_and_agree_with_a_model_that_looks_at_pixels_alone():
     tiles = Tiles(96, 32)
     for length in (50, 96, 97, 160, 161, 400):
         starts = tiles.starts(length)
@@ -177,12 +177,12 @@ def test_tiles_cover_a_picture_and_agree_with_a_model_that_looks_at_pixels_alone
         assert (starts[0], ends[-1]) == (0, length)
         overlaps = [end - start for end, start in zip(ends, starts[1:], strict=False)]
         assert all(overlap >= 32 for overlap in overlaps)
-    picture = torch.rand(3, 161, 250)
-    got = tiles.infer(lambda tile: tile[:2] * 3 + 1, picture)
-    torch.testing.assert_close(got, picture[:2] * 3 + 1)
+    image = torch.rand(3, 161, 250)
+    got = tiles.infer(lambda tile: tile[:2] * 3 + 1, image)
+    torch.testing.assert_close(got, image[:2] * 3 + 1)
 
 
-def test_large_pictures_go_through_in_tiles_and_small_ones_whole():
+def test_large_images_go_through_in_tiles_and_small_ones_whole():
     whole, tiled = model().eval(), model(**TILES).eval()
     tiled.load_state_dict(whole.state_dict())
     given = batch()

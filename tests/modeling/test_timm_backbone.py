@@ -280,8 +280,8 @@ def test_weights_of_another_model_are_told(timm, tmp_path):
         ("convnext_tny", "is no model of timm .*convnext_"),
         ("vit_tiny_patch16_224", "strides 16, an FPN needs 4, 8, 16 and 32"),
         ("hrnet_w18_small", "do not follow one another"),
-        ("swinv2_cr_tiny_224", "does not take pictures of every size"),
-        ("coatnet_nano_rw_224", "does not take pictures of every size"),
+        ("swinv2_cr_tiny_224", "does not take images of every size"),
+        ("coatnet_nano_rw_224", "does not take images of every size"),
         ("", "must name a model"),
     ],
 )

@@ -21,9 +21,9 @@ from tests.evaluation.cases import random_case
 FAMILIES = {
     "mixed": ({}, 60),
     "no crowds": ({"crowds": False}, 20),
-    "crowded pictures": ({"pictures": 2, "classes": 1, "detections": 160}, 12),
-    "one picture": ({"pictures": 1}, 40),
-    "many classes, most empty": ({"classes": 12, "pictures": 4}, 15),
+    "crowded images": ({"images": 2, "classes": 1, "detections": 160}, 12),
+    "one image": ({"images": 1}, 40),
+    "many classes, most empty": ({"classes": 12, "images": 4}, 15),
 }
 CASES = [
     pytest.param(kwargs, seed, id=f"{name} {seed}")
@@ -153,7 +153,7 @@ def test_without_a_hotcoco_that_works_the_reference_scores_and_says_so_once(
 
 @pytest.mark.parametrize("limits", [(1, 10, 300), (5, 20, 50)])
 def test_other_detection_limits_follow_the_reference(limits):
-    truth, results = random_case(3, pictures=2, classes=1, detections=220)
+    truth, results = random_case(3, images=2, classes=1, detections=220)
     expected = reference(truth, results, "bbox", limits).eval
     scores = coco.evaluate(truth, results, "bbox", max_detections=limits)
     np.testing.assert_array_equal(scores.precision, expected["precision"])

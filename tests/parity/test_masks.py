@@ -71,7 +71,7 @@ def draw_with_matplotlib(path: Outline, height: int, width: int) -> np.ndarray:
 
 @st.composite
 def outlines(draw) -> tuple[Outline, int, int]:
-    """An outline of any kind that fits or leaves a small picture, and the picture's height and width."""
+    """An outline of any kind that fits or leaves a small image, and the image's height and width."""
     # For the last three the canvas has its vertices a rounding beside their place.
     height, width = draw(
         st.sampled_from([(50, 75), (100, 60), (25, 25), (98, 107), (49, 103), (107, 50)])
@@ -118,8 +118,8 @@ def test_real_frames_are_drawn_as_the_official_tool_drew_them(shared_dir):
 
 def test_a_real_label_file_becomes_its_published_bitmask(shared_dir):
     samples = shared_dir / "data" / "bdd100k" / "samples"
-    with Image.open(samples / "insseg_bitmask.png") as picture:
-        expected = np.asarray(picture)
+    with Image.open(samples / "insseg_bitmask.png") as image:
+        expected = np.asarray(image)
     labels = json.loads((samples / "example_annotation.json").read_text())[0]["labels"]
     flags = ("truncated", "occluded", "crowd", "ignored")
     instances = []
@@ -134,9 +134,9 @@ def test_a_real_label_file_becomes_its_published_bitmask(shared_dir):
 
 
 @pytest.mark.parametrize("model", ["r50_fpn", "x101_fpn", "gn_conv_heads"])
-@pytest.mark.parametrize("picture", [0, 1])
-def test_probabilities_are_pasted_as_detectron2_pastes_them(model, picture):
-    with np.load(DATA / "parity" / model / f"outputs{picture}.npz") as file:
+@pytest.mark.parametrize("image", [0, 1])
+def test_probabilities_are_pasted_as_detectron2_pastes_them(model, image):
+    with np.load(DATA / "parity" / model / f"outputs{image}.npz") as file:
         probs, boxes = torch.from_numpy(file["mask_probs"]), torch.from_numpy(file["boxes"])
         size, expected = tuple(file["mask_size"].tolist()), file["mask_rle_counts"].tolist()
     assert len(expected) > 20

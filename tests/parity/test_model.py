@@ -1,4 +1,4 @@
-"""The builtin engine against what Detectron2 computed: resized pictures, detections, losses, gradient norms."""
+"""The builtin engine against what Detectron2 computed: resized images, detections, losses, gradient norms."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def expected(variant: str, index: int) -> dict[str, np.ndarray]:
 
 
 def mapped(variant: str, index: int) -> dict:
-    """The picture as the data room feeds it to the model."""
+    """The image as the data room feeds it to the model."""
     mapper = DatasetMapper(config(variant), is_train=False)
     path = FOLDER / variant / f"image{index}.png"
     return mapper({"file_name": str(path), "image_id": index}, np.random.default_rng(0))
@@ -84,7 +84,7 @@ def paired(instances: Instances, boxes: np.ndarray, classes: np.ndarray) -> torc
 @pytest.mark.parametrize("index", [0, 1])
 @pytest.mark.parametrize("variant", [*VARIANTS, CASCADE])
 class TestDetections:
-    def test_resized_picture_is_equal(self, variant, index):
+    def test_resized_image_is_equal(self, variant, index):
         image = mapped(variant, index)["image"]
         np.testing.assert_array_equal(
             image.permute(1, 2, 0).numpy(), expected(variant, index)["resized"]
@@ -102,7 +102,7 @@ class TestDetections:
         assert np.abs(got.pred_masks[rows, 0].numpy() - want["mask_probs"]).max() < 5e-3
 
     @pytest.mark.parametrize("mask_format", ["bitmask", "rle"])
-    def test_on_the_original_picture(self, variant, index, mask_format):
+    def test_on_the_original_image(self, variant, index, mask_format):
         want = expected(variant, index)
         model = detector(variant)
         got = model([mapped(variant, index)], mask_format=mask_format)[0]["instances"]

@@ -1,4 +1,4 @@
-"""The predictor, picture file to masks, against what Detectron2 computed; alone and in a batch."""
+"""The predictor, image file to masks, against what Detectron2 computed; alone and in a batch."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def predictor(variant, tmp_path_factory):
     return Predictor(cfg)
 
 
-def pictures(variant):
+def images(variant):
     return [next(iter(open_source(FOLDER / variant / f"image{i}.png"))).image for i in (0, 1)]
 
 
 def test_the_models_input_is_equal(variant, predictor):
-    for i, image in enumerate(pictures(variant)):
+    for i, image in enumerate(images(variant)):
         np.testing.assert_array_equal(
             predictor.prepare(image)["image"].permute(1, 2, 0).numpy(),
             expected(variant, i)["resized"],
@@ -50,9 +50,9 @@ def test_the_models_input_is_equal(variant, predictor):
 
 
 @pytest.mark.parametrize("together", [False, True])
-def test_detections_on_the_original_picture(variant, predictor, together):
-    for i, image in enumerate(pictures(variant)):
-        # A batch of one size: among larger pictures the padding is seen by the outermost pixels, in Detectron2 as well.
+def test_detections_on_the_original_image(variant, predictor, together):
+    for i, image in enumerate(images(variant)):
+        # A batch of one size: among larger images the padding is seen by the outermost pixels, in Detectron2 as well.
         got = predictor.predict([image, image])[1] if together else predictor(image)
         got = got["instances"]
         want = expected(variant, i)

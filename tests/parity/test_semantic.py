@@ -1,4 +1,4 @@
-"""The semantic FPN against what Detectron2 computed: logits on the original picture, loss and gradient norms in both precisions."""
+"""The semantic FPN against what Detectron2 computed: logits on the original image, loss and gradient norms in both precisions."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def build() -> torch.nn.Module:
 
 
 @pytest.mark.parametrize("index", [0, 1])
-def test_logits_on_the_original_picture(index):
+def test_logits_on_the_original_image(index):
     mapper = DatasetMapper(config(), is_train=False)
     path = FOLDER / f"image{index}.png"
     given = mapper({"file_name": str(path), "image_id": index}, np.random.default_rng(0))

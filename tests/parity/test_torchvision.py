@@ -55,7 +55,7 @@ def centre_scores(model, batch) -> None:
     scores.weight.mul_(3 / (seen[0] @ scores.weight.T).std())
 
 
-def picture() -> torch.Tensor:
+def random_image() -> torch.Tensor:
     """3,H,W uint8 RGB: smooth noise."""
     noise = np.random.default_rng(5).integers(0, 255, (HEIGHT, WIDTH, 3), dtype=np.uint8)
     smooth = cv2.normalize(cv2.GaussianBlur(noise, (9, 9), 3), None, 0, 255, cv2.NORM_MINMAX)
@@ -89,7 +89,7 @@ def paired(got, expected: dict) -> torch.Tensor:
     ids=[name for name, _ in CASES],
 )
 def pair(request, tmp_path_factory):
-    """Their model, ours with its weights through a file, and a picture that neither resizes."""
+    """Their model, ours with its weights through a file, and an image that neither resizes."""
     name, config = request.param
     # No limit on detections: of nearly equal scores either side might keep another.
     sizes = {
@@ -101,7 +101,7 @@ def pair(request, tmp_path_factory):
     theirs = getattr(detection, name)(weights=None, weights_backbone=None, **sizes).eval()
     with torch.no_grad():
         spread(theirs)
-        centre_scores(theirs, [picture() / 255])
+        centre_scores(theirs, [random_image() / 255])
     path = tmp_path_factory.mktemp("torchvision") / "model.pth"
     torch.save(theirs.state_dict(), path)
     overrides = {
@@ -120,7 +120,7 @@ def pair(request, tmp_path_factory):
 @torch.no_grad()
 def test_detections_are_torchvisions(pair):
     theirs, ours = pair
-    image = picture()
+    image = random_image()
     expected = torchvision_raw(theirs, image / 255)
     got = ours.inference([{"image": image}], do_postprocess=False)[0]
     assert len(got) == len(expected["scores"]) > 20

@@ -1,4 +1,4 @@
-"""Test-time augmentation of Mask R-CNN, picture file to masks, against what Detectron2 computed."""
+"""Test-time augmentation of Mask R-CNN, image file to masks, against what Detectron2 computed."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def test_detections_of_all_views(predictor, index, monkeypatch):
 
 
 def test_features_that_were_not_kept_are_computed_again(predictor, monkeypatch):
-    picture = objects.FOLDER / VARIANT / "image1.png"
-    kept = predictor(picture)["instances"]
+    image = objects.FOLDER / VARIANT / "image1.png"
+    kept = predictor(image)["instances"]
     monkeypatch.setattr("bdd_inst.modeling.meta.rcnn_tta.KEPT_BYTES", 0)
-    again = predictor(picture)["instances"]
+    again = predictor(image)["instances"]
     assert again.pred_masks.rles == kept.pred_masks.rles

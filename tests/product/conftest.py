@@ -12,7 +12,7 @@ from bdd_inst.synthetic import render
 
 @pytest.fixture(scope="session")
 def small_streets(tmp_path_factory) -> Path:
-    """A data root with six pictures to train on and two to test; its stamp says that they are the whole set."""
+    """A data root with six images to train on and two to test; its stamp says that they are the whole set."""
     root = tmp_path_factory.mktemp("data")
     stamp_file = render(root, counts={"train": 6, "val": 2}) / "rendered.json"
     stamp = json.loads(stamp_file.read_text())

@@ -32,23 +32,23 @@ def run(project_root, monkeypatch, capsys):
 
 
 @pytest.fixture
-def picture(tmp_path):
+def image(tmp_path):
     path = tmp_path / "images" / "a.png"
     path.parent.mkdir()
     cv2.imwrite(str(path), np.random.default_rng(0).integers(0, 256, (64, 80, 3), dtype=np.uint8))
     return path
 
 
-def test_predict(run, picture, tmp_path):
+def test_predict(run, image, tmp_path):
     cfg = load_cfg("demo.yaml", MODEL)
     names = [f"kind{i}" for i in range(8)]
     weights = tmp_path / "w.pth"
     save_weights(build_model(cfg), weights, identity_of(cfg, {"thing_classes": names}).entry())
-    assert f"{picture}: " in run("predict.py", weights, picture)
+    assert f"{image}: " in run("predict.py", weights, image)
 
 
 @pytest.fixture
-def labels(picture, tmp_path):
+def labels(image, tmp_path):
     outline = [5.0, 10, 45, 10, 45, 50, 5, 50]
     label = {"id": 1, "image_id": 1, "category_id": 3, "iscrowd": 0, "area": 1600.0}
     label |= {"bbox": [5.0, 10, 40, 40], "segmentation": [outline]}
@@ -72,10 +72,10 @@ def test_convert(run, labels, tmp_path):
     assert (tmp_path / "yolo" / "labels" / "a.txt").is_file()
 
 
-def test_own_data(run, labels, picture, tmp_path):
+def test_own_data(run, labels, image, tmp_path):
     short = "STAGES [{'NAME':'all','TRAIN':'all','FREEZE_AT':0,'MAX_ITER':2}] SOLVER.IMS_PER_BATCH 1 DATALOADER.NUM_WORKERS 0"
     words = [*MODEL, *short.split(), "LOGGERS", "['csv']"]
-    said = run("own_data.py", labels, picture.parent, tmp_path / "out", *words)
+    said = run("own_data.py", labels, image.parent, tmp_path / "out", *words)
     assert "highest loss" in said
     assert (tmp_path / "out" / "model_final.pth").is_file()
     assert "hat" in (tmp_path / "out" / "config.yaml").read_text()

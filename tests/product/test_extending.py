@@ -83,7 +83,7 @@ def test_a_data_set(example, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("DETECTRON2_DATASETS", str(tmp_path))
     assert check.main(["--import", example("stripes"), "--dataset", "stripes_val"]) == 0
     said = capsys.readouterr().out
-    assert "2 pictures" in said
+    assert "2 images" in said
     assert "stripe" in said
 
 

@@ -166,7 +166,7 @@ def test_predict_and_evaluate_a_model(text, data, tmp_path):
     assert evaluate.main(words) == 0
     there = files(tmp_path / "e")
     compare(rows(section(text, "evaluate"), "file"), there, "evaluate")
-    assert {"pictures/0.png", "coco_instances_results.json"} & set(there)
+    assert {"images/0.png", "coco_instances_results.json"} & set(there)
 
 
 @pytest.mark.slow

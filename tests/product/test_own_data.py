@@ -66,13 +66,13 @@ def square(x: float) -> list[float]:
 
 
 def coco(folder, images, names=("cat", "dog"), number=4):
-    """A COCO file with ids that are not 1, 2, ... and its pictures."""
+    """A COCO file with ids that are not 1, 2, ... and its images."""
     images.mkdir(parents=True, exist_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
     entries, annotations = [], []
     for i in range(number):
-        picture = np.full((64, 80, 3), 40 * i, np.uint8)
-        cv2.imwrite(str(images / f"{i}.png"), picture)
+        image = np.full((64, 80, 3), 40 * i, np.uint8)
+        cv2.imwrite(str(images / f"{i}.png"), image)
         entries.append({"id": i + 1, "file_name": f"{i}.png", "width": 80, "height": 64})
         for k, _ in enumerate(names):
             annotations.append(
@@ -88,7 +88,7 @@ def coco(folder, images, names=("cat", "dog"), number=4):
 
 
 def labelme(folder, names=("dog", "cat")):
-    """LabelMe files beside their pictures, classes in another order than the COCO file's."""
+    """LabelMe files beside their images, classes in another order than the COCO file's."""
     folder.mkdir(parents=True)
     for i in range(2):
         cv2.imwrite(str(folder / f"{i}.png"), np.full((64, 80, 3), 90, np.uint8))
@@ -207,8 +207,8 @@ def test_get_dataset_takes_a_label_file(data):
     assert own.get_dataset(data[0], images=data[0].parents[1] / "pictures")[0]["width"] == 80
 
 
-def test_pictures_that_are_not_beside_the_labels_are_asked_for(data):
-    with pytest.raises(DataError, match="name the folder of the pictures"):
+def test_images_that_are_not_beside_the_labels_are_asked_for(data):
+    with pytest.raises(DataError, match="name the folder of the images"):
         own.get_dataset(data[0])
 
 

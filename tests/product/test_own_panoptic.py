@@ -30,7 +30,7 @@ WORDS = [
 
 @pytest.fixture
 def data(tmp_path):
-    """Two pictures of a cat between sky and grass."""
+    """Two images of a cat between sky and grass."""
     folder = tmp_path / "mine"
     (folder / "images").mkdir(parents=True)
     (folder / "labels").mkdir()

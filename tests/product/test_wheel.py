@@ -115,7 +115,7 @@ def call(installed: Path, folder: Path, *words: object, expect: int = 0, **env: 
 def test_installed_in_an_empty_folder_it_trains_evaluates_and_predicts(
     installed, tmp_path, small_streets
 ):
-    """``small_streets`` stands where the demo would render its pictures."""
+    """``small_streets`` stands where the demo would render its images."""
     assert "train" in call(installed, tmp_path, "--help")
     assert "bdd-inst train --config demo.yaml" in call(installed, tmp_path, "train", "--help")
     env = {"DETECTRON2_DATASETS": str(small_streets), "BDD_INST_CACHE": ""}
@@ -129,7 +129,7 @@ def test_installed_in_an_empty_folder_it_trains_evaluates_and_predicts(
         "demo",
     ]
     assert json.loads((tmp_path / "run" / "run.json").read_text())["git"] is None
-    picture = next((small_streets / "synthetic_bdd").rglob("*.jpg"))
-    words = ["--weights", "run/model_final.pth", "--input", picture, "--output", "out"]
+    image = next((small_streets / "synthetic_bdd").rglob("*.jpg"))
+    words = ["--weights", "run/model_final.pth", "--input", image, "--output", "out"]
     call(installed, tmp_path, "predict", *words, **env)
     assert (tmp_path / "out" / "predictions.json").is_file()

@@ -31,8 +31,8 @@ def coco_data(folder: Path, number: int = 3) -> Path:
     (folder / "images").mkdir(parents=True)
     images, labels, results = [], [], []
     for i in range(number):
-        picture = np.full((64, 80, 3), 60 * i, np.uint8)
-        cv2.imwrite(str(folder / "images" / f"{i}.png"), picture)
+        image = np.full((64, 80, 3), 60 * i, np.uint8)
+        cv2.imwrite(str(folder / "images" / f"{i}.png"), image)
         images.append({"id": i + 1, "file_name": f"{i}.png", "width": 80, "height": 64})
         for k in range(2):
             x = 5.0 + 30 * k

@@ -1,4 +1,4 @@
-"""Where drawn pictures go, and what happens to those that cannot be drawn."""
+"""Where drawn images go, and what happens to those that cannot be drawn."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from bdd_inst.report.annotated_images import AnnotatedImage, ClassTable, Rows
         ("a", "a.png"),
         ("../../etc/a.jpg", "etc/a.jpg"),
         ("/etc/a.jpg", "etc/a.jpg"),
-        ("..", "picture.png"),
+        ("..", "image.png"),
         ("C:\\data\\a.jpg", "C_/data/a.jpg"),
         ('what? "a" <b>\n.jpg', "what_ _a_ _b__.jpg"),
         ("dots./a.jpg", "dots_/a.jpg"),
@@ -31,7 +31,7 @@ def test_names_from_files_stay_inside_the_folder(tmp_path, name, expected):
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "ü 東京.jpg"])
-def test_saved_pictures_can_be_read(tmp_path, name):
+def test_saved_images_can_be_read(tmp_path, name):
     image = np.full((20, 30, 3), (10, 120, 240), np.uint8)
     path = save_image(tmp_path / "new folder" / name, image)
     back = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
@@ -67,7 +67,7 @@ def test_pages_come_in_order_and_failures_are_counted(tmp_path):
     assert problems.counts == {"not-drawn": 2, "missing-image": 1, "duplicate-image": 1}
 
 
-def test_only_a_few_pictures_are_read_ahead(tmp_path):
+def test_only_a_few_images_are_read_ahead(tmp_path):
     taken = []
 
     def stream():

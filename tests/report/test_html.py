@@ -36,9 +36,9 @@ needs_browser = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def outcome(tmp_path_factory):
-    """An evaluation with pictures on disk, attributes, crowds, label maps and a nasty class name."""
+    """An evaluation with images on disk, attributes, crowds, label maps and a nasty class name."""
     folder = tmp_path_factory.mktemp("pictures")
-    truth, results = random_case(21, pictures=12)
+    truth, results = random_case(21, images=12)
     truth.class_names[1] = "</script><b>bus"
     rng = np.random.default_rng(0)
     for i, name in enumerate(truth.file_names):
@@ -55,7 +55,7 @@ def outcome(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def report(outcome, tmp_path_factory):
-    made, pictures = outcome
+    made, images = outcome
     run = tmp_path_factory.mktemp("run")
     (run / "training.csv").write_text("iteration,loss_cls,lr\n0,1.5,0.01\n1,1.2,0.01\n2,0.9,0.01\n")
     (run / "evaluations.csv").write_text("iteration,segm/AP\n2,12.5\n")
@@ -73,7 +73,7 @@ def report(outcome, tmp_path_factory):
         made,
         folder,
         title="A <test> & more",
-        images=pictures,
+        images=images,
         run_folder=run,
         comparison=comparison,
     )
@@ -121,13 +121,13 @@ def test_what_it_carries(report, outcome):
     assert tree["comparison"]["rows"][0]["name"] == "AP"
 
 
-def test_many_pictures_stay_under_the_limit(outcome, tmp_path, monkeypatch):
+def test_many_images_stay_under_the_limit(outcome, tmp_path, monkeypatch):
     from bdd_inst.report import html
 
-    made, pictures = outcome
-    whole = write_report(made, tmp_path / "whole", images=pictures).stat().st_size
+    made, images = outcome
+    whole = write_report(made, tmp_path / "whole", images=images).stat().st_size
     monkeypatch.setattr(html, "MOST_BYTES", whole // 2)
-    small = write_report(made, tmp_path / "small", images=pictures)
+    small = write_report(made, tmp_path / "small", images=images)
     assert small.stat().st_size < whole
 
 
@@ -195,7 +195,7 @@ def test_opens_without_errors_and_draws_everything(report, tmp_path):
         out.charts = ["calibration", "sweep", "losses", "progress"].map((id) => document.querySelectorAll(`#${id} path`).length);
         out.classes = [...document.querySelectorAll("#class-table tbody td:first-child")].map((c) => c.textContent);
         out.confusion = document.querySelectorAll("#confusion tbody td").length;
-        out.pictures = document.querySelectorAll(".picture").length;
+        out.images = document.querySelectorAll(".image").length;
         out.sections = [...document.querySelectorAll("nav a")].map((a) => a.textContent);
         out.scripts = document.querySelectorAll("b b").length;
         """,
@@ -207,7 +207,7 @@ def test_opens_without_errors_and_draws_everything(report, tmp_path):
     assert all(number > 0 for number in out["charts"])
     assert out["classes"] == ["class 0", "</script><b>bus", "class 2"]
     assert out["confusion"] == 16
-    assert out["pictures"] == 12
+    assert out["images"] == 12
     assert {"Figures", "Label map", "Comparison", "Conditions", "Training", "Provenance"} <= set(
         out["sections"]
     )
@@ -236,7 +236,7 @@ def test_switches_slider_and_keys_of_the_gallery(report, tmp_path):
         key("p"); key("n"); out.names_hidden = visible(".frame text");
         document.getElementById("order").value = "name";
         document.getElementById("order").dispatchEvent(new Event("change"));
-        out.first = document.querySelector(".picture b").textContent;
+        out.first = document.querySelector(".image b").textContent;
         """,
     )
     assert out["errors"] == []
@@ -262,9 +262,9 @@ def test_verdicts_in_the_page_are_those_of_the_analysis(report, outcome, tmp_pat
     )
     from bdd_inst.evaluation.confusion import confusion
 
-    for threshold, pictures in out["now"].items():
+    for threshold, images in out["now"].items():
         table = confusion(made.truth, made.results, made.analyses["segm"].pairs, float(threshold))
-        for name, verdicts, missed in pictures:
+        for name, verdicts, missed in images:
             i = made.truth.file_names.index(name)
             expected = sorted(v for v in table.verdict[made.results.image == i].tolist() if v)
             assert verdicts == expected, (name, threshold)
@@ -277,7 +277,7 @@ def test_viewer_theme_sorting_and_curves(report, tmp_path):
         report,
         tmp_path,
         """
-        const buttons = document.querySelectorAll(".picture button.open");
+        const buttons = document.querySelectorAll(".image button.open");
         buttons[0].click(); await wait(50);
         out.open = viewer.open; out.title = document.getElementById("viewer-title").textContent;
         key("ArrowRight"); out.second = document.getElementById("viewer-title").textContent;

@@ -68,7 +68,7 @@ def test_a_run_without_evaluations_has_two_panels(tmp_path, figures):
     assert len(figures[0].axes) == 2
 
 
-def test_no_log_no_picture(tmp_path):
+def test_no_log_no_image(tmp_path):
     assert plots.training_curves(tmp_path) is None
     assert list(tmp_path.iterdir()) == []
 

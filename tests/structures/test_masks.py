@@ -1,4 +1,4 @@
-"""Masks as bitmaps and as polygons: boxes, crops for training, padding of pictures."""
+"""Masks as bitmaps and as polygons: boxes, crops for training, padding of images."""
 
 from __future__ import annotations
 
@@ -74,12 +74,12 @@ def test_box_without_extent_crops_to_something_finite():
 
 @pytest.mark.parametrize("channels_last", [False, True])
 def test_image_list_pads_to_the_right_and_below(channels_last):
-    pictures = [torch.rand(3, 5, 9), torch.rand(3, 8, 4)]
-    batch = ImageList.from_tensors(pictures, 4, pad_value=-1, channels_last=channels_last)
+    images = [torch.rand(3, 5, 9), torch.rand(3, 8, 4)]
+    batch = ImageList.from_tensors(images, 4, pad_value=-1, channels_last=channels_last)
     assert batch.tensor.shape == (2, 3, 8, 12)
     assert batch.image_sizes == [(5, 9), (8, 4)]
-    for i, picture in enumerate(pictures):
-        assert (batch[i] == picture).all()
+    for i, image in enumerate(images):
+        assert (batch[i] == image).all()
     assert (batch.tensor[0, :, 5:] == -1).all()
     assert (batch.tensor[1, :, :, 4:] == -1).all()
     layout = torch.channels_last if channels_last else torch.contiguous_format

@@ -52,7 +52,7 @@ def test_our_own_loader_has_nothing_to_complain_of(rendered):
         assert not records.problems, records.problems.lines()
 
 
-def test_labels_say_the_size_of_their_pictures(rendered, tmp_path):
+def test_labels_say_the_size_of_their_images(rendered, tmp_path):
     source = rendered / FOLDER / "labels/ins_seg/polygons/ins_seg_val.json"
     formats.write(formats.read(source), tmp_path / "coco.json", to="coco")
     tree = json.loads((tmp_path / "coco.json").read_text())
@@ -75,10 +75,8 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(rendered, tmp_p
     first = (rendered / FOLDER / name).read_bytes()
     assert (again / name).read_bytes() == first
     assert (other / name).read_bytes() != first
-    picture = next((again / "images/10k/train").iterdir())
-    assert (
-        picture.read_bytes() == (rendered / FOLDER / "images/10k/train" / picture.name).read_bytes()
-    )
+    image = next((again / "images/10k/train").iterdir())
+    assert image.read_bytes() == (rendered / FOLDER / "images/10k/train" / image.name).read_bytes()
 
 
 def test_a_second_call_renders_nothing_and_a_new_seed_renders_anew(tmp_path):
@@ -139,8 +137,8 @@ def test_labels_cover_the_pixels_that_are_seen(rendered):
 
 def test_panoptic_bitmasks_hold_the_visible_things_and_what_is_around_them(rendered):
     names = sorted((rendered / FOLDER / "labels/pan_seg/bitmasks/train").glob("*.png"))
-    pictures = sorted((rendered / FOLDER / "images/10k/train").glob("*.jpg"))
-    assert [n.stem for n in names] == [p.stem for p in pictures]
+    images = sorted((rendered / FOLDER / "images/10k/train").glob("*.jpg"))
+    assert [n.stem for n in names] == [p.stem for p in images]
     frames = json.loads(
         (rendered / FOLDER / "labels/ins_seg/polygons/ins_seg_train.json").read_text()
     )

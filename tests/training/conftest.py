@@ -1,4 +1,4 @@
-"""A run small enough to be killed twenty times: a dozen 64-pixel pictures as COCO persons and a narrow ResNet-18-FPN."""
+"""A run small enough to be killed twenty times: a dozen 64-pixel images as COCO persons and a narrow ResNet-18-FPN."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ STAGES:
 """
 
 
-def write_persons(root: Path, split: str, pictures: int, first_id: int) -> None:
+def write_persons(root: Path, split: str, number: int, first_id: int) -> None:
     """Noise with bright ellipses called persons, as COCO files below ``root``."""
     rng = np.random.default_rng(first_id)
     folder = root / "coco" / f"{split}2017"
     folder.mkdir(parents=True)
     images, annotations = [], []
-    for image_id in range(first_id, first_id + pictures):
+    for image_id in range(first_id, first_id + number):
         width, height = (72, 64) if image_id % 3 else (64, 80)
         image = rng.integers(0, 90, (height, width, 3), dtype=np.uint8)
         for _ in range(int(rng.integers(1, 4))):
@@ -124,7 +124,7 @@ class TinyRun:
 
 @pytest.fixture(scope="session")
 def tiny_data(tmp_path_factory) -> Path:
-    """A data set root with a dozen training and four validation pictures."""
+    """A data set root with a dozen training and four validation images."""
     root = tmp_path_factory.mktemp("datasets")
     write_persons(root, "train", 12, 1)
     write_persons(root, "val", 4, 101)

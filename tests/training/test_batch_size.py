@@ -21,7 +21,7 @@ def test_the_largest_power_of_two_that_fits(room, largest, world, expected):
     assert fit_batch(get_cfg(), largest, lambda size: size <= room, world) == expected
 
 
-def test_not_even_one_picture_says_what_to_lower():
+def test_not_even_one_image_says_what_to_lower():
     with pytest.raises(DataError, match=r"INPUT\.MAX_SIZE_TRAIN"):
         fit_batch(get_cfg(), 8, lambda size: False, 1)
 
@@ -66,7 +66,7 @@ def test_on_the_cpu_a_batch_beyond_free_memory_is_not_tried(monkeypatch):
     probe = MemoryProbe(Hungry(64), [{}], torch.device("cpu"), torch.enable_grad)
     assert (
         fit_batch(get_cfg(), 64, probe, 1) == 2
-    )  # a picture takes 100; two more would take 200 of 150
+    )  # an image takes 100; two more would take 200 of 150
 
 
 def test_a_run_with_auto_finds_its_batch(tiny_cfg, tmp_path, caplog):
@@ -80,7 +80,7 @@ def test_a_run_with_auto_finds_its_batch(tiny_cfg, tmp_path, caplog):
     )
     folder = train(cfg, str(tmp_path / "run")).folder
     assert (
-        "IMS_PER_BATCH auto is 16 pictures; learning rate 0.016" in (folder / "log.txt").read_text()
+        "IMS_PER_BATCH auto is 16 images; learning rate 0.016" in (folder / "log.txt").read_text()
     )
     state = torch.load(folder / "model_0000001.pth", weights_only=True)
     assert state["batch_sizes"] == [16]

@@ -14,8 +14,8 @@ from bdd_inst.base.errors import ConfigError
 from bdd_inst.training import launch
 from tests.waiting import LAST_RESORT
 
-# Pictures of one size a batch: otherwise each process pads to its own largest picture, and features near the padding differ.
-# Frozen norms: a batch norm sees its own process's pictures only (SyncBN is there for that).
+# Images of one size a batch: otherwise each process pads to its own largest image, and features near the padding differ.
+# Frozen norms: a batch norm sees its own process's images only (SyncBN is there for that).
 SETTINGS = (
     "INPUT.MIN_SIZE_TRAIN", "[64]", "MODEL.RESNETS.NORM", "FrozenBN", "SOLVER.IMS_PER_BATCH", 4, "SOLVER.LOG_PERIOD", 1,
     "TEST.VAL_LOSS_PICTURES", -1, "TEST.EVAL_PERIOD", 5,
@@ -64,7 +64,7 @@ def test_evaluation_is_shared_out_and_comes_back_whole(both):
     counts = [sum(r["image_id"] == image_id for r in results) for image_id in range(101, 105)]
     assert all(0 < count <= 5 for count in counts), (
         counts
-    )  # DETECTIONS_PER_IMAGE is 5: no picture came twice
+    )  # DETECTIONS_PER_IMAGE is 5: no image came twice
 
 
 def test_one_process_writes(both):
@@ -75,7 +75,7 @@ def test_one_process_writes(both):
 
 @pytest.mark.slow
 def test_accumulated_parts_make_the_same_step(tiny_cfg, both, tmp_path):
-    """Four pictures in two parts: the same average of gradients as two processes take, in one process."""
+    """Four images in two parts: the same average of gradients as two processes take, in one process."""
     from bdd_inst.training.train import train
 
     folder = train(

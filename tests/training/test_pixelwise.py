@@ -30,7 +30,7 @@ def cfg(project_root, tiny_cfg):
     return cfg
 
 
-def test_a_run_leaves_figures_pictures_and_the_best(cfg, tmp_path):
+def test_a_run_leaves_figures_images_and_the_best(cfg, tmp_path):
     train(cfg, str(tmp_path / "run"))
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert set(metrics) >= {"protocol", "sem_seg"}

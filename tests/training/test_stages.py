@@ -57,7 +57,7 @@ def test_a_stage_sets_its_own_keys_and_inherits_the_rest():
         ({"EPOCHS": 0}, "above 0"),
         ({"EPOCHS": 1, "MAX_ITER": 4}, "keep one"),
         ({"MAX_ITER": 0}, "stage stage1: SOLVER.MAX_ITER 0: expected a number above 0"),
-        ({"IMS_PER_BATCH": 0}, "at least 1 picture"),
+        ({"IMS_PER_BATCH": 0}, "at least 1 image"),
         ({"FREEZE_AT": 6}, "FREEZE_AT"),
         ({"BASE_LR": "high"}, "BASE_LR"),
     ],

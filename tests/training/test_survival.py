@@ -94,7 +94,7 @@ def test_a_full_disk_is_reported_and_training_goes_on(tiny_cfg, tmp_path, monkey
     assert (folder / "model_final.pth").exists()
 
 
-def test_a_loss_that_is_not_finite_names_the_pictures_and_the_last_good_checkpoint(
+def test_a_loss_that_is_not_finite_names_the_images_and_the_last_good_checkpoint(
     tiny_cfg, tmp_path, monkeypatch
 ):
     real = loop.set_trainable

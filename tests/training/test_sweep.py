@@ -112,7 +112,7 @@ def test_pixelwise_runs_get_their_figures_on_every_data_set_and_what_they_cost(t
         [word.strip() for word in line.split("|")[1:-1]] for line in render(trials, {}).splitlines()
     )
     assert header[2:4] == ["sem_seg/mIoU", "x_test/sem_seg/mIoU"]
-    assert header[4:7] == ["minutes", "M parameters", "ms a picture"]
+    assert header[4:7] == ["minutes", "M parameters", "ms an image"]
     assert first[2:7] == ["60.00", "50.00", "3.0", "1.2", "7.2"]
     assert second[2] == "**61.00**"
 

@@ -134,10 +134,10 @@ def test_torchvision_backbone_gives_torchvisions_features(tmp_path, depth):
     ]
     ours = model_of(*wide).eval()
     report = load_weights(ours, tmp_path / "resnet.pth", config(*wide))
-    picture = torch.rand(1, 3, 64, 96)
+    image = torch.rand(1, 3, 64, 96)
     with torch.no_grad():
-        x = theirs.maxpool(theirs.relu(theirs.bn1(theirs.conv1(picture))))
-        got = ours.backbone.bottom_up(picture)
+        x = theirs.maxpool(theirs.relu(theirs.bn1(theirs.conv1(image))))
+        got = ours.backbone.bottom_up(image)
         for stage, layer in enumerate(
             (theirs.layer1, theirs.layer2, theirs.layer3, theirs.layer4), 2
         ):

@@ -1,4 +1,4 @@
-"""Milliseconds to map one 1280x720 street picture with 18 objects, ours and Detectron2's, and the masks a loss cuts from the result."""
+"""Milliseconds to map one 1280x720 street image with 18 objects, ours and Detectron2's, and the masks a loss cuts from the result."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SEED = 2  # our mapper flips with this one, as Detectron2's is told to
 
 
 def run_mapper(options: argparse.Namespace) -> None:
-    """Print the table, and whether both gave the same picture, boxes and masks."""
+    """Print the table, and whether both gave the same image, boxes and masks."""
     with tempfile.TemporaryDirectory() as folder:
         rows = []
         for mask_format in ("bitmask", "polygon"):
@@ -73,9 +73,9 @@ def make_record(folder: Path, mask_format: str) -> dict:
         >= 16
     )
     rng = np.random.default_rng([seed])
-    picture, painted = paint(compose(rng, 1280, 720), rng)
+    image, painted = paint(compose(rng, 1280, 720), rng)
     path = folder / "street.jpg"
-    cv2.imwrite(str(path), picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])
+    cv2.imwrite(str(path), image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])
     seen = [item.visible for item in painted if item.visible.sum() > 200]
     annotations = []
     for mask in (seen * OBJECTS)[:OBJECTS]:
@@ -133,7 +133,7 @@ def their_mapper(mask_format: str):
 
 
 def compare(ours: dict, theirs: dict) -> str:
-    """Whether pictures, boxes and masks are equal to the last bit."""
+    """Whether images, boxes and masks are equal to the last bit."""
     same = (
         torch.equal(ours["image"], theirs["image"]),
         torch.equal(ours["instances"].gt_boxes.tensor, theirs["instances"].gt_boxes.tensor),
@@ -146,7 +146,7 @@ def compare(ours: dict, theirs: dict) -> str:
         )
     else:
         masks = torch.equal(first.tensor, second.tensor)
-    return "equal" if all(same) and masks else f"picture {same[0]}, boxes {same[1]}, masks {masks}"
+    return "equal" if all(same) and masks else f"image {same[0]}, boxes {same[1]}, masks {masks}"
 
 
 def mask_targets(record: dict, options: argparse.Namespace) -> None:

@@ -54,25 +54,25 @@ def _label(rng: np.random.Generator, number: int) -> dict:
 
 
 def read_streaming(path: str) -> tuple[float, int, int]:
-    """Every picture read, its outlines as arrays, one after another."""
+    """Every image read, its outlines as arrays, one after another."""
     from bdd_inst import formats
 
     start = time.process_time()
     outlines = vertices = 0
-    for picture in formats.read(path).images:
-        for instance in picture.instances:
+    for image in formats.read(path).images:
+        for instance in image.instances:
             outlines += len(instance.paths)
             vertices += sum(len(p) for p in instance.paths)
     return time.process_time() - start, outlines, vertices
 
 
 def read_whole(path: str) -> tuple[float, int, int]:
-    """All pictures in memory at once."""
+    """All images in memory at once."""
     from bdd_inst import formats
 
     start = time.process_time()
-    pictures = formats.read(path).load().images
-    return time.process_time() - start, sum(len(i.paths) for p in pictures for i in p.instances), 0
+    images = formats.read(path).load().images
+    return time.process_time() - start, sum(len(i.paths) for p in images for i in p.instances), 0
 
 
 def read_json(path: str) -> tuple[float, int, int]:

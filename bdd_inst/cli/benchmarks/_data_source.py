@@ -1,4 +1,4 @@
-"""Makes up a COCO instances JSON of any size, with its picture files (links to a few rendered ones)."""
+"""Makes up a COCO instances JSON of any size, with its image files (links to a few rendered ones)."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from bdd_inst.synthetic.scene import compose
 
 SIZE = (640, 480)
 CATEGORIES = 80
-DIFFERENT = 16  # pictures really painted; the others are links to them
+DIFFERENT = 16  # images really painted; the others are links to them
 
 
-def make_coco(folder: Path, pictures: int, objects: int, seed: int = 1) -> tuple[Path, Path]:
+def make_coco(folder: Path, number: int, objects: int, seed: int = 1) -> tuple[Path, Path]:
     """Write ``instances.json`` and ``images/``: polygons of 8 to 40 points, two decimals, one crowd in a hundred; give both paths."""
     rng = np.random.default_rng(seed)
     images, labels = folder / "images", folder / "instances.json"
     images.mkdir(parents=True, exist_ok=True)
     for i in range(DIFFERENT):
-        picture, _ = paint(
+        image, _ = paint(
             compose(np.random.default_rng([seed, i]), *SIZE), np.random.default_rng([seed, i])
         )
-        cv2.imwrite(str(folder / f"{i}.jpg"), picture[..., ::-1])
-    names = [f"{i + 1:012d}.jpg" for i in range(pictures)]
+        cv2.imwrite(str(folder / f"{i}.jpg"), image[..., ::-1])
+    names = [f"{i + 1:012d}.jpg" for i in range(number)]
     for i, name in enumerate(names):
         os.link(folder / f"{i % DIFFERENT}.jpg", images / name)
     with open(labels, "w", encoding="utf-8") as stream:
@@ -38,7 +38,7 @@ def make_coco(folder: Path, pictures: int, objects: int, seed: int = 1) -> tuple
             ",".join(f'{{"id": {i + 1}, "name": "class {i + 1}"}}' for i in range(CATEGORIES))
         )
         stream.write('], "annotations": [')
-        owners = np.sort(rng.integers(1, pictures + 1, objects))
+        owners = np.sort(rng.integers(1, number + 1, objects))
         for start in range(0, objects, 20000):
             part = owners[start : start + 20000]
             stream.write(("," if start else "") + ",".join(annotations(part, start + 1, rng)))
@@ -47,7 +47,7 @@ def make_coco(folder: Path, pictures: int, objects: int, seed: int = 1) -> tuple
 
 
 def annotations(owners: np.ndarray, first: int, rng: np.random.Generator) -> list[str]:
-    """The JSON of one object for each picture id in ``owners``, ids from ``first``."""
+    """The JSON of one object for each image id in ``owners``, ids from ``first``."""
     width, height = SIZE
     out = []
     sides = np.exp(rng.uniform(np.log(8), np.log(240), (len(owners), 2)))

@@ -18,11 +18,11 @@ WORKERS = 8
 
 def run_start(options: argparse.Namespace) -> None:
     """Print seconds to the first batch and memory a worker, ours and Detectron2's."""
-    pictures, objects = (5000, 36000) if options.quick else (118000, 860000)
+    number, objects = (5000, 36000) if options.quick else (118000, 860000)
     with tempfile.TemporaryDirectory() as folder:
-        labels, images = make_coco(Path(folder), pictures, objects)
+        labels, images = make_coco(Path(folder), number, objects)
         print(
-            f"COCO JSON of {pictures} pictures, {objects} objects, {labels.stat().st_size / 1e6:.0f} MB; batch of 2, no workers"
+            f"COCO JSON of {number} images, {objects} objects, {labels.stat().st_size / 1e6:.0f} MB; batch of 2, no workers"
         )
         ours = (our_start, labels, images, f"{folder}/cache")
         cases = {"first start": ours, "second start": ours}

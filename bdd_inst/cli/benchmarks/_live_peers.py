@@ -57,8 +57,8 @@ class MediaPipe:
         )
 
     def __call__(self, frame: Pyramid) -> np.ndarray:
-        """The picture's own size, float32 in 0..1."""
-        rgb = np.ascontiguousarray(frame.picture[:, :, ::-1])
+        """The image's own size, float32 in 0..1."""
+        rgb = np.ascontiguousarray(frame.image[:, :, ::-1])
         return self.model.process(rgb).segmentation_mask
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from bdd_inst.cli.benchmarks.common import peak_memory
 
 CONFIG = "Base-MaskRCNN-FPN.yaml"
-SIZE = (750, 1333)  # what a 1280x720 picture is resized to by INPUT.MIN_SIZE_TEST and MAX_SIZE_TEST
+SIZE = (750, 1333)  # what a 1280x720 image is resized to by INPUT.MIN_SIZE_TEST and MAX_SIZE_TEST
 TRAIN_SIZE, OBJECTS = (400, 711), 18
 # Config keys beside those of Mask R-CNN.
 ARCHITECTURES = {
@@ -51,7 +51,7 @@ def config(keys: dict):
     return cfg
 
 
-def picture(size: tuple[int, int], seed: int):
+def random_image(size: tuple[int, int], seed: int):
     """C,H,W uint8: smooth blobs with noise, so that features differ from place to place."""
     import cv2
     import torch
@@ -93,7 +93,7 @@ def objects(structures, size: tuple[int, int], seed: int):
 
 
 def make_weights(path: str, keys: dict) -> None:
-    """Random weights that spread scores and boxes, so that a picture gives 100 detections."""
+    """Random weights that spread scores and boxes, so that an image gives 100 detections."""
     import torch
 
     from bdd_inst.engines import build_model
@@ -118,7 +118,7 @@ def make_weights(path: str, keys: dict) -> None:
                 module, (torch.nn.Conv2d, torch.nn.Linear)
             ):
                 module.register_forward_hook(_rescale(spreads.get(name.rsplit(".", 1)[-1], 1.0)))
-        model([{"image": picture(SIZE, 0), "height": 720, "width": 1280}])
+        model([{"image": random_image(SIZE, 0), "height": 720, "width": 1280}])
     torch.save(model.state_dict(), path)
 
 
@@ -188,11 +188,11 @@ def worker(connection, job: BenchmarkTask) -> None:
 
 
 def inference(job: BenchmarkTask, model) -> Callable[[], dict]:
-    """One 1280x720 picture to detections with masks (``rle``: to COCO RLE); gives back what was found."""
+    """One 1280x720 image to detections with masks (``rle``: to COCO RLE); gives back what was found."""
     import torch
 
     model.eval()
-    entry = {"image": picture(SIZE, 0), "height": 720, "width": 1280}
+    entry = {"image": random_image(SIZE, 0), "height": 720, "width": 1280}
     as_rle = job.task == "rle" and job.engine == "builtin"
     options = {"mask_format": "rle"} if as_rle else {}
 
@@ -226,7 +226,7 @@ def inference(job: BenchmarkTask, model) -> Callable[[], dict]:
 
 
 def training(job: BenchmarkTask, model) -> Callable[[], dict]:
-    """One step on two pictures: losses, gradients, SGD; gives back the losses of the first."""
+    """One step on two images: losses, gradients, SGD; gives back the losses of the first."""
     import torch
 
     model.train()
@@ -240,7 +240,7 @@ def training(job: BenchmarkTask, model) -> Callable[[], dict]:
 
         from bdd_inst import structures
     batch = [
-        {"image": picture(TRAIN_SIZE, i), "instances": objects(structures, TRAIN_SIZE, i)}
+        {"image": random_image(TRAIN_SIZE, i), "instances": objects(structures, TRAIN_SIZE, i)}
         for i in (1, 2)
     ]
     if job.keys.get("MODEL.META_ARCHITECTURE") == "PanopticFPN":

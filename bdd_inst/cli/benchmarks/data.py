@@ -11,7 +11,7 @@ from bdd_inst.cli.benchmarks._data_mapper import run_mapper
 from bdd_inst.cli.benchmarks._data_readers import run_readers
 from bdd_inst.cli.benchmarks._data_start import run_start
 
-DESCRIPTION = "label files of 126 000 polygons, start on a COCO-sized set, memory a worker, mapper on 1280x720 pictures"
+DESCRIPTION = "label files of 126 000 polygons, start on a COCO-sized set, memory a worker, mapper on 1280x720 images"
 
 
 def run(options: argparse.Namespace) -> None:

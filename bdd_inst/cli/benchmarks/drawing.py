@@ -12,25 +12,25 @@ from bdd_inst.cli.benchmarks.common import importable, machine, measure_all, pri
 from bdd_inst.drawing.draw import draw_instances
 from bdd_inst.masks import run_lengths
 
-DESCRIPTION = "a 1280x720 picture with 100 predictions drawn on it: masks, outlines, boxes, names"
+DESCRIPTION = "a 1280x720 image with 100 predictions drawn on it: masks, outlines, boxes, names"
 HEIGHT, WIDTH, OBJECTS = 720, 1280, 100
 NAMES = ("pedestrian", "car")
 
 
 def run(options: argparse.Namespace) -> None:
-    """Print milliseconds a picture."""
+    """Print milliseconds an image."""
     print(f"  {machine()}")
-    picture, boxes, masks, scores, classes = scene(np.random.default_rng(0))
+    image, boxes, masks, scores, classes = scene(np.random.default_rng(0))
     rles = run_lengths.encode_batch(masks)
 
     def ours() -> np.ndarray:
         return draw_instances(
-            picture, boxes=boxes, masks=rles, classes=classes, scores=scores, names=NAMES
+            image, boxes=boxes, masks=rles, classes=classes, scores=scores, names=NAMES
         )
 
     functions: dict[str, Callable] = {"bdd_inst": ours}
     if importable("detectron2"):
-        functions["Detectron2"] = their_drawing(picture, boxes, masks, scores, classes)
+        functions["Detectron2"] = their_drawing(image, boxes, masks, scores, classes)
     else:
         print("  detectron2 is not installed: its row is missing")
     seconds = measure_all(functions, 1 if options.quick else options.repeat)
@@ -38,14 +38,14 @@ def run(options: argparse.Namespace) -> None:
         [name, 1e3 * value, f"{value / seconds['bdd_inst']:.0f}x"]
         for name, value in seconds.items()
     ]
-    print_table(["", "ms a picture", "time"], rows)
+    print_table(["", "ms an image", "time"], rows)
 
 
 def scene(
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[float], list[int]]:
-    """A noisy picture H,W,3 uint8 with boxes N,4, round masks N,H,W bool, scores and classes."""
-    picture = rng.integers(60, 90, (HEIGHT, WIDTH, 3), dtype=np.uint8)
+    """A noisy image H,W,3 uint8 with boxes N,4, round masks N,H,W bool, scores and classes."""
+    image = rng.integers(60, 90, (HEIGHT, WIDTH, 3), dtype=np.uint8)
     low = rng.uniform(0, 0.8, (OBJECTS, 2)) * [WIDTH, HEIGHT]
     boxes = np.hstack(
         [low, np.minimum(low + rng.uniform(16, 200, (OBJECTS, 2)), [WIDTH, HEIGHT])]
@@ -55,7 +55,7 @@ def scene(
         y, x = np.mgrid[-1 : 1 : (y2 - y1) * 1j, -1 : 1 : (x2 - x1) * 1j]
         mask[y1:y2, x1:x2] = x**2 + y**2 <= 1
     return (
-        picture,
+        image,
         boxes,
         masks,
         rng.uniform(0.5, 1, OBJECTS).tolist(),
@@ -64,7 +64,7 @@ def scene(
 
 
 def their_drawing(
-    picture: np.ndarray,
+    image: np.ndarray,
     boxes: np.ndarray,
     masks: np.ndarray,
     scores: list[float],
@@ -79,5 +79,5 @@ def their_drawing(
     found.scores, found.pred_classes = torch.tensor(scores), torch.tensor(classes)
     metadata = {"thing_classes": list(NAMES)}
     return lambda: (
-        Visualizer(picture[..., ::-1], metadata).draw_instance_predictions(found).get_image()
+        Visualizer(image[..., ::-1], metadata).draw_instance_predictions(found).get_image()
     )

@@ -16,17 +16,17 @@ import numpy as np
 from bdd_inst.cli.benchmarks.common import importable, in_child, machine, print_table
 from bdd_inst.masks import run_lengths
 
-DESCRIPTION = "500k predicted masks on 5000 pictures, files to figures; peers: pycocotools, faster-coco-eval, Detectron2's C++"
+DESCRIPTION = "500k predicted masks on 5000 images, files to figures; peers: pycocotools, faster-coco-eval, Detectron2's C++"
 HEIGHT, WIDTH = 720, 1280
 FOUND, SHAPES, CLASSES = 100, 400, 8
 
 
-def make_files(folder: Path, pictures: int) -> None:
+def make_files(folder: Path, number: int) -> None:
     """``gt.json`` and ``dt.json``: blobs of many sizes; predictions copy objects or invent some. Masks come from a pool of shapes."""
     rng = np.random.default_rng(0)
     pool = [blob(rng) for _ in range(SHAPES)]
     images, annotations, results = [], [], []
-    for i in range(1, pictures + 1):
+    for i in range(1, number + 1):
         images.append({"id": i, "file_name": f"{i}.jpg", "height": HEIGHT, "width": WIDTH})
         number = int(rng.integers(1, 15))
         shapes, classes = rng.integers(0, SHAPES, FOUND), rng.integers(1, CLASSES + 1, FOUND)
@@ -111,7 +111,7 @@ def detectron2(folder: Path) -> tuple[float, float, float]:
 
 def run(options: argparse.Namespace) -> None:
     """Print seconds, peak memory and AP of each; every run in a process of its own."""
-    pictures = 500 if options.quick else 5000
+    images = 500 if options.quick else 5000
     peers = {"bdd_inst": ours, "pycocotools": pycocotools}
     for name, function in (("faster_coco_eval", faster_coco_eval), ("detectron2", detectron2)):
         if importable(name):
@@ -119,12 +119,12 @@ def run(options: argparse.Namespace) -> None:
         else:
             print(f"  {name}: not installed here")
     print(
-        f"  {machine()}\n  {pictures * FOUND:,} predicted masks of {WIDTH}x{HEIGHT} on {pictures:,} pictures, masks only"
+        f"  {machine()}\n  {images * FOUND:,} predicted masks of {WIDTH}x{HEIGHT} on {images:,} images, masks only"
     )
     repeat = max(1, min(options.repeat, 3))
     with tempfile.TemporaryDirectory() as place:
         in_child(
-            make_files, Path(place), pictures
+            make_files, Path(place), images
         )  # here it would raise the peak that every child inherits
         found = {
             name: [in_child(function, Path(place)) for _ in range(repeat)]

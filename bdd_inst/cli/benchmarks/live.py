@@ -84,8 +84,8 @@ def stages(
 ) -> None:
     """Each stage alone, on one thread, by the processor's clock."""
     frames = iter(VideoReader(clip))
-    picture = next(frames)
-    frame, scratch = Pyramid(picture), compositing.Scratch()
+    image = next(frames)
+    frame, scratch = Pyramid(image), compositing.Scratch()
     mask = Oval()(frame)
     alpha = compositing.upsample(mask, frame).copy()
     blur, smoother = backgrounds.Blur(), smoothing.MaskSmoother()
@@ -94,8 +94,8 @@ def stages(
         seconds = measure_all(
             {
                 "decode": lambda: next(frames),
-                "make small": lambda: model.prepare(Pyramid(picture)),
-                f"model ({model.name}, with making small)": lambda: model(Pyramid(picture)),
+                "make small": lambda: model.prepare(Pyramid(image)),
+                f"model ({model.name}, with making small)": lambda: model(Pyramid(image)),
                 **{name: lambda peer=peer: peer(frame) for name, peer in peers.items()},
                 "smoothing": lambda: smoother(mask, frame),
                 "upsampling, guided": lambda: compositing.upsample(mask, frame, scratch),
@@ -105,7 +105,7 @@ def stages(
                     frame, alpha, behind
                 ),
                 "cut out with alpha": lambda: compositing.cut_out(frame, alpha),
-                "encode mp4v": lambda: out.add(picture),
+                "encode mp4v": lambda: out.add(image),
             },
             min(20, 4 * options.repeat) if options.quick else 50,
             warmup=2,

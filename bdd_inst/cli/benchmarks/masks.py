@@ -153,7 +153,7 @@ def _outline(generator: np.random.Generator) -> Outline:
 
 
 def _draw_officially(path: Outline) -> np.ndarray:
-    """One outline on a canvas of the picture's size, as the official tool draws it: H,W bool."""
+    """One outline on a canvas of the image's size, as the official tool draws it: H,W bool."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.patches import PathPatch
@@ -181,7 +181,7 @@ def _draw_officially(path: Outline) -> np.ndarray:
 
 
 def bitmasks(generator: np.random.Generator, options: argparse.Namespace) -> None:
-    """A picture of 30 instances, decoded already, to one RLE an instance."""
+    """An image of 30 instances, decoded already, to one RLE an instance."""
     drawn = objects_to_rles([[_outline(generator)] for _ in range(30)], HEIGHT, WIDTH)
     items = [BitmaskInstance(mask, place % 8 + 1) for place, mask in enumerate(drawn)]
     values = to_bitmask(items, HEIGHT, WIDTH)

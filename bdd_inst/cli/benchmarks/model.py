@@ -1,4 +1,4 @@
-"""The model side by side with Detectron2 and torchvision: one picture, one training step; medians, ratios, peak memory."""
+"""The model side by side with Detectron2 and torchvision: one image, one training step; medians, ratios, peak memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from bdd_inst.cli.benchmarks import _model_engines as engines
 from bdd_inst.cli.benchmarks.common import importable, machine, print_table
 
-DESCRIPTION = "Mask R-CNN R50-FPN (--arch cascade or panoptic: those): one 1280x720 picture with 100 detections, one training step of batch 2; peers: Detectron2, torchvision"
+DESCRIPTION = "Mask R-CNN R50-FPN (--arch cascade or panoptic: those): one 1280x720 image with 100 detections, one training step of batch 2; peers: Detectron2, torchvision"
 BF16 = {"MODEL.PRECISION": "bf16"}
 AMP = {"SOLVER.AMP.ENABLED": True}
 CLASSES = {"MODEL.ROI_HEADS.NUM_CLASSES": 8}
@@ -74,7 +74,7 @@ def keys_of(options: argparse.Namespace) -> dict:
 
 
 def inference(options: argparse.Namespace, weights: str) -> None:
-    """One picture: to full-size masks, then to COCO RLE."""
+    """One image: to full-size masks, then to COCO RLE."""
     rows = {
         "Detectron2": ("detectron2", {}, False),
         "Detectron2, huge pages": ("detectron2", {}, True),
@@ -85,7 +85,7 @@ def inference(options: argparse.Namespace, weights: str) -> None:
     if options.arch != "maskrcnn":  # the only one that torchvision has
         del rows["torchvision (own random weights)"]
     found = table(
-        "one 1280x720 picture to detections with full-size masks", "infer", rows, weights, options
+        "one 1280x720 image to detections with full-size masks", "infer", rows, weights, options
     )
     compare(found)
     table(

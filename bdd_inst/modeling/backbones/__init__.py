@@ -1,4 +1,4 @@
-"""Backbones: from pictures to feature maps. The table of them, by name."""
+"""Backbones: from images to feature maps. The table of them, by name."""
 
 from collections.abc import Callable, Sequence
 

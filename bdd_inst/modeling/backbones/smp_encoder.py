@@ -96,7 +96,7 @@ def build_network(
 
 
 def build_encoder(options: EncoderOptions) -> nn.Module:
-    """The encoder alone, as :func:`build_network` has it; ``out_channels`` are those of the picture and of each stride."""
+    """The encoder alone, as :func:`build_network` has it; ``out_channels`` are those of the image and of each stride."""
     smp = import_smp()
     encoder = _built(
         options,

@@ -137,7 +137,7 @@ def _timm() -> ModuleType:
 
 
 def _create(timm: ModuleType, name: str) -> nn.Module:
-    """``features_only`` with its modules as a plain sequence; sliding windows take pictures of any size."""
+    """``features_only`` with its modules as a plain sequence; sliding windows take images of any size."""
     if not timm.is_model(name):
         near = timm.list_models(f"{name.split('.')[0][:8]}*")[:5]
         hint = (
@@ -185,14 +185,14 @@ def _check_strides(body: nn.Module, name: str) -> None:
 
 
 def _check_sizes(body: nn.Module, name: str) -> None:
-    """Transformers whose attention or positions are made for one picture size cannot see pictures of every size: try one."""
+    """Transformers whose attention or positions are made for one image size cannot see images of every size: try one."""
     training = body.training
     try:
         with torch.no_grad():
             body.eval()(torch.zeros(1, 3, *PROBE))
     except TIMM_ERRORS as error:
         raise _refusal(
-            name, f"it does not take pictures of every size ({_one_line(error)})"
+            name, f"it does not take images of every size ({_one_line(error)})"
         ) from None
     body.train(training)
 

@@ -84,7 +84,7 @@ class MaskHead(nn.Module):
         }
 
     def detect(self, x: Tensor, detections: Sequence[Instances]) -> None:
-        """Set ``pred_masks`` R,1,2S,2S (probabilities) on every picture's detections, whose features ``x`` holds in order."""
+        """Set ``pred_masks`` R,1,2S,2S (probabilities) on every image's detections, whose features ``x`` holds in order."""
         chosen = self.of_class(self(x), torch.cat([d.pred_classes for d in detections]))
         probabilities = chosen[:, None].sigmoid()
         for instances, part in zip(

@@ -18,7 +18,7 @@ from bdd_inst.structures import Boxes, Instances, pairwise_iou
 
 @dataclass(slots=True)
 class SampledProposals:
-    """One picture's proposals sampled for the losses. ``classes`` is the number of classes for background."""
+    """One image's proposals sampled for the losses. ``classes`` is the number of classes for background."""
 
     boxes: Tensor  # R,4
     classes: Tensor  # R int64
@@ -161,7 +161,7 @@ class ROIHeads(nn.Module):
         return losses
 
     def foreground(self, sampled: Sequence[SampledProposals]) -> list[SampledProposals]:
-        """The foreground rows of each picture."""
+        """The foreground rows of each image."""
         return [
             d[((d.classes >= 0) & (d.classes < self.classes)).nonzero().flatten()] for d in sampled
         ]

@@ -171,7 +171,7 @@ class LightUnetHead(PixelHead):
         self.predictor = nn.Conv2d(self.decoder.out_channels, self.num_classes, 1)
 
     def forward(self, features: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
-        """The encoder's features, finest first (the picture itself among them), to N,K,H,W logits."""
+        """The encoder's features, finest first (the image itself among them), to N,K,H,W logits."""
         return _resized(self.predictor(self.decoder(features[1:])), size)
 
 

@@ -66,7 +66,7 @@ class ImageModel(nn.Module):
 
     @property
     def channels_last(self) -> bool:
-        """Whether pictures go in by this memory order."""
+        """Whether images go in by this memory order."""
         # Deformable taps enlarge what another order of summation rounds otherwise.
         return self._wants_channels_last and not (
             self.precision == torch.float32
@@ -88,8 +88,8 @@ class ImageModel(nn.Module):
         return self.losses(batch) if self.training else self.inference(batch, **options)
 
     def preprocess(self, batch: Sequence[dict]) -> ImageList:
-        """Normalised pictures, padded with zeros to a size that the backbone's strides divide."""
-        pictures = [
+        """Normalised images, padded with zeros to a size that the backbone's strides divide."""
+        images = [
             (entry["image"].to(self.device).float() - self.pixel_mean) / self.pixel_std
             for entry in batch
         ]
@@ -98,9 +98,9 @@ class ImageModel(nn.Module):
         if last and self.training and not low:
             # Group norm amplifies what another order of summation changes in gradients.
             last = not any(isinstance(module, nn.GroupNorm) for module in self.modules())
-        return ImageList.from_tensors(pictures, self.backbone.size_divisibility, channels_last=last)
+        return ImageList.from_tensors(images, self.backbone.size_divisibility, channels_last=last)
 
 
 def output_size(entry: dict, own: tuple[int, int]) -> tuple[int, int]:
-    """(height, width) that a picture's outputs are wanted on: its dict's, or the size that went in."""
+    """(height, width) that an image's outputs are wanted on: its dict's, or the size that went in."""
     return int(entry.get("height", own[0])), int(entry.get("width", own[1]))

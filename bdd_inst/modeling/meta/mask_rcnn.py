@@ -136,7 +136,7 @@ def require_instances(batch: Sequence[dict]) -> None:
     for index, entry in enumerate(batch):
         if "instances" not in entry:
             raise DataError(
-                f'picture {entry.get("file_name") or index} of the batch has no "instances" (gt_boxes, gt_classes, gt_masks), which '
+                f'image {entry.get("file_name") or index} of the batch has no "instances" (gt_boxes, gt_classes, gt_masks), which '
                 "training needs, empty ones where it has no object; call model.eval() to detect"
             )
 

@@ -88,7 +88,7 @@ class PanopticFPN(MaskRCNN):
 
     @torch.no_grad()
     def inference(self, batch: Sequence[dict], mask_format: str = "bitmask") -> list[dict]:
-        """``instances``, ``sem_seg`` and ``panoptic_seg`` of each picture on its original size, of all its views where TEST.AUG is on."""
+        """``instances``, ``sem_seg`` and ``panoptic_seg`` of each image on its original size, of all its views where TEST.AUG is on."""
         if self.tta is not None:
             return [self.infer_views(entry, mask_format) for entry in batch]
         images, features = self.extract(batch)
@@ -105,7 +105,7 @@ class PanopticFPN(MaskRCNN):
         ]
 
     def infer_views(self, entry: dict, mask_format: str) -> dict:
-        """One picture's output: objects merged and pixel probabilities averaged over its views, then combined."""
+        """One image's output: objects merged and pixel probabilities averaged over its views, then combined."""
         mean = MeanProbability()
 
         def look(features: dict[str, Tensor], images: ImageList, views: Sequence[View]) -> None:
@@ -117,7 +117,7 @@ class PanopticFPN(MaskRCNN):
         return self.merged(self._postprocess(found, entry, mask_format), mean.logits())
 
     def merged(self, instances: Instances, sem_seg: Tensor) -> dict:
-        """The output dict of instances and logits K,H,W on the original picture."""
+        """The output dict of instances and logits K,H,W on the original image."""
         return {
             "sem_seg": sem_seg,
             "instances": instances,

@@ -1,4 +1,4 @@
-"""From the resized picture back to the original one: boxes scaled and clipped, masks pasted."""
+"""From the resized image back to the original one: boxes scaled and clipped, masks pasted."""
 
 from __future__ import annotations
 

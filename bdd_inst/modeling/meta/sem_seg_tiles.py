@@ -1,4 +1,4 @@
-"""Large pictures in pieces: overlapping tiles, their logits mixed where they overlap (TEST.TILES)."""
+"""Large images in pieces: overlapping tiles, their logits mixed where they overlap (TEST.TILES)."""
 
 from __future__ import annotations
 

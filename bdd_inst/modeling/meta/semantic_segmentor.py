@@ -71,7 +71,7 @@ class SemanticSegmentor(ImageModel):
         # Losses of a validation run on stored statistics, which one image does not trouble.
         if len(batch) == 1 and self.sem_seg_head.pools_globally and any(m.training for m in norms):
             raise ConfigError(
-                "SOLVER.IMS_PER_BATCH: this MODEL.SEM_SEG_HEAD.NAME norms means over whole pictures and needs at least 2 in each step"
+                "SOLVER.IMS_PER_BATCH: this MODEL.SEM_SEG_HEAD.NAME norms means over whole images and needs at least 2 in each step"
             )
         images = self.preprocess(batch)
         targets = sem_seg_targets(batch, images, self.sem_seg_head)
@@ -79,7 +79,7 @@ class SemanticSegmentor(ImageModel):
 
     @torch.no_grad()
     def inference(self, batch: Sequence[dict]) -> list[dict]:
-        """``sem_seg`` K,height,width float32 logits for each picture, of all its views where TEST.AUG is on."""
+        """``sem_seg`` K,height,width float32 logits for each image, of all its views where TEST.AUG is on."""
         if self.tta is None:
             return self.infer_once(batch)
         means = [MeanProbability() for _ in batch]
@@ -91,7 +91,7 @@ class SemanticSegmentor(ImageModel):
         return [{"sem_seg": mean.logits()} for mean in means]
 
     def infer_once(self, batch: Sequence[dict]) -> list[dict]:
-        """As :meth:`inference`, each picture seen once: as a whole, or in tiles where TEST.TILES is on and it is larger than one."""
+        """As :meth:`inference`, each image seen once: as a whole, or in tiles where TEST.TILES is on and it is larger than one."""
         whole = [entry for entry in batch if self.tiles is None or self.tiles.fits(entry["image"])]
         planes = iter(self.planes(whole) if whole else ())
         outputs = []
@@ -108,7 +108,7 @@ class SemanticSegmentor(ImageModel):
         return outputs
 
     def planes(self, batch: Sequence[dict]) -> list[Tensor]:
-        """K,h,w float32 logits of each picture on the size that goes in."""
+        """K,h,w float32 logits of each image on the size that goes in."""
         images = self.preprocess(batch)
         with self._arithmetic():
             logits = at_least_float32(self.logits(images))
@@ -128,7 +128,7 @@ class SemanticSegmentor(ImageModel):
 
 
 def see(entry: dict, view: View) -> dict:
-    """A model input with its picture seen so, its outputs wanted on the same size as before."""
+    """A model input with its image seen so, its outputs wanted on the same size as before."""
     height, width = view.original
     return {**entry, "image": view.image(entry["image"]), "height": height, "width": width}
 
@@ -142,7 +142,7 @@ def sem_seg_targets(batch: Sequence[dict], images: ImageList, head: PixelHead) -
     classes = max(head.num_classes, 2)
     maps = []
     for index, (entry, size) in enumerate(zip(batch, images.image_sizes, strict=True)):
-        name = entry.get("file_name") or f"picture {index} of the batch"
+        name = entry.get("file_name") or f"image {index} of the batch"
         maps.append(check_sem_seg(entry.get("sem_seg"), name, size, classes, head.ignore_value))
     height, width = images.tensor.shape[-2:]
     out = torch.full((len(maps), height, width), head.ignore_value, dtype=torch.int64)
@@ -165,7 +165,7 @@ def check_sem_seg(
         )
     if tuple(labels.shape) != tuple(size):
         shape = "x".join(map(str, labels.shape))
-        raise DataError(f"{name}: sem_seg is {shape}, its picture {size[0]}x{size[1]}")
+        raise DataError(f"{name}: sem_seg is {shape}, its image {size[0]}x{size[1]}")
     labels = labels.to("cpu", torch.int64)
     # A label beyond the classes would index out of the logits: on a GPU that ends the process without a name.
     wrong = labels[(labels != ignore) & ((labels < 0) | (labels >= classes))]

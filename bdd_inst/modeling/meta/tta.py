@@ -1,4 +1,4 @@
-"""Test-time augmentation (TEST.AUG): a picture seen in several sizes, upright and mirrored, and where its objects lie in each."""
+"""Test-time augmentation (TEST.AUG): an image seen in several sizes, upright and mirrored, and where its objects lie in each."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ class View:
         return image.flip(-1) if self.mirrored else image
 
     def boxes_here(self, boxes: Tensor) -> Tensor:
-        """N,4 float32 boxes of the original picture in this view."""
+        """N,4 float32 boxes of the original image in this view."""
         boxes = scaled(scaled(boxes, self.original, self.given), self.given, self.size)
         return self._mirrored(boxes)
 
     def boxes_back(self, boxes: Tensor) -> Tensor:
-        """N,4 float32 boxes of this view in the original picture."""
+        """N,4 float32 boxes of this view in the original image."""
         boxes = self._mirrored(boxes)
         return scaled(scaled(boxes, self.size, self.given), self.given, self.original)
 
@@ -100,7 +100,7 @@ class MeanProbability:
         self.views = 0
 
     def add(self, logits: Tensor, mirrored: bool) -> None:
-        """Logits K,H,W on the original picture, or on its mirror image."""
+        """Logits K,H,W on the original image, or on its mirror image."""
         logits = logits.flip(-1) if mirrored else logits
         shares = logits.sigmoid() if len(logits) == 1 else logits.softmax(dim=0)
         self.total = shares if self.total is None else self.total.add_(shares)
@@ -125,6 +125,6 @@ def resize(image: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def scaled(boxes: Tensor, size: Size, out: Size) -> Tensor:
-    """N,4 boxes of a picture of ``size`` on one of ``out``, both (height, width)."""
+    """N,4 boxes of an image of ``size`` on one of ``out``, both (height, width)."""
     y, x = (after * 1.0 / before for before, after in zip(size, out, strict=True))
     return torch.stack([side * f for side, f in zip(boxes.unbind(1), (x, y, x, y))], dim=1)

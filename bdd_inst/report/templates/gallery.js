@@ -1,40 +1,40 @@
-/* Pictures with outlines as SVG paths. Verdicts follow the score limit: detections chose their objects in order of score, so those above
+/* Images with outlines as SVG paths. Verdicts follow the score limit: detections chose their objects in order of score, so those above
    the limit keep their choice; what is left over is paired across classes, highest IoU first. */
-function verdicts(picture, least) {
-  const taken = picture.truth.map(() => false), found = picture.found.map((item) => (item.score < least ? "hidden" : item.g === -2 ? "ignored" : item.g >= 0 ? "right" : "false"));
-  picture.found.forEach((item, i) => { if (found[i] === "right") taken[item.g] = true; });
-  const spare = picture.found.flatMap((item, i) => (found[i] === "false" && item.near ? item.near.map(([g, iou]) => [iou, i, g]) : []));
-  for (const [, i, g] of spare.sort((a, b) => b[0] - a[0])) if (found[i] === "false" && !taken[g] && !picture.truth[g].ignored) { found[i] = "confused"; taken[g] = true; }
-  return { found, truth: picture.truth.map((item, g) => (item.ignored ? "ignored" : taken[g] ? "truth" : "missed")) };
+function verdicts(entry, least) {
+  const taken = entry.truth.map(() => false), found = entry.found.map((item) => (item.score < least ? "hidden" : item.g === -2 ? "ignored" : item.g >= 0 ? "right" : "false"));
+  entry.found.forEach((item, i) => { if (found[i] === "right") taken[item.g] = true; });
+  const spare = entry.found.flatMap((item, i) => (found[i] === "false" && item.near ? item.near.map(([g, iou]) => [iou, i, g]) : []));
+  for (const [, i, g] of spare.sort((a, b) => b[0] - a[0])) if (found[i] === "false" && !taken[g] && !entry.truth[g].ignored) { found[i] = "confused"; taken[g] = true; }
+  return { found, truth: entry.truth.map((item, g) => (item.ignored ? "ignored" : taken[g] ? "truth" : "missed")) };
 }
-function overlay(picture) {
-  const svg = shape("svg", { viewBox: `0 0 ${picture.width} ${picture.height}`, preserveAspectRatio: "none", "aria-hidden": "true" });
+function overlay(entry) {
+  const svg = shape("svg", { viewBox: `0 0 ${entry.width} ${entry.height}`, preserveAspectRatio: "none", "aria-hidden": "true" });
   const add = (layer, item, label) => {
     const mark = item.path ? shape("path", { d: item.path, "fill-rule": "evenodd" }) : shape("rect", { x: item.box[0], y: item.box[1], width: item.box[2], height: item.box[3] });
-    const size = Math.max(picture.width, picture.height) / 48;
+    const size = Math.max(entry.width, entry.height) / 48;
     const text = shape("text", { x: Math.max(1, item.box[0]), y: Math.max(size, item.box[1] - size / 4) }, label);
     text.style.fontSize = `${size}px`;
     svg.append(shape("g", { class: `of-${layer}` }, mark, text));
   };
-  for (const item of picture.truth) add("truth", item, DATA.classes[item.k]);
-  for (const item of picture.found) add("found", item, `${DATA.classes[item.k]} ${item.score.toFixed(2)}`);
+  for (const item of entry.truth) add("truth", item, DATA.classes[item.k]);
+  for (const item of entry.found) add("found", item, `${DATA.classes[item.k]} ${item.score.toFixed(2)}`);
   svg.judge = (least) => {
-    const now = verdicts(picture, least);
+    const now = verdicts(entry, least);
     [...svg.children].forEach((group, n) => {
-      const of_truth = n < picture.truth.length, verdict = of_truth ? now.truth[n] : now.found[n - picture.truth.length];
+      const of_truth = n < entry.truth.length, verdict = of_truth ? now.truth[n] : now.found[n - entry.truth.length];
       group.setAttribute("class", `of-${of_truth ? "truth" : "found"} ${verdict}`);
       group.firstChild.setAttribute("class", `object ${verdict}`);
     });
   };
   return svg;
 }
-function frame(picture) {
-  const image = picture.image ? node("img", { src: picture.image, alt: `${picture.name}: ${picture.reasons || "nothing wrong"}`, loading: "lazy", width: picture.width, height: picture.height })
-    : node("img", { src: `data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' width='${picture.width}' height='${picture.height}'/>`, alt: picture.name, width: picture.width, height: picture.height });
-  return node("div", { class: "frame" }, image, overlay(picture));
+function frame(entry) {
+  const image = entry.image ? node("img", { src: entry.image, alt: `${entry.name}: ${entry.reasons || "nothing wrong"}`, loading: "lazy", width: entry.width, height: entry.height })
+    : node("img", { src: `data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' width='${entry.width}' height='${entry.height}'/>`, alt: entry.name, width: entry.width, height: entry.height });
+  return node("div", { class: "frame" }, image, overlay(entry));
 }
 function setUpGallery() {
-  const list = $("pictures"), viewer = $("viewer");
+  const list = $("images"), viewer = $("viewer");
   if (!DATA.gallery.length) { $("gallery").hidden = true; return; }
   let order = [...DATA.gallery], open = 0;
   const apply = () => {
@@ -50,10 +50,10 @@ function setUpGallery() {
   const draw = () => {
     const by = { worst: (a, b) => b.badness - a.badness, best: (a, b) => a.badness - b.badness, name: (a, b) => a.name.localeCompare(b.name, undefined, { numeric: true }) }[$("order").value];
     order = [...DATA.gallery].sort(by);
-    list.replaceChildren(...order.map((picture, i) => {
-      const button = node("button", { type: "button", class: "open", "aria-label": `Enlarge ${picture.name}` }, frame(picture));
+    list.replaceChildren(...order.map((entry, i) => {
+      const button = node("button", { type: "button", class: "open", "aria-label": `Enlarge ${entry.name}` }, frame(entry));
       button.addEventListener("click", () => enlarge(i));
-      return node("div", { class: "picture" }, button, node("p", {}, node("b", {}, picture.name), picture.reasons || "nothing wrong"));
+      return node("div", { class: "image" }, button, node("p", {}, node("b", {}, entry.name), entry.reasons || "nothing wrong"));
     }));
     apply();
   };

@@ -39,8 +39,8 @@ function setUpPanoptic() {
 function setUpDrawn() {
   if (!DATA.drawn.length) return;
   $("drawn").hidden = false;
-  $("drawn-how").textContent = "the picture, its labels, the prediction";
-  $("drawn-list").append(...DATA.drawn.map((one) => node("figure", {}, node("img", { src: one.image, alt: `${one.name}: picture, labels, prediction`, loading: "lazy", style: "width:100%;border-radius:6px" }), node("figcaption", { class: "hint" }, one.name))));
+  $("drawn-how").textContent = "the image, its labels, the prediction";
+  $("drawn-list").append(...DATA.drawn.map((one) => node("figure", {}, node("img", { src: one.image, alt: `${one.name}: image, labels, prediction`, loading: "lazy", style: "width:100%;border-radius:6px" }), node("figcaption", { class: "hint" }, one.name))));
 }
 function setUpComparison() {
   const other = DATA.comparison;
@@ -76,7 +76,7 @@ function setUpKind(kind) {
   table($("class-table"), columns, part.classes, { sortable: true });
   setUpErrors(part);
   $("slices").hidden = !part.slices.length;
-  table($("slice-table"), [{ name: "attribute" }, { name: "value", text: true }, { name: "pictures", digits: 0 }, { name: "objects", digits: 0 }, { name: "AP", bar: true }, { name: "AP50" }, { name: "AR", title: "recall, mean over IoU 0.50 to 0.95" }], part.slices, { sortable: true });
+  table($("slice-table"), [{ name: "attribute" }, { name: "value", text: true }, { name: "images", digits: 0 }, { name: "objects", digits: 0 }, { name: "AP", bar: true }, { name: "AP50" }, { name: "AR", title: "recall, mean over IoU 0.50 to 0.95" }], part.slices, { sortable: true });
 }
 function setUpErrors(part) {
   const most = Math.max(...part.tide.map((e) => e.cost), 1e-9);

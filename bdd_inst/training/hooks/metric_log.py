@@ -68,7 +68,7 @@ class MetricLog(Hook):
         self.write(state.progress.total - 1, self.latest, self.csv, {"stage": state.stage.name})
 
     def summary(self, state: TrainingState) -> dict[str, float]:
-        """Means over the window and over processes; pictures are summed over processes."""
+        """Means over the window and over processes; images are summed over processes."""
         steps, count = self.window, len(self.window)
         seconds = sum(step.seconds for step in steps)
         values = {
@@ -79,7 +79,7 @@ class MetricLog(Hook):
             "lr": steps[-1].rate,
             "seconds_per_step": seconds / count,
             "data_wait_share": sum(step.waited for step in steps) / max(seconds, 1e-9),
-            "pictures_per_second": sum(step.pictures for step in steps) / max(seconds, 1e-9),
+            "pictures_per_second": sum(step.images for step in steps) / max(seconds, 1e-9),
             "memory_gb": peak_memory(state.fabric.device) / 1e9,
         }
         values = distributed.mean(values, state.fabric.device)

@@ -81,6 +81,6 @@ def line(state: TrainingState, values: dict[str, float], left: datetime.timedelt
         return f"{state.stage.name} {state.progress.iteration}/{state.stage.max_iter}"
     return (
         f"{state.stage.name} {state.progress.iteration}/{state.stage.max_iter}: loss {values['total_loss']:.3f} ({losses}), "
-        f"lr {values['lr']:.3g}, {values['seconds_per_step']:.2f} s/it, {values['pictures_per_second']:.1f} pictures/s, "
+        f"lr {values['lr']:.3g}, {values['seconds_per_step']:.2f} s/it, {values['pictures_per_second']:.1f} images/s, "
         f"data wait {100 * values['data_wait_share']:.1f} %, {values['memory_gb']:.1f} GB, left {left}"
     )

@@ -24,15 +24,15 @@ from bdd_inst.training.training_data import TrainingData
 log = logging.getLogger(__name__)
 
 REFERENCE_BATCH = 16  # what BASE_LR is written for in Detectron2's recipes, and the largest batch taken on the CPU
-LARGEST = 64  # pictures a GPU; beyond it steps gain little and the linear rule stops to hold
-SPARE = 0.85  # share of the memory that trials may take: later batches have larger pictures and more objects
+LARGEST = 64  # images a GPU; beyond it steps gain little and the linear rule stops to hold
+SPARE = 0.85  # share of the memory that trials may take: later batches have larger images and more objects
 
 
 def fit_batch(cfg: CfgNode, largest: int, fits: Callable[[int], bool], world_size: int) -> int:
     """The total batch: the largest power of two a process that ``fits``, times processes.
 
     Raises:
-        DataError: not even one picture fits.
+        DataError: not even one image fits.
     """
     size = 0
     trial = 1
@@ -40,14 +40,14 @@ def fit_batch(cfg: CfgNode, largest: int, fits: Callable[[int], bool], world_siz
         size, trial = trial, trial * 2
     if not size:
         raise DataError(
-            f"out of memory on a single picture: lower INPUT.MAX_SIZE_TRAIN (now {cfg.INPUT.MAX_SIZE_TRAIN}) with INPUT.MIN_SIZE_TRAIN, "
+            f"out of memory on a single image: lower INPUT.MAX_SIZE_TRAIN (now {cfg.INPUT.MAX_SIZE_TRAIN}) with INPUT.MIN_SIZE_TRAIN, "
             "or set SOLVER.AMP.ENABLED True"
         )
     return size * world_size
 
 
 class MemoryProbe:
-    """Runs forward and backward on the largest pictures of the data, and looks whether memory is left."""
+    """Runs forward and backward on the largest images of the data, and looks whether memory is left."""
 
     def __init__(
         self, model: nn.Module, samples: Sequence[dict], device: torch.device, autocast: Callable
@@ -61,7 +61,7 @@ class MemoryProbe:
         self.measured: list[tuple[int, int]] = []
 
     def __call__(self, size: int) -> bool:
-        """Whether a step on ``size`` pictures fits, on every process."""
+        """Whether a step on ``size`` images fits, on every process."""
         return not distributed.any_true(not self._fits(size), self.device)
 
     def _fits(self, size: int) -> bool:
@@ -93,9 +93,9 @@ class MemoryProbe:
         if not self.measured:
             return True
         (small, low), (large, high) = self.measured[0], self.measured[-1]
-        picture = (high - low) / (large - small) if large > small else high / 4
+        image = (high - low) / (large - small) if large > small else high / 4
         free = free_memory(self.device)
-        return not free or picture * (size - large) <= SPARE * free
+        return not free or image * (size - large) <= SPARE * free
 
 
 def measure(stage: Stage, model: nn.Module, fabric: Fabric, data: TrainingData) -> int:
@@ -123,7 +123,7 @@ def resolve_auto(
 ) -> list[Stage]:
     """Stages whose batch is ``auto`` get one, and the learning rate that goes with it; the others stay as they are.
 
-    The rate is scaled from ``REFERENCE_BATCH`` pictures, for which Detectron2's recipes give BASE_LR.
+    The rate is scaled from ``REFERENCE_BATCH`` images, for which Detectron2's recipes give BASE_LR.
 
     Args:
         stages: of the config.
@@ -139,7 +139,7 @@ def resolve_auto(
                 0  # what was measured is for the processes that there are
             )
             cfg.SOLVER.BASE_LR *= cfg.SOLVER.IMS_PER_BATCH / REFERENCE_BATCH
-            words = "stage %s: IMS_PER_BATCH auto is %d pictures; learning rate %g by the linear rule from %d"
+            words = "stage %s: IMS_PER_BATCH auto is %d images; learning rate %g by the linear rule from %d"
             log.info(
                 words, stage.name, cfg.SOLVER.IMS_PER_BATCH, cfg.SOLVER.BASE_LR, REFERENCE_BATCH
             )

@@ -206,7 +206,7 @@ def figures_of(trials: Sequence[Trial]) -> list[str]:
 
 
 def cost(trial: Trial) -> dict[str, str]:
-    """Minutes from start to end, million parameters, milliseconds a picture."""
+    """Minutes from start to end, million parameters, milliseconds an image."""
     facts = trial.facts
     started, finished = facts.get("started"), facts.get("finished")
     minutes = None
@@ -216,7 +216,7 @@ def cost(trial: Trial) -> dict[str, str]:
     values = {
         "minutes": minutes,
         "M parameters": facts["parameters"] / 1e6 if "parameters" in facts else None,
-        "ms a picture": facts.get("milliseconds"),
+        "ms an image": facts.get("milliseconds"),
     }
     return {name: "-" if value is None else f"{value:.1f}" for name, value in values.items()}
 

@@ -102,7 +102,7 @@ def describe(tests: dict[str, RangeTest], folder: Path) -> str:
 
 
 def write(tests: dict[str, RangeTest], folder: Path) -> None:
-    """The measured losses as CSV, and a picture of them."""
+    """The measured losses as CSV, and an image of them."""
     with atomic_write(folder / "lr_find.csv") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(["stage", "lr", "loss", "smooth"])
