@@ -13,6 +13,7 @@ import numpy as np
 
 from bdd_inst.masks.outlines import Outline
 
+# Agg's constants: the same limits end the halving at the same places.
 _DISTANCE_TOLERANCE = 0.25  # square pixels: half a pixel, squared
 _COLLINEAR = 1e-30
 _MAX_LEVEL = 32
@@ -55,6 +56,7 @@ def flatten_points(
     if not len(curves):
         return points, lengths
     missing = len(points)
+    # A row past the last stands for every missing vertex, so that indices need no case of their own.
     known = np.concatenate([points, np.full((1, 2), corner or 0.0)])
     which, share, added = _subdivide(known[curves])
     control = np.zeros(missing + 1, dtype=bool)
@@ -78,6 +80,7 @@ def _find_curves(paths: Sequence[Outline], read_on: bool) -> np.ndarray:
     first, missing = 0, sum(len(path.vertices) for path in paths)
     for path in paths:
         count = len(path.vertices)
+        # A path starts at its first vertex whatever its letter; each curve takes three more.
         place = path.types.find("C", 1)
         while place >= 0:
             ahead = [first + k if k < count else missing for k in (place + 1, place + 2)]
@@ -103,6 +106,8 @@ def _subdivide(curves: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     share = np.zeros(len(curves))
     found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     size = 1.0
+    # All curves of one depth are halved together: 33 rounds at most, instead of one recursion a curve.
+    # What is not flat after the last adds no point, as where Agg's recursion gives up.
     for _ in range(_MAX_LEVEL + 1):
         flat, emits, point = _flatness(curves)
         out = flat & emits
@@ -137,6 +142,7 @@ def _flatness(curves: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     near2, near3 = d2 <= _COLLINEAR, d3 <= _COLLINEAR
     # A control point on the chord's line does not count.
     distance = np.where(near2, 0, d2) + np.where(near3, 0, d3)
+    # ``distance`` is the true one times the chord's length: comparing squares needs no division and no root.
     flat = distance * distance <= _DISTANCE_TOLERANCE * length
     emits = np.ones(len(curves), dtype=bool)
     point = (p2 + p3) / 2
@@ -151,6 +157,7 @@ def _collinear(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """:func:`_flatness` for curves whose points lie on one line, or whose ends meet."""
     p1, p2, p3, p4 = (curves[:, k] for k in range(4))
+    # A chord without length divides by 0: those rows are replaced below, by the distance to an end.
     with np.errstate(divide="ignore", invalid="ignore"):
         scale = 1 / length
         along = [

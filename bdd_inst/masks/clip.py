@@ -32,6 +32,7 @@ def clip_polygons(
             for axis, limit, sign in ((0, 0, 1), (0, width, -1), (1, 0, 1), (1, height, -1)):
                 points = clip_half(points, axis, float(limit), sign)
         points = without_spikes(points)
+        # What only ran along the window's side has corners there and no area.
         if len(points) >= 3 and np.ptp(points, axis=0).min() > 0:
             out.append(points)
     return out
@@ -42,6 +43,7 @@ def clip_half(points: np.ndarray, axis: int, limit: float, sign: int) -> np.ndar
     if not len(points):
         return points
     depth = sign * (points[:, axis] - limit)
+    # A vertex on the edge is inside: what only touches the window's side is not cut there.
     inside = depth >= 0
     if inside.all():
         return points
@@ -50,6 +52,7 @@ def clip_half(points: np.ndarray, axis: int, limit: float, sign: int) -> np.ndar
     share = np.zeros_like(depth)
     np.divide(depth, depth - depth_after, out=share, where=crosses)
     cut = points + share[:, None] * (after - points)
+    # Set, not computed: rounding would leave some cuts beside the edge, to be cut again by the next.
     cut[:, axis] = np.where(crosses, limit, cut[:, axis])
     # Each vertex is followed by where its edge crosses the limit.
     both = np.stack([points, cut], axis=1).reshape(-1, 2)
@@ -61,6 +64,7 @@ def without_spikes(points: np.ndarray) -> np.ndarray:
     if not len(points):
         return points
     before, after = points - np.roll(points, 1, axis=0), np.roll(points, -1, axis=0) - points
+    # Most polygons have no spike: one pass over arrays spares them the walk over vertices.
     if not ((cross(before.T, after.T) == 0) & ((before * after).sum(axis=1) <= 0)).any():
         return points
     kept: list[tuple[float, float]] = []

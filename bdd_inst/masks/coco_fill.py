@@ -37,6 +37,7 @@ def from_polygons_coco(
         flat.append(points.reshape(-1).tolist())
     if not flat:
         return empty(height, width)
+    # The union: parts of one object may overlap, and COCO's polygons know no holes.
     merged = coco_mask.merge(coco_mask.frPyObjects(flat, height, width))
     return {"size": [int(height), int(width)], "counts": merged["counts"].decode("ascii")}
 
@@ -57,5 +58,6 @@ def check_polygon(points: np.ndarray) -> None:
         return  # however it winds, it cannot be longer; NaN does not pass
     check_vertices(points)
     corners = points.reshape(-1, 2)
+    # The longer of an edge's two extents: that is how many steps pycocotools takes along it.
     if np.abs(corners - np.roll(corners, 1, axis=0)).max(axis=1).sum() > _MAX_PERIMETER:
         raise DataError("a polygon reaches too far outside its image to be drawn")

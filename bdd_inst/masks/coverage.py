@@ -32,6 +32,7 @@ def outline_cells(
     """
     edges, owner = _clip(edges, owner, height, width)
     fixed = _to_fixed(edges)
+    # A level edge covers no height: it adds to neither sum.
     upright = fixed[:, 1] != fixed[:, 3]
     fixed, owner = fixed[upright], owner[upright]
     whole = fixed >> 8
@@ -41,6 +42,7 @@ def outline_cells(
     for lines, owners in zip(np.split(fixed, cuts), np.split(owner, cuts)):
         parts.append(_reduce(*_cells(*_rows(lines, owners), height, width)))
         held += len(parts[-1][0])
+        # Outlines that wind over the same pixels again and again: summed early, their portions stay bounded too.
         if held > 4 * _CELLS_AT_ONCE:
             parts, held = [_merge(parts)], 0
     return _merge(parts)
@@ -49,6 +51,7 @@ def outline_cells(
 def _to_fixed(values: np.ndarray) -> np.ndarray:
     """Pixels to whole 1/256 pixels, halves away from zero, int64."""
     scaled = values * SUBPIXELS
+    # Agg's rounding; ``np.rint`` would send halves to the even neighbour and move edges by 1/256 pixel.
     return np.trunc(scaled + np.copysign(0.5, scaled)).astype(np.int64)
 
 
@@ -117,6 +120,7 @@ def _rows(lines: np.ndarray, owner: np.ndarray) -> tuple[np.ndarray, ...]:
     index, step = _spread(count)
     dx, dy = (x2 - x1).astype(np.float64), np.abs(y2 - y1).astype(np.float64)
     within = y1 & 255
+    # ``lead / dy`` is how far x has moved at the first row boundary; every further row adds ``256 dx / dy``.
     lead = np.where(down, SUBPIXELS - within, within) * dx
     # x where piece k (k >= 1) begins. Quotients are far below 2**53 and at least 1/dy from the next integer: floor of the float is exact.
     begin = x1[index] + np.floor(
@@ -133,6 +137,7 @@ def _rows(lines: np.ndarray, owner: np.ndarray) -> tuple[np.ndarray, ...]:
     foot = np.where(forward, SUBPIXELS, 0)
     foot[last] = y2 & 255
     row = row1[index] + np.where(forward, step, -step)
+    # A line that ends on a row boundary leaves a piece without height in the next row.
     real = top != foot
     return begin[real], top[real], end[real], foot[real], row[real], owner[index][real]
 
@@ -170,6 +175,8 @@ def _cells(
     enter[first] = within
     leave[last] = x2 & 255
     column = column1[index] + np.where(forward, step, -step)
+    # A row and two columns more than the image has: edges pressed to the right side lie in column ``width``,
+    # and changes are written one column to the right of a cell and one row below it.
     key = ((owner * (height + 1) + row) * (width + 2))[index] + column
     return key, cover, (enter + leave) * cover
 
@@ -214,6 +221,7 @@ def touched_places(
     if not len(key):
         return key, key
     winding = np.cumsum(cover)
+    # Agg shifts this sum down by 9 bits and paints where anything is left: below 0, or from 512 on.
     signed = 512 * winding - area
     here = ((signed < 0) | (signed >= 512)) & (key % (width + 2) < width)
     beyond = winding != 0

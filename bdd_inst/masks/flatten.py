@@ -45,6 +45,7 @@ def to_label_map(
     """
     kept = [n for n, score in enumerate(scores) if score >= threshold]
     on_top = top_instances([masks[n] for n in kept], [scores[n] for n in kept], height, width)
+    # ``on_top`` numbers the instances that were kept: one table turns its numbers into classes.
     values = np.array([0, *(int(classes[n]) + 1 for n in kept)], np.int64)
     if values.max(initial=0) > 255:
         raise ValueError(f"a label map holds classes up to 255, not {values.max()}")

@@ -42,6 +42,7 @@ def label_rles(values: np.ndarray, background: int = 0) -> tuple[np.ndarray, lis
     kept = number != background
     labels = np.unique(number[kept])
     pixels = height * width
+    # Spaced by one more than the image has pixels: where one mask ends is not where the next begins.
     merged = np.sort(np.searchsorted(labels, number[kept]) * (pixels + 1) + place[kept])
     owner, place = np.divmod(merged, pixels + 1)
     texts = pack_edges(place, np.bincount(owner, minlength=len(labels)), pixels)
@@ -69,6 +70,7 @@ def paint(
     Raises:
         ValueError: a mask of another size.
     """
+    # Column by column, as runs are: each is one slice, however many columns it crosses.
     flat = np.zeros(height * width, dtype=dtype)
     first, last = height * width, 0
     for rle, value in zip(rles, values, strict=True):
@@ -98,6 +100,7 @@ def drawing_order(scores: Sequence[float | None] | None, count: int) -> list[int
     """
     if scores is None or not count or scores[0] is None:
         return list(range(count))
+    # The sort keeps the order of equal scores: among them the later lies on top.
     return sorted(range(count), key=lambda i: -np.inf if scores[i] is None else scores[i])
 
 

@@ -1,4 +1,4 @@
-"""Path: one outline of an object, straight or with Bezier curves, closed or open."""
+"""One outline of an object: straight or with Bezier curves, closed or open."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ class Outline:
         return len(self.vertices)
 
     def __eq__(self, other: object) -> bool:
+        # A dataclass would compare the arrays by ``==``, which gives one answer for each number.
         if not isinstance(other, Outline):
             return NotImplemented
         return (
@@ -48,6 +49,7 @@ class Outline:
             array = np.asarray(vertices, dtype=np.float64)
         except (TypeError, ValueError, OverflowError) as error:
             raise DataError("a path's vertices must be pairs of numbers") from error
+        # An empty list becomes an array of one dimension.
         if array.size == 0:
             array = np.empty((0, 2))
         if array.ndim != 2 or array.shape[1] != 2:
@@ -128,7 +130,7 @@ def check_vertices(vertices: np.ndarray) -> None:
 
 
 def as_outline(part: Outline | np.ndarray | Sequence) -> Outline:
-    """A Path from a Path, a V,2 array, or COCO's flat list of coordinates."""
+    """An Outline from an Outline, an array V,2 of x, y, or COCO's flat list of coordinates."""
     if isinstance(part, Outline):
         return part
     array = np.asarray(part, dtype=np.float64)

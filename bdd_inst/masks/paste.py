@@ -83,6 +83,7 @@ def paste_to_rles(
 def _regions(boxes: np.ndarray, height: int, width: int) -> np.ndarray:
     """N,4 int64 x1,y1,x2,y2 (exclusive): the pixels looked at for each box (float32 N,4); empty for a box that is not finite."""
     finite = np.isfinite(boxes).all(axis=1, keepdims=True)
+    # Beyond any image and still exact: a float32 of 1e30 has no int64.
     boxes = np.clip(np.where(finite, boxes, 0), -1e6, 1e6)
     low = np.maximum(np.floor(boxes[:, :2]) - 1, 0)
     high = np.minimum(np.ceil(boxes[:, 2:]) + 1, [width, height])
@@ -92,6 +93,7 @@ def _regions(boxes: np.ndarray, height: int, width: int) -> np.ndarray:
 def _sample(mask: Tensor, box: Tensor, region: tuple[int, int, int, int]) -> Tensor:
     """M,M grid over ``box`` sampled at the pixel centres of ``region`` -> h,w float."""
     x1, y1, x2, y2 = region
+    # The same float32 steps in the same order as Detectron2's: a pixel's centre from -1 to 1 over the box.
     rows = torch.arange(y1, y2, device=box.device, dtype=torch.float32) + 0.5
     columns = torch.arange(x1, x2, device=box.device, dtype=torch.float32) + 0.5
     rows = (rows - box[1]) / (box[3] - box[1]) * 2 - 1
@@ -197,6 +199,8 @@ class _CrossingSearch:
         column: np.ndarray,
     ) -> np.ndarray:
         """The image row at which each crossing takes effect: the first row beyond it."""
+        # In float64: the error of this division must stay far below the tolerance that decides which crossings
+        # the sampler is asked about.
         before, after = (
             above[line, knot].astype(np.float64),
             above[line, knot + 1].astype(np.float64),

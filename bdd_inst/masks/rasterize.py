@@ -37,10 +37,10 @@ _LENGTH_AT_ONCE = 2e6
 def polygons_to_mask(
     parts: Sequence[Part], height: int, width: int, rule: str = "official"
 ) -> np.ndarray:
-    """One object's parts -> H,W bool. A part is a Path, a V,2 array or COCO's flat list, in image pixels.
+    """One object's parts -> H,W bool.
 
     Args:
-        parts: the outlines of one object, in pixels.
+        parts: the outlines of one object: Outline, array V,2 of x, y, or COCO's flat list, in pixels.
         height, width: of the image, in pixels.
         rule: ``official`` or ``coco``.
 
@@ -194,6 +194,7 @@ def _groups(
     edges: np.ndarray, owner: np.ndarray, count: int, height: int, width: int
 ) -> Iterator[tuple[int, int]]:
     """Ranges of outlines that are short enough together; one that is too long by itself stands alone."""
+    # An edge is cut to the image: no more of it counts than the image is wide and high.
     spans = np.abs(edges[:, 2:] - edges[:, :2])
     lengths = np.bincount(owner, np.minimum(spans, [width, height]).sum(axis=1), count)
     first, total = 0, 0.0
@@ -212,6 +213,7 @@ def _flat(
     if not paths:
         return np.empty((0, 2)), np.zeros(0, dtype=np.int64)
     points = np.concatenate([path.vertices for path in paths])
+    # Halves go up, as the canvas snaps; ``np.rint`` would move every second one down.
     return flatten_points(
         np.floor(_on_canvas(points, height, width) + 0.5) + shift, paths, corner=shift
     )

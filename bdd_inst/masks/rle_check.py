@@ -38,6 +38,7 @@ def _is_whole(value: Any) -> bool:
     """Whether this is a whole number; data frames write theirs as floats."""
     if type(value) is int:
         return True
+    # In Python True is an int: ``[true, true]`` in a file would be an image of one pixel.
     if isinstance(value, (bool, np.bool_)):
         return False
     if isinstance(value, (float, np.floating)):
@@ -61,6 +62,7 @@ def check_counts(counts: Sequence[int] | np.ndarray, pixels: int) -> np.ndarray:
         np.isfinite(array).all() and (array == np.floor(array)).all()
     ):
         raise DataError("an RLE's counts must be a list of whole numbers")
+    # Each run is bounded before they are added up: the sum cannot wrap round to the right number.
     if array.size and (array.min() < 0 or array.max() > pixels):
         raise DataError(
             f"an RLE has a run of {array.min() if array.min() < 0 else array.max()} in an image of {pixels} pixels"
@@ -83,6 +85,7 @@ def rle_faults(rles: Sequence[dict]) -> dict[int, str]:
     out: dict[int, str] = {}
     for start in range(0, len(rles), CHUNK):
         part = rles[start : start + CHUNK]
+        # In float64 the product of any two sizes is finite; in int64 it could wrap round to a small one.
         sizes = np.array([rle["size"] for rle in part], np.float64).reshape(-1, 2)
         pixels = sizes.prod(axis=1)
         odd = (sizes < 0).any(axis=1) | (pixels > MAX_PIXELS) | (sizes % 1 != 0).any(axis=1)

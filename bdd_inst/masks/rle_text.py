@@ -31,10 +31,12 @@ def pack_counts(counts: np.ndarray, lengths: np.ndarray) -> list[str]:
     for k in range(3):
         heads = starts[:-1][lengths > k] + k
         values[heads] = counts[heads]
+    # k groups hold -2^(5k-1) to 2^(5k-1) - 1; ``~v`` maps negative numbers to the same limits.
     groups = np.searchsorted(_LIMITS, np.where(values < 0, ~values, values), side="right") + 1
     ends = np.cumsum(groups)
     total = int(ends[-1])
     which = np.arange(total) - np.repeat(ends - groups, groups)
+    # The shift keeps the sign, so the last group of a negative number ends with its top bit set.
     out = (np.repeat(values, groups) >> (5 * which)) & 31
     out += 32 + 48
     out[ends - 1] -= 32
@@ -50,6 +52,7 @@ def pack_edges(edges: np.ndarray, lengths: np.ndarray, pixels: int) -> list[str]
     starts, stops, starts again... Two at the same place undo each other, so an empty run or gap may be left in.
     """
     owner = np.repeat(np.arange(len(lengths)), lengths)
+    # One more than the image has pixels: one mask's end and the next one's start are different places.
     places = edges + owner * (pixels + 1)
     fresh = np.ones(len(places), dtype=bool)
     np.not_equal(places[1:], places[:-1], out=fresh[1:])

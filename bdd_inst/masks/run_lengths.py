@@ -74,6 +74,7 @@ def column_counts(columns: np.ndarray, x: int, y: int, height: int, width: int) 
     w, h = columns.shape
     if x < 0 or y < 0 or x + w > width or y + h > height:
         raise ValueError(f"a crop of {w}x{h} at {x},{y} leaves the image of {width}x{height}")
+    # Full columns follow one another without a gap: a run may go on from one into the next.
     if h == height:
         edges = _changes(columns.reshape(-1)) + x * height
     else:
@@ -193,24 +194,22 @@ def decode_tight(rles: Sequence[dict]) -> list[tuple[np.ndarray, int, int]]:
         return out
     ends = np.cumsum(flat)[runs]
     starts = ends - flat[runs]
-    first, last = (
-        starts // height,
-        (ends - 1) // height,
-    )  # columns of each run's first and last pixel
+    # Columns of each run's first and last pixel.
+    first, last = starts // height, (ends - 1) // height
     owner = np.repeat(np.arange(len(rles)), lengths)[runs]
     heads = np.flatnonzero(np.diff(owner, prepend=-1))
     tails = np.append(heads[1:], len(owner)) - 1
     y = np.minimum.reduceat(starts - first * height, heads)
     foot = np.maximum.reduceat(ends - first * height, heads)
-    whole = (
-        foot > height
-    )  # a run goes over the foot of a column and on at the head of the next: the columns are whole
+    # A run goes over the foot of a column and on at the head of the next: all rows are in the box.
+    whole = foot > height
     y[whole], foot[whole] = 0, height
     x, rows = first[heads], foot - y
     columns = last[tails] + 1 - x
     bases = np.cumsum(rows * columns) - rows * columns
     mine = np.repeat(np.arange(len(heads)), tails - heads + 1)
     corner, side = (bases - x * rows - y)[mine], rows[mine]
+    # All crops lie in one array, each of the size of its box: one repeat paints them together.
     places = np.empty(2 * len(runs), dtype=np.int64)
     places[0::2] = corner + first * side + (starts - first * height)
     places[1::2] = corner + last * side + (ends - last * height)
@@ -254,6 +253,7 @@ def union(rles: Sequence[dict]) -> dict:
     Returns:
         One RLE of that size.
     """
+    # pycocotools takes and gives bytes; everywhere else counts are str, as in JSON.
     merged = coco_mask.merge([{**rle, "counts": rle["counts"].encode()} for rle in rles])
     return {"size": list(merged["size"]), "counts": merged["counts"].decode()}
 
@@ -270,6 +270,7 @@ def to_bbox(rle: dict) -> tuple[float, float, float, float]:
     height, _ = rle_size(rle)
     edges = np.cumsum(counts_of(rle))
     starts, ends = edges[0::2], edges[1::2]
+    # An odd number of runs ends with background, which has no end to pair with.
     starts = starts[: len(ends)]
     filled = ends > starts
     if not filled.any():
@@ -309,6 +310,7 @@ def normalize(
     if size is not None and (h, w) != tuple(size):
         raise DataError(f"an RLE is for an image of {w}x{h}, but the image is {size[1]}x{size[0]}")
     counts = counts_of({"size": (h, w), "counts": _without_quotes(rle.get("counts"))})
+    # Other tools write empty runs; with them equal masks would have different texts.
     if (counts[1:] == 0).any():
         counts = _merge_empty(np.cumsum(counts), h * w)
     return {"size": [h, w], "counts": pack_counts(counts, np.array([len(counts)]))[0]}

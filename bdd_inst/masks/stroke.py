@@ -13,6 +13,7 @@ import numpy as np
 
 _HALF_WIDTH = 100 / 72 / 2
 _MITER_LIMIT = 100 / 72  # the canvas sets it to the line width
+# Agg's default limit for the inner side of a corner, in half widths.
 _INNER_LIMIT = 1.01
 # What snapped vertices of a line this wide are moved by: it is an odd number of pixels wide when rounded, so it runs through pixel centres.
 CENTRE = 0.5
@@ -68,6 +69,7 @@ def _corner_points(
     turn = (v2[:, 0] - v1[:, 0]) * (v1[:, 1] - v0[:, 1]) - (v2[:, 1] - v1[:, 1]) * (
         v1[:, 0] - v0[:, 0]
     )
+    # On the inner side of a turn the sides meet before the corner, at most as far back as the shorter segment.
     inner_limit = np.maximum(np.minimum(in_length, out_length) / _HALF_WIDTH, _INNER_LIMIT)
     limit = _HALF_WIDTH * np.where(turn > 0, inner_limit, _MITER_LIMIT)
     single, miter = _miters(v0, v1, v2, side1, side2, limit)
