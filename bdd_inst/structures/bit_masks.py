@@ -71,10 +71,12 @@ class BitMasks:
             raise ValueError(f"{len(boxes)} boxes for {len(index)} masks")
         if not len(boxes):
             return torch.zeros(0, mask_size, mask_size, dtype=torch.bool, device=self.device)
+        # RoIAlign reads image, x1, y1, x2, y2: here every mask is an image of its own, of one channel.
         rois = torch.cat([index[:, None].to(boxes), boxes], dim=1)
         seen = roi_align(
             self.tensor[:, None].to(torch.float32), rois, mask_size, 1.0, 0, aligned=True
         )
+        # Detectron2's rule; one half itself counts as inside.
         return seen[:, 0] >= 0.5
 
     def get_bounding_boxes(self) -> Boxes:
@@ -107,6 +109,7 @@ def _extent(occupied: Tensor) -> Tensor:
     """N,L bool to N,2,1 float: first set position and one past the last, interleavable as (start, end)."""
     length = occupied.shape[1]
     position = torch.arange(length, device=occupied.device)
+    # A minimum over no rows or columns is an error in torch, not a number.
     start = (
         torch.where(occupied, position, length).amin(dim=1)
         if length

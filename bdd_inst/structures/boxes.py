@@ -34,6 +34,7 @@ class BoxMode(IntEnum):
             )
         # Both ways change the last two numbers alone: by adding the corner, or taking it away.
         sign = 1 if from_mode == BoxMode.XYWH_ABS else -1
+        # Lists and tuples in plain arithmetic: most calls convert a single box of a dict.
         if isinstance(box, (list, tuple)):
             x, y, c, d = box
             return type(box)((x, y, c + sign * x, d + sign * y))
@@ -66,7 +67,7 @@ class Boxes:
         return self.tensor.device
 
     def area(self) -> Tensor:
-        """N: width times height."""
+        """N float32: width times height, square pixels."""
         x1, y1, x2, y2 = self.tensor.unbind(1)
         return (x2 - x1) * (y2 - y1)
 
@@ -74,6 +75,7 @@ class Boxes:
         """In place: limit x to [0, width] and y to [0, height] of ``box_size`` = (height, width)."""
         height, width = box_size
         x1, y1, x2, y2 = self.tensor.unbind(1)
+        # A new tensor: clamping in place would also change the boxes of whoever shares the old one.
         self.tensor = torch.stack(
             (x1.clamp(0, width), y1.clamp(0, height), x2.clamp(0, width), y2.clamp(0, height)),
             dim=1,
@@ -81,6 +83,7 @@ class Boxes:
 
     def nonempty(self, threshold: float = 0.0) -> Tensor:
         """N bool: both sides longer than ``threshold``."""
+        # No comparison holds for NaN: such a box counts as empty.
         sides = self.tensor[:, 2:] - self.tensor[:, :2]
         return (sides > threshold).all(dim=1)
 
@@ -99,6 +102,7 @@ class Boxes:
 
     def scale(self, scale_x: float, scale_y: float) -> None:
         """In place: stretch about the origin."""
+        # In the tensor itself, which may be shared: clone the boxes first where that matters.
         self.tensor[:, 0::2] *= scale_x
         self.tensor[:, 1::2] *= scale_y
 
@@ -125,16 +129,17 @@ class Boxes:
 
 
 def pairwise_intersection(boxes1: Boxes, boxes2: Boxes) -> Tensor:
-    """N,M: the area that each pair shares."""
+    """N,M float32: the area that each pair shares, square pixels."""
     first, second = boxes1.tensor, boxes2.tensor
     sides = torch.min(first[:, None, 2:], second[:, 2:]) - torch.max(
         first[:, None, :2], second[:, :2]
     )
+    # Two boxes apart in x and in y have two negative sides: clamped first, for their product is positive.
     return sides.clamp_(min=0).prod(dim=2)
 
 
 def pairwise_iou(boxes1: Boxes, boxes2: Boxes) -> Tensor:
-    """N,M: intersection over union; 0 where the two do not meet (also for two empty boxes)."""
+    """N,M float32: intersection over union; 0 where the two do not meet (also for two empty boxes)."""
     # Two boxes without area have a union of 0: the quotient, then NaN, is taken only where something is shared.
     shared = pairwise_intersection(boxes1, boxes2)
     union = boxes1.area()[:, None] + boxes2.area() - shared
@@ -142,13 +147,13 @@ def pairwise_iou(boxes1: Boxes, boxes2: Boxes) -> Tensor:
 
 
 def pairwise_ioa(boxes1: Boxes, boxes2: Boxes) -> Tensor:
-    """N,M: intersection over the area of the second box (the crowd rule of COCO)."""
+    """N,M float32: intersection over the area of the second box (the crowd rule of COCO)."""
     shared = pairwise_intersection(boxes1, boxes2)
     return torch.where(shared > 0, shared / boxes2.area(), shared.new_zeros(1))
 
 
 def matched_boxlist_iou(boxes1: Boxes, boxes2: Boxes) -> Tensor:
-    """N: intersection over union of row i with row i.
+    """N float32: intersection over union of row i with row i; NaN where both boxes are without area.
 
     Raises:
         ValueError: lists of unequal length.

@@ -49,6 +49,7 @@ class CroppedMasks:
 
     def to(self, *args, **kwargs) -> CroppedMasks | BitMasks:
         """Itself on the CPU. On another device whole bitmaps, painted there: only the crops travel."""
+        # ``Tensor.to`` takes a device, a dtype or another tensor at any place: torch itself reads the arguments.
         device = torch.empty(0).to(*args, **kwargs).device
         return self if device.type == "cpu" else self.to_bitmasks(device)
 
@@ -108,6 +109,7 @@ class CroppedMasks:
         return torch.from_numpy(out).to(boxes.device)
 
     def __getitem__(self, item: int | slice | Tensor) -> CroppedMasks:
+        # Indexing a row of places turns every kind of index, a bool mask too, into places.
         chosen = torch.arange(len(self))[item].reshape(-1)
         pieces = [self.data[self._starts[i] : self._starts[i + 1]] for i in chosen.tolist()]
         return CroppedMasks(

@@ -43,6 +43,7 @@ class ImageList:
         height, width = (-(-max(side) // step) * step for side in zip(*sizes, strict=True))
         shape = (len(tensors), *tensors[0].shape[:-2], height, width)
         layout = torch.channels_last if channels_last else torch.contiguous_format
+        # Not filled first: each pixel, of an image or of its padding, is written once.
         batch = torch.empty(
             shape, dtype=tensors[0].dtype, device=tensors[0].device, memory_format=layout
         )

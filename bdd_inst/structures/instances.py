@@ -34,6 +34,7 @@ class Instances:
             self.set(name, value)
 
     def __getattr__(self, name: str) -> Any:
+        # A copy or an unpickled object asks for names before ``_fields`` exists: asking it here would not end.
         if name.startswith("_") or name not in self._fields:
             known = ", ".join(self.__dict__.get("_fields", {})) or "none"
             raise AttributeError(f"Instances have no field {name!r}; there are: {known}")
@@ -73,12 +74,14 @@ class Instances:
         if isinstance(item, int):
             if not -len(self) <= item < len(self):
                 raise IndexError(f"instance {item} of {len(self)}")
+            # A slice, for an int would take the first axis away from tensors.
             item = slice(item % len(self), item % len(self) + 1)
         return Instances(self._image_size, **{k: _select(v, item) for k, v in self._fields.items()})
 
     def __len__(self) -> int:
         for value in self._fields.values():
             return len(value)
+        # As in Detectron2: the number of objects is that of a field's entries, and there is no field.
         raise NotImplementedError("Instances without fields have no length")
 
     def __iter__(self) -> Iterator[Any]:
@@ -90,6 +93,7 @@ class Instances:
         first = instance_lists[0]
         if any(other.image_size != first.image_size for other in instance_lists):
             raise ValueError("only Instances of one image_size can be joined")
+        # The object itself, as in Detectron2: nothing is copied.
         if len(instance_lists) == 1:
             return first
         return Instances(

@@ -44,6 +44,7 @@ class PolygonMasks:
                 item = torch.as_tensor(item)
                 item = (item.nonzero().flatten() if item.dtype == torch.bool else item).tolist()
             chosen = [self.polygons[i] for i in item]
+        # Past the constructor, which would check every coordinate again.
         out = PolygonMasks([])
         out.polygons = chosen
         return out
@@ -117,6 +118,7 @@ def fill_polygons(parts: Sequence[np.ndarray], height: int, width: int) -> np.nd
     rles = coco_mask.frPyObjects(
         [np.asarray(part, dtype=np.float64) for part in parts], height, width
     )
+    # A union of run lengths: where parts overlap, their pixels are set once.
     rle = rles[0] if len(rles) == 1 else coco_mask.merge(rles)
     return coco_mask.decode(rle).astype(bool)
 

@@ -58,6 +58,7 @@ class RLEMasks:
 
     def __getitem__(self, item: int | slice | Sequence[int] | Tensor) -> RLEMasks:
         if isinstance(item, int):
+            # Still N masks, of which there is one: as BitMasks and PolygonMasks do.
             return RLEMasks([self.rles[item]], self.image_size)
         if isinstance(item, slice):
             return RLEMasks(self.rles[item], self.image_size)

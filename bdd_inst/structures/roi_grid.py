@@ -79,9 +79,11 @@ class AxisSamples:
 def axis_samples(start: np.ndarray, end: np.ndarray, length: int, side: int) -> AxisSamples:
     """Where the operator samples along one axis of ``length`` pixels for boxes from ``start`` to ``end`` (R float32), in float32 as it
     does."""
+    # The half pixel of the aligned operator: pixel 0 has its centre at 0.5 of the box's coordinates.
     begin = start.astype(np.float32) - np.float32(0.5)
     extent = (end.astype(np.float32) - np.float32(0.5)) - begin
     cell = extent / np.float32(side)
+    # Adaptive sampling: as many samples along a cell as it is pixels long, none for a box without extent.
     grid = np.maximum(np.ceil(cell), 0).astype(np.int64)
     roi = np.repeat(np.arange(len(start)), grid * side)
     first = np.concatenate([[0], np.cumsum(grid * side)])[roi]
@@ -96,6 +98,7 @@ def axis_samples(start: np.ndarray, end: np.ndarray, length: int, side: int) -> 
     # The operator's edges: within a pixel of the bitmap the edge pixel is read, beyond it 0 counts.
     outside = (place < -1) | (place > length)
     place = np.maximum(place, np.float32(0))
+    # Truncation is rounding down here: places are at least 0.
     low = np.minimum(place.astype(np.int64), length - 1)
     place = np.where(low >= length - 1, low.astype(np.float32), place)
     far = place - low.astype(np.float32)
