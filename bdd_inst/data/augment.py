@@ -10,9 +10,8 @@ from fvcore.common.config import CfgNode
 
 from bdd_inst.data.transforms import Chain, Crop, Resize, Transform
 
-PADDING = (
-    128  # grey around an image smaller than the jitter's canvas, as in Detectron2's FixedSizeCrop
-)
+# Grey around an image that is smaller than the jitter's canvas, as in Detectron2's FixedSizeCrop.
+PADDING = 128
 
 
 @dataclass(slots=True)
@@ -35,6 +34,7 @@ def shortest_edge(size: tuple[int, int], edge: float, longest: float) -> tuple[i
         (height, width), whole pixels, at least 1.
     """
     height, width = size
+    # Detectron2's operations in its order: in another one some sizes round to the next pixel.
     scale = edge * 1.0 / min(height, width)
     new_h, new_w = (edge * 1.0, scale * width) if height < width else (scale * height, edge * 1.0)
     if max(new_h, new_w) > longest:
@@ -97,9 +97,11 @@ def random_crop(
     """
     low, high = np.zeros(2, int), np.subtract(size, out)
     if len(objects.boxes) and rng.random() < instance_prob:
+        # The class first: among all objects at once a rare class would be as rare in the windows as in the data.
         label = rng.choice(np.unique(objects.classes))
         x1, y1, x2, y2 = objects.boxes[rng.choice(np.flatnonzero(objects.classes == label))]
         middle = np.array([(y1 + y2) / 2, (x1 + x2) / 2])
+        # All starts from which the window holds the pixel of the middle and stays inside the image.
         low = np.clip(np.floor(middle).astype(int) - out + 1, low, high)
         high = np.clip(np.floor(middle).astype(int), low, high)
     y, x = (int(rng.integers(a, b + 1)) for a, b in zip(low, high))
@@ -113,17 +115,20 @@ def crop_size(
 
     Args:
         kind: ``relative``, ``relative_range``, ``absolute`` or ``absolute_range``.
-        wanted: shares of the image (height, width), the least ones of a range; in pixels the largest and, of a range, bounds.
+        wanted: ``relative``: shares of the image's (height, width); ``relative_range``: the least of these shares; ``absolute``:
+            (height, width) in pixels, cut to the image's; ``absolute_range``: the least and the greatest side in pixels, of either axis.
         size: (height, width) of the image.
     """
     height, width = size
     if kind in ("relative", "relative_range"):
+        # float32, as in Detectron2: half a pixel decides which size comes out.
         share = np.asarray(wanted, np.float32)
         if kind == "relative_range":
             share = share + rng.random(2) * (1 - share)
         return int(height * share[0] + 0.5), int(width * share[1] + 0.5)
     if kind == "absolute":
         return min(int(wanted[0]), height), min(int(wanted[1]), width)
+    # Here the two numbers are no height and width: they bound each of the two sides.
     return tuple(
         int(rng.integers(min(side, int(wanted[0])), min(side, int(wanted[1])) + 1)) for side in size
     )
@@ -138,9 +143,11 @@ def large_scale_jitter(
     """Scale to fit ``wanted`` times a factor of the range ``scales``, then cut or pad to ``wanted`` (Ghiasi et al., arXiv 2012.07177)."""
     target = np.array(wanted, int)
     scale = rng.uniform(*scales)
+    # The smaller of the two ratios: the scaled image fits, its sides in proportion.
     ratio = np.min(target * scale / size)
     out = tuple(int(v) for v in np.maximum(np.round(np.multiply(size, ratio)), 1))
     spare = np.maximum(np.subtract(out, target), 0)
+    # One number for both axes, as in Detectron2's FixedSizeCrop.
     y, x = (int(v) for v in np.round(spare * rng.random()))
     steps: list[Transform] = [] if out == tuple(size) else [Resize(tuple(size), out)]
     return [*steps, Crop(out, x, y, tuple(int(v) for v in target), PADDING)]

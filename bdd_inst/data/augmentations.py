@@ -59,6 +59,7 @@ class Rotation(Augmentation):
         if rng.random() >= self.prob:
             return ()
         angle = float(rng.uniform(*self.angle))
+        # Without a turn masks move by index tables, which is exact and cheap.
         return (Rotate(size, angle),) if angle % 360 else ()
 
 
@@ -211,6 +212,7 @@ def sample_chain(
     """
     done: list[Transform] = []
     for step in steps:
+        # A crop looks for objects where the steps before have put them.
         here = Chain(size, done)
         moved = ObjectBoxes(here.boxes(objects.boxes), objects.classes)
         done += step.transforms(tuple(here.out), moved, rng)

@@ -16,8 +16,8 @@ def paste(target: Sample, source: Sample, limit: int, rng: np.random.Generator) 
     """The target image with some of the source's objects in it.
 
     One to ``limit`` objects, drawn evenly, keep their place and size; where the images differ in size the source is cut off or ends.
-    Objects
-    of the target lose the pixels that are covered and are dropped where none is left; what a box becomes follows its mask.
+    Objects of the target lose the pixels that are covered, and are dropped where none is left; the box of one that lost some is
+    taken anew from its mask.
     """
     image, instances = target
     if instances is None or source[1] is None or not len(source[1]):
@@ -33,6 +33,7 @@ def paste(target: Sample, source: Sample, limit: int, rng: np.random.Generator) 
     for window, x, y in windows:
         cover[y : y + window.shape[0], x : x + window.shape[1]] |= window
     pixels, others = np.array(image), np.asarray(source[0])
+    # Inside both images: a mask ends with its own, and ``clipped`` ended it at the target's edge.
     ys, xs = np.nonzero(cover)
     pixels[ys, xs] = others[ys, xs]
     old = uncovered(instances, cover)
@@ -88,6 +89,7 @@ def uncovered(instances: Instances, cover: np.ndarray) -> Instances:
         touched[i] = bool((crop & over).any())
         windows.append((crop & ~over, x1, y1))
     rest = from_windows(windows, instances.gt_classes, instances.image_size, keep_empty=True)
+    # A label's box and the tight box of its mask may differ by a little: only covered objects change theirs.
     boxes = torch.where(
         torch.from_numpy(touched)[:, None], rest.gt_boxes.tensor, instances.gt_boxes.tensor
     )

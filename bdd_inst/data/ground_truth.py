@@ -14,9 +14,8 @@ from bdd_inst.structures import Boxes, BoxMode, CroppedMasks, Instances, Polygon
 
 SMALLEST_SIDE = 1e-5  # pixels; boxes below it count as empty, as in Detectron2
 
-Window = tuple[
-    np.ndarray, int, int
-]  # mask h,w bool and the image coordinates x, y of its first pixel
+# A mask h,w bool, and the image coordinates x, y of its first pixel.
+Window = tuple[np.ndarray, int, int]
 
 
 def usable(annotations: Sequence[dict]) -> list[dict]:
@@ -68,6 +67,7 @@ def to_instances(
             out.gt_boxes = out.gt_masks.get_bounding_boxes()
             keep = out.gt_boxes.nonempty(SMALLEST_SIDE)
         keep = keep & out.gt_masks.nonempty()
+    # Selecting copies every field, masks too.
     return out if bool(keep.all()) else out[keep]
 
 
@@ -109,6 +109,7 @@ def moved(
     """A window (h,w bool) after the transforms, pixel by pixel: by index tables, or the whole image's mask where they cannot say it."""
     if tables is not None:
         return gather(mask, x, y, *tables)
+    # A turned row is no row any more: the whole image's mask has to be warped.
     whole = np.zeros(chain.size, bool)
     whole[y : y + mask.shape[0], x : x + mask.shape[1]] = mask
     return chain.mask(whole), 0, 0
@@ -125,6 +126,7 @@ def gather(mask: np.ndarray, x: int, y: int, rows: np.ndarray, columns: np.ndarr
     """What the index tables make of a window (h,w bool at ``x, y`` of an otherwise empty mask)."""
     chosen = []
     for table, start, count in ((rows, y, mask.shape[0]), (columns, x, mask.shape[1])):
+        # Tables only rise or only fall, so what they hit is one stretch; OUTSIDE is below every start.
         hit = np.flatnonzero((table >= start) & (table < start + count))
         chosen.append(
             (int(hit[0]), table[hit[0] : hit[-1] + 1] - start)

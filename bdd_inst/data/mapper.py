@@ -88,11 +88,13 @@ class DatasetMapper:
             return out
         if rng is None:
             raise ValueError("training samples need a random generator")
+        # The first draw: it stays the same whatever augmentations are switched on.
         out["sample_seed"] = int(rng.integers(2**31))
         chain = self.chain(image, dataset_dict, rng)
         image, target = chain.image(image), self.target(dataset_dict, chain)
         if self.pastes and another is not None and rng.random() < self.cfg.INPUT.COPY_PASTE.PROB:
             image, target = self.pasted((image, target), another(), rng)
+        # Last, so that objects from another image are seen in the same light as the one they are in.
         for step in self.recoloring:
             image = step.recolor(np.asarray(image), rng)
         out["image"] = to_tensor(image, self.cfg.INPUT.FORMAT)

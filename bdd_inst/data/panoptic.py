@@ -57,6 +57,8 @@ def segments_of(record: dict, ignore: int = 255) -> tuple[np.ndarray, list[dict]
         rles, segments = _of_label_map(record, ignore)
     things = [item for item in record.get("annotations", ()) if item.get("segmentation")]
     masks = [as_rle(item["segmentation"], *size) for item in things]
+    # Labels say nothing of depth. A small object painted on a large one is seen in front of it; the other way
+    # round it would be gone.
     for place in sorted(range(len(masks)), key=lambda n: -run_lengths.area(masks[n])):
         rles.append(masks[place])
         segments.append({**_plain(things[place]), "isthing": True, "id": len(segments) + 1})
@@ -67,6 +69,7 @@ def segments_of(record: dict, ignore: int = 255) -> tuple[np.ndarray, list[dict]
 def stuff_map_of(record: dict, ignore: int) -> np.ndarray:
     """H,W uint8 (uint16 above 255): 0 where things are, stuff by its class, ``ignore`` where nobody labelled or stuff is a crowd."""
     ids, segments = segments_of(record, ignore)
+    # One look-up for all pixels, where a comparison for each segment would read the image as many times.
     table = np.full(int(ids.max(initial=0)) + 1, ignore, np.uint16)
     for segment in segments:
         if segment["id"] < len(table):

@@ -38,6 +38,7 @@ class TrainingSampler:
         """Indices from place ``start`` of the endless stream on."""
         number, skip = 0, start
         while True:
+            # Epochs differ in length where images are repeated: one that is passed over has to be made to be counted.
             indices = self.epoch(number)
             if skip < len(indices):
                 yield from indices[skip:].tolist()
@@ -54,6 +55,7 @@ class RandomSubsetTrainingSampler(TrainingSampler):
                 f"DATALOADER.RANDOM_SUBSET_RATIO {ratio} of {size} images leaves none; give a share in (0, 1]"
             )
         super().__init__(int(size * ratio), seed, shuffle)
+        # A number that no epoch reaches: the choice of the subset is independent of every order.
         self.subset = np.random.default_rng([seed, 2**32 - 1]).permutation(size)[: self.size]
 
     def epoch(self, number: int) -> np.ndarray:
@@ -73,6 +75,7 @@ class RepeatFactorTrainingSampler(TrainingSampler):
     def epoch(self, number: int) -> np.ndarray:
         rng = self.generator(number)
         whole = np.floor(self.factors)
+        # Rounded up as often as its fraction says, so that over epochs an image comes as often as its factor.
         times = whole + (rng.random(self.size) < self.factors - whole)
         indices = np.repeat(np.arange(self.size), times.astype(int))
         return rng.permutation(indices) if self.shuffle else indices
@@ -155,6 +158,7 @@ def batches(
         wide: N bool, for each of N images whether it is wider than high; batches then hold only one of the two kinds (less padding).
     """
     waiting: dict[bool, list[tuple[int, int]]] = {False: [], True: []}
+    # With two queues a batch depends on all before it: the stream is run through from its start, indices only.
     place = start * size if wide is None else 0
     made = start if wide is None else 0
     for place, index in enumerate(sampler.stream(place), place):  # noqa: B020 (the stream goes on where it began)
@@ -162,6 +166,7 @@ def batches(
         queue.append((place, index))
         if len(queue) == size:
             if made >= start:
+                # A copy, for the queue is emptied and filled again.
                 yield list(queue)
             made += 1
             queue.clear()
@@ -169,6 +174,7 @@ def batches(
 
 def inference_shard(size: int, rank: int, world_size: int) -> range:
     """The images of one process in evaluation: contiguous, every one exactly once over all processes."""
+    # The first ``extra`` processes take one more, so that the parts join to the whole in its order.
     base, extra = divmod(size, world_size)
     begin = rank * base + min(rank, extra)
     return range(begin, begin + base + (rank < extra))

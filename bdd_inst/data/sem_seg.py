@@ -96,10 +96,12 @@ def label_map_of(
         return painted(record.get("annotations", ()), *size, ignore, priority or {})
     values = read_encoded(path, record.get("sem_seg_values"))
     if record.get("sem_seg_scaled"):
+        # EXACT picks the pixels that PIL picks; OpenCV's plain nearest picks others for nearly every pair of sizes.
         values = cv2.resize(values, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
     panoptic.check_size(values, size, path)
     band = record.get("sem_seg_ignore_file")
     if band is not None:
+        # A second file says which pixels count nowhere, whatever the label map has there.
         unknown = read_encoded(band, "binary")
         unknown = cv2.resize(unknown, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
         values = np.where(unknown > 0, ignore, values).astype(values.dtype)
@@ -120,6 +122,7 @@ def painted(
             (item.get("attributes") or {}).get("ignored")
         )
         label = item["category_id"]
+        # From the lowest layer to the topmost. Equal ranks stay in the order of the labels, for the sort keeps it.
         rank = (
             not unclear,
             priority.get(label, 0),

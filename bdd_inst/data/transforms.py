@@ -29,6 +29,7 @@ class Resize:
 
     def coords(self, points: np.ndarray) -> np.ndarray:
         """Points N,2 (x, y) of the source, where they lie in the result."""
+        # Detectron2's order of operations, so that coordinates agree to the last bit.
         return points * (self.out[1] * 1.0 / self.size[1], self.out[0] * 1.0 / self.size[0])
 
     def rows(self) -> np.ndarray:
@@ -43,6 +44,7 @@ class Resize:
 @functools.lru_cache(maxsize=256)
 def nearest(length: int, out: int) -> np.ndarray:
     """N int64, N being ``out``: which of ``length`` pixels PIL's nearest resize puts at each of them: read off a resized ramp, PIL's own rounding included."""
+    # The cached table belongs to all callers: none may write into it.
     ramp = Image.fromarray(np.arange(length, dtype=np.int32)[None])
     return np.asarray(ramp.resize((out, 1), Image.Resampling.NEAREST))[0].astype(np.intp)
 
@@ -93,6 +95,7 @@ class Crop:
 
     def image(self, image: Image.Image) -> Image.Image:
         (h, w), (height, width) = self.out, self.size
+        # A crop beyond the image would be filled with black, whatever ``fill`` is.
         if self.x >= 0 and self.y >= 0 and self.x + w <= width and self.y + h <= height:
             return image.crop((self.x, self.y, self.x + w, self.y + h))
         canvas = Image.new("RGB", (w, h), (self.fill,) * 3)
@@ -134,6 +137,7 @@ class Rotate:
     def matrix(self, shift: float) -> np.ndarray:
         """2,3 affine matrix; ``shift`` -0.5 speaks of pixel centres (OpenCV's warp), 0 of continuous coordinates."""
         (h, w), (oh, ow) = self.size, self.out
+        # Two matrices, as Detectron2's RotationTransform has: pixel 0 lies at 0 for OpenCV, and covers 0 to 1 here.
         matrix = cv2.getRotationMatrix2D((w / 2 + shift, h / 2 + shift), self.angle, 1)
         middle = matrix[:, :2] @ (w / 2 + shift, h / 2 + shift) + matrix[:, 2]
         matrix[:, 2] += (ow / 2 + shift, oh / 2 + shift) - middle
@@ -191,6 +195,7 @@ class Chain:
         """N,4 float64 boxes x1, y1, x2, y2: the box around the four moved corners, clipped to the image."""
         boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
         for step in self.steps:
+            # All four corners: after a turn, the box is that of the turned box, wider than the object.
             corners = step.coords(boxes[:, [0, 1, 2, 1, 0, 3, 2, 3]].reshape(-1, 2)).reshape(
                 -1, 4, 2
             )
@@ -235,6 +240,7 @@ class Chain:
                 continue
             rows, columns = step.rows(), step.columns()
             values = values[rows][:, columns]
+            # Until here rows and columns from OUTSIDE hold the last pixel's number: -1 counts from the end.
             values[rows == OUTSIDE] = fill
             values[:, columns == OUTSIDE] = fill
         return values

@@ -25,6 +25,7 @@ class OneArgument:
     def __call__(self, item: dict, rng: np.random.Generator | None = None) -> dict:
         """The model's input of a dict; ``rng`` None: evaluation, nothing is seeded."""
         if rng is not None:
+            # 32 bits, the most that ``numpy.random.seed`` takes.
             seed = int(rng.integers(2**32))
             random.seed(seed)
             np.random.seed(seed)  # noqa: NPY002 (the generator that users' mappers draw from)
@@ -35,6 +36,7 @@ class OneArgument:
 def as_mapper(mapper: Callable[..., dict]) -> Callable[..., dict]:
     """The mapper itself, or behind :class:`OneArgument` where it has room for a dict only."""
     try:
+        # Bound, not called: a mapper may read images or change its dict.
         inspect.signature(mapper).bind({}, None)
     except TypeError:
         return OneArgument(mapper)

@@ -153,6 +153,7 @@ class _Check:
         if not isinstance(file_name, (str, os.PathLike)) or not os.fspath(file_name):
             raise DataError(f"{self.name}: dict {number} has no file_name")
         where = f"{self.name}: {file_name}"
+        # A copy: the loader may hand out the same dicts to another run with other rules.
         out = {**record, "file_name": os.fspath(file_name)}
         for key in ("width", "height"):
             out[key] = whole(record.get(key))
@@ -230,6 +231,7 @@ class _Check:
             return False
         w, h = (c, d) if mode == BoxMode.XYWH_ABS else (c - x, d - y)
         if w <= 0 or h <= 0:
+            # The usual mistake: width and height read as a far corner lie left of or above the near one.
             hint = ", is XYWH_ABS meant?" if mode == BoxMode.XYXY_ABS and min(c, d) > 0 else ""
             message = f"bbox {[x, y, c, d]} as {mode.name} is {w:g} wide and {h:g} high{hint}"
             left = "; left out of training" if self.is_train else ""
@@ -244,6 +246,7 @@ class _Check:
             return not self.is_train
         if mode == BoxMode.XYWH_ABS:
             self.xywh += 1
+            # A pixel of tolerance: many tools round a box's far edge up.
             leaves = x + w > width + 1 or y + h > height + 1
             if leaves and x < c <= width + 1 and y < d <= height + 1:
                 self.corners, self.corner_example = self.corners + 1, self.corner_example or where
@@ -278,6 +281,7 @@ class _Check:
             record["image_id"] = image_id
             other = seen.get(image_id)
             seen[image_id] = file_name
+            # Twice in training only weighs an image more; twice in evaluation its objects would count twice.
             if other is not None and (other != file_name or not self.is_train):
                 raise DataError(
                     f"{self.name}: {other} and {file_name} both have the image_id {image_id!r}; give every image one of its own"

@@ -42,6 +42,7 @@ def checked_mask(
             f"{where}: segmentation is a {type(value).__name__}; it must be polygons, an RLE or a mask of height x width"
         )
     parts = [value] if len(value) and _shape(value[0]) == () else value
+    # A polygon may come as pairs; of two pairs or fewer no polygon could be made either way.
     if len(value) >= 3 and all(_shape(part) == (2,) for part in value):
         parts = [np.ravel(value)]  # one polygon, as points
     out = [
@@ -81,6 +82,7 @@ def _is_mask(value: object, size: tuple[int, int]) -> bool:
             or value.shape == size
             or value.ndim > 2
         )
+    # Nested lists could as well be polygons: only rows and columns of the image's size are taken for pixels.
     if not isinstance(value, (list, tuple)) or len(value) != size[0]:
         return False
     if isinstance(value[0], np.ndarray) and value[0].dtype.kind == "b":
@@ -127,6 +129,7 @@ def _polygon(
         points = np.asarray(part, np.float64).reshape(-1)
         coco_fill.check_polygon(points)
         refuse_shares(points, where, size)
+    # Shares concern the whole file: dropping polygon by polygon would end with nothing left and no reason.
     except SharesError:
         raise
     except DataError as error:

@@ -21,6 +21,7 @@ def plain_worker_errors() -> Iterator[None]:
         text = str(error)
         if "Original Traceback" not in text:
             raise
+        # Torch raises the same type with the worker's whole traceback as its text; the message is the last line.
         line = text.strip().splitlines()[-1]
         raise DataError(line.partition("Error: ")[2] or line) from None
     except RuntimeError as error:
