@@ -73,8 +73,12 @@ def _chosen(names: Sequence[str], train: str | Sequence[str]) -> set[str]:
     out: set[str] = set()
     for pattern in patterns:
         matched = {
-            n for n in names if any(fnmatch.fnmatchcase(part, pattern) for part in _prefixes(n))
+            # ``fnmatchcase``: ``fnmatch`` would ignore case on some systems.
+            n
+            for n in names
+            if any(fnmatch.fnmatchcase(part, pattern) for part in _prefixes(n))
         }
+        # Each pattern must match by itself: a misspelt one beside a good one would freeze its part in silence.
         if not matched:
             tops = sorted({".".join(n.split(".")[:2]) for n in names})
             raise ConfigError(
@@ -101,6 +105,7 @@ def _below(model: nn.Module, names: Sequence[str], freeze_at: int) -> set[str]:
                 "in STAGES.<stage>.TRAIN"
             )
         return {f"backbone.{name}" for part in backbone.freeze_parts[:freeze_at] for name in part}
+    # Detectron2's counting: the stem is part 1.
     parts = ("stem", "res2", "res3", "res4", "res5")[: max(freeze_at, 0)]
     heads = tuple(
         f"{prefix}{part}." for part in parts for prefix in ("backbone.bottom_up.", "backbone.")

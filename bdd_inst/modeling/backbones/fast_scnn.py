@@ -29,6 +29,7 @@ class InvertedResidual(nn.Module):
         self.layers = nn.Sequential(
             norm_conv("BN", inputs, wide, 1),
             norm_conv("BN", wide, wide, 3, stride=stride, groups=wide),
+            # Few channels behind a ReLU lose what they carry (MobileNetV2, section 3.2): the narrow end stays linear.
             norm_conv("BN", wide, outputs, 1, relu=False),
         )
 
@@ -52,6 +53,7 @@ def _cell_weights(length: int, side: int) -> Tensor:
     """side,length: each row averages one cell, bounded as adaptive pooling bounds it."""
     out = torch.zeros(side, length)
     for cell in range(side):
+        # Rounded down and up, as PyTorch's adaptive pooling bounds its cells.
         begin, end = cell * length // side, -(-(cell + 1) * length // side)
         out[cell, begin:end] = 1 / (end - begin)
     return out

@@ -40,6 +40,7 @@ class FPN(nn.Module):
                 bottom_up.channels[name], width, 1, bias=not norm, norm=get_norm(norm, width)
             )
             output = Conv2d(width, width, 3, padding=1, bias=not norm, norm=get_norm(norm, width))
+            # Neither convolution has a ReLU behind it, which He's rule reckons with: Detectron2 fills both by Xavier's.
             c2_xavier_fill(lateral)
             c2_xavier_fill(output)
             self.add_module(f"fpn_lateral{level}", lateral)
@@ -66,6 +67,7 @@ class FPN(nn.Module):
                 above = lateral(feature)
             else:
                 above = add_doubled(lateral(feature), above)
+                # The average of the two maps instead of their sum.
                 above = above / 2 if self.fuse_type == "avg" else above
             maps[f"p{level}"] = output(above)
         coarsest = self.levels[-1]

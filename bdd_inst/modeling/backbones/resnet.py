@@ -94,11 +94,14 @@ class BottleneckBlock(nn.Module):
             if inputs != outputs
             else None
         )
+        # MSRA's weights halve in the 1x1, torchvision's in the 3x3. Both have the same shapes: the wrong choice
+        # loads without a word and predicts badly.
         first, second = (stride, 1) if stride_in_1x1 else (1, stride)
         self.conv1 = norm_conv(norm, inputs, width, 1, stride=first)
         self.conv2 = norm_conv(
             norm, width, width, 3, stride=second, padding=dilation, groups=groups, dilation=dilation
         )
+        # Its ReLU comes after the sum with the shortcut.
         self.conv3 = norm_conv(norm, width, outputs, 1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -228,6 +231,7 @@ def build_stage(options: ResNetOptions, name: str, inputs: int) -> nn.Sequential
     index = STAGES.index(name)
     outputs = options.channels(name)
     dilation = options.res5_dilation if name == "res5" else 1
+    # The stem has halved twice already; a dilated res5 keeps its cells and widens what they see (DC5).
     stride = 1 if index == 0 or dilation == 2 else 2
     blocks, block = [], BottleneckBlock
     if options.deform_on[index]:
@@ -260,6 +264,7 @@ def build_stage(options: ResNetOptions, name: str, inputs: int) -> nn.Sequential
 
 def build_resnet(options: ResNetOptions, stem_channels: int, out_features: Sequence[str]) -> ResNet:
     """A ResNet with random weights. Stages beyond the last of ``out_features`` are not built, as in Detectron2."""
+    # Stages that nothing reads would stand in the checkpoint and never train.
     last = max(STAGES.index(name) for name in out_features)
     stages, channels, strides = {}, {}, {}
     inputs, stride = stem_channels, 4

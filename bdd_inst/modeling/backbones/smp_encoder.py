@@ -80,6 +80,7 @@ def build_network(
         ConfigError: no such encoder, or it cannot serve this architecture.
     """
     smp, widths = import_smp(), list(decoder_widths)
+    # No weights: they come from MODEL.WEIGHTS, where the library would download them.
     arguments: dict = {
         "encoder_name": options.name,
         "encoder_depth": options.depth,

@@ -65,6 +65,8 @@ class TimmBackbone(nn.Module):
         """N,3,H,W to N,C,H/stride,W/stride by part name, in the precision of ``x``."""
         if x.dtype == torch.float32 or torch.is_autocast_enabled(x.device.type):
             return self._features(x)
+        # timm's layers do not convert their weights to the precision of the input, as ours do; autocast does it,
+        # and leaves in float32 what needs it.
         with torch.autocast(x.device.type, x.dtype):
             return {
                 name: feature.to(x.dtype) for name, feature in self._features(x.float()).items()
@@ -120,9 +122,8 @@ def preprocessing(name: str) -> tuple[list[float], list[float]]:
 def _timm() -> ModuleType:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", FutureWarning
-            )  # newer torch deprecates the scripting that timm does on import
+            # Newer torch deprecates the scripting that timm does on import.
+            warnings.simplefilter("ignore", FutureWarning)
             import timm
     except ImportError as error:
         reason = (
@@ -157,18 +158,16 @@ def _create(timm: ModuleType, name: str) -> nn.Module:
     except TIMM_ERRORS as error:
         raise _refusal(name, f"timm gives no features of its stages ({_one_line(error)})") from None
     _check_strides(body, name)
-    if not hasattr(
-        body, "return_layers"
-    ):  # EfficientNets have a class of their own; the plain sequence is the other way
+    # EfficientNets have a class of their own; asked for as a plain sequence they give what is needed.
+    if not hasattr(body, "return_layers"):
         try:
             body = timm.create_model(
                 name, **options, feature_cfg={"feature_cls": "list", "flatten_sequential": True}
             )
         except TIMM_ERRORS:
             body = None
-        if not hasattr(
-            body, "return_layers"
-        ):  # a class of its own again, HRNet's in older versions
+        # A class of its own again, HRNet's in older versions.
+        if not hasattr(body, "return_layers"):
             raise _refusal(name, "its stages do not follow one another as modules")
         _check_strides(body, name)
     _check_sizes(body, name)
@@ -189,6 +188,7 @@ def _check_sizes(body: nn.Module, name: str) -> None:
     training = body.training
     try:
         with torch.no_grad():
+            # In evaluation mode: zeros must not enter the running statistics.
             body.eval()(torch.zeros(1, 3, *PROBE))
     except TIMM_ERRORS as error:
         raise _refusal(
@@ -211,6 +211,7 @@ def _taps(body: nn.Module) -> dict[str, tuple[int, int]]:
     """Module -> (stride, channels) of the features at strides 4, 8, 16 and 32, in the order of computation."""
     facts = zip(body.feature_info.reduction(), body.feature_info.channels(), strict=True)
     found = dict(zip(body.return_layers, facts, strict=True))
+    # Where several modules give one stride, the last of them has seen the most.
     last = {stride: module for module, (stride, _) in found.items() if stride in STRIDES}
     return {module: found[module] for module in last.values()}
 

@@ -105,6 +105,7 @@ class BoxPredictor(nn.Module):
         self.classes, self.agnostic = num_classes, class_agnostic
         self.cls_score = Linear(inputs, num_classes + 1)
         self.bbox_pred = Linear(inputs, 4 if class_agnostic else 4 * num_classes)
+        # Fast R-CNN's beginnings (section 2.3): all classes alike, and boxes left where the proposals are.
         nn.init.normal_(self.cls_score.weight, std=0.01)
         nn.init.normal_(self.bbox_pred.weight, std=0.001)
         nn.init.zeros_(self.cls_score.bias)
@@ -149,6 +150,7 @@ class BoxPredictor(nn.Module):
             proposals: R,4. classes: R int64, K for background. gt_boxes: R,4, meaningful in foreground rows.
         """
         foreground = (classes < self.classes).nonzero().flatten()
+        # Only the box of the true class learns; the others of the region are about other classes.
         chosen = (
             deltas[foreground]
             if self.agnostic
@@ -243,6 +245,7 @@ def choose_detections(
     Returns:
         ``pred_boxes``, ``scores``, ``pred_classes``.
     """
+    # Without NaN: no comparison holds for it, so NMS would neither drop it nor what it overlaps.
     finite = torch.isfinite(boxes).all(dim=1) & torch.isfinite(scores).all(dim=1)
     scores = scores[:, :-1]
     row, kind = ((scores > score_threshold) & finite[:, None]).nonzero(as_tuple=True)

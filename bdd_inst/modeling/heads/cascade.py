@@ -40,6 +40,8 @@ class CascadeROIHeads(StandardROIHeads):
     ):
         """As :class:`StandardROIHeads`, with a head and a predictor a stage; ``ious``: from which overlap on each sees an object."""
         super().__init__(sampling, box_pooler, box_head, box_predictor, mask_pooler, mask_head)
+        # Stricter from stage to stage: boxes are better by then, and by the first bound nearly all would be
+        # foreground.
         self.matchers = [Matcher([iou], [0, 1], keep_best=False) for iou in ious]
         self.matcher = self.matchers[0]
 
@@ -90,6 +92,7 @@ class CascadeROIHeads(StandardROIHeads):
         Returns:
             n boxes an image.
         """
+        # Detached: the next stage learns at these boxes, not through them.
         out = self.box_predictor[stage].transform.decode(deltas.detach(), torch.cat(list(boxes)))
         parts = [Boxes(part) for part in out.split([len(b) for b in boxes])]
         for part, size in zip(parts, sizes, strict=True):

@@ -41,6 +41,7 @@ class MaskHead(nn.Module):
         self.deconv = ConvTranspose2d(channels, conv_dim, 2, stride=2)
         c2_msra_fill(self.deconv)
         self.predictor = Conv2d(conv_dim, 1 if class_agnostic else num_classes, 1)
+        # Near zero, so every pixel begins undecided; other layers of the head follow He's rule.
         nn.init.normal_(self.predictor.weight, std=0.001)
         nn.init.zeros_(self.predictor.bias)
 
@@ -78,6 +79,8 @@ class MaskHead(nn.Module):
         if not len(logits):
             return {"loss_mask": logits.sum() * 0.0}
         return {
+            # The paper's choice (section 3): a sigmoid on the own class's map, so that classes do not compete
+            # for pixels.
             "loss_mask": F.binary_cross_entropy_with_logits(
                 self.of_class(logits, classes), wanted.to(logits.dtype)
             )

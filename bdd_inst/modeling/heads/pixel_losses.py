@@ -37,6 +37,7 @@ class PixelLoss(nn.Module):
         super().__init__()
         self.num_classes, self.ignore_value, self.weight = num_classes, ignore_value, weight
         self.label_smoothing = label_smoothing
+        # A buffer, to move with the model; not saved, for it is a choice of the config and no result of training.
         weights = torch.tensor(list(class_weights), dtype=torch.float32)
         self.register_buffer(
             "class_weights", weights if len(class_weights) else None, persistent=False
@@ -79,11 +80,13 @@ class PixelLoss(nn.Module):
         known = targets != self.ignore_value
         rows, labels = logits.movedim(1, -1)[known], targets[known]
         wanted = labels[:, None] if self.num_classes == 1 else F.one_hot(labels, self.num_classes)
+        # Two answers share what is smoothed away: 1 becomes 1 - s/2, 0 becomes s/2.
         wanted = wanted.to(rows.dtype) * (1 - self.label_smoothing) + self.label_smoothing / 2
         losses = F.binary_cross_entropy_with_logits(rows, wanted, reduction="none").mean(1)
         weights = self._weights_like(logits)
         if weights is None:
             return losses.mean()
+        # By the sum of the weights, as torch's cross entropy has it: scaling all of them changes nothing.
         return (losses * weights[labels]).sum() / weights[labels].sum()
 
     def _weights_like(self, logits: Tensor) -> Tensor | None:

@@ -79,6 +79,7 @@ class Res5ROIHeads(ROIHeads):
         losses = self.box_losses(*self.box_predictor(features.mean(dim=(2, 3))), sampled)
         if self.mask_head is not None:
             classes = torch.cat([d.classes for d in sampled])
+            # The features are there already: unlike the heads on an FPN, this one pools boxes and masks on one grid.
             masks = self.mask_head(features[(classes >= 0) & (classes < self.classes)])
             losses |= self.mask_loss(masks, self.foreground(sampled), targets)
         return losses

@@ -139,6 +139,7 @@ class ROIHeads(nn.Module):
             )
         classes = instances.gt_classes[match].to(torch.int64)
         classes = torch.where(label == 0, self.classes, classes)
+        # -1 is ignored: sampling passes over it, so it reaches no loss.
         classes = torch.where(label == -1, -1, classes)
         return SampledProposals(proposals, classes, match, objects[match])
 
@@ -154,6 +155,7 @@ class ROIHeads(nn.Module):
             logits, deltas, boxes, classes, torch.cat([d.gt_boxes for d in sampled])
         )
         if self.train_on_predictions:
+            # Where the mask branch looks is not learned through the boxes.
             with torch.no_grad():
                 moved = self.box_predictor.boxes_of_classes(deltas, boxes, classes)
             for d, part in zip(sampled, moved.split([len(d.boxes) for d in sampled]), strict=True):
@@ -172,6 +174,7 @@ class ROIHeads(nn.Module):
         """``loss_mask`` of a batch, a scalar; ``logits`` R,classes,2S,2S holds the foreground rows of all images in order."""
         side = logits.shape[-1]
         wanted = [
+            # Seen through the proposal's box, not the object's: the features are those of the proposal.
             t.gt_masks.crop_and_resize(d.boxes, side, index=d.match).to(logits.device)
             for d, t in zip(foreground, targets, strict=True)
             if len(d.boxes)
@@ -261,6 +264,8 @@ class StandardROIHeads(ROIHeads):
 
     def add_masks(self, maps: Sequence[Tensor], detections: list[Instances]) -> list[Instances]:
         """The same detections with ``pred_masks`` R,1,2S,2S probabilities for their boxes, pooled from maps N,C,H,W."""
+        # For the boxes that are left after NMS, at most TEST.DETECTIONS_PER_IMAGE, not for a thousand proposals; and
+        # they are the better boxes.
         boxes = [d.pred_boxes.tensor for d in detections]
         self.mask_head.detect(self.mask_pooler(maps, boxes), detections)
         return detections

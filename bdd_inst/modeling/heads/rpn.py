@@ -40,6 +40,7 @@ class RPNHead(nn.Module):
         self.objectness_logits = Conv2d(channels, anchors, 1)
         self.anchor_deltas = Conv2d(channels, anchors * 4, 1)
         for conv in (*convs, self.objectness_logits, self.anchor_deltas):
+            # The paper's beginning (section 3.1.3): no anchor stands out, and none is moved.
             nn.init.normal_(conv.weight, std=0.01)
             nn.init.zeros_(conv.bias)
 
@@ -174,11 +175,13 @@ class RPN(nn.Module):
         rows, wanted, sources, gt_boxes = [], [], [], []
         for index, (instances, generator) in enumerate(zip(targets, generators, strict=True)):
             positive, negative, match = self.sample_anchors(anchors, instances, generator)
+            # Rows of the whole batch, so that one gather serves all images.
             rows.append(torch.cat((positive, negative)) + index * len(anchors))
             wanted.append(torch.cat((torch.ones_like(positive), torch.zeros_like(negative))))
             sources.append(positive)
             gt_boxes.append(instances.gt_boxes.tensor[match[positive]].to(anchors))
         foreground = torch.cat([p + i * len(anchors) for i, p in enumerate(sources)])
+        # Logits come in float32 whatever the features' precision, and so do the answers.
         wanted = torch.cat(wanted).to(torch.float32)
         objectness = F.binary_cross_entropy_with_logits(
             logits.flatten()[torch.cat(rows)], wanted, reduction="sum"
@@ -258,6 +261,7 @@ class RPN(nn.Module):
         # NaN and infinity are no boxes; in evaluation they are dropped, in training they mean that nothing will be learned any more.
         finite = torch.isfinite(boxes).all(dim=1) & torch.isfinite(scores)
         clipped = Boxes(boxes)
+        # Before NMS: two boxes that differ only outside the image are one proposal.
         clipped.clip(size)
         keep = finite & clipped.nonempty(threshold=self.min_size)
         if self.training and not finite.all():

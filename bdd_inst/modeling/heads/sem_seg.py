@@ -107,6 +107,7 @@ class SemSegFPNHead(PixelHead):
             part = getattr(self, name)(features[name])
             total = part if total is None else total + part
         return F.interpolate(
+            # Widened before it is enlarged: bf16 has hardly three digits, and near classes would tie.
             at_least_float32(self.predictor(total)),
             scale_factor=self.common_stride,
             mode="bilinear",
@@ -123,6 +124,7 @@ class FastSCNNHead(PixelHead):
         super().__init__(pixel_loss)
         detail, width = channels["detail"], channels["context"]
         self.context = nn.Sequential(
+            # The context is enlarged four times: taps four cells apart meet neighbouring cells of the small map.
             norm_conv("BN", width, width, 3, padding=4, dilation=4, groups=width),
             norm_conv("BN", width, width, 1, relu=False),
         )

@@ -33,6 +33,7 @@ class AnchorGenerator(nn.Module):
         cells = [cell_anchors(s, r).round() if rounded else cell_anchors(s, r) for s, r in per_map]
         self.per_cell = [len(cell) for cell in cells]
         for index, cell in enumerate(cells):
+            # They follow from the config: nothing to save, and nothing that a checkpoint could contradict.
             self.register_buffer(f"cell{index}", cell, persistent=False)
         self._grids: dict = {}
 
@@ -40,11 +41,11 @@ class AnchorGenerator(nn.Module):
         """A map's (H, W) each to its H*W*A,4 float32 anchors, row by row, the cell's shapes innermost."""
         key = (tuple(map(tuple, grid_sizes)), self.cell0.device)
         if key not in self._grids:
-            if (
-                len(self._grids) >= 8
-            ):  # image sizes vary in training; a few recent grids are worth keeping
+            # Image sizes vary in training: a few recent grids are worth keeping, not all.
+            if len(self._grids) >= 8:
                 self._grids.pop(next(iter(self._grids)))
             self._grids[key] = [self._grid(index, *size) for index, size in enumerate(grid_sizes)]
+        # Shared by every call of these sizes: nobody may change them in place.
         return self._grids[key]
 
     def _grid(self, index: int, height: int, width: int) -> Tensor:
@@ -63,6 +64,7 @@ class AnchorGenerator(nn.Module):
         return (shifts[:, :, None] + cell).reshape(-1, 4)
 
     def __getstate__(self) -> dict:
+        # Copies for other processes begin without the grids, which are quickly made and large.
         return {**self.__dict__, "_grids": {}}
 
 

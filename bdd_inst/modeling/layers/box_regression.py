@@ -21,10 +21,12 @@ class BoxTransform:
     """Deltas dx, dy (in widths and heights), dw, dh (logarithms), each multiplied by its weight."""
 
     def __init__(self, weights: Sequence[float]):
+        # They bring the four numbers to a like spread, so that one loss suits all (Fast R-CNN normalises its targets).
         self.weights = tuple(float(w) for w in weights)
 
     def encode(self, source: Tensor, target: Tensor) -> Tensor:
         """N,4 deltas that lead from ``source`` boxes to ``target`` boxes (both N,4, x1 y1 x2 y2)."""
+        # Sources must have an extent: an anchor always has, and proposals without one are dropped before.
         size, target_size = source[:, 2:] - source[:, :2], target[:, 2:] - target[:, :2]
         centre, target_centre = source[:, :2] + 0.5 * size, target[:, :2] + 0.5 * target_size
         weights = source.new_tensor(self.weights)

@@ -23,6 +23,8 @@ class Derived:
 
     def get(self, sources: list[Tensor], variant: object, build: Callable[[], object]) -> object:
         """``build()``, or what it gave last time for the same state of ``sources`` (tensors of any shape) and the same ``variant``."""
+        # A replaced tensor shows in its identity or place, a write in its version. Tensors made under inference mode
+        # count no versions, and are not written to in place.
         key = (
             variant,
             *((id(s), s.data_ptr(), 0 if s.is_inference() else s._version) for s in sources),
@@ -37,6 +39,7 @@ class Derived:
         self.key, self.value = None, None
 
     def __deepcopy__(self, memo: dict) -> Derived:
+        # A copy's weights are other tensors: it derives its own.
         return Derived()
 
     def __reduce__(self) -> tuple:
@@ -72,6 +75,7 @@ class Conv2d(_Deriving, nn.Conv2d):
         if norm is not None:
             out = apply_affine_(norm, out) if is_affine(norm) else apply_norm(norm, out)
         if residual is not None:
+            # In place, for ``out`` is this layer's own and the largest tensor here; the residual is still the caller's.
             out = out.add_(residual)
         return F.relu_(out) if self.relu else out
 
@@ -80,6 +84,7 @@ class Conv2d(_Deriving, nn.Conv2d):
 
         In float32 the norm stays apart, which rounds as Detectron2 does; in lower precision it is folded in.
         """
+        # A weight that learns must stay in the graph: converted anew each time, nothing folded into it.
         if torch.is_autocast_enabled(x.device.type) or (
             torch.is_grad_enabled() and self.weight.requires_grad
         ):
@@ -106,6 +111,7 @@ class Conv2d(_Deriving, nn.Conv2d):
         weight, bias = self.weight, self.bias
         if fold:
             scale, shift = scale_and_shift(self.norm)
+            # conv(x, w) * scale + shift = conv(x, w * scale) + shift, channel by channel of the output.
             weight = weight * scale[:, None, None, None]
             bias = shift if bias is None else bias * scale + shift
         layout = torch.channels_last if last else torch.contiguous_format

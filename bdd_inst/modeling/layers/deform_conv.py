@@ -78,6 +78,7 @@ class Offsets(Conv2d):
             dilation=dilation,
         )
         self.modulated = modulated
+        # Offsets of 0, and weights of sigmoid(0) = 1/2, as both papers begin.
         nn.init.zeros_(self.weight)
         nn.init.zeros_(self.bias)
 
@@ -86,5 +87,6 @@ class Offsets(Conv2d):
         out = super().forward(x)
         if not self.modulated:
             return out, None
+        # Two numbers a tap for the offsets, one for the weight: Detectron2's order of the channels.
         cut = out.shape[1] // 3 * 2
         return out[:, :cut], out[:, cut:].sigmoid()

@@ -29,12 +29,14 @@ class Matcher:
             return iou.new_zeros(iou.shape[1], dtype=torch.int64), iou.new_full(
                 (iou.shape[1],), self.labels[0], dtype=torch.int8
             )
+        # The best object of each box, whether or not the overlap will count.
         best, match = iou.max(dim=0)
         label = torch.full_like(match, self.labels[0], dtype=torch.int8)
         for bound, value in zip(self.bounds, self.labels[1:], strict=True):
             label.masked_fill_(best >= bound, value)
         # Without it a small or odd object that no anchor covers well would never be learned. Ties count, as anchors often overlap it equally.
         if self.keep_best:
+            # As in Detectron2, an object that meets no box at all ties at 0 with every box that misses it.
             label.masked_fill_((iou == iou.amax(dim=1, keepdim=True)).any(dim=0), 1)
         return match, label
 

@@ -24,6 +24,7 @@ class FrozenBatchNorm2d(nn.Module):
         self.register_buffer("weight", torch.ones(channels))
         self.register_buffer("bias", torch.zeros(channels))
         self.register_buffer("running_mean", torch.zeros(channels))
+        # So that var + eps is 1 and a fresh layer changes nothing, as in Detectron2.
         self.register_buffer("running_var", torch.ones(channels) - eps)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -59,6 +60,7 @@ class SyncBatchNorm(_Freezable, nn.SyncBatchNorm):
         """N,C,H,W to the same shape; a process alone norms by its own batch."""
         alone = not (torch.distributed.is_available() and torch.distributed.is_initialized())
         if not self.frozen and self.training and alone:
+            # As torch's own does: the count is in the state dict, and checkpoints of one and many processes agree.
             self.num_batches_tracked.add_(1)
             return F.batch_norm(
                 x,
@@ -126,6 +128,7 @@ def is_affine(norm: nn.Module) -> bool:
         norm.training and not getattr(norm, "frozen", False)
     ):
         return False
+    # In place and folded norms give no gradient to their own scale: one that learns goes the long way.
     return not (torch.is_grad_enabled() and norm.weight.requires_grad)
 
 

@@ -53,6 +53,7 @@ class ROIPooler(nn.Module):
             if all(p.is_contiguous(memory_format=torch.channels_last) for p in parts)
             else torch.contiguous_format
         )
+        # One tensor in the order of the boxes: joining the parts and sorting them back would copy all features twice.
         shape = (len(rois), *parts[0].shape[1:])
         out = torch.empty(shape, dtype=parts[0].dtype, device=rois.device, memory_format=layout)
         for rows, part in zip(order, parts, strict=True):

@@ -44,6 +44,7 @@ class ImageModel(nn.Module):
         super().__init__()
         for name, values in (("pixel_mean", pixel_mean), ("pixel_std", pixel_std)):
             statistics = torch.tensor(values, dtype=torch.float32).view(-1, 1, 1)
+            # Choices of the config: in a checkpoint they could contradict it.
             self.register_buffer(name, statistics, persistent=False)
         self.precision = precision
         self._wants_channels_last = channels_last
@@ -89,6 +90,7 @@ class ImageModel(nn.Module):
 
     def preprocess(self, batch: Sequence[dict]) -> ImageList:
         """Normalised images, padded with zeros to a size that the backbone's strides divide."""
+        # Normalised before padding: a padded 0 is then the mean colour, which says the least.
         images = [
             (entry["image"].to(self.device).float() - self.pixel_mean) / self.pixel_std
             for entry in batch

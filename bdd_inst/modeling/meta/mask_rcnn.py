@@ -93,6 +93,7 @@ class MaskRCNN(ImageModel):
         if self.tta is None:
             detections = self.detect(*self.extract(batch))
         else:
+            # One image at a time: its views are a batch already.
             detections = [self.tta.detect(self, entry) for entry in batch]
         return [
             {"instances": self._postprocess(d, entry, mask_format)}

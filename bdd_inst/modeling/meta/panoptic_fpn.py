@@ -111,6 +111,7 @@ class PanopticFPN(MaskRCNN):
         def look(features: dict[str, Tensor], images: ImageList, views: Sequence[View]) -> None:
             logits = self.sem_seg_head(features, tuple(images.tensor.shape[-2:]))
             for view, planes in zip(views, logits, strict=True):
+                # On the original size: views differ in theirs, and only there do their pixels correspond.
                 mean.add(sem_seg_postprocess(planes, view.size, *view.original), view.mirrored)
 
         found = self.tta.detect(self, entry, look)

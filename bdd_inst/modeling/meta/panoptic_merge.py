@@ -50,11 +50,13 @@ def combine_semantic_and_instance_outputs(
     scores = instance_results.scores
     for place in torch.argsort(-scores).tolist():
         score = scores[place].item()
+        # Scores fall: what follows is lower still.
         if score < instances_score_thresh:
             break
         mask = _mask(instance_results.pred_masks, place, ids.device)
         area = int(mask.sum())
         free = mask & (ids == 0)
+        # Most of it is taken: the same object found twice, or one behind another.
         if not area or (area - int(free.sum())) / area > overlap_threshold:
             continue
         segments.append(

@@ -22,9 +22,11 @@ def postprocess(
     """
     old_height, old_width = detections.image_size
     out = Instances((height, width), **detections.get_fields())
+    # Scaling works in place, and these boxes are still the caller's.
     out.pred_boxes = detections.pred_boxes.clone()
     out.pred_boxes.scale(width / old_width, height / old_height)
     out.pred_boxes.clip((height, width))
+    # Before masks are pasted: a box without extent has no grid to paste.
     out = out[out.pred_boxes.nonempty()]
     if out.has("pred_masks"):
         probabilities, boxes = out.pred_masks[:, 0], out.pred_boxes.tensor

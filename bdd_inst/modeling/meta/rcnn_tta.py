@@ -13,7 +13,8 @@ from bdd_inst.modeling.heads.box_head import choose_detections
 from bdd_inst.modeling.meta.tta import View, Views
 from bdd_inst.structures import Boxes, ImageList, Instances
 
-# Views go through the model in batches of so many, padded together: what their edges see of the padding belongs to the result.
+# Views go through the model in batches of so many, padded together, as in Detectron2: another number would pad them
+# otherwise, which the features near their edges see.
 BATCH = 3
 SCORE_THRESHOLD = 1e-8  # the views' own detections have passed SCORE_THRESH_TEST
 KEPT_BYTES = 1 << 30  # of features that wait for the masks; what goes beyond is computed twice
@@ -110,5 +111,6 @@ class RCNNTTA:
             ]
             for view, found in zip(group, model.add_masks(features, seen), strict=True):
                 masks = found.pred_masks
+                # The grid lies on the mirrored box: turned back, its columns mean the same in every view.
                 parts.append(masks.flip(-1) if view.mirrored else masks)
         return torch.stack(parts).mean(dim=0)

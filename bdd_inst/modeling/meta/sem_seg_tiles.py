@@ -37,6 +37,7 @@ class Tiles:
         """Where tiles begin along a side: evenly spread, the first and the last at its ends."""
         if length <= self.size:
             return [0]
+        # The fewest tiles whose neighbours share ``overlap`` pixels: each after the first adds ``size - overlap``.
         count = math.ceil((length - self.overlap) / (self.size - self.overlap))
         step = (length - self.size) / (count - 1)
         return [round(i * step) for i in range(count)]
@@ -65,5 +66,7 @@ class Tiles:
 
     def ramp(self, length: int) -> Tensor:
         """L weights along a tile's side, L being ``length``: rising from its edges over ``overlap`` pixels, never 0."""
+        # At a tile's edge a convolution sees padding instead of the image: such pixels count least, but never nothing,
+        # for at the image's own edge no other tile shows them.
         place = torch.arange(length) + 0.5
         return (torch.minimum(place, length - place) / max(1, self.overlap)).clamp(max=1)

@@ -92,6 +92,7 @@ class SemanticSegmentor(ImageModel):
 
     def infer_once(self, batch: Sequence[dict]) -> list[dict]:
         """As :meth:`inference`, each image seen once: as a whole, or in tiles where TEST.TILES is on and it is larger than one."""
+        # Those that need no cutting go through the model together.
         whole = [entry for entry in batch if self.tiles is None or self.tiles.fits(entry["image"])]
         planes = iter(self.planes(whole) if whole else ())
         outputs = []
@@ -145,6 +146,7 @@ def sem_seg_targets(batch: Sequence[dict], images: ImageList, head: PixelHead) -
         name = entry.get("file_name") or f"image {index} of the batch"
         maps.append(check_sem_seg(entry.get("sem_seg"), name, size, classes, head.ignore_value))
     height, width = images.tensor.shape[-2:]
+    # What lies beside an image in its batch is nobody's label.
     out = torch.full((len(maps), height, width), head.ignore_value, dtype=torch.int64)
     for row, labels in zip(out, maps, strict=True):
         row[: labels.shape[0], : labels.shape[1]] = labels

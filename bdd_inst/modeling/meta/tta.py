@@ -40,6 +40,7 @@ class View:
 
     def boxes_here(self, boxes: Tensor) -> Tensor:
         """N,4 float32 boxes of the original image in this view."""
+        # By two factors, as the image itself went: a single one would round otherwise than Detectron2.
         boxes = scaled(scaled(boxes, self.original, self.given), self.given, self.size)
         return self._mirrored(boxes)
 
@@ -109,6 +110,7 @@ class MeanProbability:
     def logits(self) -> Tensor:
         """K,H,W: logarithms of the mean (log-odds with one plane), which are logits again."""
         probability = self.total / self.views
+        # A probability of 0 or 1 would become an infinite logit, which no later mean survives.
         tiny = torch.finfo(probability.dtype).eps
         if len(probability) == 1:
             return probability.clamp(tiny, 1 - tiny).logit()
@@ -119,6 +121,7 @@ def resize(image: Tensor, size: Sequence[int]) -> Tensor:
     """C,H,W to C,height,width."""
     if image.dtype != torch.uint8:
         return F.interpolate(image[None], tuple(size), mode="bilinear", align_corners=False)[0]
+    # By PIL with antialiasing, as in evaluation: torch's plain bilinear would show the model other pixels.
     pixels = Image.fromarray(np.ascontiguousarray(image.permute(1, 2, 0).cpu().numpy()))
     pixels = pixels.resize(tuple(size)[::-1], Image.Resampling.BILINEAR)
     return torch.from_numpy(np.array(pixels)).permute(2, 0, 1).to(image.device)
