@@ -25,6 +25,7 @@ def advice(cfg: CfgNode, weights: NamedWeights) -> list[str]:
             ("MODEL.RESNETS.STRIDE_IN_1X1", cfg.MODEL.RESNETS.STRIDE_IN_1X1, False),
         ]
     elif weights.kind == "timm":
+        # efficientnet-pytorch's Lite models saw pixels from -1 to 1; timm's model of that name states other numbers.
         half = [127.5] * 3
         mean, std = (half, half) if _is_lite(weights) else preprocessing(_timm_model(cfg))
         expected = [
@@ -65,5 +66,6 @@ def _timm_model(cfg: CfgNode) -> str:
 
 def _same(now: object, right: object) -> bool:
     if isinstance(right, list):
+        # Means are given in several roundings; half a gray level of 255 changes no prediction.
         return len(now) == len(right) and all(abs(a - b) < 0.5 for a, b in zip(now, right))
     return now == right

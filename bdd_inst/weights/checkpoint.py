@@ -131,6 +131,8 @@ def apply_weights(model: nn.Module, weights: NamedWeights, source: str = "weight
         tensor = weights.tensors[file_name]
         if tensor.shape == own[name].shape:
             chosen[name] = tensor
+        # Another number of classes: fine-tuning on other data, where a fresh layer is meant. Any other difference
+        # is a fault.
         elif CLASS_LAYERS.match(name) and tensor.shape[1:] == own[name].shape[1:]:
             report.reinitialised.append(
                 f"{name} ({_shape(tensor)} in the file, {_shape(own[name])} here)"
@@ -140,6 +142,7 @@ def apply_weights(model: nn.Module, weights: NamedWeights, source: str = "weight
                 f"{name} ({_shape(tensor)} in the file, {_shape(own[name])} here)"
             )
     _fill_norm_statistics(model, own, pairs, chosen, report)
+    # Not strict: what is missing has been reported above, by kind, and keeps its values.
     model.load_state_dict(chosen, strict=False)
     report.loaded = sorted(chosen)
     report.missing = [
@@ -171,6 +174,7 @@ def save_weights(
         OSError: it could not be written; a file of that name is left as it was.
     """
     state = {
+        # A file must not depend on a GPU, nor hold the whole storage of which a tensor is a view.
         name: tensor.detach().cpu().contiguous()
         for name, tensor in unwrap(model).state_dict().items()
     }
@@ -178,6 +182,7 @@ def save_weights(
     with atomic_write(path, "wb") as stream:
         if Path(path).suffix == ".pkl":
             arrays = {
+                # NumPy has no bfloat16, and Detectron2's model zoo is float32.
                 name: np.asarray(tensor.float() if tensor.is_floating_point() else tensor)
                 for name, tensor in state.items()
             }
@@ -210,6 +215,7 @@ def unwrap(model: nn.Module) -> nn.Module:
     while True:
         if isinstance(model, (nn.parallel.DistributedDataParallel, nn.DataParallel)):
             model = model.module
+        # torch.compile's wrapper.
         elif hasattr(model, "_orig_mod"):
             model = model._orig_mod
         else:

@@ -32,6 +32,7 @@ def describe_class_counts(reinitialised: Sequence[str]) -> str:
     told = [
         f"trained for {theirs} classes, the config has {ours}: set {key} {theirs}"
         for key, (theirs, ours) in found.items()
+        # Boxes' layers differ with the classifier's, and say the same once more.
         if theirs != ours
     ]
     return "; ".join(told) or f"layers of other sizes: {reinitialised[0]}"

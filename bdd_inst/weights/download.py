@@ -86,6 +86,7 @@ def download(url: str, path: Path, checksum: object, opens: Callable[[Path], obj
     """
     logger.info("downloading %s to %s", url, path)
     request = urllib.request.Request(spelled(url), headers={"User-Agent": "bdd_inst"})
+    # Over plain http anybody on the way could put another file in its place.
     opener = urllib.request.build_opener(NoDowngrade)
     digest = hashlib.sha256()
 
@@ -111,6 +112,7 @@ def download(url: str, path: Path, checksum: object, opens: Callable[[Path], obj
                 checksum.update(block)
                 digest.update(block)
                 bar.update(len(block))
+            # A connection that breaks ends the stream like a whole file does: only the length tells.
             if expected and received != expected:
                 raise DataError(
                     f"{url}: the connection ended after {received} of {expected} bytes; run the command again"

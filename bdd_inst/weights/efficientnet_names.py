@@ -52,6 +52,7 @@ def timm_names(state: Mapping[str, Tensor]) -> dict[str, str]:
         if m
     ):
         own = len(state[f"_blocks.{number}._project_conv.weight"])
+        # Two stages of equal width would count as one; no EfficientNet has them next to each other.
         stage, place = (stage, place + 1) if own == width else (stage + 1, 0)
         width, places[number] = own, f"blocks.{stage}.{place}"
     out = {}

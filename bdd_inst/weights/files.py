@@ -123,6 +123,7 @@ def _cached(url: str, source: str) -> Path:
     query = [hashlib.sha256(parts.query.encode()).hexdigest()[:16]] if parts.query else []
     place = [parts.netloc.replace(":", "_"), *inside[:-1], *query, inside[-1]]
     ours = home.joinpath(*place) if home else None
+    # Files that Detectron2 or torch.hub have fetched are used where they lie, not downloaded again.
     for path in (*((ours,) if ours else ()), *_other_caches(inside)):
         if path.is_file():
             if _matches_checksum(path) and is_intact(path):
@@ -164,6 +165,7 @@ class _Checksum:
 
     def __init__(self, name: str) -> None:
         algorithm, self.expected = known_checksum(name) or (None, "")
+        # md5 is what the zoo names; here it finds damage, not an attack, and strict systems allow it for that.
         self.digest = hashlib.new(algorithm, usedforsecurity=False) if algorithm else None
 
     def update(self, block: bytes) -> None:

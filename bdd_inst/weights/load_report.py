@@ -95,6 +95,7 @@ def group_names(names: list[str]) -> list[str]:
             for layer, ends in groups.items()
         }
         return [f"{layer}.{ends}".lstrip(".") for layer, ends in joined_ends.items()]
+    # The most parts of a name for which the list still fits on a screen.
     for depth in (5, 4, 3, 2, 1):
         joined: dict[str, int] = {}
         for name in names:

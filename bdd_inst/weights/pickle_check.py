@@ -12,9 +12,8 @@ import pickletools
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-MAX_OPCODES = (
-    1_000_000  # a ResNet-101 Mask R-CNN needs about 20 thousand, its optimizer as many again
-)
+# A ResNet-101 Mask R-CNN needs about 20 thousand, its optimizer as many again.
+MAX_OPCODES = 1_000_000
 MAX_TUPLE = 1_000  # values in a tuple, those of tuples inside it counted
 SHARING = 4  # times its own size that a file's texts and numbers may be handed to calls
 ROOM = 1_000_000  # bytes that any file may spend
@@ -80,6 +79,7 @@ class Cost:
             self.stack.append(self.memo[argument])
         elif name == "DUP":
             self.stack.append(self.stack[-1])
+        # The interpreter reads a whole frame into memory at once, as long as it says it is.
         elif name == "FRAME":
             if argument > self.file_size:
                 raise ValueError(f"a frame of {argument} bytes in a file of {self.file_size}")
@@ -129,6 +129,7 @@ class Cost:
         """What an opcode leaves on the stack."""
         name = opcode.name
         if name in ("EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"):
+            # Counted as if unfolded: a tuple of two equal tuples, forty deep, is a short file and 2^40 values to hash.
             size = 1 + sum(item.size if item.kind == TUPLE else 1 for item in taken)
             if size > MAX_TUPLE:
                 raise pickle.UnpicklingError(f"a tuple of more than {MAX_TUPLE} values")
@@ -163,6 +164,7 @@ class Cost:
     def _keys(self, keys: list[_Item]) -> None:
         """Keys of a dict and members of a set: texts, short numbers and short tuples."""
         for key in keys:
+            # Hashing takes time that grows with the digits, for every look-up anew.
             if key.kind == NUMBER and abs(key.value) >= 2**64:
                 raise pickle.UnpicklingError("a key that is a number of many digits")
             if key.kind not in HASHED_AT_ONCE and not (key.kind == TUPLE and key.size <= MAX_KEY):

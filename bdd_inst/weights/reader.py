@@ -57,9 +57,8 @@ def read_weights(path: str | os.PathLike) -> FileWeights:
             head = stream.read(len(_LEGACY_TORCH))
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
-    if (
-        head[8:9] == b"{" and int.from_bytes(head[:8], "little") < size
-    ):  # the length of a JSON header, then the header
+    # The content decides, for suffixes differ: here the length of a JSON header, then the header.
+    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < size:
         content = _load_safetensors(path)
     elif head[:4] == b"PK\x03\x04":
         content = _load_torch(path, zipped=True)
@@ -111,6 +110,7 @@ def _load_safetensors(path: Path) -> dict[str, Tensor]:
 def _load_torch(path: Path, *, zipped: bool) -> object:
     try:
         (check_zip if zipped else check_legacy)(path)
+        # Mapped: tensors are read when they are used, and an optimizer beside them never is.
         return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except pickle.UnpicklingError as error:
         asked = re.search(r"(?:GLOBAL|class|function|storage type)\s+([\w.]+\.[\w.]+)", str(error))
@@ -132,6 +132,7 @@ def _load_torch(path: Path, *, zipped: bool) -> object:
 def _state_of(content: object, path: Path) -> tuple[Mapping, list[str]]:
     """The dict that holds the weights; EMA weights go before the plain ones (Lightning's ``state_dict`` already is the average)."""
     if isinstance(content, Mapping):
+        # Averages first: they are what their authors evaluate.
         for key in (*_EMA_KEYS, *_MODEL_KEYS):
             inner = content.get(key)
             if isinstance(inner, Mapping) and any(_is_tensor(value) for value in inner.values()):
@@ -162,6 +163,7 @@ def _is_tensor(value: object) -> bool:
 def _tensor(value: np.ndarray | Tensor) -> Tensor:
     if isinstance(value, Tensor):
         return value.detach()
+    # torch knows the machine's byte order only, and of unsigned numbers in older versions uint8 only.
     native = value.astype(value.dtype.newbyteorder("="), copy=False)
     if native.dtype.kind == "u" and native.dtype.itemsize > 1:
         native = native.astype(np.int64)
@@ -170,6 +172,7 @@ def _tensor(value: np.ndarray | Tensor) -> Tensor:
 
 def _check_size(tensors: Mapping[str, np.ndarray | Tensor], file_size: int, path: Path) -> None:
     """Views of one small storage can claim any size; what is claimed may not exceed what the file holds, with room for shared weights."""
+    # Shared weights are counted as often as they occur: room for that is what MAX_SHARING allows.
     claimed = sum(value.nbytes for value in tensors.values())
     if claimed > MAX_SHARING * file_size:
         raise DataError(

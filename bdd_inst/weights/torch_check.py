@@ -52,9 +52,11 @@ def _check_directory(path: Path) -> None:
         if len(end) < END_SIZE or end[:4] != END or end[20:22] != b"\0\0":
             raise ValueError("its zip directory is not at the end of the file")
         here = size - END_SIZE
+        # Size and place of the central directory, by PKWARE's APPNOTE, section 4.3.16.
         length, offset = (int.from_bytes(end[i : i + 4], "little") for i in (12, 16))
         locator = tail[:-END_SIZE][-LOCATOR_SIZE:]
         if locator[:4] == LOCATOR:
+            # A file of zip64 has two more records between the directory and its end.
             here -= LOCATOR_SIZE + END64_SIZE
             if int.from_bytes(locator[8:16], "little") != here or here < 0:
                 raise pickle.UnpicklingError("its zip directory is not where its end record says")

@@ -104,6 +104,7 @@ def trained_cfg(source: str | os.PathLike, overrides: Sequence[str] = ()) -> Cfg
     tree = parse(identity.config, f"the config in {source}")
     merge_tree(cfg, tree, f"the config in {source}")
     cfg.MODEL.WEIGHTS = os.fspath(source)
+    # A file from somebody else must not choose which code runs.
     if "IMPORTS" in cfg.DATASETS:
         cfg.DATASETS.IMPORTS = []
     place = PurePath(cfg.OUTPUT_DIR)
@@ -160,6 +161,7 @@ def load_trained(model: nn.Module, source: str | os.PathLike, cfg: CfgNode) -> L
         raise ConfigError(f"MODEL.WEIGHTS {source}: {describe_class_counts(report.reinitialised)}")
     learned = {name for name, _ in unwrap(model).named_parameters()}
     lost = [name for name in report.missing if name in learned]
+    # Of another shape is as lost as missing: it would stay random.
     lost += [name.split(" ")[0] for name in report.mismatched]
     if lost:
         groups = group_names(lost)

@@ -30,6 +30,7 @@ class _Array:
         self.value = np.empty(0, np.uint8)
 
     def __setstate__(self, state: tuple) -> None:
+        # NumPy writes five entries; the oldest files have no version in front.
         _version, shape, dtype, fortran, raw = state if len(state) == 5 else (0, *state)
         self.value = _frombuffer(raw, dtype, shape, "F" if fortran else "C")
 
@@ -115,6 +116,7 @@ def _encode(text: object, encoding: object = "latin1") -> bytes:
 
 
 _ALLOWED = {
+    # Names that weight pickles ask for, each answered by a function above: the file's own is never looked up.
     ("numpy", "ndarray"): object(),  # only ever handed to _reconstruct
     ("numpy", "dtype"): _Builder(lambda spec, *_: _DType(spec)),
     ("collections", "OrderedDict"): _Builder(lambda items=(): _Mapping(items)),
@@ -146,6 +148,7 @@ def load_arrays(path: str | os.PathLike) -> object:
     path = Path(path)
     try:
         with path.open("rb") as stream:
+            # Twice over the file: first what building it would cost, then, where that is bounded, the building.
             Cost(path.stat().st_size).check(stream)
             stream.seek(0)
             content = _WeightsUnpickler(stream, encoding="latin1").load()
@@ -181,6 +184,7 @@ def _resolve(value: object, seen: dict[int, object], depth: int) -> object:
     if id(value) in seen:
         return seen[id(value)]
     if isinstance(value, dict):
+        # Noted before it is filled: a dict may contain itself.
         out = seen[id(value)] = {}
         out.update((key, _resolve(inner, seen, depth + 1)) for key, inner in value.items())
         return out
