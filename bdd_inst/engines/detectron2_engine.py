@@ -64,6 +64,7 @@ class Detectron2Model(nn.Module):
 
         if not self.training:
             known = ("image", "height", "width")
+            # Only what Detectron2's evaluation reads: other entries are of this project's types.
             with torch.no_grad(), self._autocast():
                 outputs = self._engine(
                     [{key: entry[key] for key in known if key in entry} for entry in batch]
@@ -81,6 +82,7 @@ class Detectron2Model(nn.Module):
             else entry
             for entry in batch
         ]
+        # Detectron2's heads write statistics into a storage that must be there; nobody here reads it.
         with EventStorage(), _seeded(batch, self.device):
             return self._engine(converted)
 
@@ -106,6 +108,7 @@ def build_detectron2_model(cfg: CfgNode) -> Detectron2Model:
         ConfigError: Detectron2 is not importable, or it cannot build this config.
     """
     modeling = _import("detectron2.modeling")
+    # From its own defaults upwards: a version with other keys keeps its own values for them.
     translated = to_detectron2_cfg(cfg)
     translated.MODEL.DEVICE = str(pick_device(cfg.MODEL.DEVICE))
     try:
@@ -155,6 +158,7 @@ def _seeded(batch: Sequence[dict], device: torch.device) -> Iterator[None]:
         yield
         return
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        # A hash of whole numbers is the same in every process, where one of text is not.
         torch.manual_seed(hash(tuple(seeds)) % (1 << 63))
         yield
 

@@ -23,6 +23,7 @@ def _field_to_detectron2(value: Any, device: torch.device) -> Any:
     if isinstance(value, Boxes):
         return d2.Boxes(value.tensor.to(device))
     if isinstance(value, PolygonMasks):
+        # It knows no device: polygons stay on the CPU, as ours do.
         return d2.PolygonMasks(value.polygons)
     if isinstance(value, CroppedMasks):
         return d2.BitMasks(value.to_bitmasks(device).tensor)

@@ -34,6 +34,7 @@ def pick_device(name: str) -> torch.device:
     if not there[kind]:
         logger.warning("MODEL.DEVICE is %s but there is none here: running on the CPU", name)
         return torch.device("cpu")
+    # A missing kind falls back to the CPU; a wrong number is a mistake, which the CPU would hide.
     if kind == "cuda" and number and int(number) >= torch.cuda.device_count():
         raise ConfigError(
             f"MODEL.DEVICE {name}: this machine has {torch.cuda.device_count()} GPUs, counted from 0"
