@@ -47,6 +47,7 @@ class CheckpointFolder:
         with atomic_write(self.folder / POINTER) as stream:
             stream.write(path.name)
         sync_folder(self.folder)
+        # After the pointer has moved: at every moment the file that it names is there.
         if self.keep > 0:
             for old in self.numbered()[: -self.keep]:
                 if old != path:
@@ -63,6 +64,7 @@ class CheckpointFolder:
         """The newest checkpoint by name, without opening it."""
         with contextlib.suppress(OSError):
             named = self.folder / (self.folder / POINTER).read_text(encoding="utf-8").strip()
+            # The pointer is a text that anybody may have edited: it may name a checkpoint of this folder only.
             if named.is_file() and NUMBERED.fullmatch(named.name):
                 return named
         numbered = self.numbered()

@@ -34,6 +34,7 @@ def dry_run(
             set_trainable(model, stage.train, stage.freeze_at)
             build_optimizer(stage.cfg, model)
             factor = multiplier(stage.cfg)
+            # Some schedules find out only at their ends that their numbers do not fit the length.
             factor(0), factor(stage.max_iter - 1)
             first = dicts_of(stage)[0]
             build_sampler(stage.cfg, [first], 0)

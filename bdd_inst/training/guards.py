@@ -30,9 +30,8 @@ def add_losses(
         DataError: a loss is NaN or infinite; names the images, the last good checkpoint and what usually helps.
     """
     names = list(losses)
-    values = torch.stack(
-        [losses[name].detach().float() for name in names]
-    ).tolist()  # one wait for the device, not one a loss
+    # One wait for the device, not one a loss.
+    values = torch.stack([losses[name].detach().float() for name in names]).tolist()
     bad = [
         f"{name} is {value}"
         for name, value in zip(names, values, strict=True)
@@ -86,6 +85,7 @@ def explained(batch: list[dict], state: TrainingState) -> Iterator[None]:
     except FloatingPointError as error:
         raise diverged(str(error).rstrip("."), batch, state) from None
     except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
+        # The CPU's allocator raises a plain RuntimeError, told apart by its words only.
         if not is_out_of_memory(error):
             raise
         sizes = ", ".join(

@@ -132,6 +132,7 @@ def wait(workers: list[subprocess.Popen]) -> int:
         failed = [code for code in codes if code]
         if failed:
             end(workers)
+            # Popen gives -9 where signal 9 ended a process; shells say 128 + 9.
             return failed[0] if failed[0] > 0 else 128 - failed[0]
         if all(code == 0 for code in codes):
             return 0
@@ -157,6 +158,7 @@ def parse_url(url: str, machines: int) -> tuple[str, int]:
             )
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
+            # Free now, and hardly taken in the second until the first process listens on it.
             return "127.0.0.1", probe.getsockname()[1]
     host, _, port = url.removeprefix("tcp://").rpartition(":")
     if not url.startswith("tcp://") or not host or not port.isdigit():

@@ -48,6 +48,7 @@ class Trainer(TrainingState):
         optimizer = build_optimizer(stage.cfg, self.model)
         self.rate = LearningRate(optimizer, stage.cfg)
         self.wrapped, self.optimizer = self.fabric.setup(self.model, optimizer)
+        # At the first iteration of a stage the checkpoint's optimizer, if any, is the one of the stage before.
         if self.resumed and self.resumed["optimizer"] and self.progress.iteration:
             self.resume_optimizer(self.resumed)
         self.resumed = None
@@ -79,6 +80,7 @@ class Trainer(TrainingState):
                 "SOLVER.OPTIMIZER; resume with the config of the run, or start anew with MODEL.WEIGHTS set to the checkpoint"
             ) from None
         for group, mine in zip(optimizer.param_groups, own, strict=True):
+            # Rates among them: ``LearningRate`` sets them from the base rates of this config.
             group.update(mine)
         self.rate.load_state_dict(state["rate"])
         self.fabric.strategy.precision.load_state_dict(state["precision"])
@@ -126,12 +128,15 @@ class Trainer(TrainingState):
             part = batch[i * size : (i + 1) * size]
             with (
                 guards.explained(part, self),
+                # Processes exchange gradients once a step, with the last part, not once a part.
                 self.fabric.no_backward_sync(self.wrapped, enabled=i < parts - 1),
             ):
                 losses = self.wrapped(part)
+                # Divided: the parts' gradients add up to the mean over the whole batch, as without parts.
                 self.fabric.backward(sum(losses.values()) / parts)
             guards.add_losses(report.losses, losses, parts, part, self)
         if cfg.SOLVER.CLIP_GRADIENTS.ENABLED:
+            # fp16 gradients carry the loss scale: clipped with it, the limit would mean something else at every step.
             self.fabric.strategy.precision.unscale_gradients(self.optimizer)
             clip_gradients(self.optimizer, cfg)
         self.optimizer.step()

@@ -10,6 +10,7 @@ import torch
 def peak_memory(device: torch.device) -> int:
     """Bytes at the highest point so far: of the GPU where there is one, else of this process."""
     if device.type == "cuda":
+        # What tensors took, not what the allocator holds ready: that grows with the card.
         return torch.cuda.max_memory_allocated(device)
     try:
         import resource

@@ -49,6 +49,7 @@ def parameter_groups(model: nn.Module, cfg: CfgNode) -> list[dict]:
             rate *= solver.BACKBONE_MULTIPLIER
         if solver.LAYER_DECAY != 1.0:
             rate *= solver.LAYER_DECAY ** layers_above(name)
+        # Few groups: ``foreach`` updates each in one go, where a group a parameter would be hundreds of small kernels.
         group = groups.setdefault(
             (rate, weight_decay),
             {"params": [], "names": [], "lr": rate, "weight_decay": weight_decay},
@@ -64,6 +65,7 @@ def trainable(model: nn.Module) -> Iterator[tuple[str, nn.Parameter, bool]]:
     for module_name, module in model.named_modules():
         for name, parameter in module.named_parameters(recurse=False):
             if parameter.requires_grad and id(parameter) not in seen:
+                # A tensor used twice would be updated twice in a step.
                 seen.add(id(parameter))
                 yield (
                     f"{module_name}.{name}".lstrip("."),
@@ -81,6 +83,7 @@ def layers_above(name: str) -> int:
     if not name.startswith("backbone.bottom_up."):
         return 0
     stage = re.match(r"backbone\.bottom_up\.res(\d)\.", name)
+    # res5 is one stage below the FPN, res2 four; whatever has no stage is the stem.
     return 6 - int(stage[1]) if stage else 5
 
 

@@ -43,6 +43,7 @@ def choose_folder(output: str | None, base: str, *, resume: bool, training: bool
             )
         return folder
     if resume:
+        # The newest by when its checkpoint was written: names may be anybody's.
         runs = sorted(
             (path.parent for path in Path(base).glob("*/last_checkpoint")),
             key=lambda run: (run / "last_checkpoint").stat().st_mtime,

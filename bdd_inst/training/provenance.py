@@ -115,6 +115,7 @@ def data_hash(dicts: Sequence[dict]) -> str:
     """A hash of what a data set says: names, sizes and every annotation; not of the pixels, nor of where the files lie."""
     digest = hashlib.blake2b(digest_size=16)
     for item in dicts:
+        # The same data in another folder, or on another machine, has the same hash.
         named = {key: value for key, value in item.items() if key != "file_name"} | {
             "file_name": Path(str(item.get("file_name", ""))).name
         }

@@ -21,6 +21,7 @@ def save_checkpoint(state: TrainingState) -> None:
         DataError: weights that are not finite, or the last chance to write them was missed.
     """
     guards.check_weights(state.model, state)
+    # On every process: gathering the optimizer's state may be a collective.
     content = state.state_dict()
     error = ""
     if distributed.world()[0] == 0:
@@ -28,6 +29,7 @@ def save_checkpoint(state: TrainingState) -> None:
             state.last_saved = state.checkpoints.save_step(state.progress.total, content)
         except OSError as problem:
             error = f"could not write a checkpoint ({problem}); {guards.last_good(state)}"
+    # All processes must agree on whether this iteration is saved, or one would wait for the others for ever.
     error = distributed.broadcast(error)
     if not error:
         state.saved_at = state.progress.total

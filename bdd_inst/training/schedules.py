@@ -27,6 +27,7 @@ Schedule = Callable[[float], float]
 
 
 def _multi_step(solver: CfgNode) -> Schedule:
+    # fvcore refuses milestones beyond the end; Detectron2 leaves them out with a warning.
     steps = [step for step in solver.STEPS if step <= solver.MAX_ITER]
     return MultiStepParamScheduler(
         [solver.GAMMA**k for k in range(len(steps) + 1)],
@@ -36,6 +37,7 @@ def _multi_step(solver: CfgNode) -> Schedule:
 
 
 def _cosine(solver: CfgNode) -> Schedule:
+    # A factor, not a rate: each group has a base rate of its own.
     return CosineParamScheduler(1, solver.BASE_LR_END / solver.BASE_LR)
 
 
@@ -71,6 +73,7 @@ def multiplier(cfg: CfgNode) -> Callable[[int], float]:
     solver = cfg.SOLVER
     after = SCHEDULES.pick(solver.LR_SCHEDULER_NAME)(solver)
     share = min(solver.WARMUP_ITERS / solver.MAX_ITER, 1.0)
+    # Relative to the schedule's own beginning, as in Detectron2.
     first = solver.WARMUP_FACTOR * after(0.0)
     if solver.WARMUP_METHOD == "constant":
         warmup: ParamScheduler = ConstantParamScheduler(first)
@@ -80,7 +83,11 @@ def multiplier(cfg: CfgNode) -> Callable[[int], float]:
         )
     scaling = ["rescaled", "rescaled" if solver.RESCALE_INTERVAL else "fixed"]
     whole = CompositeParamScheduler(
-        [warmup, after], lengths=[share, 1 - share], interval_scaling=scaling
+        # Fixed: the schedule runs by the stage's own time, and warm-up hides its beginning. Rescaled: it begins
+        # where warm-up ends, pressed into what is left.
+        [warmup, after],
+        lengths=[share, 1 - share],
+        interval_scaling=scaling,
     )
     return lambda iteration: whole(iteration / solver.MAX_ITER)
 
@@ -100,6 +107,7 @@ class LearningRate:
 
     def set(self, iteration: int) -> float:
         """Write the rates for ``iteration`` (0-based) into the optimizer; returns the first group's."""
+        # Computed from the iteration, never multiplied step by step: a resumed run has the same rates to the last bit.
         factor = self.factor(iteration) * self.reached
         for group, base in zip(self.optimizer.param_groups, self.base_rates, strict=True):
             group["lr"] = base * factor

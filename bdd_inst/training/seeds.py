@@ -16,6 +16,7 @@ def new_seed() -> int:
 
 def seed_all(seed: int, iteration: int, rank: int = 0) -> None:
     """Start every global generator (torch on all devices, NumPy, random) from (seed, iteration, rank)."""
+    # Mixed, not added: seed 1 at iteration 0 and seed 0 at iteration 1 must not draw the same numbers.
     mixed = int(np.random.SeedSequence((seed, iteration, rank)).generate_state(1, np.uint64)[0])
     torch.manual_seed(mixed & 0x7FFF_FFFF_FFFF_FFFF)
     np.random.seed(mixed % 2**32)  # noqa: NPY002 (libraries called by the model may use the global generator)
@@ -24,6 +25,7 @@ def seed_all(seed: int, iteration: int, rank: int = 0) -> None:
 
 def make_deterministic() -> None:
     """Ask torch for algorithms that give the same bits on every run; those that have none warn once."""
+    # cuBLAS sums in a fixed order with this much workspace only, and reads the variable when it starts.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.backends.cudnn.deterministic = True

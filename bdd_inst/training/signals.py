@@ -15,9 +15,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 CAUGHT = ("SIGTERM", "SIGINT", "SIGUSR1")  # SLURM sends SIGUSR1 before its time limit when asked to
-SAME_REQUEST = (
-    30.0  # seconds within which a second signal is the first one's echo, however busy the machine
-)
+# Seconds within which a second signal is the first one's echo, however busy the machine.
+SAME_REQUEST = 30.0
 
 
 class StopRequest:
@@ -34,8 +33,8 @@ class StopRequest:
     def handle(self, number: int, _frame: object) -> None:
         """The signal handler: note the first request, obey the second.
 
-        Data workers inherit it and stay deaf: a scheduler signals the whole process group, and the step in progress needs them.
-        They end with their parent.
+        Data workers inherit the handler and ignore the signal: a scheduler signals the whole process group, and the step in
+        progress still needs them. They end with their parent.
         """
         if os.getpid() != self.owner:
             return

@@ -82,6 +82,7 @@ def parse_stage(cfg: CfgNode, index: int, item: object) -> Stage:
     stage_cfg = cfg.clone()
     stage_cfg.defrost()
     if cfg.SEED >= 0:
+        # Each stage begins its stream anew: with one seed all stages would see the same images in the same order.
         stage_cfg.SEED = cfg.SEED + index * SEED_STRIDE
     own = {key: value for key, value in item.items() if key in OWN_KEYS}
     for key, value in stage_keys({k: v for k, v in item.items() if k not in OWN_KEYS}, cfg, where):
@@ -163,6 +164,7 @@ def fit_stage(stage: Stage, images: int, world_size: int) -> Stage:
     scale = scale_of(cfg, stage.name, world_size)
     if stage.epochs is not None:
         batch = round(cfg.SOLVER.IMS_PER_BATCH * scale)
+        # Times ``scale``, for the linear rule below divides every length by it; this one knows its batch already.
         cfg.SOLVER.MAX_ITER = max(1, math.ceil(stage.epochs * images / batch * scale))
     cfg.SOLVER.STEPS = [
         round(s * cfg.SOLVER.MAX_ITER) if 0 < s < 1 else s for s in cfg.SOLVER.STEPS
@@ -190,6 +192,7 @@ def scale_linearly(cfg: CfgNode, name: str, scale: float, world_size: int) -> No
         return
     solver = cfg.SOLVER
     solver.IMS_PER_BATCH = round(solver.IMS_PER_BATCH * scale)
+    # A batch k times as large moves as far in one step as k steps did, at k times the rate.
     solver.BASE_LR *= scale
     solver.MAX_ITER = max(1, round(solver.MAX_ITER / scale))
     solver.WARMUP_ITERS = round(solver.WARMUP_ITERS / scale)

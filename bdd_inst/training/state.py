@@ -114,6 +114,7 @@ class TrainingState:
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict() if self.optimizer is not None else None,
             "rate": self.rate.state_dict() if self.optimizer is not None else None,
+            # The loss scale of fp16, which takes thousands of steps to find.
             "precision": self.fabric.strategy.precision.state_dict(),
             "hooks": {type(hook).__name__: hook.state_dict() for hook in self.hooks},
             "progress": asdict(self.progress),
@@ -137,6 +138,7 @@ class TrainingState:
         self.progress = self.resume_point(state)
         for hook in self.hooks:
             hook.load_state_dict(state["hooks"].get(type(hook).__name__, {}))
+        # The optimizer comes later: it is built when its stage is set up, for the parameters that train in it.
         self.resumed = state
 
     def resume_point(self, state: dict) -> Progress:

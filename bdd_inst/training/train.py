@@ -1,4 +1,4 @@
-"""One command's whole run: data, model, every stage, then evaluation, curves and images. The one file that looks ahead to later rooms."""
+"""One command's whole run: data, model, every stage, then evaluation, curves and images."""
 
 from __future__ import annotations
 
@@ -106,6 +106,7 @@ def train(
     data = TrainingData(stages, mapper)
     scorer = Scorer(cfg)
     if stages:
+        # Before the folder is made: a misspelt metric would otherwise show at the first evaluation.
         check_best_metric(cfg, scorer.figure_names())
     with folder_taken(folder, rank), catch_stop() as stop:
         if eval_only:
@@ -184,9 +185,11 @@ def build_run(
     path, state = last or (None, None)
     seed = state["seed"] if state else cfg.SEED
     if seed < 0:
+        # Rank 0 draws for all: processes of different seeds would train different models.
         seed = distributed.broadcast(new_seed())
     cfg.SEED = seed
     stages = parse_stages(cfg)
+    # Before the model is built, so that its random layers are the same on every process and after a restart.
     seed_all(seed, 0)
     model = build_model(cfg)
     if state is None:

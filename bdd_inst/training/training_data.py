@@ -77,6 +77,7 @@ class TrainingData:
         cfg = stage.cfg.clone()
         cfg.defrost()
         cfg.INPUT.MIN_SIZE_TRAIN, cfg.INPUT.MIN_SIZE_TRAIN_SAMPLING = (
+            # The largest of the sizes, always: the trial must not be lucky.
             [max(cfg.INPUT.MIN_SIZE_TRAIN)],
             "choice",
         )

@@ -31,9 +31,11 @@ def validation_losses(
     rank, world_size = distributed.world()
     plain = without_augmentation(cfg)
     dataset = TrainDataset(chosen, DatasetMapper(plain, True), 0)
+    # One image a batch: losses are means over a batch, and images of unequal batches would not weigh the same.
     plan = [[(i, i)] for i in range(rank, len(chosen), world_size)]
     sums: dict[str, float] = {}
     with (
+        # Evaluating must not move the generators that training draws from.
         torch.random.fork_rng(devices=[]),
         loss_mode(model),
         torch.no_grad(),

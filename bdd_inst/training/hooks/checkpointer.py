@@ -15,6 +15,7 @@ class Checkpointer(Hook):
         if (
             period > 0
             and state.progress.total % period == 0
+            # A stage that ends here writes the same iteration again, with the next stage as where to go on.
             and state.progress.iteration < state.stage.max_iter
             and not state.end_stage
         ):

@@ -17,6 +17,7 @@ class MovingAverage(Hook):
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay = decay
+        # Buffers too: averaged weights under the last step's norm statistics would fit neither.
         self.averaged = AveragedModel(model, multi_avg_fn=self._average, use_buffers=True)
         self.averaged.requires_grad_(False)
         self.averaged.eval()
@@ -27,6 +28,7 @@ class MovingAverage(Hook):
         return self.averaged.module
 
     def _average(self, averages: list, weights: list, count: int) -> None:
+        # The ramp: 2/11 with one step in the average, 1/2 with eight, 0.99 with 890.
         count = int(count)
         get_ema_multi_avg_fn(min(self.decay, (1 + count) / (10 + count)))(averages, weights, count)
 
@@ -46,4 +48,5 @@ class MovingAverage(Hook):
         """Go on with a saved average; a checkpoint without one (EMA was off) starts it from the weights."""
         if state:
             self.model.load_state_dict(state["model"])
+            # The ramp goes on where it was; from 0 the next step would copy the weights over the average.
             self.averaged.n_averaged.copy_(state["count"])

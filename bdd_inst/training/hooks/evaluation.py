@@ -41,9 +41,8 @@ class Evaluation(Hook):
         )
         self.best: float | None = None
         self.best_iteration = -1
-        self.reference: float | None = (
-            None  # what patience compares with; starts anew in every stage
-        )
+        # What patience compares with; it starts anew in every stage.
+        self.reference: float | None = None
         self.waited = 0
         self.unknown = False  # BEST_METRIC is no figure's name
 
@@ -82,6 +81,7 @@ class Evaluation(Hook):
         if value is not None and (self.best is None or value > self.best):
             self.best, self.best_iteration = value, state.progress.total
             self.save_best(state, values[self.name])
+        # Without figures patience would run out and the rate would fall, for a misspelt name.
         if self.unknown:
             return
         if state.rate is not None and state.rate.step_plateau(value):
@@ -107,6 +107,7 @@ class Evaluation(Hook):
         value = values[self.name]
         if value is None or not math.isfinite(value):
             return None
+        # Of losses the lower is better; all other figures are shares or counts of what is right.
         return -value if "loss" in self.name else value
 
     def count_patience(self, state: TrainingState, value: float | None) -> None:
@@ -124,6 +125,7 @@ class Evaluation(Hook):
 
     def save_best(self, state: TrainingState, value: float) -> None:
         """Write ``model_best.pth``: the weights that the metric was measured on."""
+        # No collective follows: the other processes need not wait for the disk.
         if distributed.world()[0] != 0:
             return
         model = (

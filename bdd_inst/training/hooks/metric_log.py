@@ -20,10 +20,8 @@ from bdd_inst.training.state import Hook, Step, TrainingState
 
 log = logging.getLogger(__name__)
 
-OPTIONAL = {
-    "wandb": ("wandb",),
-    "mlflow": ("mlflow", "mlflow_skinny"),
-}  # packages that do not come with this one; any of them serves
+# Packages that do not come with this one; of each logger's any one serves.
+OPTIONAL = {"wandb": ("wandb",), "mlflow": ("mlflow", "mlflow_skinny")}
 
 
 class MetricLog(Hook):
@@ -50,6 +48,7 @@ class MetricLog(Hook):
             return []
         for log_file in (self.csv, self.evaluations):
             if log_file:
+                # Rows of steps that are taken again after a resume would stand there twice.
                 log_file.resume_from(iterations_done)
         return [make_logger(name, self.folder, iterations_done) for name in self.names]
 
@@ -83,6 +82,7 @@ class MetricLog(Hook):
             "memory_gb": peak_memory(state.fabric.device) / 1e9,
         }
         values = distributed.mean(values, state.fabric.device)
+        # The mean over processes, times their number: what the run as a whole reads.
         values["pictures_per_second"] *= distributed.world()[1]
         return values
 

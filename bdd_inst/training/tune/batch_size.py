@@ -36,6 +36,7 @@ def fit_batch(cfg: CfgNode, largest: int, fits: Callable[[int], bool], world_siz
     """
     size = 0
     trial = 1
+    # Powers of two: few trials, each as dear as a step; and the linear rule needs no exact size.
     while trial <= largest and fits(trial):
         size, trial = trial, trial * 2
     if not size:
@@ -93,6 +94,7 @@ class MemoryProbe:
         if not self.measured:
             return True
         (small, low), (large, high) = self.measured[0], self.measured[-1]
+        # What one image more costs. After a single trial a quarter of all that the process holds is a cautious guess.
         image = (high - low) / (large - small) if large > small else high / 4
         free = free_memory(self.device)
         return not free or image * (size - large) <= SPARE * free
@@ -135,9 +137,8 @@ def resolve_auto(
         if stage.cfg.SOLVER.IMS_PER_BATCH == AUTO_BATCH:
             cfg = stage.cfg.clone()
             cfg.SOLVER.IMS_PER_BATCH = known[i] if known and i < len(known) else fitting(stage)
-            cfg.SOLVER.REFERENCE_WORLD_SIZE = (
-                0  # what was measured is for the processes that there are
-            )
+            # What was measured is for the processes that there are: nothing to scale.
+            cfg.SOLVER.REFERENCE_WORLD_SIZE = 0
             cfg.SOLVER.BASE_LR *= cfg.SOLVER.IMS_PER_BATCH / REFERENCE_BATCH
             words = "stage %s: IMS_PER_BATCH auto is %d images; learning rate %g by the linear rule from %d"
             log.info(

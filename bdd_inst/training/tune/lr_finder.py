@@ -53,12 +53,14 @@ def find_rate(
         DataError: the loss is not finite from the start.
     """
     optimizer = build_optimizer(cfg, model)
+    # Groups keep their proportions: a backbone that trains at a tenth does so in the test.
     base = [group["lr"] / cfg.SOLVER.BASE_LR for group in optimizer.param_groups]
     wrapped, stepper = fabric.setup(model, optimizer)
     rates, losses, smooth = [], [], []
     mean = 0.0
     for i, batch in zip(range(steps), batches, strict=False):
         seed_all(cfg.SEED, i)
+        # Even steps of the logarithm: rates differ by factors.
         rate = lowest * (highest / lowest) ** (i / max(steps - 1, 1))
         for group, share in zip(optimizer.param_groups, base, strict=True):
             group["lr"] = rate * share
@@ -68,6 +70,7 @@ def find_rate(
         rates.append(rate)
         losses.append(loss)
         mean = SMOOTHING * mean + (1 - SMOOTHING) * loss
+        # The running mean begins at 0; divided by the weight that is in it so far, it begins at the first loss.
         smooth.append(mean / (1 - SMOOTHING ** (i + 1)))
         if smooth[-1] > BLOWN * min(smooth):
             break

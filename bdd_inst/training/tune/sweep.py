@@ -149,6 +149,7 @@ def sweep(trials: Sequence[Trial], folder: Path, command: Callable[[Trial], list
             continue
         asked = (word for pair in trial.values.items() for word in pair)
         log.info("sweep %d/%d: %s", i + 1, len(trials), " ".join(asked))
+        # A process of its own: a trial that runs out of memory, or is killed, takes no other with it.
         process = subprocess.Popen(
             command(trial), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
         )
