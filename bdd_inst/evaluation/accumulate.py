@@ -36,9 +36,11 @@ def accumulate(
     if not scores.size:
         return precision, recall, at
     for t in range(rows):
+        # By all objects, not by those found so far: recall only rises.
         rises = true[t] / wanted
         recall[t] = rises[-1]
         # The spacing keeps 0/0 out of the first entries, as COCO's code does.
+        # The best precision at this recall or any higher one (COCO, after PASCAL VOC 2010).
         envelope = np.maximum.accumulate((true[t] / (true[t] + false[t] + np.spacing(1)))[::-1])[
             ::-1
         ]

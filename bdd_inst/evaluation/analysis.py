@@ -104,6 +104,8 @@ def analyse(
     best = curves.best_thresholds(curves.pr_curves(scores, kind))
     if threshold is None:
         found = [b.score for b in best if b.f1 > 0]
+        # One threshold for all classes, for the matrix pairs detections across them. A rare class with an odd best
+        # score does not move the median.
         threshold = float(np.median(found)) if found else 0.5
     pairs = overlapping_pairs(truth, results, kind)
     at_half = match(truth, results, pairs, [0.5])

@@ -104,8 +104,16 @@ def image_maps(
     found: np.ndarray,
     official_crowds: bool,
 ) -> ImageMaps:
-    """Paint objects and detections of one image into two index maps and measure every pair."""
+    """Paint objects and detections of one image into two index maps and measure every pair.
+
+    Args:
+        truth, results: of all images.
+        image: the image's position.
+        own, found: G and D int64, positions of its objects and detections.
+        official_crowds: as :func:`evaluate` has it.
+    """
     own = np.array([n for n in own if truth.masks[n] is not None], np.int64)
+    # Best score first, for that is the order in which they choose; equals stay as in the file.
     found = found[np.argsort(-results.scores[found], kind="stable")]
     height, width = image_size(truth, results, image, own, found)
     g, d = len(own), len(found)
@@ -116,10 +124,12 @@ def image_maps(
         width,
         np.int64,
     )
+    # Painted from the lowest score up: the last to be painted keeps a pixel.
     layers = sorted(range(d), key=lambda n: (results.scores[found[n]], found[n]))
     found_map = label_runs.paint(
         [results.masks[found[n]] for n in layers], [n + 1 for n in layers], height, width, np.int64
     )
+    # Every pair's shared pixels from one pass over the image, where mask by mask would be D x G passes.
     table = np.bincount(
         (found_map * (g + 1) + truth_map).ravel(), minlength=(d + 1) * (g + 1)
     ).reshape(d + 1, g + 1)
@@ -145,7 +155,13 @@ def image_maps(
 def image_size(
     truth: GroundTruth, results: Results, image: int, own: np.ndarray, found: np.ndarray
 ) -> tuple[int, int]:
-    """The image's height and width, from its masks where the file does not say."""
+    """The image's (height, width), from the masks of its objects and detections where the file does not say.
+
+    Args:
+        truth, results: of all images.
+        image: the image's position.
+        own, found: G and D int64, positions of its objects and detections.
+    """
     height, width = (int(v) for v in truth.sizes[image])
     if height and width:
         return height, width
@@ -174,13 +190,16 @@ def match(
         if not g:
             break
         left = ious.copy()
+        # The others cannot match: a threshold of 0.5 and more leaves few.
         for n in np.flatnonzero((ious >= threshold).any(axis=1)).tolist():
             best = int(left[n].argmax())
             if left[n, best] < threshold:
                 continue
             matched[t, n], excused[t, n] = True, ignored[best]
+            # A matched object is out of reach for the detections that follow: their overlap with it becomes 0.
             if not many[best]:
                 left[:, best] = 0
+    # As in COCO: an unmatched detection of another size is not held against this range.
     outside = (found_area < limits[0]) | (found_area > limits[1])
     return image.scores[rows], matched, excused | (~matched & outside), int((~ignored).sum())
 
@@ -190,6 +209,7 @@ def summed(matched: list[tuple], most: int) -> tuple[np.ndarray, np.ndarray, np.
     wanted = sum(m[3] for m in matched)
     if not wanted:
         return None
+    # The limit holds for each image and class, whose detections come best first.
     scores = np.concatenate([m[0][:most] for m in matched])
     hit = np.concatenate([m[1][:, :most] for m in matched], axis=1)
     out = np.concatenate([m[2][:, :most] for m in matched], axis=1)

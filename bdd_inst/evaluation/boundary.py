@@ -19,7 +19,9 @@ RATIO = 0.02
 
 def boundary(mask: np.ndarray, distance: int) -> np.ndarray:
     """H,W bool -> its pixels within ``distance`` (chessboard) of a pixel outside the mask, or outside the image."""
+    # A ring of nothing around the image: its border then erodes as any edge.
     padded = np.pad(mask.astype(np.uint8), 1)
+    # The authors' code erodes by this square d times, which is a chessboard distance of d.
     kernel = np.ones((3, 3), np.uint8)
     inner = cv2.erode(
         padded, kernel, iterations=distance, borderType=cv2.BORDER_CONSTANT, borderValue=0

@@ -32,11 +32,13 @@ def calibration(
     kept = matches.counted & ~matches.out[0] & (True if chosen is None else chosen)
     scores, hit = np.clip(results.scores[kept], 0, 1), matches.hit[0][kept]
     edges = np.linspace(0, 1, bins + 1)
+    # A score of 1 belongs to the last bin, not to one of its own.
     place = np.minimum((scores * bins).astype(int), bins - 1)
     count = np.bincount(place, minlength=bins)
     with np.errstate(invalid="ignore"):
         score = np.bincount(place, scores, bins) / count
         precision = np.bincount(place, hit, bins) / count
+    # An empty bin is 0/0 and weighs nothing.
     gap = np.nansum(np.abs(score - precision) * count)
     return Calibration(
         edges, count, score, precision, float(gap / count.sum()) if count.sum() else None

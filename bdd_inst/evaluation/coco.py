@@ -80,6 +80,7 @@ class CocoScores:
 
 def percent(values: np.ndarray) -> float | None:
     """100 x the mean of the defined entries of an array of any shape; None where there is none."""
+    # COCO's mark for a class or an area without an object is -1: it is in no mean.
     defined = values[values > -1]
     return float(np.mean(defined)) * 100 if defined.size else None
 
@@ -163,6 +164,7 @@ def hotcoco_evaluator(
     params.max_dets = list(limits)
     tree = truth_dict(truth, iou_type)
     stream = hotcoco.StreamingEval(tree["categories"], iou_type, params=params)
+    # By image, and within one in the order of the file, which decides among equal scores.
     order = np.argsort(results.image, kind="stable")
     starts = np.arange(0, len(tree["images"]) + BATCH, BATCH)
     owners = np.array([annotation["image_id"] - 1 for annotation in tree["annotations"]], np.int64)
@@ -174,6 +176,7 @@ def hotcoco_evaluator(
         detections = detection_rows(results, order[found_cuts[n] : found_cuts[n + 1]], iou_type)
         stream.update(tree["images"][start : start + BATCH], objects, detections)
     evaluator = stream.finalize()
+    # It prints its progress, and only the command line prints.
     with contextlib.redirect_stdout(io.StringIO()):
         evaluator.accumulate()
     return evaluator
@@ -212,6 +215,7 @@ def truth_dict(truth: GroundTruth, iou_type: str) -> dict:
         {"id": i + 1, "width": int(w), "height": int(h)} for i, (h, w) in enumerate(truth.sizes)
     ]
     categories = [{"id": k + 1, "name": name} for k, name in enumerate(truth.class_names)]
+    # hotcoco and pycocotools know one flag only.
     crowd = (truth.crowd | truth.ignored).astype(int)
     columns = (truth.image + 1, truth.category + 1, truth.boxes, truth.area, crowd)
     names = ("id", "image_id", "category_id", "bbox", "area", "iscrowd")
@@ -249,6 +253,7 @@ def pycocotools_evaluator(
                 size = truth.sizes[annotation["image_id"] - 1]
                 annotation["segmentation"] = to_rle(annotation["segmentation"], *size)
         coco.createIndex()
+        # Past ``loadRes``, which would take the area of a box where there is one, for masks too.
         found.dataset = coco.dataset | {"annotations": result_annotations(results, iou_type)}
         found.createIndex()
         evaluator = COCOeval(coco, found, iou_type)

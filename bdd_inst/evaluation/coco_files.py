@@ -40,6 +40,7 @@ def read_truth(path: str | Path | Found, images: str | Path | None = None) -> Gr
     builder.problems.merge(labels.problems)
     position = {name: k for k, name in enumerate(classes.values())}
     ordered = [(key_of(image.image_id), image) for image in labels.images]
+    # Numbers before words: ids of both kinds in one file have no order of their own.
     for own, image in sorted(ordered, key=lambda pair: (isinstance(pair[0], str), pair[0])):
         height, width = size_of(image) or (0, 0)
         builder.image(own, image.name, height, width, image.attributes)

@@ -57,6 +57,7 @@ def confusion(
     partner, verdict = np.full(len(results), -1), np.full(len(results), "", dtype="<U8")
     partner[rows] = matches.partner[0]
     verdict[rows] = np.where(matches.out[0], "ignored", np.where(matches.hit[0], "right", "false"))
+    # What the protocol has paired stays: a pair across classes may not take an object from one of its own class.
     free = ~matches.found[0] & ~matches.ignored
     order = np.argsort(-kept.iou, kind="stable")
     for n in order[kept.iou[order] >= iou].tolist():

@@ -55,6 +55,7 @@ def pr_curves(scores: CocoScores, kind: str) -> list[Curve]:
     precision, score = scores.precision[..., 0, -1], scores.scores[..., 0, -1]
     out = []
     for t, iou in enumerate(scores.iou_thresholds):
+        # A class without objects has no curve, and is not in the mean.
         known = [k for k in range(len(scores.class_names)) if (precision[t, :, k] > -1).all()]
         if known:
             mean = precision[t][:, known].mean(axis=1)

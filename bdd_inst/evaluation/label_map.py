@@ -90,9 +90,8 @@ class LabelMapCounter:
     def __init__(self, class_names: Sequence[str]):
         self.class_names = list(class_names)
         k = len(self.class_names)
-        self.counts = np.zeros(
-            (k + 1, k + 1, BINS), np.int64
-        )  # truth, class of the top instance (0 none), its score's bin
+        # By truth, class of the top instance (0 none), and its score's bin.
+        self.counts = np.zeros((k + 1, k + 1, BINS), np.int64)
         self.images = 0
 
     def add(
@@ -122,6 +121,7 @@ class LabelMapCounter:
         """Figures with instances of a score of at least ``threshold`` (rounded to hundredths)."""
         level = round(min(max(threshold, 0.0), 1.0) * (BINS - 1))
         confusion = self.counts[:, :, level:].sum(axis=2)
+        # What lies below the threshold is background: a row keeps its number of pixels.
         confusion[:, 0] = self.counts.sum(axis=(1, 2)) - confusion[:, 1:].sum(axis=1)
         return LabelMapScores(confusion, self.class_names)
 
@@ -136,6 +136,7 @@ class LabelMapCounter:
             return 0.5
         top = max(v for _, v in swept)
         plateau = [t for t, v in swept if v == top]
+        # At the edge of a plateau other images would fall off it first.
         return plateau[len(plateau) // 2]
 
 

@@ -48,7 +48,7 @@ class MapFolder:
         return ((values if values.ndim == 2 else values[..., 0]) > 127).astype(np.uint8)
 
     def numbers(self) -> np.ndarray:
-        """65536 class numbers by stored value."""
+        """V uint8, V being 65536: the class number of every value that a file may store."""
         out = np.full(1 << 16, VOID, np.uint8)
         out[0] = 0
         for number, value in enumerate(self.values or (), 1):
@@ -119,6 +119,7 @@ def compare_folders(
     names = list(class_names or truth.class_names or default_names(pairs))
     counter = SemSegCounter([BACKGROUND, *names])
     for want, got in pairs:
+        # A label without a class says nothing of what is there; a prediction without one says that it is none of them.
         truth = np.where(want <= len(names), want, VOID).astype(np.int64)
         counter.add(truth, np.where(got <= len(names), got, 0))
     return counter, problems
@@ -155,7 +156,7 @@ def truth_of_maps(maps: MapFolder, class_names: Sequence[str] | None = None) -> 
 
 
 def default_names(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[str]:
-    """``class 1`` and so on up to the highest value in the label maps."""
+    """``class 1`` and so on up to the highest value in pairs of label maps H,W; a lone class is ``foreground``."""
     highest = max((int(want[want != VOID].max(initial=0)) for want, _ in pairs), default=0)
     return ["foreground"] if highest == 1 else [f"class {k + 1}" for k in range(highest)]
 

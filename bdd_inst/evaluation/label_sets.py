@@ -37,6 +37,7 @@ def truth_from_labels(labels: LabelSet) -> GroundTruth:
     builder.problems.merge(labels.problems)
     position = {name: k for k, name in enumerate(names)}
     given = [image.image_id for image in labels.images]
+    # Ids that are missing or not unique cannot name an image: they are counted instead.
     numbered = None in given or len(set(given)) < len(given)
     for number, image in enumerate(labels.images, 1):
         size = size_of(image) or (BDD_SIZE if labels.kind in BDD_KINDS else (0, 0))

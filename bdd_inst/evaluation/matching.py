@@ -114,6 +114,7 @@ def match(
     same = pairs.take(
         (results.category[pairs.found] == truth.category[pairs.object]) & counted[pairs.found]
     )
+    # pycocotools' own limit: a threshold of 1 still lets equal masks match in spite of rounding.
     same = same.take(same.iou >= min(thresholds.min(), 1 - 1e-10) - 1e-12)
     # Detections in the order in which they choose; of each, objects that count before those that do not, then file order.
     order = np.lexsort((same.object, aside[same.object], same.found, rank[same.found]))
@@ -165,8 +166,10 @@ def choose(
             candidate = objects[n]
             if candidate in taken and not crowd[candidate]:
                 continue
+            # From here on there are only objects that do not count: a detection that has one that does keeps it.
             if partner >= 0 and not aside[partner] and aside[candidate]:
                 break
+            # Of equal overlaps the later object is taken, as in COCO's code.
             if ious[n] >= best:
                 best, partner = ious[n], candidate
         if partner >= 0:
@@ -193,6 +196,7 @@ def precision(
     truth: GroundTruth, results: Results, matches: Matches, images: np.ndarray | None = None
 ) -> np.ndarray:
     """T,R,K precision from matches, -1 where a class has no object; ``images`` (N bool) restricts it to some of them."""
+    # Image by image, best score first: the order in which COCO's code joins them, which decides among equal scores.
     order = np.lexsort((ranks(results), results.image))
     kept = matches.counted[order] & (True if images is None else images[results.image[order]])
     order = order[kept]

@@ -39,11 +39,13 @@ def image_counts(
     true_area, area = shared.sum(axis=1), shared.sum(axis=0)
     union = true_area[:, None] + area - shared
     if rule == "coco":
+        # Row 0 is what nobody labelled: panopticapi takes these pixels out of the predicted segment.
         union = union - shared[0]
     same = (true_class[:, None] == pred_class) & ~crowd[:, None]
     same[0], same[:, 0] = False, False
     iou = np.divide(shared, union, out=np.zeros(shared.shape), where=same & (union > 0))
     out = np.zeros((len(classes.names), 4))
+    # Above one half, and with segments that do not overlap, a segment can have one partner only: no search.
     hits = np.argwhere(iou > 0.5)
     for t, p in hits.tolist():
         out[true_class[t], IOU] += iou[t, p]
@@ -82,6 +84,7 @@ def _columns(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Ids renumbered 0 (none), 1, 2, ... in the order of ``segments``; the class and crowd flag of each, place 0 for none."""
     known = np.array([segment["id"] for segment in segments], np.int64)
+    # Ids of files are any numbers up to 2^24: renumbered, every pair has a place in a small table.
     table = np.zeros(max(int(ids.max(initial=0)), int(known.max(initial=0))) + 1, np.int32)
     table[known] = np.arange(1, len(known) + 1)
     label = np.array([-1, *(classes.number(segment) for segment in segments)], np.int64)
@@ -97,6 +100,7 @@ def figures(counts: np.ndarray, classes: PanopticClasses) -> dict[str, float | N
     """
     iou, hits, false, missed = counts.T
     occurs = hits + false + missed > 0
+    # PQ = sum of IoU / (hits + false/2 + missed/2): each error counts half, as in F1.
     half = np.where(occurs, hits + 0.5 * false + 0.5 * missed, 1.0)
     values = {
         "PQ": iou / half,

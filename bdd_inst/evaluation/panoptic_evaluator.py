@@ -48,7 +48,7 @@ class PanopticEvaluator(Evaluator):
             self.count(self.index[given["image_id"]], np.asarray(ids.cpu()), segments)
 
     def count(self, position: int, ids: np.ndarray, segments: Sequence[Mapping]) -> None:
-        """Score the segments of one image."""
+        """Score the segments of one image, by ids H,W int32 and what each is."""
         truth = segments_of(self.dicts[position])
         self.segments[position] = tuple(
             image_counts(truth, (ids, segments), self.classes, rule) for rule in self.rules
@@ -62,6 +62,7 @@ class PanopticEvaluator(Evaluator):
     def score(self, parts: dict[int, tuple]) -> dict:
         """As :meth:`Evaluator.score`."""
         metrics = super().score(parts)
+        # After gathering: before it, other processes' images would look unpredicted.
         for position in set(range(len(self.dicts))) - self.segments.keys():
             record = self.dicts[position]
             self.count(position, np.zeros((record["height"], record["width"]), np.int32), ())

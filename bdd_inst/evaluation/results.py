@@ -74,6 +74,7 @@ def group(owner: np.ndarray, count: int) -> list[np.ndarray]:
     Returns:
         ``count`` int64 arrays of positions in ``owner``, rising.
     """
+    # Stable, so that each group is in file order.
     order = np.argsort(owner, kind="stable")
     return np.split(order, np.searchsorted(owner[order], np.arange(1, count))) if count else []
 

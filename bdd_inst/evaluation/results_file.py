@@ -84,9 +84,8 @@ def read_columns(found: Found) -> Columns:
             and len(size) == 2
             and type(size[0]) is type(size[1]) is int
         ):
-            mask["size"] = sizes.setdefault(
-                (size[0], size[1]), size
-            )  # one list a size, not one a mask
+            # One list a size, not one a mask: half a million of them would cost more than the masks' text.
+            mask["size"] = sizes.setdefault((size[0], size[1]), size)
         out.masks.append(mask)
         if row.file_name is not None:
             out.file_names[n] = sys.intern(row.file_name)
@@ -164,6 +163,7 @@ def note_duplicates(results: Results) -> None:
     table = np.stack([np.asarray(c, np.float64) for c in columns], axis=1)
     if len(table) < 2:
         return
+    # Sorted, equal entries stand together: a comparison of neighbours finds them all.
     order = np.lexsort(table.T)
     same = (table[order][1:] == table[order][:-1]).all(axis=1)
     pairs = np.flatnonzero(same)

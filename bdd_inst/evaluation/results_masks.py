@@ -25,7 +25,15 @@ def scored_masks(
     where: Callable[[int], str],
     problems: ProblemLog,
 ) -> list[dict | None] | None:
-    """:func:`check_masks`, or None, said, where boxes are there and masks cannot be scored: a mask never keeps boxes from being scored."""
+    """:func:`check_masks`, or None where boxes are there and masks cannot be scored: a damaged mask does not keep boxes from it.
+
+    Args:
+        rows: N entries of a results file.
+        truth: what they are predictions for.
+        sizes: N,2 int64, (height, width) of each entry's image, 0, 0 where unknown.
+        where: names an entry in messages.
+        problems: takes why masks are not scored.
+    """
     boxed = len(rows) and not rows.boxless
     if boxed and len(truth) and not truth.has_masks:
         there = [n for n, mask in enumerate(rows.masks) if mask]
@@ -50,7 +58,7 @@ def add_unscored(problems: ProblemLog, error: DataError, count: int) -> None:
 
 
 def is_damaged(mask: Any, size: np.ndarray, n: int) -> bool:
-    """Whether an entry's segmentation is there and is no sound mask."""
+    """Whether entry ``n`` has a segmentation that is no sound mask of its image (``size``: 2 int64, height, width)."""
     try:
         if mask:
             refuse_unsound([as_mask(mask, size, str, n)], size[None], str)

@@ -90,10 +90,13 @@ class SemSegCounter:
         highest = int(truth[known].max(initial=0)), int(predicted.max(initial=0))
         if max(highest) >= classes:
             raise ValueError(f"{name}: class {max(highest)} of {classes}")
+        # In int64: uint8 numbers times the number of classes would wrap round.
         joint = truth[known].astype(np.int64) * classes + predicted[known]
         counts = np.bincount(joint, minlength=classes * classes).reshape(classes, classes)
         self.confusion += counts
         if scores is not None:
+            # A bin holds scores of its lower edge and above; the small number is for float32, in which 0.53 * 100
+            # is below 53.
             level = np.floor(np.clip(scores[known], 0, 1) * (BINS - 1) + 1e-6).astype(np.int64)
             flat = np.bincount(truth[known].astype(np.int64) * BINS + level, minlength=2 * BINS)
             self.levels += flat.reshape(2, BINS)
@@ -210,6 +213,8 @@ def percent(value: float) -> float | None:
 def ious(confusion: np.ndarray) -> np.ndarray:
     """K fractions of a confusion matrix K,K (rows the truth), NaN for classes without a true pixel."""
     hit, true = np.diag(confusion), confusion.sum(axis=1)
+    # Undefined without a true pixel, even where it was predicted: Detectron2's rule. The false pixels lower the IoU of
+    # the classes that they lie on.
     return np.where(true > 0, divide(hit, true + confusion.sum(axis=0) - hit), np.nan)
 
 
@@ -227,6 +232,7 @@ def boundary_iou(truth: np.ndarray, predicted: np.ndarray) -> float:
     if not len(rows):
         return float("nan")
     distance = width_of(*truth.shape)
+    # Cut to both masks: outside them neither has a boundary, and eroding costs by the pixel.
     window = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
     a, b = (boundary(np.ascontiguousarray(mask[window]), distance) for mask in (truth, predicted))
     union = int((a | b).sum())

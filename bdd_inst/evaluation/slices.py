@@ -42,6 +42,7 @@ def slices(truth: GroundTruth, results: Results, pairs: Pairs) -> list[Slice]:
         objects = int((chosen[truth.image] & ~matches.ignored).sum())
         out.append(row(name, value, int(chosen.sum()), objects, p, r))
     for name, value, chosen in object_slices(truth):
+        # Matched anew: an object that does not count may still excuse a detection.
         own = match(truth, results, pairs, ignored=~chosen)
         objects = int((~own.ignored).sum())
         images = len(np.unique(truth.image[~own.ignored]))

@@ -41,7 +41,16 @@ class Errors:
 
 
 def best_partner(pairs: Pairs, keep: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """For each of ``count`` detections the highest IoU among the kept pairs and its object (the first of equals); 0 and -1 for none."""
+    """The best of the pairs of each detection.
+
+    Args:
+        pairs: P overlapping pairs.
+        keep: P bool, those that are looked at.
+        count: D, the number of detections.
+
+    Returns:
+        D float64, the highest IoU, 0 for none; D int64, the object that it is with, the first of equals, -1 for none.
+    """
     found, objects, ious = pairs.found[keep], pairs.object[keep], pairs.iou[keep]
     # The last of equal keys is written last and wins below: the highest IoU, and of equal ones the first object.
     order = np.lexsort((-objects, ious, found))
@@ -130,7 +139,15 @@ def mend(
     counted: np.ndarray,
     wanted: np.ndarray,
 ) -> float:
-    """AP with one kind of false detection mended: of those near a free object the best-scored becomes right, all others go away."""
+    """AP, a fraction, with one kind of false detection mended: of those near a free object the best-scored becomes right, all
+    others go away.
+
+    Args:
+        truth, results, matches, errors: of one evaluation.
+        name: one of KINDS, ``Miss`` excepted.
+        counted: D bool, the detections that count.
+        wanted: K int64, objects to find of each class.
+    """
     category, hit, kept = results.category.copy(), matches.hit[0].copy(), counted.copy()
     mine = np.flatnonzero(errors.kind == name)
     kept[mine] = False

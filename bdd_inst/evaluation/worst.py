@@ -31,7 +31,7 @@ class RankedImage:
 def rank_images(
     truth: GroundTruth, results: Results, pairs: Pairs, found: Confusion
 ) -> list[RankedImage]:
-    """Every image, worst first: by the number of things wrong, a bad cut counting a third, and among equals by their share."""
+    """Every image, worst first: by the number of things wrong (a bad cut counts a third) plus their share of what is there."""
     iou = partner_iou(results, pairs, found)
     cut = (found.verdict == "right") & (iou < BADLY_CUT)
     out = []
@@ -47,6 +47,7 @@ def rank_images(
         )
         missed, badly = int(found.missed[own].sum()), int(cut[mine].sum())
         wrong = missed + false + confused + badly / 3
+        # Below 1 in most images: one error among two objects is worse than one among twenty, but no worse than two.
         share = wrong / max(right + missed + false + confused, 1)
         reasons = in_words(truth, results, own, mine, found, cut)
         out.append(
@@ -71,7 +72,13 @@ def in_words(
     found: Confusion,
     cut: np.ndarray,
 ) -> str:
-    """``missed 2 car, 1 rider; false 1 bus; truck taken for bus; badly cut 1 car``; empty where all is well."""
+    """``missed 2 car, 1 rider; false 1 bus; truck taken for bus; badly cut 1 car``; empty where all is well.
+
+    Args:
+        truth, results, found: of one evaluation.
+        own, mine: G and D int64, positions of the image's objects and detections.
+        cut: bool of all detections: found, but badly cut.
+    """
     names = truth.class_names
     parts = [
         ("missed", [names[truth.category[n]] for n in own if found.missed[n]]),
