@@ -60,7 +60,7 @@ class PixelWriter:
         return None if self.options.no_overlays else self.overlay(frame.image, labels)
 
     def overlay(self, image: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """The image with the classes laid over it, by name; the background stays as it is."""
+        """The image, H,W,3 uint8 BGR, with the classes of ``labels`` H,W laid over it, by name; the background stays as it is."""
         background = 0 if self.names.names[0] == BACKGROUND else -1
         values = labels.astype(np.uint16 if labels.max(initial=0) > 255 else np.uint8)
         found = class_instances(values, background, self.ignore)

@@ -175,7 +175,7 @@ def load(path: Path) -> DatasetRecords:
 
 
 def map_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict]:
-    """The arrays of a file, mapped and read-only, and its header."""
+    """The arrays of a file, of any shape, mapped and read-only, and its header."""
     with open(path, "rb") as stream:
         if stream.read(len(MAGIC)) != MAGIC:
             raise ValueError("not a cached data set")

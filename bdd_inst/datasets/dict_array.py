@@ -183,7 +183,7 @@ def text_at(blob: np.ndarray, ends: np.ndarray, i: int) -> str:
 
 
 def identity(kind: int, value: int, arrays: dict[str, np.ndarray]) -> int | str | None:
-    """An id: a number, the text at that place of the pool, or none."""
+    """An id: a number, the text at that place of the flat pool of ``arrays``, or none."""
     if kind == NO_ID:
         return None
     return (
@@ -313,7 +313,7 @@ TYPES = {**IMAGE_TYPES, **OBJECT_TYPES, "number_ends": np.int64}
 
 
 def pack(dicts: Iterable[dict]) -> dict[str, np.ndarray]:
-    """The arrays of standard dicts: one row an image, one row an object, pools of text and polygon numbers with the ends of each item."""
+    """The arrays of standard dicts: N rows of images, M rows of objects, flat pools of text and polygon numbers with the ends of each item."""
     columns = _Columns()
     for record in dicts:
         columns.image(record)

@@ -65,6 +65,7 @@ class FileFace:
         return int(np.ceil(font(self.path, size).getlength(text)))
 
     def draw(self, coverage: np.ndarray, text: str, size: int, base: int) -> None:
+        """Write a line of letters ``size`` pixels high into ``coverage`` H,W uint8 (255 is ink), its baseline at row ``base``."""
         mask, (left, top) = font(self.path, size).getmask2(text, mode="L", anchor="ls")
         part = np.asarray(mask, np.uint8).reshape(mask.size[1], mask.size[0])
         y, x = base + top, max(0, left)
@@ -94,6 +95,7 @@ class OpenCVFace:
         return max(0, x) + width
 
     def draw(self, coverage: np.ndarray, text: str, size: int, base: int) -> None:
+        """As :meth:`FileFace.draw`, into H,W uint8."""
         canvas = np.zeros((*coverage.shape, 3), np.uint8)
         # Wrapped behind the right edge: the width is the text's own.
         wrap = (0, canvas.shape[1] + 2 * size)

@@ -137,7 +137,7 @@ def gather(
 
 
 def array(values: object) -> np.ndarray:
-    """Lists, arrays and tensors of any device as an array."""
+    """Lists, arrays and tensors of any shape, dtype and device as an array."""
     return values.detach().cpu().numpy() if hasattr(values, "detach") else np.asarray(values)
 
 

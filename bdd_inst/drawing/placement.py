@@ -91,7 +91,7 @@ class Field:
         self.filled: list[int] = []
 
     def take(self, index: int, corner: np.ndarray, size: np.ndarray) -> None:
-        """Fill a place."""
+        """Fill place ``index`` by a label's upper left ``corner`` and ``size``: x, y and width, height, shape (2,) float64, pixels."""
         self.labels[index] = *corner, *(corner + size)
         self.filled.append(index)
 

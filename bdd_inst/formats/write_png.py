@@ -114,7 +114,7 @@ class PngTarget(Target):
         return []
 
     def save(self, file: Path, values: np.ndarray) -> int | None:
-        """Write the values of :meth:`pixels`; how many bytes that made, where the disk may not have them yet."""
+        """Write the values of :meth:`pixels`, H,W or H,W,4 uint8; how many bytes that made, where the disk may not have them yet."""
         raise NotImplementedError
 
     def finish(self, parts: Parts) -> None:

@@ -100,7 +100,7 @@ class VideoReader:
             yield frame
 
     def timed(self) -> Iterator[tuple[np.ndarray, float]]:
-        """Each frame, and the second from the first one's on at which it ends: where the next begins, or the video is over."""
+        """Each frame, H,W,3 uint8 BGR, and when it ends, in seconds from the first one: where the next begins, or the video is over."""
         clock, rate = FrameClock(self.stated), self.stated
         number, held, begins = 0, None, 0.0
         try:

@@ -80,7 +80,7 @@ class Page:
         self.server.server_close()
 
     def show(self, frame: Frame, image: np.ndarray) -> None:
-        """Encode it where anybody watches."""
+        """Encode the image, H,W,3 uint8 BGR, where anybody watches."""
         self.shown_at = time.perf_counter()
         if not self.watchers and self.image:
             return

@@ -21,7 +21,7 @@ class Pyramid:
 
     @classmethod
     def of(cls, image: np.ndarray | Pyramid) -> Pyramid:
-        """``image``, as a pyramid if it is not one yet."""
+        """``image``, H,W,3 uint8, as a pyramid if it is not one yet."""
         return image if isinstance(image, cls) else cls(image)
 
     def at(self, size: tuple[int, int]) -> np.ndarray:

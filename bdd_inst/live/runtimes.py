@@ -30,7 +30,7 @@ class Plain(nn.Module):
         self.model, self.person = model, person
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """Logits of one class become a sigmoid, of several a softmax."""
+        """1,3,h,w float32 on 0..255 to h,w float32 in 0..1: logits of one class become a sigmoid, of several a softmax."""
         logits = self.logits(image)
         classes = int(logits.shape[0])
         if classes == 1:

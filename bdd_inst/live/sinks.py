@@ -76,7 +76,7 @@ class VideoFile:
             add_sound(self.path, self.source.file)
 
     def show(self, frame: Frame, image: np.ndarray) -> None:
-        """Frames of another size than the first are fitted into it, with black bars, and counted."""
+        """Write H,W,3 uint8 BGR. Frames of another size than the first are fitted into it, with black bars, and counted."""
         size = image.shape[:2]
         self.size = self.size or size
         if size != self.size:
@@ -122,7 +122,7 @@ class Images:
         pass
 
     def show(self, frame: Frame, image: np.ndarray) -> None:
-        """Encode and write. The input itself is never written over."""
+        """Encode and write H,W,3 uint8 BGR. The input itself is never written over."""
         path = self.target(frame)
         if self.source.file is not None and path.exists() and path.samefile(self.source.file):
             raise DataError(f"{path}: is the input; name another output")
@@ -156,7 +156,7 @@ class Window:
             cv2.destroyWindow(TITLE)
 
     def show(self, frame: Frame, image: np.ndarray) -> None:
-        """Draw it."""
+        """Show H,W,3 uint8 BGR."""
         cv2.imshow(TITLE, image)
         if cv2.waitKey(1) & 0xFF in (ord("q"), 27) or not cv2.getWindowProperty(
             TITLE, cv2.WND_PROP_VISIBLE
@@ -188,7 +188,7 @@ class VirtualCamera:
             self.camera.close()
 
     def show(self, frame: Frame, image: np.ndarray) -> None:
-        """Send it; the first frame sets the size."""
+        """Send H,W,3 uint8 BGR; the first frame sets the size."""
         if self.camera is None:
             self.size = image.shape[:2]
             try:

@@ -85,6 +85,12 @@ def entry(
 
     Of each prediction ``g`` is the place of the object that it found (-1: none, -2: one that counts neither way), ``near`` the places
     and IoUs of what it lies on otherwise, so that the page can tell right, false, confused and missed at every score limit.
+
+    Args:
+        truth, results, analysis, everything: of one evaluation.
+        image: which image.
+        own, mine: G and D int64, positions of its objects and detections.
+        file: the image's, None where it is not to be found.
     """
     height, width = (int(v) for v in truth.sizes[image.position])
     shown, (height, width) = encode(file, height, width)
@@ -127,7 +133,7 @@ def entry(
 def neighbours(
     pairs: Pairs, everything: Confusion, top: np.ndarray, own: np.ndarray
 ) -> dict[int, dict]:
-    """``g`` and ``near`` of each prediction; see :func:`entry`."""
+    """``g`` and ``near`` of each prediction (see :func:`entry`); ``top`` D and ``own`` G int64: positions of those shown."""
     place = {int(n): i for i, n in enumerate(own)}
     codes = {"ignored": -2, "false": -1, "confused": -1}
     out = {}

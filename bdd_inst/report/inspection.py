@@ -255,7 +255,7 @@ def rendered(instances: Instances) -> np.ndarray:
 def rectangle(
     image: np.ndarray, box: Sequence[float], color: tuple[int, int, int], line: int
 ) -> None:
-    """Draw a box x1, y1, x2, y2 (exclusive) into an image."""
+    """Draw a box x1, y1, x2, y2 (exclusive) into an image H,W,3 uint8, in place."""
     x1, y1, x2, y2 = box
     cv2.rectangle(
         image,

@@ -60,7 +60,7 @@ def paint_backdrop(scene: Scene, rng: np.random.Generator, stuff: StuffMap) -> n
 
 
 def skyline(image: np.ndarray, scene: Scene, rng: np.random.Generator, stuff: StuffMap) -> None:
-    """Houses with windows along both sides, or trees and hills on the open road."""
+    """Houses with windows along both sides, or trees and hills on the open road, into ``image`` H,W,3 float32 RGB."""
     camera = scene.camera
     if scene.kind == "highway":
         for _ in range(3):
@@ -109,7 +109,7 @@ def house(
     near: float,
     tall: float,
 ) -> None:
-    """One facade along the road from ``far`` to ``near``, with rows of windows in perspective."""
+    """One facade along the road from ``far`` to ``near``, metres, with rows of windows in perspective, into ``image`` H,W,3 float32."""
     camera = scene.camera
     wall = rng.uniform(70, 200) * np.array([1, rng.uniform(0.8, 1.0), rng.uniform(0.68, 1.0)])
 
@@ -150,13 +150,13 @@ def house(
 
 
 def fill(image: np.ndarray, points: np.ndarray, colour: np.ndarray | tuple[float, ...]) -> None:
-    """Fill a polygon of float points V,2 in an image H,W,3 uint8 (pixel corners are whole numbers) with smooth edges."""
+    """Fill a polygon of float points V,2 (pixel corners are whole numbers) in an image H,W,3, in place; edges are smooth in uint8 only."""
     shifted = np.round((np.clip(points, -4000, 4000) - 0.5) * 16).astype(np.int32)
     cv2.fillPoly(image, [shifted], tuple(float(v) for v in colour), cv2.LINE_AA, 4)
 
 
 def road(image: np.ndarray, scene: Scene, rng: np.random.Generator, stuff: StuffMap) -> None:
-    """Asphalt with grain, pavements, dashed and solid lines, a crossing now and then."""
+    """Asphalt with grain, pavements, dashed and solid lines, a crossing now and then, into ``image`` H,W,3 float32."""
     camera = scene.camera
     half = 9.0 if scene.kind == "highway" else 4.6
     grey = rng.uniform(70, 115) * (

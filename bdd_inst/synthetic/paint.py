@@ -94,7 +94,7 @@ def flank_of(thing: Thing, camera: Camera) -> np.ndarray | None:
 def paint_thing(
     image: np.ndarray, thing: Thing, silhouette: np.ndarray, texture: np.ndarray, scene: Scene
 ) -> None:
-    """Into ``image`` (H,W,3 uint8): flank, face and parts, then shading, surface texture and the fog of its distance."""
+    """Into ``image`` (H,W,3 float32 RGB): flank, face and parts, then shading, surface texture and the fog of its distance."""
     camera, shape = scene.camera, thing.shape
     layer = image.copy()
     flank = flank_of(thing, camera)
@@ -120,7 +120,7 @@ def paint_thing(
 
 
 def paint_flank(layer: np.ndarray, thing: Thing, camera: Camera) -> None:
-    """Windows and wheels along the side of a vehicle that shows it."""
+    """Windows and wheels along the side of a vehicle that shows it, into ``layer`` H,W,3 float32 RGB."""
     shape = thing.shape
     points = np.concatenate([outline.flat() for outline in shape.outline])
     half, top = np.abs(points[:, 0]).max(), points[:, 1].max()
@@ -160,7 +160,7 @@ def paint_flank(layer: np.ndarray, thing: Thing, camera: Camera) -> None:
 
 
 def cast_shadow(image: np.ndarray, thing: Thing, camera: Camera, scene: Scene) -> None:
-    """A soft dark patch on ``image`` (H,W,3 uint8) where the thing meets the road."""
+    """A soft dark patch on ``image`` (H,W,3 float32 RGB) where the thing meets the road."""
     flat = np.concatenate([thing.place(outline, camera).flat() for outline in thing.shape.outline])
     x, y = camera.ground(thing.x, thing.z)
     rx = max(2.0, (flat[:, 0].max() - flat[:, 0].min()) * 0.54)
@@ -175,7 +175,7 @@ def cast_shadow(image: np.ndarray, thing: Thing, camera: Camera, scene: Scene) -
 
 
 def light_up(glow: np.ndarray, thing: Thing, camera: Camera, silhouette: np.ndarray) -> None:
-    """Add the thing's lamps to the layer of light (H,W,3 uint8), and take away what it hides of lamps behind it."""
+    """Add the thing's lamps to the layer of light (H,W,3 float32 RGB), and take away what it hides of lamps behind it."""
     glow[silhouette] = 0
     s = camera.scale(thing.z)
     for x, y, colour in thing.shape.lights:

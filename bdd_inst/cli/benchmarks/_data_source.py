@@ -47,7 +47,7 @@ def make_coco(folder: Path, number: int, objects: int, seed: int = 1) -> tuple[P
 
 
 def annotations(owners: np.ndarray, first: int, rng: np.random.Generator) -> list[str]:
-    """The JSON of one object for each image id in ``owners``, ids from ``first``."""
+    """The JSON of one object for each image id in ``owners`` (N int64), ids from ``first``."""
     width, height = SIZE
     out = []
     sides = np.exp(rng.uniform(np.log(8), np.log(240), (len(owners), 2)))

@@ -70,7 +70,7 @@ def their_drawing(
     scores: list[float],
     classes: list[int],
 ) -> Callable:
-    """Detectron2's Visualizer on the same objects."""
+    """Detectron2's Visualizer on the same objects: image H,W,3 uint8, boxes N,4 float32, masks N,H,W bool."""
     from detectron2.structures import Boxes, Instances
     from detectron2.utils.visualizer import Visualizer
 
