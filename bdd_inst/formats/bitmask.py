@@ -70,6 +70,7 @@ def instances_of(values: np.ndarray) -> list[BitmaskInstance]:
     Returns:
         The instances, each with an RLE of (H, W).
     """
+    # Four bytes as one number: class, flags and number together tell instances apart in one pass.
     packed = np.ascontiguousarray(values).view("<u4")[..., 0]
     labels, rles = label_rles(packed)
     out = []
@@ -154,6 +155,7 @@ def numbers_of(
     used, following = set(taken), 1
     for index in order:
         if not numbers[index]:
+            # Given numbers step over those that labels bring along.
             while following in used:
                 following += 1
             numbers[index] = following

@@ -65,6 +65,7 @@ def _outlined(image: ImageLabels, raws: list, file: Path, log: ProblemLog) -> No
         log.add("no-image-size", str(file), "no imgHeight and imgWidth; left out")
         return
     drawn = rasterize.objects_to_rles([p for _, p in shapes], image.height, image.width, "coco")
+    # Cityscapes is annotated from back to front, and its own tools paint in the file's order.
     seen = resolve_overlaps(list(drawn), list(range(len(shapes)))) if shapes else []
     for (instance, _), rle in zip(shapes, seen, strict=True):
         where = f"{file}: object #{instance.id}"
@@ -83,6 +84,7 @@ def _numbered(file: Path, log: ProblemLog) -> ImageLabels:
     image = image_labels(file, *values.shape)
     image.name, image.video = cityscapes_image(file.stem), None
     for value, rle in zip(*label_rles(values), strict=True):
+        # A class below 1000 is stuff, or a group of things that nobody could tell apart.
         own = int(value) // 1000 if value >= 1000 else int(value)
         name = CITYSCAPES[own] if own < len(CITYSCAPES) else None
         if name is None or name in CITYSCAPES_NOTHING:

@@ -229,6 +229,7 @@ def possible_area(instance: Instance) -> bool:
     if instance.xywh is not None:
         box = instance.xywh[2] * instance.xywh[3]
         # Nearly every object of a sound file ends here; only the others' masks are measured.
+        # A little over the box: areas are often counted in pixels, boxes measured between them.
         if 0.05 * box <= area <= 1.01 * box + 1:
             return True
     if instance.rle is not None:

@@ -82,6 +82,7 @@ def key_of(identity: Id) -> Id:
         isinstance(identity, str)
         and identity.isdecimal()
         and len(identity) < 19
+        # "007" stays a word: another image may be called "7".
         and str(int(identity)) == identity
     ):
         return int(identity)

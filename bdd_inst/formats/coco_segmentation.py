@@ -44,10 +44,12 @@ class SegmentationReader:
         polygons: list[tuple[Instance, list[list[float]]]] = []
         coded: list[tuple[Instance, dict]] = []
         for instance, raw in zip(instances, raws, strict=True):
+            # A key that is not in the file; ``null`` has bytes, and decodes to None.
             if not memoryview(raw).nbytes:
                 continue
             try:
                 value = _decoder.decode(raw)
+            # Nested deeper than Python's stack: damage, too, and no reason to end with a traceback.
             except (msgspec.MsgspecError, RecursionError):
                 self._careful(instance, raw, image, where)
                 continue
@@ -65,6 +67,7 @@ class SegmentationReader:
     ) -> None:
         """Well-shaped polygons of an image, their vertices views into one array."""
         parts = [part for _, value in polygons for part in value]
+        # One array for all polygons of an image: an array each costs more than reading the file.
         flat = np.fromiter(chain.from_iterable(parts), dtype=np.float64).reshape(-1, 2)
         if flat.size and not (np.abs(flat) <= MAX_COORDINATE).all():
             for instance, value in polygons:
@@ -81,6 +84,7 @@ class SegmentationReader:
     def _take_rles(
         self, coded: list[tuple[Instance, dict]], image: ImageLabels, where: str
     ) -> None:
+        # All at once, for the same reason: checks of single short strings are overhead.
         faults = rle_faults([rle for _, rle in coded])
         for place, (instance, rle) in enumerate(coded):
             if place not in faults and self._fits(rle, image):
@@ -158,6 +162,7 @@ def as_parts(value: list) -> list:
     """
     if value and all(isinstance(v, int | float) for v in value):
         return [value]
+    # Two pairs are four numbers, which could as well be two points of a flat list.
     if len(value) > 2 and all(is_pair(v) for v in value):
         return [[number for pair in value for number in pair]]
     return [

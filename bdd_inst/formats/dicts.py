@@ -71,6 +71,7 @@ def annotation_dict(
         "bbox": [float(v) for v in box],
         "bbox_mode": XYXY_ABS,
         "category_id": category_id,
+        # Detectron2 has one word for both: the loader leaves such objects out of training.
         "iscrowd": int(instance.crowd or ignored),
         "attributes": {**instance.attributes, **flags, "id": instance.id},
     }

@@ -84,6 +84,8 @@ def _numbers(instances: list[Instance], found: list[bitmask.BitmaskInstance]) ->
         return given
     categories = {item.number: item.category for item in found}
     ids = [int(i.id) if str(i.id).isdecimal() and len(str(i.id)) < 6 else -1 for i in instances]
+    # Ids count as numbers of the PNG only where every label of the image agrees in class: one that fits by chance
+    # would give its label another object's mask.
     if len(set(ids)) == len(ids) and all(
         categories.get(own) == category_of(i) for own, i in zip(ids, instances, strict=True)
     ):

@@ -70,6 +70,7 @@ def read_encoded(path: str | os.PathLike, encoding: str | Mapping | None = None)
     values = png_kinds.pixels(path)
     _, _, _, kind = png_kinds.header(path)
     if kind == png_kinds.PALETTE:
+        # Of a palette the colours count here, for a colour table names what they mean.
         values = np.asarray(_opened_as(path, "RGB"))
     if values.ndim != 3:
         raise DataError(f"{path}: a colour table goes with colour PNGs, this one is gray")
@@ -88,6 +89,7 @@ def read_gray(path: str | os.PathLike) -> np.ndarray:
         return np.where(alpha > 0, np.asarray(image.convert("L")), 0).astype(np.uint8)
     if image.mode.startswith("I"):
         values = np.asarray(image)
+        # 16 bits: what white is, is told by the file alone.
         return (values > values.max(initial=0) // 2).astype(np.uint8) * 255
     return np.asarray(image.convert("L"))
 
@@ -133,8 +135,10 @@ def components(rle: dict) -> list[dict]:
     height, width = rle["size"]
     if x2 <= x1:
         return []
+    # Only the object's box is looked at; a component of it cannot leave it.
     crop = np.ascontiguousarray(run_lengths.decode(rle)[y1:y2, x1:x2])
     count, numbers = cv2.connectedComponents(crop.view(np.uint8), connectivity=8, ltype=cv2.CV_32S)
+    # Number 0 is the background: one component is the mask itself.
     if count == 2:
         return [rle]
     whole = np.zeros((height, width), dtype=np.int32)
@@ -143,9 +147,8 @@ def components(rle: dict) -> list[dict]:
     return sorted(rles, key=lambda part: run_lengths.to_bbox(part)[1::-1])
 
 
-RUNS = {
-    "compress_type": 3
-}  # zlib's Z_RLE: label maps are runs; half the time of the default, and smaller
+# zlib's Z_RLE: label maps are runs; half the time of the default, and smaller.
+RUNS = {"compress_type": 3}
 
 
 def to_label_map(
@@ -157,6 +160,7 @@ def to_label_map(
         raise DataError(f"a label map holds classes 0 to 255, not {bad[0]}")
     if background == 0:
         return paint(rles, classes, height, width, np.uint8)
+    # Painted by place, for a class may have the background's number.
     few = len(rles) < 256
     places = paint(rles, range(1, len(rles) + 1), height, width, np.uint8 if few else np.uint32)
     return np.array([background, *classes], dtype=np.uint8)[places]

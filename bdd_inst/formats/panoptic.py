@@ -36,6 +36,7 @@ def read(found: Found) -> LabelSet:
             if image is not None:
                 key = entries.key_of(image.id)
                 size = image.width, image.height
+                # Until an annotation says what its segments are; an image without one is not an empty image.
                 images[key] = ImageLabels(image.file_name, *size, image_id=image.id, labelled=False)
         for number, raw in enumerate(items(top.get("annotations")) or []):
             try:

@@ -50,6 +50,7 @@ def write_ids(path: str | os.PathLike, ids: np.ndarray) -> None:
     """
     if ids.size and (int(ids.min()) < 0 or int(ids.max()) > MAX_ID):
         raise DataError(f"{path}: segment ids must be 0 to {MAX_ID}, there is {int(ids.max())}")
+    # Little-endian: the first byte of a number is its R.
     bytes_ = np.ascontiguousarray(ids, dtype="<u4").view(np.uint8).reshape(*ids.shape, 4)
     with atomic_write(path, "wb") as stream:
         Image.fromarray(np.ascontiguousarray(bytes_[..., :3]), "RGB").save(stream, "PNG")

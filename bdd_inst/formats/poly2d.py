@@ -63,6 +63,7 @@ def _part(part: Any) -> Outline:
     else:
         raise ValueError("a polygon that is neither an object nor a list")
     check_length(path)
+    # All corners: without letters an outline needs no look at curves later on.
     if "C" not in path.types:
         path.types = ""
     return path

@@ -183,6 +183,7 @@ def read_frames(
     for number, raw in enumerate(raws):
         try:
             yield _quick(_frame_decoder.decode(raw), inclusive, size)
+        # Again, label by label: the quick way knows only whole frames.
         except (msgspec.MsgspecError, RecursionError, _OddFrameError):
             image = careful_frame(
                 raw, f"{source}: frame {number}", log, inclusive=inclusive, size=default
@@ -193,6 +194,7 @@ def read_frames(
 
 def is_of_2018(raws: list[msgspec.Raw]) -> bool:
     """Whether frames come from the 2018 release: ids are numbers, and its marks (manual flags, ``bike``, ``motor``, ...) are there."""
+    # The marks are on every label of that release: a few frames tell.
     for raw in raws[:50]:
         try:
             labels = _marks_decoder.decode(raw).labels or []

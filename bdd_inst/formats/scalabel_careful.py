@@ -109,5 +109,6 @@ def careful_label(
 
 def _careful_rle(rle: Any, size: Size) -> dict:
     """An RLE in any spelling; a bare string or list takes the image's size, or BDD100K's where it adds up to that."""
+    # Runs that do not add up to it are refused: a wrong guess does no harm.
     known = (size[0], size[1]) if size[0] and size[1] else BDD_SIZE
     return run_lengths.normalize(rle, default=known)

@@ -106,6 +106,7 @@ def object_masks(
             if drawable:
                 outlines[place] = drawable
         out.append(carried)
+    # One call for all of them: drawing one by one would take several times as long.
     drawn = rasterize.draw_objects(list(outlines.values()), height, width, rule)
     for place, rle in zip(outlines, drawn, strict=True):
         if isinstance(rle, DataError):

@@ -79,6 +79,7 @@ def suspect_outlines(images: Sequence[ImageLabels], official: bool) -> set[int]:
         return set()
     counts = np.fromiter(map(len, paths), np.int64, len(paths))
     if not counts.all():
+        # An outline without vertices stands for the origin: ``reduceat`` has no empty stretch.
         counts = np.maximum(counts, 1)
     ends = np.cumsum(counts)
     points = np.concatenate([path.vertices if len(path) else ORIGIN for path in paths])
@@ -86,6 +87,7 @@ def suspect_outlines(images: Sequence[ImageLabels], official: bool) -> set[int]:
     small = ~suspect
     for axis, side in enumerate(("width", "height")):
         values = np.ascontiguousarray(points[:, axis])
+        # Bounds of all outlines of many images in one pass, which leaves next to none for a closer look.
         low = np.minimum.reduceat(values, ends - counts)
         high = np.maximum.reduceat(values, ends - counts)
         sides = np.array([getattr(image, side) or np.inf for image in images])

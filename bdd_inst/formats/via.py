@@ -151,6 +151,7 @@ def _instance(region: Any) -> Instance:
         ry = fields.number(shape.get("r", shape.get("ry")), "radius")
         theta = fields.number(shape.get("theta", 0), "theta")
         center = [fields.number(shape.get(k), k) for k in ("cx", "cy")]
+        # VIA's angle is in radians, from x towards y, as ours.
         out.paths = [Outline(ellipse(center, (rx, ry), theta))]
     else:
         raise ValueError(f"a {str(kind)[:20]} encloses nothing")

@@ -83,6 +83,7 @@ class CocoTarget(Target):
         }
         if one.segmentation is not None:
             out["segmentation"] = one.segmentation
+        # The file's own area first: it decides about small and large, which must not change on the way.
         out["area"] = (
             instance.area
             if instance.area is not None

@@ -133,6 +133,7 @@ class PanopticTarget(Target):
             place = stuff.get(name)
             if place is not None:
                 segment, before, score = found[place]
+                # Joined stuff is a crowd only where each part is one.
                 segment["iscrowd"] = min(segment["iscrowd"], crowd)
                 found[place] = segment, run_lengths.union([before, rle]), score
                 continue

@@ -168,8 +168,10 @@ def _image(
 def _instance(words: list[str], width: int, height: int) -> Instance:
     """A line as an object without its class. ValueError says what is wrong with it."""
     numbers = [float(word) for word in words[1:]]
+    # Objects at the edge may reach a little beyond 0 and 1; pixels would be far beyond.
     if not all(math.isfinite(v) and -1 <= v <= 2 for v in numbers):
         raise ValueError("coordinates are parts of the image's sides, 0 to 1")
+    # Four are a box, and a fifth its score; an outline has at least six.
     if len(numbers) in (4, 5):
         cx, cy, w, h = numbers[:4]
         if w <= 0 or h <= 0:
