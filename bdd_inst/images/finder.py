@@ -50,7 +50,7 @@ def _folded(base: str) -> str:
     return _stem(base).casefold()
 
 
-# From the letter to the spirit: the first way of comparing names that finds a file decides.
+# Ways of comparing names, from the strictest to the loosest: the first one that finds a file decides.
 WAYS: tuple[Callable[[str], str], ...] = (_plain, _composed, _decoded, _stem, _folded)
 
 

@@ -28,7 +28,7 @@ def read_size(path: str | os.PathLike) -> tuple[int, int]:
         path: of the image.
 
     Returns:
-        (width, height) in pixels; files say it in this order.
+        (height, width) in pixels.
 
     Raises:
         DataError: missing, truncated, or no image.
