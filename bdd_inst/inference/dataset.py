@@ -62,6 +62,7 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
         yield
     finally:
         for module, training in before:
+            # Each by itself: ``model.train()`` would wake frozen norms.
             module.training = training
 
 
@@ -77,6 +78,7 @@ def predict_batch(model: nn.Module, batch: Sequence[dict]) -> list[dict]:
     """
     # Made as pixels first, an image's masks cost more than finding them.
     options = {"mask_format": "rle"} if "rle" in getattr(model, "mask_formats", ()) else {}
+    # Cheaper than ``no_grad``: what comes out is never trained on.
     with torch.inference_mode():
         outputs = model(batch, **options)
         return [{name: _on_cpu(value) for name, value in output.items()} for output in outputs]
@@ -120,6 +122,7 @@ def encode_masks(masks: torch.Tensor, boxes: torch.Tensor, size: tuple[int, int]
     out = []
     for mask, (x1, y1), (x2, y2) in zip(pixels, low.tolist(), high.tolist()):
         x1, y1, x2, y2 = max(x1, 0), max(y1, 0), min(x2, width), min(y2, height)
+        # Detectron2's masks may be any: only if nothing lies outside the box is the crop the whole mask.
         if x1 < x2 and y1 < y2 and mask[y1:y2, x1:x2].sum() == mask.sum():
             out.append(run_lengths.encode_crop(mask[y1:y2, x1:x2], x1, y1, height, width))
         else:

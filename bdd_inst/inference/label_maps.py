@@ -51,6 +51,7 @@ def labels_of(
     if len(logits) == 1:
         scores = logits[0].sigmoid().numpy()
         return (scores >= (THRESHOLD if threshold is None else threshold)).astype(np.int64), scores
+    # Of equal logits the lower class.
     labels = logits.argmax(dim=0).numpy()
     if len(logits) == 2:
         scores = logits.softmax(dim=0)[1].numpy()
