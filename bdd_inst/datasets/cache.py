@@ -115,6 +115,7 @@ def content_hash(path: Path, home: Path) -> str:
     note = home / f"{hashlib.blake2b(str(path).encode(), digest_size=20).hexdigest()}.hash"
     try:
         known = json.loads(note.read_text())
+        # Same size, time and inode: not written since, as make and git judge it.
         if known["state"] == state:
             return known["hash"]
     except (OSError, ValueError, KeyError, TypeError):
@@ -137,6 +138,7 @@ def save(path: Path, records: DatasetRecords) -> None:
     places, offset = {}, 0
     for name, array in arrays.items():
         places[name] = [array.dtype.str, list(array.shape), offset]
+        # Aligned to cache lines, and to every dtype: a view into the mapped file needs no copy.
         offset += -(-array.nbytes // ALIGN) * ALIGN
     problems = records.problems
     examples = {
@@ -182,6 +184,7 @@ def map_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict]:
         length = int.from_bytes(stream.read(8), "little")
         header = msgspec.msgpack.decode(stream.read(length))
         start = -(-stream.tell() // ALIGN) * ALIGN
+        # Reading a mapped page behind the end of its file would end the process, not raise.
         if os.fstat(stream.fileno()).st_size < start + header["bytes"]:
             raise ValueError("it breaks off")
         whole = np.frombuffer(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
