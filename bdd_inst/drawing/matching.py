@@ -34,6 +34,7 @@ def judge(
     verdict_of_label = np.where(crowd, "ignored", "missed").astype(object)
     verdicts = np.full(len(predictions), "false", object)
     order = np.argsort(-np.array(predictions.scores or [1.0] * len(predictions)), kind="stable")
+    # Own class first for all: a better-scored object of another class must not take a label from its own.
     for same_class in (True, False):
         for i in order:
             if verdicts[i] != "false":
@@ -43,6 +44,7 @@ def judge(
             if free.any():
                 j = int(np.where(free, table[i], -1).argmax())
                 verdicts[i] = verdict_of_label[j] = "matched" if same_class else "confused"
+            # Only after the objects that count, as in COCO's rule.
             elif same_class and (alike & crowd & (table[i] >= iou)).any():
                 verdicts[i] = "ignored"
     return replace(labels, verdicts=verdict_of_label.tolist()), replace(
@@ -65,6 +67,7 @@ def overlaps(labels: DrawnObjects, predictions: DrawnObjects) -> np.ndarray:
 def _rles(side: DrawnObjects, *sides: DrawnObjects) -> list[dict]:
     """RLEs on a common canvas that holds every region."""
     boxes = np.array([r.box for s in sides for r in s.regions])
+    # pycocotools compares masks of one size only; beyond the last object there is nothing to compare.
     width, height = boxes[:, 2:].max(0).astype(int).tolist()
     return [run_lengths.encode_crop(r.mask > 0, r.x, r.y, height, width) for r in side.regions]
 

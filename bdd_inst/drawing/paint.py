@@ -58,11 +58,13 @@ def paint(image: np.ndarray, objects: DrawnObjects, style: Style) -> np.ndarray:
     areas = {
         i: float(np.prod(np.maximum(objects.boxes[i, 2:] - objects.boxes[i, :2], 0))) for i in shown
     }
+    # Small ones last, on top: a large object's fill would hide them.
     shown.sort(key=lambda i: -areas[i])
     if style.show_masks:
         for i in shown:
             if objects.regions[i] is not None:
                 share = areas[i] / (canvas.shape[0] * canvas.shape[1])
+                # Fainter where the fill would hide what it is laid on: tiny objects, and those that fill the image.
                 opacity = style.opacity * (0.7 if areas[i] < SMALL or share > 0.1 else 1.0)
                 fill(canvas, objects.regions[i], objects.color(i, style.color_by), opacity)
     for i in shown:
@@ -80,6 +82,7 @@ def fill(canvas: np.ndarray, region: Region, color: Color, opacity: float) -> No
     ramp = (
         np.arange(256, dtype=np.float32)[:, None] * (1 - opacity) + np.float32(bgr(color)) * opacity
     )
+    # A table of 256 values a channel: mixing a pixel is a look-up.
     mixed = cv2.LUT(area, ramp.round().astype(np.uint8).reshape(1, 256, 3))
     cv2.copyTo(mixed, region.mask, area)
 
@@ -104,6 +107,7 @@ def draw_box(canvas: np.ndarray, objects: DrawnObjects, i: int, style: Style, sm
     if not style.show_boxes and masked and not verdict:
         return
     color = bgr(objects.color(i, style.color_by))
+    # OpenCV's coordinates are 32 bits, 4 of them for the fraction.
     box = np.clip(objects.boxes[i], -1e4, 1e5) + (
         np.array([-1.0, -1.0, 1.0, 1.0]) if small else 0.0
     )
@@ -112,9 +116,8 @@ def draw_box(canvas: np.ndarray, objects: DrawnObjects, i: int, style: Style, sm
         return
     line = 1 if masked else max(1, style.line - 1) if small else style.line
     first, last = np.round(box[:2]).astype(int), np.round(box[2:]).astype(int) - 1
-    cv2.rectangle(
-        canvas, first.tolist(), np.maximum(first, last).tolist(), color, line
-    )  # on whole pixels: upright lines stay crisp
+    # On whole pixels: upright lines stay crisp.
+    cv2.rectangle(canvas, first.tolist(), np.maximum(first, last).tolist(), color, line)
 
 
 def dashed_box(canvas: np.ndarray, box: np.ndarray, color: Color, line: int) -> None:
@@ -161,5 +164,6 @@ def write_labels(canvas: np.ndarray, objects: DrawnObjects, shown: list[int], st
                 cv2.LINE_AA,
                 SHIFT,
             )
+    # Words after all lines, so that none is crossed out.
     for tile, (x, y) in zip(tiles, corners.tolist(), strict=True):
         text.paste(canvas, tile, x, y, 0.88)

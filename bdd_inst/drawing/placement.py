@@ -41,6 +41,7 @@ def place_labels(boxes: np.ndarray, sizes: np.ndarray, width: int, height: int) 
     field = Field(boxes, areas, np.zeros((len(boxes), 4)), (width, height))
     for i in np.argsort(areas, kind="stable"):
         best, price = field.choose(*near(boxes[i], sizes[i]), sizes[i])
+        # More than a sixth of another label, or most of an object, would be hidden beside the box: look farther away.
         if price >= OVER_LABEL * 0.15:
             other, other_price = field.choose(*far(boxes[i], sizes[i]), sizes[i])
             best = other if other_price < price else best
@@ -100,12 +101,14 @@ class Field:
     ) -> tuple[np.ndarray, float]:
         """The cheapest of K corners, clamped into the image, and its price."""
         spots = np.round(spots)
+        # A place that reaches out of the image is moved in, and pays for the way.
         corners = np.clip(spots, 0.0, np.floor(np.maximum(0.0, self.image - size)))
         rectangles = np.concatenate([corners, corners + size], 1)
         price = cost + np.abs(corners - spots).sum(1) / size[1]
         if self.filled:
             price += OVER_LABEL / size.prod() * overlap(rectangles, self.labels[self.filled]).sum(1)
         hidden = overlap(rectangles, self.objects) / self.areas
+        # By the share of each object that is hidden: a label costs a small object more than a large one.
         price += OVER_OBJECT * np.where(hidden > 0.12, hidden, 0.0).sum(1)
         best = int(price.argmin())
         return corners[best], float(price[best])

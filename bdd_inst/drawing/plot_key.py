@@ -21,7 +21,7 @@ from matplotlib.offsetbox import (
 from bdd_inst.drawing.fonts import drawable, face_of, for_matplotlib
 from bdd_inst.drawing.text import glyphs
 
-# Pixels of an drawn word for a point of its size: sharp at any resolution that a plot is saved in.
+# Pixels of a drawn word for a point of its size: sharp at any resolution that a plot is saved in.
 SHARPNESS = 4
 LINE = 20  # points from end to end of a key's line
 

@@ -76,6 +76,7 @@ def to_region(mask: object, height: int, width: int) -> Region | None:
         return from_rle(mask, height, width)
     if hasattr(mask, "detach"):
         mask = mask.detach().cpu().numpy()
+    # V,2 is taken for an outline: hardly any image is two pixels wide.
     if isinstance(mask, np.ndarray) and mask.ndim == 2 and mask.shape[1] != 2:
         return from_bitmap(mask, height, width)
     if isinstance(mask, Sequence | np.ndarray):
@@ -96,6 +97,7 @@ def from_bitmap(mask: np.ndarray, height: int, width: int) -> Region | None:
 
 def from_crop(crop: np.ndarray, x: int, y: int) -> Region:
     """A tight h,w bitmap with its corner at x, y to a region."""
+    # As ``cv2.copyTo`` and contour search want masks: zero or not.
     crop = np.where(crop, np.uint8(255), np.uint8(0))
     found, _ = cv2.findContours(crop, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     return Region(
@@ -119,6 +121,7 @@ def from_rle(mask: dict, height: int, width: int) -> Region | None:
         return None
     edges = np.cumsum(counts)
     first, last = int(edges[set_runs[0] - 1]) // height, int(edges[set_runs[-1]] - 1) // height
+    # Columns before and after the object become runs of length 0.
     runs = np.diff(np.clip(edges, first * height, (last + 1) * height), prepend=first * height)
     flat = np.repeat((np.arange(len(runs)) & 1).astype(np.uint8), runs)
     columns = flat.reshape(-1, height)
@@ -138,6 +141,7 @@ def from_polygons(parts: Sequence, height: int, width: int) -> Region | None:
     x1, y1 = np.minimum(np.ceil(every.max(0)).astype(int), (width, height))
     if (every.max(0) < 0).any() or x0 >= width or y0 >= height:
         return None
+    # An outline inside a single row or column of pixels still gets one.
     x1, y1 = max(x1, x0 + 1), max(y1, y0 + 1)
     crop = np.zeros((y1 - y0, x1 - x0), np.uint8)
     for outline in outlines:
