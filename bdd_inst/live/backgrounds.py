@@ -18,8 +18,10 @@ from bdd_inst.live.pyramid import Pyramid, fitting_size
 COLOUR = re.compile(r"#(?:[0-9a-fA-F]{3}|[0-9a-fA-F]{6})")
 STRENGTH = 0.5
 WIDEST = 0.05  # sigma of the strongest blur, as a share of the image's long side
-SIDES = 160, 320, 640  # long sides at which the blur may work: the smallest on which it is at least
-SMOOTHEST = 3.0  # pixels wide, so that nothing of its grid is seen
+# Long sides at which the blur may work: the smallest on which its sigma is at least SMOOTHEST pixels, so that nothing
+# of the grid is seen in the enlarged image.
+SIDES = 160, 320, 640
+SMOOTHEST = 3.0
 
 # ``background(frame, alpha H,W float32 0..1) -> H,W,3 uint8``, called once a frame in order.
 Background = Callable[[Pyramid, np.ndarray], np.ndarray]

@@ -9,13 +9,15 @@ import numpy as np
 
 from bdd_inst.live.pyramid import Pyramid, fitting_size
 
-GUIDE_LONG_SIDE = (
-    320  # pixels: where filter coefficients and the colours around the border are found
-)
-RADIUS = 2  # of the guided filter, in pixels of the guide: 3 and more spin threads along the edges of the room
+# Pixels of the longer side of the small image on which the filter's coefficients are found.
+GUIDE_LONG_SIDE = 320
+# Of the guided filter, in pixels of that image: 3 and more draw threads of alpha along edges of the room.
+RADIUS = 2
 EPSILON = 4e-4  # variance of the guide (0..1, squared) below which an edge counts as noise
-COLOUR_LONG_SIDE = 160  # pixels: where the colours on either side of the border are found
-COLOUR_RADIUS = 4  # how far, in pixels of that, they are gathered
+# Pixels of the longer side of the small image on which the colours on either side of the border are averaged,
+# and how far around each of its pixels.
+COLOUR_LONG_SIDE = 160
+COLOUR_RADIUS = 4
 CERTAIN = 0.12  # alpha this close to 0 or 1 becomes 0 or 1
 SOFTNESS = 0.5  # how much of the range 0..1 around the threshold stays soft
 CHUNK = 4096  # border pixels at a time

@@ -20,7 +20,7 @@ AREA = 256 * 256  # pixels that the model sees, in the image's proportions
 MULTIPLE = 32  # sides of what a model sees that does not say how often it halves them
 LONGEST = 16  # times the other side: a longer image is squeezed
 TOLERANCE = 1e-3  # by how much a faster way of running the model may change a probability
-COARSEST = 0.1  # by how much one that the user names may
+COARSEST = 0.1  # by how much a way that the user names may change one
 ROUNDS = 5  # timed calls a candidate at the start
 
 

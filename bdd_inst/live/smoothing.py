@@ -8,9 +8,9 @@ import numpy as np
 from bdd_inst.live.pyramid import Pyramid
 
 FLOW_LONG_SIDE = 192  # pixels of the images between which motion is found
-NEW = 0.15  # share of the new mask where the motion explains the image
-STILL = 0.04  # and where nothing moves at all
-SURER = 0.4  # of what is left goes to the new mask where it is certain and the carried one is not
+NEW = 0.15  # share of the new mask where something moves and the motion explains the image
+STILL = 0.04  # share of the new mask where nothing moves at all
+SURER = 0.4  # share of the rest that also goes to the new mask where it is certain and the carried one is not
 MOVED = 8.0  # grey values (0..255) by which a place of the image has changed that does not count as still
 # Grey values (0..255): where the carried image is off by this much, the new mask counts alone. Twice as much costs
 # exact masks of fast dancers 1 to 3 points of IoU, no limit 22 to 24; 0.2 to 0.7 points at 11.
@@ -88,6 +88,7 @@ class MaskSmoother:
         )
         # The first masks all count alike: a bad first one would stay for seconds otherwise.
         share = np.maximum(share, np.float32(1 / (self._seen + 1)))
+        # Squared: a small misfit is noise, a large one leaves nothing of the carried mask.
         share += (1 - share) * np.minimum(off * np.float32(1 / MISFIT), 1) ** 2
         share = cv2.resize(share, (w, h), interpolation=cv2.INTER_LINEAR)
         surer = np.maximum(np.abs(mask - np.float32(0.5)) - np.abs(carried - np.float32(0.5)), 0)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-PINHOLE = 0.0003  # of the image: so small a hole is none
-HOLE = 0.003  # of the image: a larger one, too, where the model is nowhere sure that the room shines through it
-SURE = 0.1  # alpha below which it is
-CRUMB = 0.03  # of the largest person: what is smaller and stands alone is none
-SPECK = 0.001  # of the image: larger pieces stay, however large the largest person is
+PINHOLE = 0.0003  # share of the image up to which a hole in a person is closed in any case
+# Share of the image up to which it is closed where alpha is nowhere below SURE: the model doubts, it does not see the room.
+HOLE = 0.003
+SURE = 0.1
+CRUMB = (
+    0.03  # share of the largest person's area below which a piece that stands alone is taken away
+)
+SPECK = 0.001  # share of the image from which a piece stays, however large the largest person is
 
 
 def tidy(alpha: np.ndarray) -> np.ndarray:
@@ -34,6 +37,7 @@ def _fill(alpha: np.ndarray) -> None:
     height, width = alpha.shape
     left, top, wide, high, area = (stats[:, i] for i in range(5))
     small = area <= HOLE * alpha.size
+    # A hole that touches the image's edge may be the room between arm and edge: it stays open.
     small &= (left > 0) & (top > 0) & (left + wide < width) & (top + high < height)
     small[0] = False
     open_ = np.zeros(number, bool)
