@@ -78,7 +78,7 @@ def settle() -> None:
 
 @contextlib.contextmanager
 def naming(path: str | os.PathLike) -> Iterator[None]:
-    """A full disk and the like inside the block are told with the name of the file that was to be, not that of a temporary one.
+    """Have the OSErrors of the block, of a full disk for example, name the file that was to be, not the temporary one.
 
     Args:
         path: the file that is to be written.
