@@ -60,9 +60,6 @@ def _plain(items: Iterable, _total: int | None, _unit: str) -> Iterable:
 def check(splits: list[Split], *, decode: bool = True, progress: Progress = _plain) -> CheckResult:
     """Check every split and all of them against each other.
 
-    ``decode``: read every image whole (else only its header is looked at, and duplicates are not searched for). ``progress`` wraps
-    iterables: (items, total, unit) -> items.
-
     Args:
         splits: one or more, named apart.
         decode: read every image whole; else its header alone is looked at, and duplicates are not searched for.
