@@ -151,6 +151,7 @@ def house(
 
 def fill(image: np.ndarray, points: np.ndarray, colour: np.ndarray | tuple[float, ...]) -> None:
     """Fill a polygon of float points V,2 (pixel corners are whole numbers) in an image H,W,3, in place; edges are smooth in uint8 only."""
+    # OpenCV counts from pixel centres, in 1/16 pixel; far corners are pulled in, where they would overflow.
     shifted = np.round((np.clip(points, -4000, 4000) - 0.5) * 16).astype(np.int32)
     cv2.fillPoly(image, [shifted], tuple(float(v) for v in colour), cv2.LINE_AA, 4)
 

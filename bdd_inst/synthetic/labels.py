@@ -101,6 +101,7 @@ def trace(mask: np.ndarray) -> list[np.ndarray]:
         Polygons V,2 int of x, y in pixels; components of fewer than six pixels are left out.
     """
     out: list[np.ndarray] = []
+    # By edges: pixels that touch at a corner only would give an outline that crosses itself.
     count, ids = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)
     for i in range(1, count):
         component = ids == i
@@ -117,6 +118,7 @@ def trace_component(component: np.ndarray) -> list[np.ndarray]:
     contours, hierarchy = cv2.findContours(doubled, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     holes = [c for c, h in zip(contours, hierarchy[0]) if h[3] >= 0 and cv2.contourArea(c) >= 60]
     if holes:
+        # A polygon cannot say that it has a hole: cut through it, and both halves are plain.
         column = int(holes[0][:, 0, 0].mean()) // 2
         left, right = component.copy(), component.copy()
         left[:, column + 1 :] = False

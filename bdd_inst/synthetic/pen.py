@@ -40,6 +40,7 @@ class Contour:
         for i in range(abs(quarters)):
             a, b = start + i * step, start + (i + 1) * step
             (ca, sa), (cb, sb) = unit(a), unit(b)
+            # Control points lie on the tangents at both ends, so quarters join without a corner.
             tangent = QUARTER * step
             self.curve(
                 (centre[0] + rx * (ca - tangent * sa), centre[1] + ry * (sa + tangent * ca)),

@@ -112,6 +112,7 @@ def traffic(rng: np.random.Generator, kind: str) -> list[Thing]:
                 category = str(rng.choice(["car", "truck", "bus"], p=[0.78, 0.13, 0.09]))
                 shape = end_view(category, rng, rear=lane >= 0)
                 gap = 3.0 if category == "car" else 7.0
+                # A bus right ahead would hide the whole street.
                 z += gap if category != "car" and lane == 0 else 0
                 things.append(Thing(category, shape, lane + rng.normal(0, 0.25), z))
                 z += shape.depth
@@ -156,6 +157,7 @@ def apart(things: list[Thing], clearance: float = 2.0) -> list[Thing]:
         width = 2.4 if thing.shape.depth else 4.7
 
         def clear(other: Thing, thing: Thing = thing, width: float = width) -> bool:
+            # The nearer of the two reaches back towards the other by its own length.
             length = other.shape.depth if other.z < thing.z else thing.shape.depth
             return (
                 abs(thing.z - other.z) > max(clearance, length) * 0.8
