@@ -65,7 +65,7 @@ def load_weights(
 
     Args:
         model: parameters under Detectron2's names; DDP and torch.compile wrappers are looked through.
-        source: a path, ``https://`` or ``detectron2://``; formats as in ``weight_reader.read_weights``. "" loads nothing (from scratch).
+        source: a path, ``https://`` or ``detectron2://``; formats as in :mod:`bdd_inst.weights.reader`. "" loads nothing (from scratch).
         cfg: if given, preprocessing that does not suit the weights (pixel mean, channel order, stride placement) is named in the report.
 
     Returns:

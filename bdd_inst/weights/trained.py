@@ -23,7 +23,7 @@ from bdd_inst.weights.reader import IDENTITY, read_weights
 # What of a data set's metadata goes into the file: plain values that say what the model's outputs mean.
 ID_TABLES = ("thing_dataset_id_to_contiguous_id", "stuff_dataset_id_to_contiguous_id")
 KEPT = ("thing_classes", "thing_colors", "stuff_classes", *ID_TABLES)
-# Detectron2's words for the same kinds of file, config or weights, by their suffix.
+# What ends so is a config; any other file that a user names is weights.
 CONFIG_SUFFIXES = (".yaml", ".yml")
 
 
