@@ -12,11 +12,12 @@ from bdd_inst.base.errors import ProblemLog
 class DatasetRecords:
     """A loaded data set.
 
-    ``dicts``: Detectron2's standard dicts (``file_name, height, width, image_id, annotations``); annotations carry ``bbox`` (x1, y1, x2,
-        y2,
-    exclusive) with ``bbox_mode`` XYXY_ABS, ``category_id`` from 0, ``iscrowd``, ``segmentation`` (flat polygons, or compressed RLE with
-    str counts) where there are masks, and ``attributes``.
-    ``metadata``: ``thing_classes`` and whatever else the catalog shall hold.
+    Attributes:
+        dicts: Detectron2's standard dicts (``file_name, height, width, image_id, annotations``); annotations carry ``bbox`` (x1, y1,
+            x2, y2, exclusive) with ``bbox_mode`` XYXY_ABS, ``category_id`` from 0, ``iscrowd``, ``segmentation`` (flat polygons, or
+            compressed RLE with str counts) where there are masks, and ``attributes``.
+        metadata: ``thing_classes`` and whatever else the catalog shall hold.
+        problems: what was left out, by reason.
     """
 
     dicts: Sequence[dict]

@@ -11,8 +11,9 @@ FASTEST = 240.0  # frames a second; more is a damaged header
 FINE_RATE = 60.0  # the highest rate that uneven gaps are rounded to
 LONGEST_GAP = 60.0  # seconds between two frames; more is a damaged time stamp
 AGREE = 0.005  # share by which a measured rate may differ from the stated one, and the stated one be right
-EVEN = 0.1  # share of a gap, and
-MILLISECOND = 1.1e-3  # seconds, that rounded time stamps may lie beside an even pace
+# How far rounded time stamps may lie beside an even pace: this share of a gap, or this many seconds.
+EVEN = 0.1
+MILLISECOND = 1.1e-3
 
 
 class FrameClock:
