@@ -276,8 +276,14 @@ SHAPE = re.compile(
 )
 
 
-def functions_on_tensors() -> list[tuple[Path, str, ast.FunctionDef]]:
-    """Public functions and methods that take or give arrays, but for overridden ones without words."""
+# A dtype, in the words of the function, of its class or of its file.
+DTYPE = re.compile(
+    r"\b(?:u?int(?:8|16|32|64)|float(?:16|32|64)?|bool|dtypes?|precision of (?:the|``x|x)|maps' precision)\b"
+)
+
+
+def functions_on_tensors() -> list[tuple[Path, ast.AST, ast.FunctionDef]]:
+    """Public functions and methods that take or give arrays, with what holds them, but for overridden ones without words."""
     found = []
     for path in PACKAGE_FILES:
         scopes = [tree_of(path), *(n for n in tree_of(path).body if isinstance(n, ast.ClassDef))]
@@ -291,18 +297,18 @@ def functions_on_tensors() -> list[tuple[Path, str, ast.FunctionDef]]:
                 if re.search(r"\bTensor\b|ndarray", types) and not (
                     overrides and ast.get_docstring(node) is None
                 ):
-                    found.append((path, node.name, node))
+                    found.append((path, scope, node))
     return found
 
 
-def test_functions_on_tensors_say_their_shapes():
+def test_functions_on_tensors_say_their_shapes_and_dtypes():
     found = functions_on_tensors()
     assert len(found) > 400
-    silent = [
-        f"{name_of(path)}:{node.lineno} {name}"
-        for path, name, node in found
-        if not SHAPE.search(ast.get_docstring(node) or "")
-    ]
+    silent = []
+    for path, scope, node in found:
+        own, *around = (ast.get_docstring(n) or "" for n in (node, scope, tree_of(path)))
+        if not SHAPE.search(own) or not DTYPE.search(" ".join([own, *around])):
+            silent.append(f"{name_of(path)}:{node.lineno} {node.name}")
     assert not silent, silent
 
 

@@ -1,4 +1,4 @@
-"""Geometry of outlines that a check needs: do edges cross, how large is the area."""
+"""Geometry of outlines that a check needs: do edges cross, how large is the area. Vertices are V,2 float64 x, y in pixels."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ def moved(
 
 
 def filled(parts: Sequence[np.ndarray], size: tuple[int, int]) -> Window:
-    """Polygons in an image of ``size`` (H, W), filled by COCO's rule."""
+    """Polygons, flat x, y float64 in pixels, in an image of ``size`` (H, W), filled by COCO's rule."""
     if not parts:
         return np.zeros((0, 0), bool), 0, 0
     return run_lengths.decode_tight([coco_fill.from_polygons_coco(parts, *size)])[0]

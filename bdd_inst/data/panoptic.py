@@ -116,7 +116,7 @@ def _of_label_map(record: dict, ignore: int) -> tuple[list[dict], list[dict]]:
 
 
 def check_size(values: np.ndarray, size: tuple[int, int], path: str) -> None:
-    """Raise DataError where a map of pixels is not of its image's (height, width)."""
+    """Raise DataError where a map of pixels (H,W of any dtype) is not of its image's (height, width)."""
     if values.shape != size:
         found = f"{values.shape[1]}x{values.shape[0]}"
         raise DataError(

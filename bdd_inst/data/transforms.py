@@ -28,7 +28,7 @@ class Resize:
         return image.resize(self.out[::-1], Image.Resampling.BILINEAR)
 
     def coords(self, points: np.ndarray) -> np.ndarray:
-        """Points N,2 (x, y) of the source, where they lie in the result."""
+        """Points N,2 float64 (x, y, continuous) of the source, where they lie in the result."""
         # Detectron2's order of operations, so that coordinates agree to the last bit.
         return points * (self.out[1] * 1.0 / self.size[1], self.out[0] * 1.0 / self.size[0])
 
@@ -66,7 +66,7 @@ class Flip:
         )
 
     def coords(self, points: np.ndarray) -> np.ndarray:
-        """Points N,2 (x, y) of the source, where they lie in the result."""
+        """Points N,2 float64 (x, y, continuous) of the source, where they lie in the result."""
         points = points.copy()
         axis = int(self.vertical)
         points[:, axis] = self.size[1 - axis] - points[:, axis]
@@ -103,7 +103,7 @@ class Crop:
         return canvas
 
     def coords(self, points: np.ndarray) -> np.ndarray:
-        """Points N,2 (x, y) of the source, where they lie in the result."""
+        """Points N,2 float64 (x, y, continuous) of the source, where they lie in the result."""
         return points - (self.x, self.y)
 
     def rows(self) -> np.ndarray:
@@ -135,7 +135,7 @@ class Rotate:
         self.out = (int(np.rint(h * cos + w * sin)), int(np.rint(h * sin + w * cos)))
 
     def matrix(self, shift: float) -> np.ndarray:
-        """2,3 affine matrix; ``shift`` -0.5 speaks of pixel centres (OpenCV's warp), 0 of continuous coordinates."""
+        """2,3 float64 affine matrix; ``shift`` -0.5 speaks of pixel centres (OpenCV's warp), 0 of continuous coordinates."""
         (h, w), (oh, ow) = self.size, self.out
         # Two matrices, as Detectron2's RotationTransform has: pixel 0 lies at 0 for OpenCV, and covers 0 to 1 here.
         matrix = cv2.getRotationMatrix2D((w / 2 + shift, h / 2 + shift), self.angle, 1)
@@ -150,7 +150,7 @@ class Rotate:
         return Image.fromarray(turned)
 
     def coords(self, points: np.ndarray) -> np.ndarray:
-        """Points N,2 (x, y) of the source, where they lie in the result."""
+        """Points N,2 float64 (x, y, continuous) of the source, where they lie in the result."""
         return cv2.transform(points[:, None], self.matrix(0.0))[:, 0] if len(points) else points
 
     def labels(self, values: np.ndarray, fill: int) -> np.ndarray:
@@ -204,7 +204,7 @@ class Chain:
         return np.minimum(boxes.clip(min=0), (width, height, width, height))
 
     def polygons(self, parts: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Flat polygons ``[x0, y0, x1, ...]`` of one object, moved; a crop cuts them at its edge, which may split or drop some."""
+        """Flat polygons ``[x0, y0, x1, ...]`` of one object, float64, moved; a crop cuts them at its edge, which may split or drop some."""
         points = [np.asarray(part, np.float64).reshape(-1, 2) for part in parts]
         for step in self.steps:
             if isinstance(step, Crop):
@@ -216,7 +216,7 @@ class Chain:
         return [p.reshape(-1) for p in points]
 
     def tables(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """Index tables (rows, columns): pixel r,c of the result is pixel ``rows[r], columns[c]`` of the source. None if anything
+        """Index tables (rows, columns), H and W int64: pixel r,c of the result is pixel ``rows[r], columns[c]`` of the source. None if anything
         rotates."""
         rows, columns = np.arange(self.size[0]), np.arange(self.size[1])
         for step in self.steps:

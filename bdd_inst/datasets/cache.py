@@ -177,7 +177,7 @@ def load(path: Path) -> DatasetRecords:
 
 
 def map_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict]:
-    """The arrays of a file, of any shape, mapped and read-only, and its header."""
+    """The arrays of a file, of any shape and dtype, mapped and read-only, and its header."""
     with open(path, "rb") as stream:
         if stream.read(len(MAGIC)) != MAGIC:
             raise ValueError("not a cached data set")
@@ -211,5 +211,5 @@ class MappedDicts(DictArray):
 
 
 def reopen(path: Path, index: np.ndarray) -> MappedDicts:
-    """A mapped data set as another process had it."""
+    """A mapped data set as another process had it; ``index`` N int64 selects its images."""
     return MappedDicts(path, map_arrays(path)[0], index)

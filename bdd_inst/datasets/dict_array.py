@@ -185,7 +185,7 @@ def text_at(blob: np.ndarray, ends: np.ndarray, i: int) -> str:
 
 
 def identity(kind: int, value: int, arrays: dict[str, np.ndarray]) -> int | str | None:
-    """An id: a number, the text at that place of the flat pool of ``arrays``, or none."""
+    """An id: a number, the text at that place of the flat pool of ``arrays`` (uint8), or none."""
     if kind == NO_ID:
         return None
     return (
@@ -316,7 +316,8 @@ TYPES = {**IMAGE_TYPES, **OBJECT_TYPES, "number_ends": np.int64}
 
 
 def pack(dicts: Iterable[dict]) -> dict[str, np.ndarray]:
-    """The arrays of standard dicts: N rows of images, M rows of objects, flat pools of text and polygon numbers with the ends of each item."""
+    """The arrays of standard dicts: N rows of images and M of objects (dtypes: TYPES), flat pools of text (uint8) and of polygon numbers,
+    with the ends of each item (int64)."""
     columns = _Columns()
     for record in dicts:
         columns.image(record)

@@ -169,7 +169,7 @@ def load_sample(
 def annotations(
     values: np.ndarray, count: int, instances: str, where: str, problems: ProblemLog
 ) -> list[dict]:
-    """One annotation a class present (or a connected component of it) from class numbers H,W; 0 is background."""
+    """One annotation a class present (or a connected component of it) from class numbers H,W uint8; 0 is background."""
     out = []
     present = np.unique(values)
     for value in present[present > count].tolist():

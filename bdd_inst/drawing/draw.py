@@ -218,7 +218,7 @@ def enlarge(
 
 
 def font_size(image: np.ndarray) -> int:
-    """Height in pixels of the caption strips' letters for an image H,W,3."""
+    """Height in pixels of the caption strips' letters for an image H,W,3 uint8."""
     return int(np.clip(round((image.shape[0] * image.shape[1]) ** 0.5 / 55), 11, 40))
 
 

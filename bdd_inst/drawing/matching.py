@@ -53,7 +53,7 @@ def judge(
 
 
 def overlaps(labels: DrawnObjects, predictions: DrawnObjects) -> np.ndarray:
-    """P,L IoU: of masks where every object on both sides has one, else of boxes; of crowds the share of the prediction."""
+    """P,L float64 IoU: of masks where every object on both sides has one, else of boxes; of crowds the share of the prediction."""
     crowd = [int(c) for c in labels.crowd or [False] * len(labels)]
     if not len(labels) or not len(predictions):
         return np.zeros((len(predictions), len(labels)))

@@ -1,4 +1,7 @@
-"""Where labels go: beside their boxes, not over each other, not over small objects, never outside the image."""
+"""Where labels go: beside their boxes, not over each other, not over small objects, never outside the image.
+
+Corners, sizes and boxes are float64 in pixels.
+"""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ def from_bitmap(mask: np.ndarray, height: int, width: int) -> Region | None:
 
 
 def from_crop(crop: np.ndarray, x: int, y: int) -> Region:
-    """A tight h,w bitmap with its corner at x, y to a region."""
+    """A tight h,w bitmap (bool or uint8) with its corner at x, y to a region."""
     # As ``cv2.copyTo`` and contour search want masks: zero or not.
     crop = np.where(crop, np.uint8(255), np.uint8(0))
     found, _ = cv2.findContours(crop, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
@@ -150,5 +150,5 @@ def from_polygons(parts: Sequence, height: int, width: int) -> Region | None:
 
 
 def fixed(points: np.ndarray) -> np.ndarray:
-    """V,2 pixels (corner origin) to OpenCV's fixed point (centre origin)."""
+    """V,2 float pixels (corner origin) to OpenCV's fixed point, int32 (centre origin)."""
     return np.round((points - 0.5) * (1 << SHIFT)).astype(np.int32)

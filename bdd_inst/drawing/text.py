@@ -59,7 +59,7 @@ def tag(text: str, size: int, color: Color) -> np.ndarray:
 
 
 def mix(ground: np.ndarray, coverage: np.ndarray, color: Color) -> np.ndarray:
-    """``color`` (RGB) laid over ``ground`` H,W,3 BGR where ``coverage`` H,W (0..255) says."""
+    """``color`` (RGB) laid over ``ground`` H,W,3 uint8 BGR where ``coverage`` H,W (0..255) says."""
     share = coverage[..., None].astype(np.uint16)
     return ((ground * (255 - share) + np.uint16(bgr(color)) * share + 127) // 255).astype(np.uint8)
 
@@ -88,7 +88,7 @@ def paste(canvas: np.ndarray, tile: np.ndarray, x: int, y: int, opacity: float =
 
 
 def strip(width: int, left: str, items: Sequence[tuple[str, Color]], size: int) -> np.ndarray:
-    """H,width,3 BGR: a dark caption line with a title and a key of coloured squares; wraps where it is too long."""
+    """H,width,3 uint8 BGR: a dark caption line with a title and a key of coloured squares; wraps where it is too long."""
     pad = max(4, size // 2)
     words = [(glyphs(clean(left), size), None)] if left else []
     words += [(glyphs(clean(text), size), color) for text, color in items]

@@ -205,7 +205,8 @@ def match(
 
 
 def summed(matched: list[tuple], most: int) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    """One class, area range and limit over all images: precision T,R, recall T, scores T,R; None where nothing is to be found."""
+    """One class, area range and limit over all images: precision T,R, recall T, scores T,R, all float64; None where
+    nothing is to be found."""
     wanted = sum(m[3] for m in matched)
     if not wanted:
         return None

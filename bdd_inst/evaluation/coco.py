@@ -79,7 +79,7 @@ class CocoScores:
 
 
 def percent(values: np.ndarray) -> float | None:
-    """100 x the mean of the defined entries of an array of any shape; None where there is none."""
+    """100 x the mean of the defined entries of a float64 array of any shape; None where there is none."""
     # COCO's mark for a class or an area without an object is -1: it is in no mean.
     defined = values[values > -1]
     return float(np.mean(defined)) * 100 if defined.size else None
@@ -146,7 +146,8 @@ def say_slower(reason: str) -> None:
 def run_hotcoco(
     truth: GroundTruth, results: Results, iou_type: str, limits: tuple[int, ...]
 ) -> tuple[np.ndarray, ...]:
-    """By hotcoco: precision T,R,K,A,M, recall T,K,A,M and scores T,R,K,A,M, over IoU thresholds, recall points, classes, areas and limits."""
+    """By hotcoco: precision T,R,K,A,M, recall T,K,A,M and scores T,R,K,A,M, float64, over IoU thresholds, recall
+    points, classes, areas and limits."""
     accumulated = hotcoco_evaluator(truth, results, iou_type, limits).eval
     return accumulated["precision"], accumulated["recall"], accumulated["scores"]
 
@@ -183,7 +184,7 @@ def hotcoco_evaluator(
 
 
 def detection_rows(results: Results, chosen: np.ndarray, iou_type: str) -> np.ndarray | list[dict]:
-    """Some detections, D positions, as hotcoco takes them: boxes as columns, masks as dicts without a box, so that areas are the masks' own."""
+    """Some detections, D int64 positions, as hotcoco takes them: boxes as D,7 float64, masks as dicts without a box, so that areas are the masks' own."""
     if iou_type == "bbox":
         columns = (
             results.image[chosen] + 1,
@@ -233,7 +234,7 @@ def truth_dict(truth: GroundTruth, iou_type: str) -> dict:
 def run_pycocotools(
     truth: GroundTruth, results: Results, iou_type: str, limits: tuple[int, ...]
 ) -> tuple[np.ndarray, ...]:
-    """By pycocotools: the arrays of :func:`run_hotcoco`, precision and scores T,R,K,A,M, recall T,K,A,M."""
+    """By pycocotools: the arrays of :func:`run_hotcoco`, precision and scores T,R,K,A,M, recall T,K,A,M, float64."""
     evaluator = pycocotools_evaluator(truth, results, iou_type, limits)
     return evaluator.eval["precision"], evaluator.eval["recall"], evaluator.eval["scores"]
 

@@ -76,7 +76,7 @@ def count(
     verdict: np.ndarray,
     missed: np.ndarray,
 ) -> np.ndarray:
-    """The matrix K+1,K+1 of paired and unpaired objects and detections; the last row and column are those without partner."""
+    """The matrix K+1,K+1 int64 of paired and unpaired objects and detections; the last row and column are those without partner."""
     k = len(truth.class_names)
     matrix = np.zeros((k + 1, k + 1), np.int64)
     paired = np.isin(verdict, ("right", "confused"))
@@ -94,7 +94,7 @@ def matrix_content(matrix: np.ndarray) -> dict:
     """A confusion matrix for a file: whole, or of many classes its fullest cells, for most of a large one is nothing.
 
     Args:
-        matrix: N,N counts, rows the truth.
+        matrix: N,N int64 counts, rows the truth.
 
     Returns:
         ``matrix``, N lists of N; or ``cells``, lists of row, column and count, the largest first, and ``left_out``, the sum of the others.

@@ -69,13 +69,13 @@ class LabelMapScores:
 
 
 def divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """a / b, of any shape, NaN where b is 0."""
+    """a / b, of any shape, float64, NaN where b is 0."""
     a, b = np.asarray(a, float), np.asarray(b, float)
     return np.divide(a, b, out=np.full(np.broadcast(a, b).shape, np.nan), where=b > 0)
 
 
 def mean(values: np.ndarray) -> float:
-    """Mean of what is defined in an array of any shape; NaN where nothing is."""
+    """Mean of what is defined in a float array of any shape; NaN where nothing is."""
     kept = values[np.isfinite(values)]
     return float(kept.mean()) if kept.size else float("nan")
 
@@ -100,7 +100,7 @@ class LabelMapCounter:
         """One image.
 
         Args:
-            truth: H,W class numbers, 0 background, 255 void.
+            truth: H,W class numbers, uint8 or wider, 0 background, 255 void.
             masks: N RLE dicts of that size; classes N from 0; scores N.
         """
         height, width = truth.shape

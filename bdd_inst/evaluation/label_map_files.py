@@ -40,7 +40,7 @@ class MapFolder:
         return None if self.values is None else list(self.values.values())
 
     def read(self, key: str) -> np.ndarray:
-        """H,W class numbers; of 0/255 masks 255 is 1; values without a name are 255, void."""
+        """H,W class numbers, uint8 (uint16 where a file has 16 bits); of 0/255 masks 255 is 1; values without a name are 255, void."""
         if not self.binary:
             stored = read_label_map(self.files[key])
             return stored if self.values is None else self.numbers()[stored]
@@ -156,7 +156,7 @@ def truth_of_maps(maps: MapFolder, class_names: Sequence[str] | None = None) -> 
 
 
 def default_names(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[str]:
-    """``class 1`` and so on up to the highest value in pairs of label maps H,W; a lone class is ``foreground``."""
+    """``class 1`` and so on up to the highest value in pairs of label maps H,W uint8; a lone class is ``foreground``."""
     highest = max((int(want[want != VOID].max(initial=0)) for want, _ in pairs), default=0)
     return ["foreground"] if highest == 1 else [f"class {k + 1}" for k in range(highest)]
 
@@ -182,7 +182,7 @@ def count_results(
 def truth_map(
     truth: GroundTruth, image: int, own: np.ndarray, maps: MapFolder | None
 ) -> np.ndarray:
-    """H,W class numbers of one image. Crowd and ignored objects are void."""
+    """H,W class numbers of one image, uint8 (uint16 where a file has 16 bits). Crowd and ignored objects are void."""
     if maps is not None:
         key = image_key(Path(truth.file_names[image]).stem)
         if key in maps.files:

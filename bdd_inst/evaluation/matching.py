@@ -214,7 +214,7 @@ def precision(
 
 
 def recall(truth: GroundTruth, matches: Matches, images: np.ndarray | None = None) -> np.ndarray:
-    """T,K share of the objects that were found, -1 where a class has none."""
+    """T,K float64 share of the objects that were found, -1 where a class has none."""
     wanted = ~matches.ignored & (True if images is None else images[truth.image])
     out = np.full((len(matches.thresholds), len(truth.class_names)), -1.0)
     for k in range(out.shape[1]):

@@ -96,7 +96,7 @@ def figures(counts: np.ndarray, classes: PanopticClasses) -> dict[str, float | N
     """``PQ``, ``SQ``, ``RQ`` over all classes that occur, of things (``_th``), of stuff (``_st``) and of each class, percent.
 
     Args:
-        counts: K,4 sums over all images. A class without any segment, true or predicted, is undefined (None) and in no mean.
+        counts: K,4 float64, sums over all images. A class without any segment, true or predicted, is undefined (None) and in no mean.
     """
     iou, hits, false, missed = counts.T
     occurs = hits + false + missed > 0
@@ -119,7 +119,7 @@ def figures(counts: np.ndarray, classes: PanopticClasses) -> dict[str, float | N
 
 
 def report(counts: np.ndarray, classes: PanopticClasses) -> dict:
-    """The ``panoptic_seg`` block of ``metrics.json``: figures, and what was counted in each class (``counts`` K,4: sum of IoU, hits, false, missed)."""
+    """The ``panoptic_seg`` block of ``metrics.json``: figures, and what was counted in each class (``counts`` K,4 float64: sum of IoU, hits, false, missed)."""
     names = ("hits", "false", "missed")
     rows = {
         label: dict(zip(names, map(int, row[1:]), strict=True))

@@ -95,7 +95,7 @@ class ResultsBuilder:
         boxes: np.ndarray | None,
         masks: list[dict] | None,
     ) -> None:
-        """The detections of one image; boxes n,4 ``x, y, w, h``; masks n RLE dicts."""
+        """The detections of one image; boxes n,4 float64 ``x, y, w, h``; masks n RLE dicts."""
         self.parts.append(
             (
                 np.full(len(scores), image, np.int64),

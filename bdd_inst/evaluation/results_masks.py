@@ -1,4 +1,7 @@
-"""The masks of COCO results files: proved sound, or not scored at all, while boxes are."""
+"""The masks of COCO results files: proved sound, or not scored at all, while boxes are.
+
+Sizes are (height, width), int64, 0, 0 where unknown.
+"""
 
 from __future__ import annotations
 

@@ -211,7 +211,7 @@ def percent(value: float) -> float | None:
 
 
 def ious(confusion: np.ndarray) -> np.ndarray:
-    """K fractions of a confusion matrix K,K (rows the truth), NaN for classes without a true pixel."""
+    """K float64 fractions of a confusion matrix K,K int64 (rows the truth), NaN for classes without a true pixel."""
     hit, true = np.diag(confusion), confusion.sum(axis=1)
     # Undefined without a true pixel, even where it was predicted: Detectron2's rule. The false pixels lower the IoU of
     # the classes that they lie on.
@@ -219,7 +219,7 @@ def ious(confusion: np.ndarray) -> np.ndarray:
 
 
 def class_accuracy(confusion: np.ndarray) -> np.ndarray:
-    """K fractions, right pixels of a class among its true ones; NaN where there is none."""
+    """K float64 fractions, right pixels of a class among its true ones; NaN where there is none."""
     return divide(np.diag(confusion), confusion.sum(axis=1))
 
 

@@ -53,12 +53,12 @@ def slices(truth: GroundTruth, results: Results, pairs: Pairs) -> list[Slice]:
 
 
 def row(name: str, value: str, images: int, objects: int, p: np.ndarray, r: np.ndarray) -> Slice:
-    """A slice from its precision T,R,K and recall T,K."""
+    """A slice from its precision T,R,K and recall T,K, float64."""
     return Slice(name, value, images, objects, percent(p), percent(p[:1]), percent(r))
 
 
 def percent(values: np.ndarray) -> float | None:
-    """100 x the mean of the defined entries of an array of any shape."""
+    """100 x the mean of the defined entries of a float array of any shape."""
     kept = values[values > -1]
     return 100 * float(kept.mean()) if kept.size else None
 

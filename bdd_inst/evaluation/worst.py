@@ -57,7 +57,7 @@ def rank_images(
 
 
 def partner_iou(results: Results, pairs: Pairs, found: Confusion) -> np.ndarray:
-    """D: IoU of each detection with the object that it is paired with, 1 where it has none."""
+    """D float64: IoU of each detection with the object that it is paired with, 1 where it has none."""
     iou = np.ones(len(results))
     mine = found.partner[pairs.found] == pairs.object
     iou[pairs.found[mine]] = pairs.iou[mine]

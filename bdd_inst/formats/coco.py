@@ -243,6 +243,6 @@ def possible_area(instance: Instance) -> bool:
 
 
 def polygon_area(points: np.ndarray) -> float:
-    """The area inside an outline (V,2 x, y), by the shoelace formula."""
+    """The area inside an outline (V,2 float64 x, y), by the shoelace formula."""
     x, y = points[:, 0], points[:, 1]
     return abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2

@@ -110,7 +110,7 @@ def class_instances(
     Pixels of ``background`` and ``void`` belong to nothing.
 
     Args:
-        values: H,W unsigned integers.
+        values: H,W uint8 or wider.
         background, void: numbers that belong to no object; None for none.
         by: ``class``, or ``component``: one instance for each connected component (8 neighbours).
 
@@ -182,7 +182,7 @@ def write_gray(path: str | os.PathLike, values: np.ndarray, durable: bool = True
 
     Args:
         path: of the PNG.
-        values: H,W integers from 0 to 255.
+        values: H,W of any integer dtype, from 0 to 255.
         durable: as of :func:`bdd_inst.base.files.atomic_write`.
 
     Returns:

@@ -43,7 +43,7 @@ def write_ids(path: str | os.PathLike, ids: np.ndarray) -> None:
 
     Args:
         path: of the PNG.
-        ids: H,W, from 0 to 2**24 - 1.
+        ids: H,W of any integer dtype, from 0 to 2**24 - 1.
 
     Raises:
         DataError: a larger id. OSError: a full disk and the like.

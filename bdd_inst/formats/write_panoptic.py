@@ -48,7 +48,7 @@ def segment_rows(ids: np.ndarray, segments: Sequence[Mapping]) -> list[dict]:
     """The ``segments_info`` of one image.
 
     Args:
-        ids: H,W segment ids, 0 where there is none.
+        ids: H,W segment ids of any integer dtype, 0 where there is none.
         segments: ``id``, ``category_id`` (the data set's own number) and perhaps ``iscrowd`` of each.
 
     Returns:

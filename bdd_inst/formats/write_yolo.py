@@ -98,7 +98,7 @@ class YoloTarget(Target):
 
 
 def traced(rle: dict) -> list[np.ndarray]:
-    """The outer outlines of a mask, V,2 each in pixels; holes are filled."""
+    """The outer outlines of a mask, V,2 float64 each in pixels; holes are filled."""
     x1, y1, x2, y2 = (int(v) for v in run_lengths.to_bbox(rle))
     if x2 <= x1 or y2 <= y1:
         return []
@@ -110,7 +110,7 @@ def traced(rle: dict) -> list[np.ndarray]:
 
 
 def joined(parts: list[np.ndarray]) -> np.ndarray:
-    """Outlines (V,2 each) as one, joined by lines there and back between their nearest points, which enclose nothing."""
+    """Outlines (V,2 float64 each) as one, joined by lines there and back between their nearest points, which enclose nothing."""
     whole = parts[0]
     for part in parts[1:]:
         # The nearest points: the line between them crosses the least of what is not the object.

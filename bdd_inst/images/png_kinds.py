@@ -243,7 +243,7 @@ def _kind(file: Path) -> str:
 
 
 def is_numbered_by_class(found: np.ndarray) -> bool:
-    """Whether these values (K, each once) of a PNG are Cityscapes' ``instanceIds``: classes up to 33, and class * 1000 + number for things."""
+    """Whether these values (K uint8 or uint16, each once) of a PNG are Cityscapes' ``instanceIds``: classes up to 33, and class * 1000 + number for things."""
     numbered = found[found >= 1000]
     return bool(
         len(numbered)

@@ -107,7 +107,7 @@ def write_labels(path: str | os.PathLike, values: np.ndarray, classes: int) -> N
 
     Args:
         path: of the PNG.
-        values: H,W class numbers.
+        values: H,W class numbers of any integer dtype.
         classes: how many there are.
 
     Raises:

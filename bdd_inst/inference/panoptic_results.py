@@ -62,7 +62,7 @@ class PanopticFile(ResultsFile):
             image_id: of the image.
             name: its file name.
             png: of its segments, relative to their folder.
-            ids: H,W segment ids.
+            ids: H,W int32 segment ids.
             segments: as the model gives them: ``id``, ``category_id``, ``isthing``.
         """
         own = [

@@ -207,7 +207,7 @@ def cut_out(image: np.ndarray | Pyramid, alpha: np.ndarray) -> np.ndarray:
 
 
 def border(alpha: np.ndarray) -> np.ndarray:
-    """Flat indices of the pixels that are neither person nor background; none where there are too many to be a border."""
+    """Flat indices (int64) of the pixels of alpha H,W float32 that are neither person nor background; none where there are too many to be a border."""
     inside = alpha > 0
     inside &= alpha < 1
     index = np.flatnonzero(inside)

@@ -254,7 +254,7 @@ def render(
 
 
 def write_meter(image: np.ndarray, text: str) -> np.ndarray:
-    """``text`` in the upper left corner, on a new image H,W,3."""
+    """``text`` in the upper left corner, on a new image H,W,3 uint8 BGR."""
     out = image.copy()
     paste(out, tag(text, METER_SIZE, INK), METER_SIZE // 2, METER_SIZE // 2)
     return out

@@ -211,7 +211,7 @@ def has_window() -> bool:
 
 
 def letterbox(image: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
-    """``image`` in its own proportions inside ``size`` (height, width), black around it."""
+    """``image`` H,W,3 uint8 in its own proportions inside ``size`` (height, width), black around it."""
     factor = min(size[0] / image.shape[0], size[1] / image.shape[1])
     height, width = (max(1, round(v * factor)) for v in image.shape[:2])
     out = np.zeros((size[0], size[1], 3), np.uint8)

@@ -1,4 +1,7 @@
-"""Cuts polygons at the edges of a window."""
+"""Cuts polygons at the edges of a window.
+
+Vertices are V,2 float64 x, y in pixels.
+"""
 
 from __future__ import annotations
 

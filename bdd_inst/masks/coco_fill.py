@@ -21,7 +21,7 @@ def from_polygons_coco(
     """COCO's fill of several polygons (flat x,y lists or V,2 arrays), united; exactly pycocotools'.
 
     Args:
-        polygons: the parts of one object, flat x, y or V,2, in pixels.
+        polygons: the parts of one object, flat x, y or V,2, float64 or what becomes it, in pixels.
         height, width: of the image, in pixels.
 
     Returns:

@@ -113,7 +113,7 @@ def ellipse(
         corners: how many.
 
     Returns:
-        V,2 x,y.
+        V,2 float64 x,y in pixels.
     """
     turn = np.linspace(0, 2 * np.pi, corners, endpoint=False)
     points = np.stack([radii[0] * np.cos(turn), radii[1] * np.sin(turn)], axis=1)
@@ -122,7 +122,7 @@ def ellipse(
 
 
 def check_vertices(vertices: np.ndarray) -> None:
-    """Raise DataError unless all of ``vertices`` (any shape) are finite and within MAX_COORDINATE."""
+    """Raise DataError unless all of ``vertices`` (float64 of any shape) are finite and within MAX_COORDINATE."""
     # A NaN fails the comparison as well, so one pass finds all three.
     if vertices.size and not (np.abs(vertices) <= MAX_COORDINATE).all():
         bad = vertices[~(np.abs(vertices) <= MAX_COORDINATE)].ravel()[0]
@@ -130,7 +130,7 @@ def check_vertices(vertices: np.ndarray) -> None:
 
 
 def as_outline(part: Outline | np.ndarray | Sequence) -> Outline:
-    """An Outline from an Outline, an array V,2 of x, y, or COCO's flat list of coordinates."""
+    """An Outline from an Outline, an array V,2 of x, y (float64, or what becomes it), or COCO's flat list of coordinates."""
     if isinstance(part, Outline):
         return part
     array = np.asarray(part, dtype=np.float64)

@@ -151,7 +151,7 @@ def counts_of(rle: dict) -> np.ndarray:
 
 
 def counts_of_batch(rles: Sequence[dict]) -> list[np.ndarray]:
-    """:func:`counts_of` each of several RLEs, compressed strings read all at once."""
+    """:func:`counts_of` each of several RLEs, int64; compressed strings read all at once."""
     sizes = [rle_size(rle) for rle in rles]
     spelled = [rle.get("counts") for rle in rles]
     texts = [counts for counts in spelled if isinstance(counts, (str, bytes))]

@@ -118,7 +118,7 @@ def _left_of(start: np.ndarray, end: np.ndarray, point: np.ndarray) -> np.ndarra
 
 
 def clip_line(points: np.ndarray, height: int, width: int) -> list[np.ndarray]:
-    """Cut a line of straight segments (V,2) to the image and one pixel around it, as is done before its vertices snap -> its pieces."""
+    """Cut a line of straight segments (V,2 float64) to the image and one pixel around it, as is done before its vertices snap -> its pieces."""
     low, high = np.array([-1.0, -1.0]), np.array([width + 1.0, height + 1.0])
     if ((points >= low) & (points <= high)).all():
         return [points]

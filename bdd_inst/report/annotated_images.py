@@ -235,7 +235,7 @@ def instance_rows(image: ImageLabels, class_table: ClassTable, predicted: bool =
 
 
 def outlines(instance: Instance) -> list[np.ndarray] | None:
-    """Curves flattened, V,2 each; an open line runs there and back, so that it encloses nothing."""
+    """Curves flattened, V,2 float64 each; an open line runs there and back, so that it encloses nothing."""
     if not instance.paths:
         return None
     flat = flatten_many(instance.paths)

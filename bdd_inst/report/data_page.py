@@ -250,7 +250,7 @@ def _shown(sample, split: str) -> dict[str, Any]:
 
 
 def as_jpeg(image: np.ndarray) -> str:
-    """A BGR image as a data URI, at most WIDEST wide."""
+    """An image H,W,3 uint8 BGR as a data URI, at most WIDEST wide."""
     if image.shape[1] > WIDEST:
         image = cv2.resize(
             image,
@@ -261,7 +261,7 @@ def as_jpeg(image: np.ndarray) -> str:
 
 
 def as_png(image: np.ndarray) -> str:
-    """A BGR image as a data URI, pixel for pixel."""
+    """An image H,W,3 uint8 BGR as a data URI, pixel for pixel."""
     return _uri(cv2.imencode(".png", image)[1], "png")
 
 

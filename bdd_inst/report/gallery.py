@@ -194,7 +194,7 @@ def encode(
 
 
 def outline(box: np.ndarray, mask: dict | None, scale: float) -> dict:
-    """``box`` x, y, w, h and, of masks, ``path``: an SVG path around it, in shown pixels."""
+    """``box`` x, y, w, h (float64) and, of masks, ``path``: an SVG path around it, in shown pixels."""
     out = {"box": [round(float(v) * scale, 1) for v in box]}
     path = svg_path(mask, scale) if mask is not None else ""
     return out | ({"path": path} if path else {})

@@ -200,7 +200,7 @@ class Inspector:
 
 
 def stand_ins(instances: Instances, rng: np.random.Generator) -> torch.Tensor:
-    """Boxes R,4 in place of a trained network's proposals: most shifted and scaled objects, the others anywhere."""
+    """Boxes R,4 float32 in place of a trained network's proposals: most shifted and scaled objects, the others anywhere."""
     height, width = instances.image_size
     objects = instances.gt_boxes.tensor.numpy()
     around = int(STAND_INS * AROUND_OBJECTS) if len(objects) else 0

@@ -18,7 +18,7 @@ def curves_shown(curves: Sequence[Curve], names: Sequence[str], objects: np.ndar
     Args:
         curves: of every class and IoU threshold.
         names: of the classes.
-        objects: K, how many each has.
+        objects: K int64, how many each has.
 
     Returns:
         All of them up to MOST_CLASSES classes.
@@ -34,7 +34,7 @@ def matrix_shown(matrix: np.ndarray, names: Sequence[str]) -> tuple[list[list], 
     """A confusion matrix that fits on a page.
 
     Args:
-        matrix: N,N counts, rows the truth.
+        matrix: N,N int64 counts, rows the truth.
         names: N, of its rows and columns; one called background is kept.
 
     Returns:

@@ -122,7 +122,7 @@ def line(
 
 
 def running_mean(values: np.ndarray, reach: int) -> np.ndarray:
-    """N means over up to ``reach`` neighbours on each side; at the ends over as many as there are on both."""
+    """N float64 means over up to ``reach`` neighbours on each side; at the ends over as many as there are on both."""
     sums = np.concatenate([[0.0], np.cumsum(values)])
     place = np.arange(len(values))
     reach = np.minimum(reach, np.minimum(place, place[::-1]))

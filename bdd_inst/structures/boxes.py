@@ -21,7 +21,7 @@ class BoxMode(IntEnum):
 
     @staticmethod
     def convert(box: Sequence[float] | np.ndarray | Tensor, from_mode: int, to_mode: int):
-        """One box or N,4 boxes between the absolute modes; the type of ``box`` is kept.
+        """One box or N,4 boxes between the absolute modes; type and dtype of ``box`` are kept.
 
         Raises:
             ValueError: a mode other than XYXY_ABS and XYWH_ABS.

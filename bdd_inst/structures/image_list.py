@@ -37,7 +37,7 @@ class ImageList:
         pad_value: float = 0.0,
         channels_last: bool = False,
     ) -> ImageList:
-        """Pad ``C,Hi,Wi`` images to a common size whose sides ``size_divisibility`` divides."""
+        """Pad ``C,Hi,Wi`` images, all of one dtype, at the right and at the bottom to a common size that ``size_divisibility`` divides."""
         sizes = [tuple(t.shape[-2:]) for t in tensors]
         step = max(size_divisibility, 1)
         height, width = (-(-max(side) // step) * step for side in zip(*sizes, strict=True))

@@ -77,7 +77,7 @@ def silhouette_of(thing: Thing, camera: Camera) -> tuple[np.ndarray | None, list
 
 
 def flank_of(thing: Thing, camera: Camera) -> np.ndarray | None:
-    """The body swept from the near face to the far one, as a convex polygon P,2, or None where only the face shows."""
+    """The body swept from the near face to the far one, as a convex polygon P,2 float32, or None where only the face shows."""
     if not thing.shape.depth:
         return None
     near, far = (

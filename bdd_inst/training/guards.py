@@ -24,7 +24,7 @@ def add_losses(
     batch: list[dict],
     state: TrainingState,
 ) -> None:
-    """Add one batch's losses, scalars (a share of ``1 / parts`` of the step), to ``total``, with their sum as ``total_loss``.
+    """Add one batch's losses, scalars of any float dtype (a share of ``1 / parts`` of the step), to ``total``, with their sum as ``total_loss``.
 
     Raises:
         DataError: a loss is NaN or infinite; names the images, the last good checkpoint and what usually helps.

@@ -36,12 +36,12 @@ _SEPARABLE = {
 
 
 def is_efficientnet_pytorch(state: Mapping[str, Tensor]) -> bool:
-    """Whether these are the tensors, of any shape, of an EfficientNet by that library's names."""
+    """Whether these are the tensors, of any shape and dtype, of an EfficientNet by that library's names."""
     return "_conv_stem.weight" in state and "_blocks.0._project_conv.weight" in state
 
 
 def timm_names(state: Mapping[str, Tensor]) -> dict[str, str]:
-    """Each name of ``state`` (tensors of any shape) -> timm's; what is not part of such a network keeps its name.
+    """Each name of ``state`` (tensors of any shape and dtype) -> timm's; what is not part of such a network keeps its name.
 
     Blocks are counted through there and by stage in timm: a stage begins where the width that blocks put out changes.
     """

@@ -110,7 +110,7 @@ class NamedWeights:
 def to_detectron2_names(
     state: Mapping[str, Tensor], author: str = "", timm: Mapping[str, str] | None = None
 ) -> NamedWeights:
-    """Rename tensors, of any shape, and reorder class rows where the background stood first; names nobody knows stay as they are.
+    """Rename tensors, of any shape and dtype, and reorder class rows where the background stood first; names nobody knows stay as they are.
 
     ``author`` is what the file says of itself: Detectron2's converter of torchvision backbones renames them and signs ``torchvision``.
     ``timm``, for a model with a backbone of timm: its ``features_only`` names -> the model's.

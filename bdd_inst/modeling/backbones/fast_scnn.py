@@ -1,4 +1,7 @@
-"""The shared beginning of Fast-SCNN (Poudel, Liwicki, Cipolla, BMVC 2019): detail at stride 8, context at stride 32."""
+"""The shared beginning of Fast-SCNN (Poudel, Liwicki, Cipolla, BMVC 2019): detail at stride 8, context at stride 32.
+
+Maps are of the precision of the input.
+"""
 
 from __future__ import annotations
 

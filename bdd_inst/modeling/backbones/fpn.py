@@ -1,4 +1,7 @@
-"""Feature Pyramid Network (Lin et al. 2017): maps of equal width at strides 4, 8, 16, 32 and, by pooling, 64."""
+"""Feature Pyramid Network (Lin et al. 2017): maps of equal width at strides 4, 8, 16, 32 and, by pooling, 64.
+
+Maps are of the precision of the input.
+"""
 
 from __future__ import annotations
 

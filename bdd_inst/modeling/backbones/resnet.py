@@ -1,4 +1,7 @@
-"""ResNet and ResNeXt (He et al. 2015, Xie et al. 2016) in Detectron2's layout: ``stem``, ``res2`` ... ``res5``."""
+"""ResNet and ResNeXt (He et al. 2015, Xie et al. 2016) in Detectron2's layout: ``stem``, ``res2`` ... ``res5``.
+
+Maps are of the precision of the input.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The second stage's boxes: features of each proposal to a class and a better box (Fast R-CNN)."""
+"""The second stage's boxes: features of each proposal to a class and a better box (Fast R-CNN).
+
+Boxes x1, y1, x2, y2, logits and deltas are float32, class indices int64, features of the precision of the model.
+"""
 
 from __future__ import annotations
 

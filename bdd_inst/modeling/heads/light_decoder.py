@@ -1,4 +1,7 @@
-"""A narrow U-Net decoder for encoders that are cheap themselves: one 3x3 convolution a level, the last at stride 2."""
+"""A narrow U-Net decoder for encoders that are cheap themselves: one 3x3 convolution a level, the last at stride 2.
+
+Maps are of the precision of the input.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The mask branch (He et al. 2017): features of each box to a mask on a small grid."""
+"""The mask branch (He et al. 2017): features of each box to a mask on a small grid.
+
+Logits and probabilities are float32, features of the precision of the model.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The C4 second stage, which shares a ResNet's last stage between boxes and masks."""
+"""The C4 second stage, which shares a ResNet's last stage between boxes and masks.
+
+Boxes x1, y1, x2, y2, logits and deltas are float32, class indices int64, features of the precision of the model.
+"""
 
 from __future__ import annotations
 

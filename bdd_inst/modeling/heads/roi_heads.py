@@ -1,4 +1,7 @@
-"""The second stage: sample proposals, pool their features, run the box head and the mask head."""
+"""The second stage: sample proposals, pool their features, run the box head and the mask head.
+
+Boxes x1, y1, x2, y2, logits and deltas are float32, class indices int64, features of the precision of the model.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Heads that give every pixel a class: semantic FPN, Fast-SCNN, decoders of segmentation-models-pytorch."""
+"""Heads that give every pixel a class: semantic FPN, Fast-SCNN, decoders of segmentation-models-pytorch.
+
+Maps are of the precision of the input, logits likewise or float32; labels are int64.
+"""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ class AnchorGenerator(nn.Module):
 
 
 def cell_anchors(sizes: Sequence[float], ratios: Sequence[float]) -> Tensor:
-    """A,4: boxes around the origin, for each size every ratio; width = size / sqrt(ratio), height = ratio * width."""
+    """A,4 float32: boxes around the origin, for each size every ratio; width = size / sqrt(ratio), height = ratio * width."""
     rows = []
     for size in sizes:
         for ratio in ratios:

@@ -25,7 +25,7 @@ class BoxTransform:
         self.weights = tuple(float(w) for w in weights)
 
     def encode(self, source: Tensor, target: Tensor) -> Tensor:
-        """N,4 deltas that lead from ``source`` boxes to ``target`` boxes (both N,4, x1 y1 x2 y2)."""
+        """N,4 float32 deltas that lead from ``source`` boxes to ``target`` boxes (both N,4, x1 y1 x2 y2)."""
         # Sources must have an extent: an anchor always has, and proposals without one are dropped before.
         size, target_size = source[:, 2:] - source[:, :2], target[:, 2:] - target[:, :2]
         centre, target_centre = source[:, :2] + 0.5 * size, target[:, :2] + 0.5 * target_size
@@ -57,7 +57,7 @@ def box_regression_loss(
     """The loss of predicted deltas, summed over boxes.
 
     Args:
-        source, deltas, target: N,4; only foreground rows.
+        source, deltas, target: N,4 float32; only foreground rows.
         kind: ``smooth_l1`` on deltas (L1 where ``beta`` is 0), or ``giou``, ``diou``, ``ciou`` on decoded boxes.
     """
     # Smooth L1 compares deltas, so that a small box's error weighs as a large one's; the IoU losses need the boxes themselves.

@@ -22,7 +22,7 @@ class Derived:
         self.key, self.value = None, None
 
     def get(self, sources: list[Tensor], variant: object, build: Callable[[], object]) -> object:
-        """``build()``, or what it gave last time for the same state of ``sources`` (tensors of any shape) and the same ``variant``."""
+        """``build()``, or what it gave last time for the same state of ``sources`` (tensors of any shape and dtype) and the same ``variant``."""
         # A replaced tensor shows in its identity or place, a write in its version. Tensors made under inference mode
         # count no versions, and are not written to in place.
         key = (
@@ -69,7 +69,7 @@ class Conv2d(_Deriving, nn.Conv2d):
         self.norm, self.relu, self.derived = norm, relu, Derived()
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
-        """N,C,H,W to N,C',H',W'; ``residual`` has the shape of the result."""
+        """N,C,H,W to N,C',H',W' in the precision of ``x``; ``residual`` has the shape of the result."""
         weight, bias, norm = self._effective(x)
         out = self._conv_forward(x, weight, bias)
         if norm is not None:
@@ -174,7 +174,8 @@ def cast(tensor: Tensor | None, x: Tensor) -> Tensor | None:
 
 
 def apply_norm(norm: nn.Module, x: Tensor) -> Tensor:
-    """A norm whose parameters may be of a higher precision than ``x``; N,C,H,W in either memory order, which the result keeps."""
+    """A norm whose parameters may be of a higher precision than ``x``; N,C,H,W in either memory order, which the
+    result keeps, with the dtype."""
     if not isinstance(norm, nn.GroupNorm):
         return norm(x)
     # Where the channels come last, torch sums a group less exactly, which float32 would show.

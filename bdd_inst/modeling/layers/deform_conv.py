@@ -83,7 +83,7 @@ class Offsets(Conv2d):
         nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        """From x N,C,H,W the offsets N,18G,H',W' and, where modulated, the weights N,9G,H',W' in 0..1, as :class:`DeformConv2d` takes them."""
+        """From x N,C,H,W the offsets N,18G,H',W' and, where modulated, the weights N,9G,H',W' in 0..1, in the precision of x, as :class:`DeformConv2d` takes them."""
         out = super().forward(x)
         if not self.modulated:
             return out, None

@@ -1,4 +1,7 @@
-"""Normalisation layers by their config name, and which of them are a fixed scale and shift at the moment."""
+"""Normalisation layers by their config name, and which of them are a fixed scale and shift at the moment.
+
+Maps are of the precision of the input.
+"""
 
 from __future__ import annotations
 

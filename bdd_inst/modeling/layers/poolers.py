@@ -1,4 +1,7 @@
-"""RoIAlign over a pyramid: each box is pooled from the map that suits its size (FPN paper, equation 1)."""
+"""RoIAlign over a pyramid: each box is pooled from the map that suits its size (FPN paper, equation 1).
+
+Boxes are float32 in pixels of the input; features are of the maps' precision.
+"""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ Panoptic = tuple[Tensor, list[dict]]
 
 
 def merge_from_config(cfg: CfgNode) -> Callable[[Instances, Tensor], Panoptic]:
-    """:func:`combine_semantic_and_instance_outputs` by MODEL.PANOPTIC_FPN.COMBINE, from instances and logits K,H,W."""
+    """:func:`combine_semantic_and_instance_outputs` by MODEL.PANOPTIC_FPN.COMBINE, from instances and labels H,W int64."""
     options = cfg.MODEL.PANOPTIC_FPN.COMBINE
     return partial(
         combine_semantic_and_instance_outputs,

@@ -1,4 +1,7 @@
-"""Large images in pieces: overlapping tiles, their logits mixed where they overlap (TEST.TILES)."""
+"""Large images in pieces: overlapping tiles, their logits mixed where they overlap (TEST.TILES).
+
+Logits and weights are float32.
+"""
 
 from __future__ import annotations
 

@@ -180,7 +180,7 @@ def check_sem_seg(
 
 
 def sem_seg_postprocess(logits: Tensor, size: tuple[int, int], height: int, width: int) -> Tensor:
-    """Logits K,H,W of a padded image on its original size: the padding cut off, then resized bilinearly.
+    """Logits K,H,W float32 of a padded image on its original size: the padding cut off, then resized bilinearly.
 
     Args:
         size: (height, width) of the image within the padding.

@@ -1,4 +1,7 @@
-"""Test-time augmentation (TEST.AUG): an image seen in several sizes, upright and mirrored, and where its objects lie in each."""
+"""Test-time augmentation (TEST.AUG): an image seen in several sizes, upright and mirrored, and where its objects lie in each.
+
+Boxes, logits and probabilities are float32.
+"""
 
 from __future__ import annotations
 
