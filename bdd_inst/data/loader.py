@@ -36,6 +36,7 @@ class TrainDataset(Dataset):
 
     def __getitem__(self, key: tuple[int, int]) -> dict:
         place, index = key
+        # By the place in the stream, not by the image: one that comes again is augmented anew.
         rng = np.random.default_rng([self.seed, place])
         if not getattr(self.mapper, "pastes", False):
             return self.mapper(self.dicts[index], rng)
@@ -89,16 +90,11 @@ class RankBatches:
     def __init__(
         self, sampler, size: int, wide: np.ndarray | None, rank: int, world_size: int, start: int
     ):
-        self.sampler, self.size, self.wide, self.rank, self.world_size, self.start = (
-            sampler,
-            size,
-            wide,
-            rank,
-            world_size,
-            start,
-        )
+        self.sampler, self.size, self.wide = sampler, size, wide
+        self.rank, self.world_size, self.start = rank, world_size, start
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        # Every process makes all batches, indices only, and takes its slice: nothing has to be exchanged.
         share = self.size // self.world_size
         for batch in batches(self.sampler, self.size, self.wide, self.start):
             yield batch[self.rank * share : (self.rank + 1) * share]
@@ -187,6 +183,7 @@ def make_loader(cfg: CfgNode, dataset: Dataset, plan) -> DataLoader:
         With DATALOADER.NUM_WORKERS processes.
     """
     workers = cfg.DATALOADER.NUM_WORKERS
+    # Pages that stay in memory can be copied to the GPU while it computes.
     pinned = torch.cuda.is_available() and cfg.MODEL.DEVICE != "cpu"
     return DataLoader(
         dataset,

@@ -91,6 +91,7 @@ class DatasetMapper:
         # The first draw: it stays the same whatever augmentations are switched on.
         out["sample_seed"] = int(rng.integers(2**31))
         chain = self.chain(image, dataset_dict, rng)
+        # One chain for both: whatever happens to pixels happens to masks.
         image, target = chain.image(image), self.target(dataset_dict, chain)
         if self.pastes and another is not None and rng.random() < self.cfg.INPUT.COPY_PASTE.PROB:
             image, target = self.pasted((image, target), another(), rng)

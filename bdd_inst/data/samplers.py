@@ -94,6 +94,7 @@ def repeat_factors(
     images = Counter(category for present in categories for category in present)
     factor = {}
     for category, count in images.items():
+        # By images, not by objects, as in LVIS: a class is rare that few images show.
         ratio = threshold / (count / len(categories))
         factor[category] = max(1.0, ratio**0.5 if sqrt else ratio)
     return np.array(
