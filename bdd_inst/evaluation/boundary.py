@@ -42,6 +42,7 @@ class Boundaries:
 
     def get(self, n: int, image: int) -> tuple[np.ndarray, int, int]:
         """The boundary of mask n as a crop h,w bool, with the crop's x and y."""
+        # Pairs come image by image: boundaries of the last one are not asked for again.
         if image != self.image:
             self.kept, self.image = {}, image
         if n not in self.kept:
@@ -52,6 +53,7 @@ class Boundaries:
         """Cut the mask's box out, h,w bool, and find its boundary there; outside the box is outside the mask, so nothing is lost."""
         x1, y1, x2, y2 = (int(v) for v in run_lengths.to_bbox(rle))
         crop = np.ascontiguousarray(run_lengths.decode(rle)[y1:y2, x1:x2])
+        # By the whole image's diagonal, whatever the object's size.
         return boundary(crop, width_of(*rle["size"])) if crop.size else crop, x1, y1
 
 

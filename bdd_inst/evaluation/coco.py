@@ -52,6 +52,7 @@ class CocoScores:
         self, iou: float | None = None, area: str = "all", category: int | None = None
     ) -> float | None:
         """Mean precision in percent over IoU thresholds (or at ``iou``), recall points and classes; None where undefined."""
+        # AP is defined at the last limit, 100 detections an image and class.
         kept = self.precision[..., AREA_NAMES.index(area), -1]
         kept = kept if iou is None else kept[np.isclose(self.iou_thresholds, iou)]
         return percent(kept if category is None else kept[:, :, category])

@@ -80,6 +80,7 @@ def count(
     k = len(truth.class_names)
     matrix = np.zeros((k + 1, k + 1), np.int64)
     paired = np.isin(verdict, ("right", "confused"))
+    # Unlike ``+=``, this counts a cell as often as it is named.
     np.add.at(matrix, (truth.category[partner[paired]], results.category[paired]), 1)
     np.add.at(
         matrix,

@@ -76,6 +76,7 @@ def overlapping_pairs(truth: GroundTruth, results: Results, kind: str) -> Pairs:
             ious = coco_mask.iou(
                 [bytes_rle(results.masks[n]) for n in mine], [truth.rle(n) for n in own], crowd[own]
             )
+        # Few pairs of an image meet at all: kept sparse, those of a whole data set fit into memory.
         rows, columns = np.nonzero(ious >= LEAST)
         parts.append((mine[rows], own[columns], ious[rows, columns]))
     if not parts:
@@ -110,6 +111,7 @@ def match(
     crowd = truth.crowd | truth.ignored
     aside = crowd if ignored is None else crowd | ignored
     rank = ranks(results)
+    # COCO's limit holds for each image and class.
     counted = rank < max_detections
     same = pairs.take(
         (results.category[pairs.found] == truth.category[pairs.object]) & counted[pairs.found]
@@ -181,6 +183,7 @@ def choose(
 
 def ranks(results: Results) -> np.ndarray:
     """D int64: a detection's place among those of its image and class, best score first, ties in file order."""
+    # The last key sorts first: by image, by class, by falling score, then as in the file.
     order = np.lexsort((np.arange(len(results)), -results.scores, results.category, results.image))
     key = np.stack([results.image[order], results.category[order]])
     fresh = np.ones(len(order), bool)

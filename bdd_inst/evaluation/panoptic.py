@@ -53,6 +53,7 @@ def image_counts(
     missed = np.ones(len(true_class), bool)
     missed[hits[:, 0]] = False
     missed[0] = False
+    # ``+=`` with an index would count a class once however many of its segments were missed.
     np.add.at(out[:, MISSED], true_class[missed & ~crowd], 1)
     false = area > 0
     false[hits[:, 1]] = False

@@ -105,6 +105,7 @@ class SemSegCounter:
         edges = np.full(classes, np.nan)
         for k in np.flatnonzero(np.isfinite(iou)):
             if k >= self.first:
+                # Unknown pixels leave both masks alike: no outline is judged where nobody drew one.
                 edges[k] = boundary_iou((truth == k) & known, (predicted == k) & known)
         self.images.append(ImageScore(name, iou, edges, float(marked / max(1, counts.sum()))))
 
@@ -117,6 +118,7 @@ class SemSegCounter:
     def figures(self) -> dict[str, float | None]:
         """Percent, None where undefined; ``DERIVED`` says what follows from what."""
         iou, accuracy = ious(self.confusion), class_accuracy(self.confusion)
+        # Class by class the one follows from the other; their means do not.
         dice = 2 * iou / (1 + iou)
         true = self.confusion.sum(axis=1)
         has = true > 0

@@ -108,6 +108,7 @@ def costs(
     out = {"AP": base}
     for name in KINDS:
         if name == "Miss":
+            # Mended by no longer being asked for: a missed object has no detection that could become right.
             fewer = wanted - np.bincount(truth.category[errors.missed], minlength=len(wanted))
             mended = mean_ap(
                 results.category[counted],
@@ -122,6 +123,7 @@ def costs(
         out[name] = max(mended - base, 0.0)
     hit = matches.hit[0][counted]
     lost = truth.category[~matches.found[0] & ~matches.ignored]
+    # Scored 1 and 0, all right detections come before all false ones, which then cost nothing.
     out["FP"] = mean_ap(results.category[counted], hit.astype(float), hit, wanted) - base
     fewer = wanted - np.bincount(lost, minlength=len(wanted))
     out["FN"] = (
