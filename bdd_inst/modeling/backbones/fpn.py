@@ -37,6 +37,7 @@ class FPN(nn.Module):
     ):
         super().__init__()
         self.bottom_up, self.in_features, self.fuse_type = bottom_up, in_features, fuse_type
+        # Layers are named after them, as in Detectron2: its weights find their places.
         self.levels = [int(math.log2(bottom_up.strides[name])) for name in in_features]
         for name, level in zip(in_features, self.levels, strict=True):
             lateral = Conv2d(
@@ -74,6 +75,7 @@ class FPN(nn.Module):
                 above = above / 2 if self.fuse_type == "avg" else above
             maps[f"p{level}"] = output(above)
         coarsest = self.levels[-1]
+        # Finest first again, as heads read them: the loop went from the top down.
         maps = {f"p{level}": maps[f"p{level}"] for level in self.levels}
         # p6 exists for large anchors only; picking every second pixel of p5 is max pooling with a 1x1 window.
         maps[f"p{coarsest + 1}"] = F.max_pool2d(maps[f"p{coarsest}"], kernel_size=1, stride=2)

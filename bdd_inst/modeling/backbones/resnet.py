@@ -128,6 +128,7 @@ class DeformBottleneckBlock(BottleneckBlock):
         **kwargs,
     ):
         super().__init__(*shape, width=width, groups=groups, dilation=dilation, **kwargs)
+        # The parent's convolution is replaced: only its stride is taken over.
         plain, (_, _, norm, _) = self.conv2, shape
         stride = plain.stride[0]
         self.conv2_offset = Offsets(

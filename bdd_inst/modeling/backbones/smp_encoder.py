@@ -186,6 +186,7 @@ def freeze_parts(encoder: nn.Module) -> list[set[str]] | None:
     parts, start = [], _places(names, modules[4])[0]
     parts.append(set(names[:start]))
     for _, module in sorted(modules.items()):
+        # Parameters are listed in the order of computation: a part is what lies between two features.
         end = _places(names, module)[-1] + 1
         parts.append(set(names[start:end]))
         start = end

@@ -54,6 +54,7 @@ class TimmBackbone(nn.Module):
         self.feature_last = str(getattr(body.output_fmt, "value", body.output_fmt)) == "NHWC"
         waiting: dict[str, nn.Module] = {}
         for child, module in body.named_children():
+            # What comes before the first feature is the stem; what comes between two belongs to the later one.
             if child in taps and taps[child][0] == 4:
                 self.stem, waiting = _chain(waiting), {}
             waiting[child] = module

@@ -72,6 +72,7 @@ class ConvFCHead(nn.Module):
         """R,C,S,S to R,outputs."""
         for name in self.convs:
             x = getattr(self, name)(x)
+        # By channel, row, column, whatever the memory order: the order that the first layer's weights were learned in.
         x = x.flatten(1)
         for name in self.fcs:
             x = F.relu_(getattr(self, name)(x))
@@ -142,6 +143,7 @@ class BoxPredictor(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """R,inputs to R,K+1 logits and R,4K (or R,4) deltas, float32."""
+        # From here on in float32: scores are compared, and boxes have four digits before the point.
         return self.cls_score(x).float(), self.bbox_pred(x).float()
 
     def losses(
@@ -179,6 +181,7 @@ class BoxPredictor(nn.Module):
         Cross entropy over classes and background, or with USE_SIGMOID_CE one binary decision a class.
         """
         if not len(classes):
+            # A gradient of 0 instead of none: with several processes every parameter must take part in the exchange.
             return logits.sum() * 0.0
         if not self.sigmoid:
             return F.cross_entropy(logits, classes)

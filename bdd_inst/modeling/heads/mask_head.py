@@ -41,6 +41,7 @@ class MaskHead(nn.Module):
         self.agnostic = class_agnostic
         self.convs = [f"mask_fcn{index + 1}" for index in range(num_conv)]
         channels = add_convs(self, self.convs, channels, conv_dim, norm)
+        # From the 14x14 that are pooled to the 28x28 that are learned.
         self.deconv = ConvTranspose2d(channels, conv_dim, 2, stride=2)
         c2_msra_fill(self.deconv)
         self.predictor = Conv2d(conv_dim, 1 if class_agnostic else num_classes, 1)

@@ -61,6 +61,7 @@ class PixelLoss(nn.Module):
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         """A scalar; 0 (with a gradient of 0) where no pixel is known."""
         if not (targets != self.ignore_value).any():
+            # No known pixel is 0/0 to a mean; and a gradient of 0 lets every process take part in the exchange.
             return logits.sum() * 0.0
         total = sum(factor * term(logits, targets) for term, factor in self.terms)
         return total * self.weight

@@ -136,6 +136,7 @@ class ROIHeads(nn.Module):
         """All of one image's proposals, n,4, with their classes: background, -1 for ignored, else the matched object's."""
         objects = instances.gt_boxes.tensor.to(proposals)
         match, label = matcher(pairwise_iou(Boxes(objects), Boxes(proposals)))
+        # All background; ``proposals`` fill the place of the objects' boxes, which only foreground reads.
         if not len(objects):
             return SampledProposals(
                 proposals, torch.full_like(match, self.classes), match, proposals

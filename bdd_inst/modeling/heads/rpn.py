@@ -124,6 +124,7 @@ class RPN(nn.Module):
         self.loss_kind, self.beta = loss
         self.class_weight, self.box_weight = weights
         self.nms_threshold, self.min_size = proposals.nms_threshold, proposals.min_size
+        # By whether the model trains.
         self.before_nms = dict(zip((True, False), proposals.before_nms, strict=True))
         self.after_nms = dict(zip((True, False), proposals.after_nms, strict=True))
 
@@ -241,6 +242,7 @@ class RPN(nn.Module):
                 )
             )
             scores.append(score)
+            # NMS keeps maps apart, as Detectron2's: a large proposal does not drop a small one inside it.
             levels.append(torch.full((score.shape[1],), level, device=score.device))
         scores, boxes, levels = torch.cat(scores, dim=1), torch.cat(boxes, dim=1), torch.cat(levels)
         return [

@@ -76,6 +76,7 @@ class SemSegFPNHead(PixelHead):
         for name, given in channels.items():
             doublings = int(math.log2(strides[name] // common_stride))
             layers = []
+            # A map of the common stride itself is convolved once and not doubled.
             for _ in range(max(1, doublings)):
                 made = get_norm(norm, width)
                 conv = Conv2d(given, width, 3, padding=1, bias=made is None, norm=made, relu=True)

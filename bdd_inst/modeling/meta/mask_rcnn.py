@@ -71,6 +71,7 @@ class MaskRCNN(ImageModel):
     ) -> dict[str, Tensor]:
         """As :meth:`losses`, from the backbone's features, N,C,H/stride,W/stride by name."""
         targets = [entry["instances"].to(self.device) for entry in batch]
+        # One for each image: what is sampled of it does not depend on the device or on its neighbours in the batch.
         generators = image_generators([entry.get("sample_seed") for entry in batch])
         proposals, rpn_losses = self.proposal_generator(
             features, images.image_sizes, targets, generators

@@ -76,6 +76,7 @@ class PanopticFPN(MaskRCNN):
         """
         require_instances(batch)
         images = self.preprocess(batch)
+        # Before the forward pass: a label map that does not fit should not cost one.
         targets = sem_seg_targets(batch, images, self.sem_seg_head)
         features = self.backbone(images.tensor)
         logits = self.sem_seg_head(features, tuple(images.tensor.shape[-2:]))

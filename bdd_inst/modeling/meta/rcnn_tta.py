@@ -91,6 +91,7 @@ class RCNNTTA:
 
     def _rows(self, found: Instances) -> Tensor:
         """R,K+1: each detection's score in the column of its class."""
+        # As a predictor's probabilities, which ``choose_detections`` takes: each box is of one class only.
         rows = found.scores.new_zeros(len(found), self.classes + 1)
         rows[torch.arange(len(found), device=rows.device), found.pred_classes] = found.scores
         return rows

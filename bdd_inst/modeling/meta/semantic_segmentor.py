@@ -114,6 +114,7 @@ class SemanticSegmentor(ImageModel):
         with self._arithmetic():
             logits = at_least_float32(self.logits(images))
         return [
+            # Cut off before anything is enlarged: padding would bleed into the image's edge.
             planes[:, :height, :width]
             for planes, (height, width) in zip(logits, images.image_sizes, strict=True)
         ]
@@ -140,6 +141,7 @@ def sem_seg_targets(batch: Sequence[dict], images: ImageList, head: PixelHead) -
     Raises:
         DataError: as :func:`check_sem_seg`.
     """
+    # One plane has two labels: 0 is background.
     classes = max(head.num_classes, 2)
     maps = []
     for index, (entry, size) in enumerate(zip(batch, images.image_sizes, strict=True)):
