@@ -59,6 +59,7 @@ def find_launch_config(num_gpus: int = 1, num_machines: int = 1) -> LaunchConfig
     if TorchElasticEnvironment.detect():
         processes = _count("LOCAL_WORLD_SIZE")
         return LaunchConfig(max(1, _count("WORLD_SIZE") // processes), processes, "torchrun")
+    # Inside a SLURM job too our own processes carry LOCAL_RANK: then its numbers are not ours.
     if "LOCAL_RANK" not in env and SLURMEnvironment.detect() and _count("SLURM_NTASKS") > 1:
         machines = _count("SLURM_NNODES")
         return LaunchConfig(machines, max(1, _count("SLURM_NTASKS") // machines), "slurm")

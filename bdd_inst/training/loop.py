@@ -43,6 +43,7 @@ class Trainer(TrainingState):
         # The last stage's wrapper holds hooks on the parameters; it must be gone before the next one is made.
         self.wrapped = self.optimizer = self.rate = None
         gc.collect()
+        # Before the strategy wraps the model: DDP asks only once which parameters have gradients to exchange.
         set_trainable(self.model, stage.train, stage.freeze_at)
         train_mode(self.model)
         optimizer = build_optimizer(stage.cfg, self.model)

@@ -223,6 +223,7 @@ def train_and_evaluate(
     average = MovingAverage(run.model, cfg.SOLVER.EMA.DECAY) if cfg.SOLVER.EMA.ENABLED else None
     metrics = MetricLog(folder, cfg)
     evaluation = Evaluation(scorer.score, metrics, cfg, average)
+    # In this order: the average takes in the step before it is evaluated; the checkpoint holds what all have done.
     run.hooks = [
         hook
         for hook in (average, metrics, evaluation, ProgressBar(metrics), *run.hooks, Checkpointer())
