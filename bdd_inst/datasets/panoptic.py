@@ -123,6 +123,7 @@ def flat(
     Stuff of one class is one: its first annotation stands for all, and is a crowd only where all are.
     """
     rles = [_as_rle(item["segmentation"], height, width) for item in annotations]
+    # Areas add up to the union's only where no pixel is shared: then nothing has to be painted.
     if rles and sum(map(run_lengths.area, rles)) > run_lengths.area(run_lengths.union(rles)):
         numbers = paint(rles, range(1, len(rles) + 1), height, width, "<u4")
         visible = {int(n): rle for n, rle in zip(*label_rles(numbers), strict=True)}

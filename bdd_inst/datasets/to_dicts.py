@@ -49,6 +49,7 @@ def to_dicts(
     They become arrays as they come, so that the whole never exists as Python objects.
     """
     out = DictArray.from_dicts(records(labels, images, categories, options, problems))
+    # All or none: a number given to one image could be the id of another.
     if not out.has_ids():
         out.number()
     return out
@@ -184,6 +185,7 @@ def draw(ready: list[tuple[dict, list[Candidate]]], options: Options, problems: 
         by_size.setdefault((record["height"], record["width"]), []).extend(masked)
     for size, masked in by_size.items():
         instances, names = [c.instance for c in masked], [c.name for c in masked]
+        # Together: drawing one by one takes several times as long.
         rles = shapes.object_masks(
             instances, names, *size, options.rule, problems, prefer=options.prefer
         )
@@ -215,6 +217,7 @@ def annotate(
             segmentation, tight = candidate.rle, run_lengths.to_bbox(candidate.rle)
         else:
             return None  # counted where it was drawn
+        # The official conversion takes the mask's box, for labels' boxes are drawn by hand and a little apart from it.
         box = box if options.box == "file" and box is not None and segmentation else tight
     if not options.masks:
         segmentation = None
