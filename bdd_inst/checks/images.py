@@ -20,7 +20,7 @@ HASH_SIDE, NEAR_BITS = 8, 3
 
 @dataclass(slots=True, frozen=True)
 class ImageState:
-    """What is known of an image file: size as it is shown, digest of its bytes, hash of its look; ``fault`` is a code where it cannot be used."""
+    """What is known of an image file: size as it is shown, digest of its bytes, difference hash of its pixels; ``fault`` is a code where it cannot be used."""
 
     path: str
     height: int = 0

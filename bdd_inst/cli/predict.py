@@ -77,7 +77,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def add_pixel_options(parser: argparse.ArgumentParser) -> None:
-    """What only pixel-wise models heed."""
+    """Options of pixel-wise models alone."""
     parser.add_argument(
         "--threshold",
         type=cli.number(0, 1, float),

@@ -135,7 +135,8 @@ class Rotate:
         self.out = (int(np.rint(h * cos + w * sin)), int(np.rint(h * sin + w * cos)))
 
     def matrix(self, shift: float) -> np.ndarray:
-        """2,3 float64 affine matrix; ``shift`` -0.5 speaks of pixel centres (OpenCV's warp), 0 of continuous coordinates."""
+        """2,3 float64 affine matrix: with ``shift`` -0.5 between pixel centres (for OpenCV's warp), with 0 between continuous
+        coordinates."""
         (h, w), (oh, ow) = self.size, self.out
         # Two matrices, as Detectron2's RotationTransform has: pixel 0 lies at 0 for OpenCV, and covers 0 to 1 here.
         matrix = cv2.getRotationMatrix2D((w / 2 + shift, h / 2 + shift), self.angle, 1)

@@ -1,4 +1,4 @@
-"""The ``segments_info`` of a user's dict: panoptic segments in standard form, or a word on what is wrong with them."""
+"""The ``segments_info`` of a user's dict: panoptic segments in standard form, or an error that says what is wrong with them."""
 
 from __future__ import annotations
 

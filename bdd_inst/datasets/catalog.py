@@ -86,7 +86,7 @@ class _DatasetCatalog:
         self._loaders[name] = loader
 
     def get(self, name: str, **options: Any) -> Sequence[dict]:
-        """The standard dicts of a data set; its metadata are filled in by the way.
+        """The standard dicts of a data set; loading it also fills in its metadata.
 
         ``options`` (``raster``, ``instances``, ``source``) go to loaders that take them.
 

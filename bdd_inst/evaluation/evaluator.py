@@ -91,7 +91,7 @@ class Evaluator:
         return from_first(lambda: self.score(parts))
 
     def write_partial(self, folder: str | Path) -> Path:
-        """The predictions of this process so far, as COCO results under a name that no finished evaluation bears."""
+        """The predictions of this process so far, as COCO results, under another name than those of a finished evaluation."""
         path = Path(folder) / PARTIAL_FILE
         write_results(self.truth, build_results(self.parts), path)
         return path

@@ -1,4 +1,4 @@
-"""The small parts that label files share: flags, boxes, ids and scores, checked, with a word on what is wrong."""
+"""The small parts that label files share: flags, boxes, ids and scores, checked, with a sentence on what is wrong."""
 
 from __future__ import annotations
 

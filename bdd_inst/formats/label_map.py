@@ -89,7 +89,7 @@ def read_gray(path: str | os.PathLike) -> np.ndarray:
         return np.where(alpha > 0, np.asarray(image.convert("L")), 0).astype(np.uint8)
     if image.mode.startswith("I"):
         values = np.asarray(image)
-        # 16 bits: what white is, is told by the file alone.
+        # 16 bits: only the file's own largest value says what white is.
         return (values > values.max(initial=0) // 2).astype(np.uint8) * 255
     return np.asarray(image.convert("L"))
 

@@ -18,8 +18,8 @@ class Outline:
     """One outline, as BDD100K's ``poly2d`` has it.
 
     ``vertices``: V,2 float64, each row x,y in pixels, continuous (pixel 0 covers 0 to 1).
-    ``types``: one letter a vertex, ``L`` corner or ``C`` Bezier; empty where all are corners. Reaching a ``C``, it and the next vertex
-    are the control points of a cubic curve and the one after, whatever its letter, is its end (``LCCL`` and ``LCCC`` draw the same).
+    ``types``: one letter a vertex, ``L`` corner or ``C`` Bezier; empty where all are corners. A ``C`` and the vertex after it are the
+    control points of a cubic curve; the vertex after these, whatever its letter, is its end (``LCCL`` and ``LCCC`` draw the same).
     ``closed``: a filled area; otherwise a thin line.
 
     The constructor trusts its arguments, for readers make many; :meth:`checked` does not.

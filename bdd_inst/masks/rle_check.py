@@ -1,7 +1,7 @@
 """RLEs from files and users proved sound before anything is computed from them: a size that an image can have, runs that cover it exactly.
 
-A compressed string whose runs stop short of the image, or run past it, is read by the usual tools without a word as some other mask,
-or written past the image's memory. The rules here are those of every reader, of training, and of evaluation.
+Of a compressed string whose runs stop short of the image, or run past it, the usual tools make another mask without an error, or write
+past the image's memory. The rules here are those of every reader, of training, and of evaluation.
 """
 
 from __future__ import annotations

@@ -91,7 +91,7 @@ class Rows:
 
 @dataclass(slots=True)
 class AnnotatedImage:
-    """One image file with what is labelled (None: nobody looked) and what was predicted (None: nobody asked)."""
+    """One image file with its labels (None: it is unlabelled) and its predictions (None: none were asked for)."""
 
     name: str
     path: Path | None

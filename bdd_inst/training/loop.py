@@ -109,7 +109,7 @@ class Trainer(TrainingState):
         finally:
             close(source)
 
-    # The whole step: a worker that is killed is told of by a signal, wherever the main process is then.
+    # Around the whole step: torch reports a killed worker by a signal, which reaches the main process wherever it is.
     @plain_worker_errors()
     def step(self, source: Iterator[list[dict]]) -> Step:
         """One optimizer step over one batch, computed in ``SOLVER.ACCUMULATE`` parts whose gradients are averaged."""

@@ -1,4 +1,4 @@
-"""The names that figures will have, known before training: a TEST.BEST_METRIC that none of them bears is refused then, not a day later."""
+"""The names of the figures, known before training: a TEST.BEST_METRIC that is none of them is refused then, not a day later."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def seed_all(seed: int, iteration: int, rank: int = 0) -> None:
 
 def make_deterministic() -> None:
     """Ask torch for algorithms that give the same bits on every run; those that have none warn once."""
-    # cuBLAS sums in a fixed order with this much workspace only, and reads the variable when it starts.
+    # cuBLAS sums in a fixed order only with a workspace of fixed size, and reads the variable when it starts.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.backends.cudnn.deterministic = True

@@ -1,4 +1,4 @@
-"""Heads: what stands on a backbone's features. The tables of second stages and of pixel-wise heads, by name."""
+"""Heads: what a backbone's features are turned into. The tables of second stages and of pixel-wise heads, by name."""
 
 from collections.abc import Callable
 

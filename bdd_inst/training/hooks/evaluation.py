@@ -1,4 +1,4 @@
-"""Evaluation while training: the best checkpoint by a named metric, early stopping, and what a plateau schedule hears."""
+"""Evaluation while training: the best checkpoint by a named metric, early stopping, and the figure that a plateau schedule follows."""
 
 from __future__ import annotations
 
