@@ -93,6 +93,7 @@ class SegmentationReader:
                 self._careful_rle(instance, rle, image, where)
 
     def _fits(self, rle: dict, image: ImageLabels) -> bool:
+        # Where the file does not say the image's size, the mask's is believed.
         return not (image.height and image.width) or rle["size"] == [
             image.height,
             image.width,

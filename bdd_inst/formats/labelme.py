@@ -109,6 +109,7 @@ def _add(
         new.paths = [Outline(points)]
     else:
         raise ValueError(f"a {str(kind)[:20]} encloses nothing")
+    # LabelMe's way to say that shapes are parts of one object: they share label and group number.
     before = groups.get((category, group)) if group is not None else None
     if before is not None and _joined(before, new):
         return

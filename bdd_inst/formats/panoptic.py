@@ -81,6 +81,7 @@ def _fill(
         raise ValueError(f"image_id {value['image_id']!r} is no image of this file")
     file = _png(folder, str(value["file_name"]))
     numbers = read_ids(file)
+    # All segments from one pass over the PNG.
     found = dict(zip(*(list(column) for column in label_rles(numbers)), strict=True))
     found = {int(number): rle for number, rle in found.items()}
     image.labelled = True

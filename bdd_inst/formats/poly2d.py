@@ -23,6 +23,7 @@ def parse_poly2d(value: Any) -> tuple[list[Outline], list[str]]:
         value = [value]
     if not isinstance(value, list):
         return [], ["poly2d is neither a list nor an object"]
+    # One path alone, as files before August 2018 have it: a list of one.
     if value and _is_row(value[0]):
         value = [value]
     paths, faults = [], []
@@ -45,6 +46,7 @@ def _is_row(row: Any) -> bool:
 
 def _part(part: Any) -> Outline:
     if isinstance(part, dict):
+        # Closed unless it says otherwise: some exporters leave the key out, or write null.
         vertices, types, closed = part.get("vertices"), part.get("types"), part.get("closed", True)
         if not isinstance(vertices, list):
             raise ValueError("a polygon without a list of vertices")

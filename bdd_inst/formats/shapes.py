@@ -100,6 +100,7 @@ def object_masks(
                 f"its mask is {carried['size'][1]}x{carried['size'][0]}, the image {width}x{height}"
             )
             log.add("wrong-size-mask", name, f"{sizes}; mask left out")
+            # Nobody can tell which pixels of the image it means: its outline counts, where it has one.
             carried = None
         if carried is None or prefer == "paths":
             drawable = area_outlines(instance) or (lines and instance.paths)
@@ -145,6 +146,7 @@ def box_of(instance: Instance, rle: dict | None) -> Box | None:
         return instance.box
     if rle is not None:
         box = run_lengths.to_bbox(rle)
+        # A mask without a pixel has no box.
         if box[2] > box[0] and box[3] > box[1]:
             return box
     return None

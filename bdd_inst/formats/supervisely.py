@@ -116,6 +116,7 @@ def _instance(item: Any, height: int, width: int, where: str, log: ProblemLog) -
         except DataError as error:
             log.add("bad-polygon", where, f"hole left out: {error}")
     if holes:
+        # A list of outlines cannot say which are holes: such an object travels as its mask.
         out.rle = rasterize.with_holes(outline, holes, height, width)
     else:
         out.paths = [outline]
