@@ -104,6 +104,7 @@ def measure(stage: Stage, model: nn.Module, fabric: Fabric, data: TrainingData) 
     """The total batch that fits a stage. The model is left as it was."""
     world_size = distributed.world()[1]
     device = fabric.device
+    # A few images keep a CPU's cores busy: beyond the recipes' batch it would only take more memory.
     largest = LARGEST if device.type == "cuda" else max(1, REFERENCE_BATCH // world_size)
     set_trainable(model, stage.train, stage.freeze_at)
     model.to(device)

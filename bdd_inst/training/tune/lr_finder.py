@@ -101,6 +101,7 @@ def steepest(rates: Sequence[float], smooth: Sequence[float]) -> float | None:
 
     Slopes are taken over windows of a tenth of the test, which a single lucky batch does not decide.
     """
+    # Beyond its minimum the loss climbs: a fall there is a rebound.
     lowest = min(range(len(smooth)), key=smooth.__getitem__)
     width = max(2, len(smooth) // 10)
     slopes = {}
