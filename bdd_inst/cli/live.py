@@ -153,7 +153,7 @@ def open_sink(options: argparse.Namespace, source, camera, settings, meter, stop
     """Where the frames go, and the source as that place wants it: shown at its own speed, or written as fast as it goes."""
     from bdd_inst.base.output_paths import refuse_overlap
     from bdd_inst.images import video
-    from bdd_inst.images.opening import SUFFIXES
+    from bdd_inst.images.names import SUFFIXES
     from bdd_inst.live import page, sinks
     from bdd_inst.live.sources import paced
 

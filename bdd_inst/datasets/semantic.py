@@ -14,6 +14,7 @@ from bdd_inst.datasets.layout import MissingDataError
 from bdd_inst.datasets.splits import SHARES, split_names
 from bdd_inst.images import png_kinds
 from bdd_inst.images.finder import ImageFinder
+from bdd_inst.images.names import image_stem
 from bdd_inst.images.size import read_size
 
 BACKGROUND = "background"
@@ -104,9 +105,8 @@ def by_name(place: str | os.PathLike) -> dict[str, str]:
     """Name below the folder without ending -> path; of masks without what says that they are masks."""
     folder, out = ImageFinder(place), {}
     for name in folder.names():
-        stem = str(Path(name).with_suffix(""))
-        # A label file may be called after the image with its ending: 1.jpg.png.
-        stem = stem.removesuffix(".jpg").removesuffix(".jpeg").removesuffix(".png")
+        # A mask may be called after its image with the suffix: 1.jpg.png.
+        stem = image_stem(str(Path(name).with_suffix("")))
         for ending in ENDINGS:
             stem = stem.removesuffix(ending)
         out[stem] = str(folder.find(name))

@@ -18,7 +18,8 @@ from bdd_inst.evaluation.results import Results
 from bdd_inst.evaluation.results_columns import Columns
 from bdd_inst.evaluation.results_masks import scored_masks
 from bdd_inst.formats.coco_entries import key_of, strict_results
-from bdd_inst.formats.sniff import Found, seen
+from bdd_inst.formats.signs import seen
+from bdd_inst.formats.sniff import Found
 
 
 def read_results(path: str | Path | Found, truth: GroundTruth) -> Results:

@@ -15,11 +15,23 @@ import msgspec
 
 from bdd_inst.base.errors import ProblemLog
 from bdd_inst.formats import fields
-from bdd_inst.formats.json_files import describe, plain
+from bdd_inst.formats.json_files import describe, json_stem, plain
 from bdd_inst.formats.reading import contents, label_set
 from bdd_inst.formats.records import ImageLabels, LabelSet
 from bdd_inst.formats.scalabel_careful import careful_label
+from bdd_inst.formats.signs import Glimpse
 from bdd_inst.formats.sniff import Found
+from bdd_inst.images.names import image_name
+
+
+def signs(glimpse: Glimpse) -> bool:
+    """Whether a JSON object is a video of frames with objects; in a list its name and its frames are enough."""
+    if glimpse.listed or not glimpse.has("frames"):
+        return glimpse.listed and glimpse.has("frames", "name")
+    frames = glimpse.objects("frames")
+    return any("objects" in frame for frame in frames) or (
+        glimpse.has("name") and not any("name" in frame for frame in frames)
+    )
 
 
 def read(found: Found) -> LabelSet:
@@ -50,11 +62,11 @@ def _record(raw: msgspec.Raw, where: str, log: ProblemLog) -> Iterator[ImageLabe
     name = record.get("name")
     if not isinstance(name, str) or not name.strip():
         # One file an image: where the record forgot its name, the file still has it.
-        name = Path(where).name.removesuffix(".gz").removesuffix(".json")
+        name = json_stem(Path(where))
         log.add("no-file-name", where, f"a record without a name; taken from the file: {name}")
     attributes = fields.split_flags(record.get("attributes"))[1]
     if not frames:
-        yield ImageLabels(_file_name(name), attributes=attributes, labelled=False)
+        yield ImageLabels(image_name(name), attributes=attributes, labelled=False)
     for number, frame in enumerate(frames):
         yield _frame(frame, name, attributes, number if len(frames) > 1 else None, where, log)
 
@@ -62,7 +74,7 @@ def _record(raw: msgspec.Raw, where: str, log: ProblemLog) -> Iterator[ImageLabe
 def _frame(
     frame: Any, name: str, attributes: dict, number: int | None, where: str, log: ProblemLog
 ) -> ImageLabels:
-    image = ImageLabels(_file_name(name), attributes=dict(attributes), labelled=False)
+    image = ImageLabels(image_name(name), attributes=dict(attributes), labelled=False)
     if number is not None:
         index = frame.get("index") if isinstance(frame, dict) else None
         image.video, image.frame_index = name, index if isinstance(index, int) else number
@@ -99,7 +111,3 @@ def _lane_opened(label: Any) -> Any:
         return label
     lines = [rows] if not isinstance(rows[0][0] if rows[0] else None, list) else rows
     return label | {"poly2d": [{"vertices": line, "closed": False} for line in lines]}
-
-
-def _file_name(name: str) -> str:
-    return name if Path(name).suffix.lower() in (".jpg", ".jpeg", ".png") else f"{name}.jpg"

@@ -11,18 +11,24 @@ from pathlib import Path
 from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.base.vocabulary import CITYSCAPES, CITYSCAPES_NOTHING, CITYSCAPES_THINGS
 from bdd_inst.formats import fields, label_map
-from bdd_inst.formats.json_files import items, plain
+from bdd_inst.formats.json_files import items, json_stem, plain
 from bdd_inst.formats.names import cityscapes_image
 from bdd_inst.formats.png_folders import image_labels, instance_of, png_label_set
 from bdd_inst.formats.reading import contents, label_set
 from bdd_inst.formats.records import ImageLabels, Instance, LabelSet
-from bdd_inst.formats.sniff import Found, seen
+from bdd_inst.formats.signs import Glimpse, seen
+from bdd_inst.formats.sniff import Found
 from bdd_inst.masks import rasterize, run_lengths
 from bdd_inst.masks.label_runs import label_rles, resolve_overlaps
 from bdd_inst.masks.outlines import Outline
 
 SIDES, NULL = ("imgHeight", "imgWidth"), b"null"
 GROUPS = {f"{name}group": name for name in CITYSCAPES_THINGS}
+
+
+def signs(glimpse: Glimpse) -> bool:
+    """Whether the outermost JSON object is an image of objects with its two sides."""
+    return not glimpse.listed and glimpse.has("imgHeight", "imgWidth", "objects")
 
 
 def read(found: Found) -> LabelSet:
@@ -36,8 +42,7 @@ def read(found: Found) -> LabelSet:
                 log.add("bad-record", str(file), f"{seen(top)} where an image should be; left out")
                 continue
             height, width = (fields.side(plain(top.get(key, NULL))) for key in SIDES)
-            stem = file.name.removesuffix(".gz").removesuffix(".json")
-            image = ImageLabels(cityscapes_image(stem), width, height)
+            image = ImageLabels(cityscapes_image(json_stem(file)), width, height)
             _outlined(image, items(top.get("objects")) or [], file, log)
             yield image
 

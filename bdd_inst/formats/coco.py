@@ -21,8 +21,19 @@ from bdd_inst.formats.coco_segmentation import SegmentationReader
 from bdd_inst.formats.json_files import items, top_level
 from bdd_inst.formats.reading import label_set
 from bdd_inst.formats.records import ImageLabels, Instance, LabelSet
+from bdd_inst.formats.signs import Glimpse
 from bdd_inst.formats.sniff import Found
 from bdd_inst.masks import run_lengths
+
+
+def signs(glimpse: Glimpse) -> bool:
+    """Whether a JSON object has a list of images whose annotations are no panoptic segments."""
+    return glimpse.is_list("images") and not is_panoptic(glimpse)
+
+
+def is_panoptic(glimpse: Glimpse) -> bool:
+    """Whether the first annotation of a JSON object lists segments."""
+    return any("segments_info" in first for first in glimpse.objects("annotations")[:1])
 
 
 def read(found: Found) -> LabelSet:

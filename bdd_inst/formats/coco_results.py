@@ -11,7 +11,15 @@ from bdd_inst.formats.coco_entries import Annotation, Id, key_of
 from bdd_inst.formats.json_files import top_level
 from bdd_inst.formats.reading import label_set
 from bdd_inst.formats.records import ImageLabels, LabelSet
-from bdd_inst.formats.sniff import Found, seen
+from bdd_inst.formats.signs import Glimpse, seen
+from bdd_inst.formats.sniff import Found
+
+
+def signs(glimpse: Glimpse) -> bool:
+    """Whether an item of a JSON list is a detection."""
+    return (
+        glimpse.listed and glimpse.has("image_id", "category_id") and not glimpse.has("annotations")
+    )
 
 
 def read(found: Found) -> LabelSet:

@@ -11,14 +11,20 @@ from typing import Any
 
 from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.formats import fields
-from bdd_inst.formats.json_files import describe, plain
+from bdd_inst.formats.json_files import describe, json_stem, plain
 from bdd_inst.formats.reading import one_image_a_file
 from bdd_inst.formats.records import ImageLabels, Instance, LabelSet
+from bdd_inst.formats.signs import Glimpse
 from bdd_inst.formats.sniff import Found
 from bdd_inst.masks.outlines import Outline
 
 ITEM = re.compile(r"item(\d+)$")
 KEPT = ("scale", "viewpoint", "zoom_in", "occlusion", "style")
+
+
+def signs(glimpse: Glimpse) -> bool:
+    """Whether the outermost JSON object is an image of a shop or a user with its pair."""
+    return not glimpse.listed and glimpse.has("source", "pair_id")
 
 
 def read(found: Found) -> LabelSet:
@@ -27,7 +33,7 @@ def read(found: Found) -> LabelSet:
 
 
 def _image(top: dict, file: Path, log: ProblemLog) -> ImageLabels:
-    image = ImageLabels(f"{file.name.removesuffix('.gz').removesuffix('.json')}.jpg")
+    image = ImageLabels(f"{json_stem(file)}.jpg")
     for key in ("source", "pair_id"):
         if key in top:
             image.attributes[key] = plain(top[key])

@@ -11,9 +11,10 @@ import msgspec
 from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.formats import fields
 from bdd_inst.formats.coco_segmentation import SegmentationReader
-from bdd_inst.formats.json_files import decode, describe
+from bdd_inst.formats.json_files import decode, describe, json_stem
 from bdd_inst.formats.reading import contents, label_set, named_record
 from bdd_inst.formats.records import Box, ImageLabels, Instance, LabelSet
+from bdd_inst.formats.signs import Glimpse
 from bdd_inst.formats.sniff import Found
 
 XYXY_ABS, XYWH_ABS = 0, 1  # the values of structures.BoxMode, which needs torch
@@ -82,7 +83,13 @@ def annotation_dict(
 
 def meta_path(path: Path) -> Path:
     """Where the class names of a file of dicts stand."""
-    return path.with_name(path.name.removesuffix(".gz").removesuffix(".json") + ".meta.json")
+    return path.with_name(json_stem(path) + ".meta.json")
+
+
+def signs(glimpse: Glimpse) -> bool:
+    """Whether an item of a JSON list is Detectron2's dict of an image."""
+    named = glimpse.listed and glimpse.has("file_name")
+    return named and (glimpse.has("annotations") or glimpse.has("image_id"))
 
 
 def read(found: Found) -> LabelSet:

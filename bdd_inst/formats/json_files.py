@@ -227,6 +227,28 @@ def items(raw: msgspec.Raw | None) -> list[msgspec.Raw] | None:
         return None
 
 
+def json_stem(path: Path) -> str:
+    """The name of a JSON file without ``.json`` or ``.json.gz``."""
+    return path.name.removesuffix(".gz").removesuffix(".json")
+
+
+def raw_object(raw: msgspec.Raw | None) -> dict[str, msgspec.Raw] | None:
+    """The values of a raw object by key; None where it is no object.
+
+    Args:
+        raw: one item of a file.
+
+    Returns:
+        Its raw values, or None.
+    """
+    if raw is None:
+        return None
+    try:
+        return _raw_dict.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+
+
 def keys(value: dict) -> str:
     """The first few keys of an object, long ones shortened."""
     return ", ".join(f"{key!r:.40}" for key in list(value)[:8])

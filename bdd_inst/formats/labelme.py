@@ -16,9 +16,10 @@ import numpy as np
 
 from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.formats import fields
-from bdd_inst.formats.json_files import describe, items, plain
+from bdd_inst.formats.json_files import describe, items, json_stem, plain
 from bdd_inst.formats.reading import one_image_a_file
 from bdd_inst.formats.records import ImageLabels, Instance, LabelSet
+from bdd_inst.formats.signs import Glimpse
 from bdd_inst.formats.sniff import Found
 from bdd_inst.images.png_bytes import decode_mask
 from bdd_inst.masks import run_lengths
@@ -28,6 +29,11 @@ from bdd_inst.masks.outlines import Outline, ellipse
 NO_CLASSES = ("__ignore__", "_background_")
 # Shapes whose points are their corners; ``rotation`` is X-AnyLabeling's turned box, ``oriented_rectangle`` LabelMe's.
 OUTLINES = ("polygon", "rectangle", "oriented_rectangle", "rotation", "quadrilateral")
+
+
+def signs(glimpse: Glimpse) -> bool:
+    """Whether the outermost JSON object is an image with a list of shapes."""
+    return not glimpse.listed and glimpse.is_list("shapes")
 
 
 def read(found: Found) -> LabelSet:
@@ -52,7 +58,7 @@ def _image(top: Any, file: Path, log: ProblemLog) -> ImageLabels | None:
     name = (
         path.replace("\\", "/").rsplit("/", 1)[-1]
         if isinstance(path, str) and path.strip()
-        else f"{file.stem}.jpg"
+        else f"{json_stem(file)}.jpg"
     )
     image = ImageLabels(
         name, fields.side(_field(top, "imageWidth")), fields.side(_field(top, "imageHeight"))

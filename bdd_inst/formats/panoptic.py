@@ -10,13 +10,20 @@ from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.base.output_paths import output_name
 from bdd_inst.formats import coco_entries as entries
 from bdd_inst.formats import fields
+from bdd_inst.formats.coco import is_panoptic
 from bdd_inst.formats.json_files import describe, items, plain, top_level
 from bdd_inst.formats.panoptic_png import read_ids
 from bdd_inst.formats.reading import label_set
 from bdd_inst.formats.records import ImageLabels, Instance, LabelSet
+from bdd_inst.formats.signs import Glimpse
 from bdd_inst.formats.sniff import Found
 from bdd_inst.masks import run_lengths
 from bdd_inst.masks.label_runs import label_rles
+
+
+def signs(glimpse: Glimpse) -> bool:
+    """Whether a JSON object has a list of images whose annotations are panoptic segments."""
+    return glimpse.is_list("images") and is_panoptic(glimpse)
 
 
 def read(found: Found) -> LabelSet:

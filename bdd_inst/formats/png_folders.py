@@ -28,7 +28,7 @@ from bdd_inst.formats.score_files import Scores
 from bdd_inst.formats.sniff import NOTE_FILE, Found
 from bdd_inst.formats.value_names import CITYSCAPES_ENDINGS, ENDINGS, NO_OBJECTS, ending_of
 from bdd_inst.images import png_kinds
-from bdd_inst.images.opening import SUFFIXES
+from bdd_inst.images.names import image_name
 from bdd_inst.masks import run_lengths
 
 # From half of 255 on a pixel of a smoothed mask belongs to the object.
@@ -177,9 +177,7 @@ def image_labels(file: Path, height: int, width: int, ending: str = "") -> Image
     stem = file.stem.removesuffix(ending)
     if ending in CITYSCAPES_ENDINGS:
         return ImageLabels(cityscapes_image(stem), width, height)
-    # A mask may be called after the image with its ending: 1.jpg.png.
-    name = stem if stem.lower().endswith(tuple(SUFFIXES)) else f"{stem}.jpg"
-    image = ImageLabels(name, width, height)
+    image = ImageLabels(image_name(stem), width, height)
     # Tracking: frames lie in a folder of their video's name and are numbered from 1.
     frame = re.fullmatch(re.escape(file.parent.name) + r"-(\d+)", stem)
     if frame:

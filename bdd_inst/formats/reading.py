@@ -11,7 +11,8 @@ import msgspec
 from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.formats.json_files import Top, describe, plain, top_level
 from bdd_inst.formats.records import ImageLabels, LabelSet, LazyImages
-from bdd_inst.formats.sniff import Found, kind_of_json, seen
+from bdd_inst.formats.signs import seen
+from bdd_inst.formats.sniff import Found, kind_of_json
 
 
 def contents(found: Found, log: ProblemLog) -> Iterator[tuple[Path, Top]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.base.output_paths import refuse_overlap
@@ -13,7 +14,16 @@ from bdd_inst.formats.join_masks import with_masks
 from bdd_inst.formats.plan import make_plan
 from bdd_inst.formats.records import ImageLabels, LabelSet, LazyImages
 from bdd_inst.formats.sniff import NOTE_FILE, Found, sniff
-from bdd_inst.formats.table import FORMATS, Finder, Format, Reader, kinds, part_of
+from bdd_inst.formats.table import (
+    FORMATS,
+    Finder,
+    Format,
+    Reader,
+    Signs,
+    check_options,
+    kinds,
+    part_of,
+)
 from bdd_inst.formats.target import Target
 from bdd_inst.formats.usable import usable_images
 from bdd_inst.images.finder import ImageFinder
@@ -32,22 +42,13 @@ def read(
     ``kind`` spares the look at its content; ``images``, a folder or its finder, fills in sizes that the labels lack; ``bitmasks``, a folder of them, the masks;
     ``class_attribute`` names the attribute that is an object's class (VIA); ``values`` says what the values of label maps mean.
     """
-    if kind is not None and kind not in kinds("read"):
-        raise DataError(f"unknown label kind {kind!r}; known are {', '.join(kinds('read'))}")
     found = path if isinstance(path, Found) else sniff(path, kind, named=bool(values))
     path = found.path
     finder = ImageFinder(images) if isinstance(images, (str, os.PathLike)) else images
     found.images = None if finder is None else finder.folder
     found.class_attribute = class_attribute
     found.values = dict(values) if values else None
-    if values and found.kind != "label-map":
-        raise DataError(
-            f"{path}: {found.kind} files say what their classes are; --values is for label maps"
-        )
-    if class_attribute is not None and found.kind != "via":
-        raise DataError(
-            f"{path}: {found.kind} files say what an object's class is; --class-attribute is for VIA's"
-        )
+    check_options(found.kind, {"values": values, "class_attribute": class_attribute}, str(path))
     labels = part_of(found.kind, "read")(found)
     if bitmasks is not None:
         labels.images = with_masks(labels, bitmasks)
@@ -90,24 +91,30 @@ def register_format(
     kind: str,
     *,
     read: Reader | None = None,
+    signs: Signs | None = None,
     find: Finder | None = None,
     write: type[Target] | None = None,
+    **facts: Any,
 ) -> None:
-    """Enter a label format of one's own; a kind that is there already is replaced.
+    """Enter a label format of one's own, which is asked before all others; of a kind that is there already, only what is given changes.
 
     Args:
         kind: its name, as ``--kind`` and ``--to`` take it.
         read: from a label source (``found.path``, ``found.files``) to its label set.
-        find: from a path to its label files of this kind, none where it has none; without it, what is neither JSON nor PNG cannot be
-            read, and the others only as ``--kind``.
+        signs: for JSON files, whether an object is of this kind (:class:`bdd_inst.formats.signs.Glimpse`).
+        find: for other files, from a path to its label files of this kind, none where it has none. Without both the kind is read as
+            ``--kind`` only.
         write: the writer's class.
+        facts: the other fields of :class:`bdd_inst.formats.table.Format`.
     """
-    entry = FORMATS.setdefault(kind, Format())
-    entry.read, entry.find, entry.write = (
-        read or entry.read,
-        find or entry.find,
-        write or entry.write,
-    )
+    parts = {"read": read, "signs": signs, "find": find, "write": write, **facts}
+    entry = FORMATS.pop(kind, None) or Format(name=kind)
+    for name, part in parts.items():
+        if part is not None:
+            setattr(entry, name, part)
+    others = dict(FORMATS)
+    FORMATS.clear()
+    FORMATS.update({kind: entry} | others)
 
 
 def write(

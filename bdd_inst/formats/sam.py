@@ -10,11 +10,17 @@ from bdd_inst.formats import fields
 from bdd_inst.formats.json_files import items, plain
 from bdd_inst.formats.reading import one_image_a_file
 from bdd_inst.formats.records import ImageLabels, Instance, LabelSet
+from bdd_inst.formats.signs import Glimpse
 from bdd_inst.formats.sniff import Found
 from bdd_inst.masks import run_lengths
 
 NAME = "object"
 KEPT = ("predicted_iou", "stability_score")
+
+
+def signs(glimpse: Glimpse) -> bool:
+    """Whether the outermost JSON object is an image with its annotations."""
+    return not glimpse.listed and glimpse.has("image") and glimpse.is_list("annotations")
 
 
 def read(found: Found) -> LabelSet:

@@ -24,10 +24,14 @@ from bdd_inst.formats.poly2d import FEWEST_CLOSED, FEWEST_OPEN
 from bdd_inst.formats.reading import contents, label_set
 from bdd_inst.formats.records import ImageLabels, Instance, LabelSet
 from bdd_inst.formats.scalabel_careful import careful_frame
+from bdd_inst.formats.signs import Glimpse
 from bdd_inst.formats.sniff import Found
+from bdd_inst.images.names import is_image_name
 from bdd_inst.masks.outlines import MAX_COORDINATE, Outline
 from bdd_inst.masks.rle_check import rle_faults
 
+# What a frame may have beside its name.
+FRAME_KEYS = {"labels", "url", "videoName", "frameIndex", "timestamp", "size", "attributes"}
 WORDS_OF_2018 = {"bike", "motor", "drivable area", "lane"}
 
 
@@ -88,6 +92,20 @@ _frame_decoder = msgspec.json.Decoder(_Frame)
 
 class _OddFrameError(Exception):
     """This frame needs the slow, forgiving way."""
+
+
+def signs(glimpse: Glimpse) -> bool:
+    """Whether a JSON object is a frame, or holds a list of frames (null for none)."""
+    if not glimpse.listed:
+        frames = glimpse.is_list("frames") or bytes(glimpse.fields.get("frames", b"")) == b"null"
+        return frames or glimpse.has("name", "labels")
+    if glimpse.has("category") and not glimpse.has("labels"):
+        return False  # a flat detection of 2018 (name, category, bbox, score): as a frame it would be empty
+    name = glimpse.value("name")
+    if not glimpse.has("name") or FRAME_KEYS & glimpse.fields.keys():
+        return glimpse.has("name")
+    # Nothing but a name: a list of classes has names too.
+    return isinstance(name, str) and (not name.strip() or is_image_name(name))
 
 
 def read(found: Found) -> LabelSet:

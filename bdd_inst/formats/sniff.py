@@ -4,30 +4,23 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import msgspec
 
 from bdd_inst.base.errors import DataError
-from bdd_inst.formats.json_files import Top, describe, items, keys, plain, top_level
-from bdd_inst.formats.table import kinds, part_of
+from bdd_inst.formats.json_files import Top, top_level
+from bdd_inst.formats.signs import glimpses, seen
+from bdd_inst.formats.table import FORMATS, kinds, known_formats, part_of
 from bdd_inst.images import png_kinds
-from bdd_inst.images.opening import SUFFIXES
+from bdd_inst.images.names import SUFFIXES
 
 JSON_ENDINGS = (".json", ".json.gz")
 # Written beside PNGs that we make; hidden, so that it is taken for no label file.
 NOTE_FILE = ".conversion.json"
-# Files that stand beside labels and are none.
-BESIDE = {"meta.json", "key_id_map.json", "obj_class_to_machine_color.json", "classes.json"}
 # Sub-folders of a BDD100K task that hold the same labels in different forms.
 SAME_LABELS = {"polygons", "rles", "bitmasks", "colormaps"}
-# What a Scalabel frame may have beside its name.
-FRAME_KEYS = {"labels", "url", "videoName", "frameIndex", "timestamp", "size", "attributes"}
-# How many of a folder's files, and of a list's items, are looked at.
-FILES_LOOKED_AT, ITEMS_LOOKED_AT = 24, 50
+# How many of a folder's files are looked at.
+FILES_LOOKED_AT = 24
 
 
 @dataclass(slots=True)
@@ -53,6 +46,8 @@ def sniff(path: str | os.PathLike, kind: str | None = None, named: bool = False)
     With ``kind`` given it is taken at its word; with ``named``, the values of PNGs are known to be classes. DataError says what was seen
     where it is nothing that we know.
     """
+    if kind is not None and kind not in kinds("read"):
+        raise DataError(f"unknown label kind {kind!r}; known are {', '.join(kinds('read'))}")
     path = Path(path)
     for own in kinds("find"):
         files = part_of(own, "find")(path) if kind in (None, own) else []
@@ -76,14 +71,10 @@ def sniff(path: str | os.PathLike, kind: str | None = None, named: bool = False)
     top = top_level(path)
     found = kind or kind_of_json(top)
     if found is None:
-        raise DataError(f"{path}: no label format that we know: {seen(top)}; known are {KNOWN}")
+        raise DataError(
+            f"{path}: no label format that we know: {seen(top)}; known are {known_formats()}"
+        )
     return Found(found, path, [path], top)
-
-
-KNOWN = (
-    "BDD100K/Scalabel, COCO (instances, panoptic, results), Detectron2 dicts, Supervisely, SuperAnnotate, LabelMe, VIA, Cityscapes, "
-    "DeepFashion2 and SAM JSON, YOLO text, and folders of BDD100K bitmasks, instanceIds, label maps or 0/255 masks"
-)
 
 
 def _files_below(path: Path, kind: str | None = None) -> list[Path]:
@@ -93,18 +84,21 @@ def _files_below(path: Path, kind: str | None = None) -> list[Path]:
         raise DataError(
             f"{path}: holds the same labels in several forms ({', '.join(forms)}); name one of these folders"
         )
+    beside = {name for entry in FORMATS.values() for name in entry.beside}
     json_files, pngs = [], []
     for folder, folders, names in os.walk(path):
         folders[:] = sorted(d for d in folders if not d.startswith("."))
         for name in sorted(names):
-            if name.startswith(".") or name in BESIDE:
+            if name.startswith(".") or name in beside:
                 continue
             if name.lower().endswith(JSON_ENDINGS):
                 json_files.append(Path(folder, name))
             elif name.lower().endswith(".png"):
                 pngs.append(Path(folder, name))
     if not json_files and not pngs:
-        raise DataError(f"{path}: no JSON file and no PNG in this folder; {KNOWN} are understood")
+        raise DataError(
+            f"{path}: no JSON file and no PNG in this folder; {known_formats()} are understood"
+        )
     return pngs if pngs and kind in png_kinds.KINDS else json_files or pngs
 
 
@@ -121,7 +115,7 @@ def _folder(path: Path, files: list[Path], kind: str | None, named: bool = False
         kind = _common_kind(path, files)
     if len(files) == 1:
         return Found(kind, path, files, top_level(files[0]))
-    if kind in ("coco", "coco-results", "dicts", "panoptic"):
+    if FORMATS[kind].one_file:
         raise DataError(f"{path}: {len(files)} {kind} files; name one, e.g. {files[0]}")
     return Found(kind, path, files)
 
@@ -154,108 +148,16 @@ def _common_kind(path: Path, files: list[Path]) -> str:
 
 
 def kind_of_json(top: Top) -> str | None:
-    """The kind of a JSON label file from its outermost keys and first items; None where it is none that we know."""
-    if isinstance(top, dict):
-        return _kind_of_object(top)
-    return _kind_of_list(top)
-
-
-def _kind_of_object(top: dict[str, msgspec.Raw]) -> str | None:
-    names = set(top)
-    if "frames" in names:
-        frames = items(top["frames"])
-        first = list(_looks(frames or []))
-        if any("objects" in f for f in first) or (
-            "name" in names and not any("name" in f for f in first)
-        ):
-            return "bdd-v1"
-        return "scalabel" if frames is not None or bytes(top["frames"]) == b"null" else None
-    if "shapes" in names and items(top["shapes"]) is not None:
-        return "labelme"
-    if "objects" in names and "size" in names:
-        return "supervisely"
-    if "images" in names and items(top["images"]) is not None:
-        some = list(_looks(items(top.get("annotations")) or []))[:1]
-        return "panoptic" if some and "segments_info" in some[0] else "coco"
-    if {"image", "annotations"} <= names and items(top["annotations"]) is not None:
-        return "sam"
-    if {"metadata", "instances"} <= names and items(top["instances"]) is not None:
-        return "superannotate"
-    if {"imgHeight", "imgWidth", "objects"} <= names:
-        return "cityscapes"
-    if {"source", "pair_id"} <= names:
-        return "deepfashion2"
-    if "name" in names and "labels" in names:
-        return "scalabel"
-    regions = list(
-        _looks((top.get("_via_img_metadata") and _values(top["_via_img_metadata"])) or top.values())
-    )
-    if regions and all("regions" in r and "filename" in r for r in regions):
-        return "via"
-    return None
-
-
-def _kind_of_list(top: list[msgspec.Raw]) -> str | None:
-    for item in _looks(_flat(top)):
-        names = set(item)
-        if "image_id" in names and "category_id" in names and "annotations" not in names:
-            return "coco-results"
-        if "file_name" in names and ("annotations" in names or "image_id" in names):
-            return "dicts"
-        if "frames" in names and "name" in names:
-            return "bdd-v1"
-        if "category" in names and "labels" not in names:
-            return None  # the flat detections of 2018 (name, category, bbox, score): as frames they would all be empty
-        if "name" in names and (names & FRAME_KEYS or is_image_name(item["name"])):
-            return "scalabel"
-    return None
-
-
-def is_image_name(name: Any) -> bool:
-    """Whether a frame could be called so; a list of classes has names too."""
-    return isinstance(name, str) and (not name.strip() or name.lower().endswith(tuple(SUFFIXES)))
-
-
-def _flat(top: list[msgspec.Raw]) -> Iterable[msgspec.Raw]:
-    """The items of a list, those of inner lists (one a video) in its place."""
-    for raw in top[:ITEMS_LOOKED_AT]:
-        yield from (items(raw) or []) if bytes(memoryview(raw)[:1]) == b"[" else [raw]
-
-
-def _looks(raws: Iterable[msgspec.Raw]) -> Iterable[dict[str, Any]]:
-    """The first few items that are objects."""
-    for number, raw in enumerate(raws):
-        if number >= ITEMS_LOOKED_AT:
-            return
-        try:
-            value = plain(raw)
-        except ValueError:
-            continue
-        if isinstance(value, dict):
-            yield value
-
-
-def _values(raw: msgspec.Raw) -> list[msgspec.Raw]:
-    try:
-        return list(msgspec.json.decode(raw, type=dict[str, msgspec.Raw]).values())
-    except msgspec.DecodeError:
-        return []
-
-
-def seen(top: Top) -> str:
-    """What a JSON file holds, in words.
+    """The kind of a JSON label file, by the ``signs`` of the table's entries in their order.
 
     Args:
         top: of a JSON file.
 
     Returns:
-        For messages: its type, its first keys or its first item.
+        The kind of its outermost object, or of the first item of its list that shows one; None where it is none that we know.
     """
-    if isinstance(top, dict):
-        return f"an object with keys {keys(top)}" if top else "an empty object"
-    if not top:
-        return "an empty list, which could be of any kind (say which)"
-    try:
-        return f"a list of {len(top)}, the first {describe(plain(top[0]))}"
-    except ValueError:
-        return f"a list of {len(top)}"
+    for glimpse in glimpses(top):
+        for kind in kinds("signs"):
+            if part_of(kind, "signs")(glimpse):
+                return kind
+    return None

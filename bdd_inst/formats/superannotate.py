@@ -14,9 +14,10 @@ import numpy as np
 
 from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.formats import fields
-from bdd_inst.formats.json_files import describe, items, plain, read_bytes, split
+from bdd_inst.formats.json_files import describe, items, json_stem, plain, read_bytes, split
 from bdd_inst.formats.reading import contents, label_set
 from bdd_inst.formats.records import ImageLabels, Instance, LabelSet
+from bdd_inst.formats.signs import Glimpse
 from bdd_inst.formats.sniff import Found
 from bdd_inst.masks import rasterize
 from bdd_inst.masks.outlines import Outline, ellipse
@@ -24,6 +25,11 @@ from bdd_inst.masks.outlines import Outline, ellipse
 # What follows the image's name in the names of label files.
 ENDINGS = ("___objects", "___pixel")
 CLASSES = "classes/classes.json"
+
+
+def signs(glimpse: Glimpse) -> bool:
+    """Whether the outermost JSON object is an image of instances with metadata."""
+    return not glimpse.listed and glimpse.has("metadata") and glimpse.is_list("instances")
 
 
 def read(found: Found) -> LabelSet:
@@ -87,7 +93,7 @@ def _name(metadata: dict, file: Path) -> str:
     name = metadata.get("name")
     if isinstance(name, str) and name.strip():
         return name
-    stem = file.name.removesuffix(".gz").removesuffix(".json")
+    stem = json_stem(file)
     for ending in ENDINGS:
         stem = stem.removesuffix(ending)
     return stem

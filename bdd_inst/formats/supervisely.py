@@ -16,11 +16,13 @@ import numpy as np
 
 from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.formats import fields
-from bdd_inst.formats.json_files import describe, plain, read_bytes
+from bdd_inst.formats.json_files import describe, json_stem, plain, read_bytes
 from bdd_inst.formats.reading import one_image_a_file
 from bdd_inst.formats.records import ImageLabels, Instance, LabelSet
+from bdd_inst.formats.signs import Glimpse
 from bdd_inst.formats.sniff import Found
 from bdd_inst.images import png_kinds
+from bdd_inst.images.names import image_name
 from bdd_inst.images.png_bytes import decode_mask
 from bdd_inst.masks import rasterize, run_lengths
 from bdd_inst.masks.outlines import Outline
@@ -28,7 +30,11 @@ from bdd_inst.masks.rle_check import MAX_PIXELS
 
 # A mask of 2^28 pixels does not pack worse than this; what unpacks to more is a bomb.
 LARGEST_PNG = 64 << 20
-IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+
+
+def signs(glimpse: Glimpse) -> bool:
+    """Whether the outermost JSON object is an image of objects with a size."""
+    return not glimpse.listed and glimpse.has("objects", "size")
 
 
 def read(found: Found) -> LabelSet:
@@ -66,10 +72,7 @@ def _image(top: Any, file: Path, log: ProblemLog) -> ImageLabels | None:
     if not width or not height or not isinstance(objects, list) or width * height > MAX_PIXELS:
         log.add("bad-record", str(file), "no image size or no list of objects; left out")
         return None
-    name = file.name.removesuffix(".gz").removesuffix(".json")
-    image = ImageLabels(
-        name if name.lower().endswith(IMAGE_ENDINGS) else f"{name}.jpg", width, height
-    )
+    image = ImageLabels(image_name(json_stem(file)), width, height)
     tags = value.get("tags")
     for tag in tags if isinstance(tags, list) else ():
         if isinstance(tag, dict) and "name" in tag:

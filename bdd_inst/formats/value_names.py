@@ -12,7 +12,7 @@ from bdd_inst.base.errors import DataError
 from bdd_inst.config.yaml_files import parse
 from bdd_inst.formats.json_files import read_bytes
 from bdd_inst.formats.names import cityscapes_image
-from bdd_inst.images.opening import SUFFIXES
+from bdd_inst.images.names import image_stem
 
 ValueNames = dict[int, str]
 
@@ -50,7 +50,7 @@ def image_key(stem: str) -> str:
         return Path(cityscapes_image(stem.removesuffix(ending))).stem
     stem = stem.removesuffix(ending)
     # A map may be called after the image with its ending: 1.jpg.png.
-    return Path(stem).stem if stem.lower().endswith(tuple(SUFFIXES)) else stem
+    return image_stem(stem)
 
 
 def ending_of(files: Sequence[Path], place: Path) -> str:

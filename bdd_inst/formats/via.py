@@ -11,14 +11,22 @@ import msgspec
 
 from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.formats import fields
-from bdd_inst.formats.json_files import describe, plain
+from bdd_inst.formats.json_files import describe, plain, raw_object
 from bdd_inst.formats.reading import contents, label_set
 from bdd_inst.formats.records import ImageLabels, Instance, LabelSet
+from bdd_inst.formats.signs import Glimpse, first_objects
 from bdd_inst.formats.sniff import Found
 from bdd_inst.masks.outlines import Outline, ellipse
 
 # Attribute names under which annotators keep the class; VIA itself has no such notion.
 CLASS_KEYS = ("class", "category", "label", "name", "type", "object")
+
+
+def signs(glimpse: Glimpse) -> bool:
+    """Whether a JSON object holds images with regions and file names: an export, or a whole project."""
+    listed = raw_object(glimpse.fields.get("_via_img_metadata")) or glimpse.fields
+    images = [] if glimpse.listed else list(first_objects(listed.values()))
+    return bool(images) and all("regions" in image and "filename" in image for image in images)
 
 
 def read(found: Found) -> LabelSet:

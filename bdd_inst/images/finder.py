@@ -10,7 +10,8 @@ from typing import Protocol
 from urllib.parse import unquote
 
 from bdd_inst.base.errors import DataError
-from bdd_inst.images.opening import SUFFIXES, printable
+from bdd_inst.images.names import SUFFIXES, image_stem
+from bdd_inst.images.opening import printable
 from bdd_inst.images.size import read_size
 
 
@@ -35,14 +36,8 @@ def _decoded(base: str) -> str:
     return unicodedata.normalize("NFC", unquote(base, errors="surrogateescape"))
 
 
-def stem(base: str) -> str:
-    """A file's name without the suffix of an image; a dot that belongs to the name stays."""
-    head, dot, tail = base.rpartition(".")
-    return head if dot and head and f".{tail.lower()}" in SUFFIXES else base
-
-
 def _stem(base: str) -> str:
-    return stem(_decoded(base))
+    return image_stem(_decoded(base))
 
 
 def _folded(base: str) -> str:

@@ -29,26 +29,6 @@ FORMATS = (
     "JPEG2000",
     "AVIF",
 )
-# What image files are called; the content, not the name, says what a file is.
-SUFFIXES = (
-    ".jpg",
-    ".jpeg",
-    ".jpe",
-    ".jfif",
-    ".png",
-    ".bmp",
-    ".webp",
-    ".tif",
-    ".tiff",
-    ".gif",
-    ".avif",
-    ".jp2",
-    ".j2k",
-    ".ppm",
-    ".pgm",
-    ".pbm",
-    ".pnm",
-)
 LIMIT_VARIABLE = "BDD_INST_MAX_PIXELS"
 MAX_PIXELS = 89_478_485  # PIL's own: a quarter of a GiB at three bytes a pixel
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.base.output_paths import OutputPaths
-from bdd_inst.images.opening import SUFFIXES
+from bdd_inst.images.names import SUFFIXES
 from bdd_inst.images.video import VideoWriter
 from bdd_inst.inference.sources import Frame
 from bdd_inst.live.sources import Source

@@ -24,7 +24,7 @@ from bdd_inst.data.loader import load_datasets
 from bdd_inst.datasets import own
 from bdd_inst.evaluation import files
 from bdd_inst.formats.plan import make_plan
-from bdd_inst.images.opening import SUFFIXES
+from bdd_inst.images.names import SUFFIXES
 
 CASES = Path(__file__).resolve().parents[1] / "fixtures" / "cases"
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "cases"

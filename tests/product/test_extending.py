@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from bdd_inst.base.errors import ConfigError
+from bdd_inst import formats
+from bdd_inst.base.errors import ConfigError, DataError
 from bdd_inst.cli import check, convert, evaluate, train
 from bdd_inst.config.loading import load_cfg
 from bdd_inst.data.augmentations import AUGMENTATIONS, build_augmentations
@@ -20,6 +21,7 @@ from bdd_inst.datasets.catalog import DatasetCatalog
 from bdd_inst.datasets.own import import_modules
 from bdd_inst.engines import build_model
 from bdd_inst.evaluation.protocols import PROTOCOLS
+from bdd_inst.formats.registry import register_format
 from bdd_inst.formats.table import FORMATS
 from bdd_inst.modeling.backbones import BACKBONES
 from bdd_inst.modeling.meta import META_ARCHITECTURES
@@ -70,6 +72,53 @@ def test_a_label_format(example, tmp_path, capsys):
         "a.png,80,64,shoe,40.0,40.0,60.0,40.0,60.0,60.0",
         "b.png,80,64,",
     ]
+
+
+def marks(folder: Path) -> Path:
+    """A folder of marks-json files, one of which is broken and one of which holds a broken mark."""
+    folder.mkdir()
+    square = [[10, 10], [30, 10], [30, 30], [10, 30]]
+    for name, found in (("a", [{"name": "hat", "outline": square}, {"name": "hat"}]), ("b", [])):
+        tree = {"photo": f"{name}.png", "resolution": [80, 64], "marks": found}
+        (folder / f"{name}.json").write_text(json.dumps(tree))
+    (folder / "c.json").write_text('{"photo": "c.png", "resol')
+    return folder
+
+
+def test_a_json_label_format_needs_its_module_alone(example, tmp_path, capsys):
+    folder, coco = marks(tmp_path / "labels"), tmp_path / "labels.json"
+    words = ["--input", str(folder), "--to", "coco", "--output", str(coco)]
+    assert convert.main(words) == 1
+    assert "no label format that we know" in capsys.readouterr().err
+    own = ["--import", example("marks_json")]
+    assert convert.main([*own, *words]) == 0
+    said = capsys.readouterr().err
+    assert "1 x bad-label" in said
+    assert "1 x unreadable-file" in said
+    content = json.loads(coco.read_text())
+    assert [image["file_name"] for image in content["images"]] == ["a.png", "b.png"]
+    assert content["annotations"][0]["bbox"] == [10, 10, 20, 20]
+    assert formats.detect(coco) == "coco"  # what was known before still is
+    with pytest.raises(DataError, match="known are marks-json, COCO"):
+        formats.detect(save(tmp_path / "other.json", {"what": 1}))
+
+
+def test_formats_of_ones_own_are_asked_first_and_may_be_named_files(example, tmp_path):
+    """A kind that a built-in one would take too: the user's word is the more particular one."""
+    import_modules([example("marks_json")])
+    shapes = {"photo": "a.png", "resolution": [80, 64], "marks": [], "shapes": []}
+    assert formats.detect(save(tmp_path / "labels.json", shapes)) == "marks-json"
+    register_format("one-shapes", signs=lambda glimpse: glimpse.has("shapes"), one_file=True)
+    for name in "ab":
+        save(tmp_path / "folder" / f"{name}.json", {"shapes": []})
+    with pytest.raises(DataError, match="2 one-shapes files; name one"):
+        formats.detect(tmp_path / "folder")
+
+
+def save(path: Path, tree: object) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(tree))
+    return path
 
 
 def test_a_label_format_is_a_usage_error_without_its_module(tmp_path, capsys):
@@ -169,8 +218,8 @@ def test_the_recipes_show_the_examples(project_root):
     recipes = re.split(r"^## ", text, flags=re.M)[1:]
     assert len(recipes) == 6
     for recipe in recipes:
-        link = re.search(r"\]\((\.\./examples/extending/\w+\.py)\)", recipe)[1]
-        source = (project_root / "docs" / link).read_text(encoding="utf-8")
+        links = re.findall(r"\]\((\.\./examples/extending/\w+\.py)\)", recipe)
+        source = "".join((project_root / "docs" / link).read_text("utf-8") for link in links)
         blocks = re.findall(r"```python\n(.*?)```", recipe, re.S)
         assert blocks
         for block in blocks:
