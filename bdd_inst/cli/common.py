@@ -232,9 +232,11 @@ def values(text: str) -> dict[int, str]:
 
 def add_raster(parser: argparse.ArgumentParser) -> None:
     """``--raster``: the rule that draws outlines."""
+    from bdd_inst.masks.rasterize import RULES
+
     parser.add_argument(
         "--raster",
-        choices=("official", "coco"),
+        choices=RULES,
         help="how outlines become masks (default: the source's own rule)",
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
@@ -38,11 +39,29 @@ def check_config(cfg: CfgNode, where: str = "") -> None:
         raise ConfigError(f"{where}: {error}") from None
 
 
+def check_value(key: str, value: object, where: str | None = None) -> None:
+    """Refuse what a key may not be set to, by its row in the table.
+
+    Args:
+        key: dotted; ``STAGES.X`` for a stage's own key X.
+        value: what it is set to.
+        where: what the line calls the key; None: as it is.
+
+    Raises:
+        ConfigError: one line that names the key, the value, and what can be used.
+    """
+    where = where or key
+    if key in rules.TEXTS and not re.fullmatch(rules.TEXTS[key][1], str(value)):
+        raise ConfigError(f"{where} {value!r} is none of {rules.TEXTS[key][0]}")
+    _check_names(key, value, where)
+    _check_numbers(key, value, where)
+
+
 def allowed(key: str, architecture: str = "GeneralizedRCNN") -> str:
     """What a key may be set to, in words.
 
     Args:
-        key: dotted, such as ``SOLVER.BASE_LR``.
+        key: dotted, such as ``SOLVER.BASE_LR``; ``STAGES.X`` for a stage's own key X.
         architecture: of MODEL.META_ARCHITECTURE, some of which refuse keys of others.
     """
     reason = _refusal(key, architecture)
@@ -51,9 +70,16 @@ def allowed(key: str, architecture: str = "GeneralizedRCNN") -> str:
     names = choices(key)
     if names:
         kind = "each one of" if key in rules.LISTS else "one of"
-        return f"{kind} {', '.join(map(repr, names))}"
+        patterns = ", or a list of patterns of module names" if key == "STAGES.TRAIN" else ""
+        return f"{kind} {', '.join(map(repr, names))}{patterns}"
     if key in rules.BY_TABLE:
         return "a name of its table"
+    if key in rules.TEXTS:
+        return f"one of {rules.TEXTS[key][0]}"
+    if key in rules.NUMBERS and key.startswith("STAGES."):
+        return f"a number {rules.NUMBERS[key][0]}"
+    if key.startswith("STAGES."):
+        return "a text"
     default = get_key(defaults(), key)
     many = isinstance(default, list)
     words = [COUNTS[rules.LENGTHS[key]]] if key in rules.LENGTHS else []
@@ -77,8 +103,7 @@ def _check(cfg: CfgNode) -> None:
         if engine == "detectron2" and _listed(key, rules.DETECTRON2_BUILDS):
             continue
         value, default = get_key(cfg, key), get_key(defaults(), key)
-        _check_names(key, value)
-        _check_numbers(key, value)
+        check_value(key, value)
         reason = _refusal(key, architecture)
         if reason and not _same(value, default):
             raise ConfigError(
@@ -95,28 +120,29 @@ def _check(cfg: CfgNode) -> None:
     check_consistency(cfg)
 
 
-def _check_names(key: str, value: object) -> None:
+def _check_names(key: str, value: object, where: str) -> None:
     known = choices(key)
     for name in value if key in rules.LISTS else [value]:
-        if known and name not in known:
-            raise ConfigError(unsupported(key, name, known))
+        # True and 1.0 equal 1 and are none of the names.
+        if known and (type(name), name) not in [(type(k), k) for k in known]:
+            raise ConfigError(unsupported(where, name, known))
 
 
-def _check_numbers(key: str, value: object) -> None:
+def _check_numbers(key: str, value: object, where: str) -> None:
     if key in rules.LENGTHS and len(value) != rules.LENGTHS[key]:
-        raise ConfigError(f"{key} {list(value)}: expected {COUNTS[rules.LENGTHS[key]]} numbers")
+        raise ConfigError(f"{where} {list(value)}: expected {COUNTS[rules.LENGTHS[key]]} numbers")
     if key in rules.NUMBERS:
         words, holds = rules.NUMBERS[key]
         many = isinstance(value, list | tuple)
         for entry in value if many else [value]:
             if entry is not None and not (_is_number(entry) and holds(entry)):
                 kind = "numbers" if many else "a number"
-                raise ConfigError(f"{key} {value!r}: expected {kind} {words}")
+                raise ConfigError(f"{where} {value!r}: expected {kind} {words}")
     if key in rules.RISING:
         strict = key in rules.STRICTLY_RISING
         for low, high in itertools.pairwise(value):
             if high < low or (strict and high == low):
-                raise ConfigError(f"{key} {list(value)}: expected rising numbers")
+                raise ConfigError(f"{where} {list(value)}: expected rising numbers")
 
 
 def _is_number(value: object) -> bool:

@@ -8,15 +8,22 @@ from __future__ import annotations
 from collections.abc import Callable
 
 NORMS = ("", "FrozenBN", "BN", "SyncBN", "nnSyncBN", "GN")
+GROUP_NORM_GROUPS = (
+    32  # as in the paper (Wu and He, 2018) and in Detectron2; the channels must be a multiple
+)
 POOLERS = ("ROIAlignV2", "ROIAlign")
 BOX_LOSSES = ("smooth_l1", "giou", "diou", "ciou")
 
-# Keys of which only these values are built. Others are refused whatever the default is.
+FREEZE_AT = (0, 1, 2, 3, 4, 5)  # nothing, the stem, also res2, ..., the whole ResNet
+
+# Keys of which only these values are built. Others are refused whatever the default is. STAGES.X is a stage's own key X.
 VALUES: dict[str, tuple] = {
     "VERSION": (2,),
     "MODEL.ENGINE": ("builtin", "detectron2"),
     "MODEL.PRECISION": ("float32", "bf16", "fp16"),
-    "MODEL.BACKBONE.FREEZE_AT": (0, 1, 2, 3, 4, 5),
+    "MODEL.BACKBONE.FREEZE_AT": FREEZE_AT,
+    "STAGES.FREEZE_AT": FREEZE_AT,
+    "FLOAT32_PRECISION": ("", "highest", "high", "medium"),
     "MODEL.RESNETS.DEPTH": (18, 34, 50, 101, 152),
     "MODEL.RESNETS.NORM": NORMS[1:],
     "MODEL.RESNETS.RES5_DILATION": (1, 2),
@@ -60,7 +67,12 @@ BY_TABLE = (
     "SOLVER.LR_SCHEDULER_NAME",
     "SOLVER.CLIP_GRADIENTS.CLIP_TYPE",
     "TEST.PROTOCOL",
+    "STAGES.TRAIN",
 )
+# Keys whose values are texts of one form: its words, and the expression that matches the whole.
+TEXTS: dict[str, tuple[str, str]] = {
+    "MODEL.DEVICE": ("cuda, cuda:N, mps, cpu", r"(cuda|mps|cpu)(:\d+)?")
+}
 # Of these, whose value is a list, each entry must be one.
 LISTS = ("INPUT.AUGMENTATIONS", "LOGGERS")
 
@@ -184,6 +196,7 @@ NUMBERS: dict[str, Rule] = {
     "TEST.EARLY_STOPPING.PATIENCE": NOT_NEGATIVE,
     "TEST.EARLY_STOPPING.MIN_DELTA": NOT_NEGATIVE,
     "TEST.IMS_PER_BATCH": POSITIVE,
+    "STAGES.EPOCHS": POSITIVE,
 }
 # How many numbers a list has.
 LENGTHS = {
@@ -238,10 +251,20 @@ REFUSED_IN: dict[str, dict[str, str]] = {
     "PanopticFPN": {"TEST.TILES.*": NO_TILES},
 }
 
+# A stage's own keys with their defaults; None: the config's. Beside them a stage may set keys of these sections, but for those that are
+# read once, for the whole run: a stage that set one would be passed over. The model is built once, so MODEL is not among them.
+STAGE_KEYS = {"NAME": None, "TRAIN": "all", "FREEZE_AT": None, "EPOCHS": None}
+STAGE_SECTIONS = ("SOLVER", "INPUT", "DATALOADER", "DATASETS", "TEST")
+WHOLE_RUN = (
+    "TEST.", "DATASETS.TEST", "SOLVER.EMA.", "SOLVER.AMP.", "SOLVER.LOG_PERIOD", "SOLVER.KEEP_CHECKPOINTS", "SOLVER.LR_FIND_STEPS",
+    "INPUT.FORMAT", "INPUT.MIN_SIZE_TEST", "INPUT.MAX_SIZE_TEST",
+)  # fmt: skip
+BY_STAGE = ("TEST.EVAL_PERIOD",)
+
 # Everything else that is read, by section, with whatever value its type allows, or in the range that NUMBERS says.
 _HONOURED_BY_SECTION = {
-    "": "OUTPUT_DIR SEED CUDNN_BENCHMARK FLOAT32_PRECISION DETERMINISTIC LOGGERS STAGES STAGES.*",
-    "MODEL.": "DEVICE WEIGHTS PIXEL_MEAN PIXEL_STD MASK_ON CHANNELS_LAST",
+    "": "OUTPUT_DIR SEED CUDNN_BENCHMARK DETERMINISTIC LOGGERS STAGES STAGES.*",
+    "MODEL.": "WEIGHTS PIXEL_MEAN PIXEL_STD MASK_ON CHANNELS_LAST",
     "MODEL.BACKBONE.": "TIMM_NAME",
     "MODEL.RESNETS.": "OUT_FEATURES NUM_GROUPS WIDTH_PER_GROUP STEM_OUT_CHANNELS RES2_OUT_CHANNELS STRIDE_IN_1X1 DEFORM_*",
     "MODEL.FPN.": "IN_FEATURES OUT_CHANNELS",

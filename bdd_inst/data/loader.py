@@ -11,6 +11,7 @@ from fvcore.common.config import CfgNode
 from torch.utils.data import DataLoader, Dataset
 
 from bdd_inst.base.errors import ConfigError, DataError, ProblemLog
+from bdd_inst.config.consistency import check_batch
 from bdd_inst.data.ground_truth import usable
 from bdd_inst.data.mapper import DatasetMapper, Mapper
 from bdd_inst.data.panoptic import is_panoptic
@@ -126,11 +127,8 @@ def build_train_loader(
     Raises:
         ConfigError: a batch that the processes cannot share evenly, or processes without a common seed.
     """
+    check_batch(cfg, world_size)
     total = cfg.SOLVER.IMS_PER_BATCH
-    if total < 1 or total % world_size:
-        raise ConfigError(
-            f"SOLVER.IMS_PER_BATCH {total} does not divide into {world_size} processes; choose a multiple"
-        )
     seed = common_seed(cfg.SEED, world_size)
     sampler = build_sampler(cfg, dataset_dicts, seed)
     wide = wider_than_high(dataset_dicts) if cfg.DATALOADER.ASPECT_RATIO_GROUPING else None

@@ -13,6 +13,7 @@ from fvcore.common.config import CfgNode
 
 from bdd_inst.base.errors import ConfigError
 from bdd_inst.base.registry import Registry
+from bdd_inst.config.checking import check_value
 from bdd_inst.datasets.dict_array import DictArray
 
 
@@ -50,9 +51,10 @@ class RandomSubsetTrainingSampler(TrainingSampler):
     """A fixed random share of the images, every one of them once an epoch."""
 
     def __init__(self, size: int, ratio: float, seed: int, shuffle: bool = True):
-        if not 0 < ratio <= 1 or int(size * ratio) < 1:
+        check_value("DATALOADER.RANDOM_SUBSET_RATIO", ratio)
+        if int(size * ratio) < 1:
             raise ConfigError(
-                f"DATALOADER.RANDOM_SUBSET_RATIO {ratio} of {size} images leaves none; give a share in (0, 1]"
+                f"DATALOADER.RANDOM_SUBSET_RATIO {ratio} of {size} images leaves none; give a larger share"
             )
         super().__init__(int(size * ratio), seed, shuffle)
         # A number that no epoch reaches: the choice of the subset is independent of every order.

@@ -8,6 +8,7 @@ from pathlib import Path
 from bdd_inst import formats
 from bdd_inst.base import vocabulary as classes
 from bdd_inst.base.errors import ConfigError, ProblemLog
+from bdd_inst.config.checking import check_value
 from bdd_inst.datasets.cache import cached
 from bdd_inst.datasets.dataset import DatasetRecords
 from bdd_inst.datasets.layout import MissingDataError
@@ -57,11 +58,10 @@ def load_bdd100k(
         DataError: a label file that cannot be read.
         ConfigError: an unknown task, source or rule.
     """
-    if task not in TASKS or source not in ("auto", *SOURCES) or raster not in ("official", "coco"):
-        known = (
-            f"tasks {', '.join(TASKS)}, sources auto, {', '.join(SOURCES)} and rules official, coco"
-        )
-        raise ConfigError(f"BDD100K has {known}; not {task}, {source}, {raster}")
+    check_value("DATASETS.SOURCE", source)
+    check_value("DATASETS.RASTER", raster)
+    if task not in TASKS:
+        raise ConfigError(f"BDD100K has tasks {', '.join(TASKS)}; not {task}")
     images = TASKS[task][1]
     base = Path(root) / folder
     kind, labels = find_labels(base, task, split, source)

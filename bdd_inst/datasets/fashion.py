@@ -6,15 +6,15 @@ import os
 import re
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from bdd_inst.base import vocabulary as classes
 from bdd_inst.base.errors import ConfigError, DataError, ProblemLog
+from bdd_inst.config.checking import check_value
 from bdd_inst.datasets.cache import cached
 from bdd_inst.datasets.dataset import DatasetRecords
 from bdd_inst.datasets.layout import MissingDataError
-from bdd_inst.formats.label_map import read_label_map
+from bdd_inst.formats.label_map import class_instances, read_label_map
 from bdd_inst.images import png_kinds
 from bdd_inst.images.finder import ImageFinder
 from bdd_inst.images.size import read_size
@@ -49,10 +49,10 @@ def load_fashion(
         MissingDataError: there is not one image of the split.
         ConfigError: an unknown target, split or way of making instances.
     """
-    if target not in TARGETS or split not in SPLITS or instances not in ("class", "component"):
+    check_value("DATASETS.INSTANCES", instances)
+    if target not in TARGETS or split not in SPLITS:
         raise ConfigError(
-            f"the fashion set has targets {', '.join(TARGETS)}, splits {', '.join(SPLITS)} and instances by class or component; "
-            f"not {target}, {split}, {instances}"
+            f"the fashion set has targets {', '.join(TARGETS)} and splits {', '.join(SPLITS)}; not {target}, {split}"
         )
     base = Path(root) / FOLDER
     name = f"fashion_{target}_{split}"
@@ -171,37 +171,25 @@ def annotations(
 ) -> list[dict]:
     """One annotation a class present (or a connected component of it) from class numbers H,W uint8; 0 is background."""
     out = []
-    present = np.unique(values)
-    for value in present[present > count].tolist():
+    unknown = np.unique(values[values > count]).tolist()
+    for value in unknown:
         problems.add(
             "unknown-category",
             where,
             f"value {value} in the mask is none of the classes 1 to {count}; taken as background",
         )
-    for value in present[(present > 0) & (present <= count)].tolist():
-        mask = values == value
-        for part in components(mask, where, problems) if instances == "component" else [mask]:
-            out.append(annotation(part, int(value) - 1))
+    for value, rle in class_instances(values, void=None, by=instances):
+        if value in unknown:
+            continue
+        if instances == "component" and run_lengths.area(rle) < SMALLEST_PART:
+            problems.add("speck", where, f"components under {SMALLEST_PART} pixels, left out")
+        else:
+            out.append(annotation(rle, value - 1))
     return out
 
 
-def components(mask: np.ndarray, where: str, problems: ProblemLog) -> list[np.ndarray]:
-    """The connected components of a mask (H,W bool, each again so), specks counted and left out."""
-    total, ids, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
-    large = [i for i in range(1, total) if stats[i, cv2.CC_STAT_AREA] >= SMALLEST_PART]
-    if len(large) < total - 1:
-        problems.add(
-            "speck",
-            where,
-            f"components under {SMALLEST_PART} pixels, left out",
-            count=total - 1 - len(large),
-        )
-    return [ids == i for i in large]
-
-
-def annotation(mask: np.ndarray, category_id: int) -> dict:
-    """The annotation of one mask (H,W bool, not empty)."""
-    rle = run_lengths.encode(mask)
+def annotation(rle: dict, category_id: int) -> dict:
+    """The annotation of one mask, as run lengths, not empty."""
     return {
         "bbox": list(run_lengths.to_bbox(rle)),
         "bbox_mode": BoxMode.XYXY_ABS,

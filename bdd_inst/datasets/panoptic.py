@@ -12,7 +12,8 @@ from pathlib import Path
 
 from bdd_inst import formats
 from bdd_inst.base import vocabulary as words
-from bdd_inst.base.errors import ConfigError, ProblemLog
+from bdd_inst.base.errors import ProblemLog
+from bdd_inst.config.checking import check_value
 from bdd_inst.datasets.cache import cached
 from bdd_inst.datasets.dataset import DatasetRecords
 from bdd_inst.datasets.dict_array import DictArray
@@ -49,10 +50,7 @@ def load_bdd100k_pan_seg(
         DataError: labels that cannot be read.
         ConfigError: an unknown raster.
     """
-    if raster not in ("official", "coco"):
-        raise ConfigError(
-            f"BDD100K's outlines are drawn by the rules official and coco, not {raster}"
-        )
+    check_value("DATASETS.RASTER", raster)
     base = Path(root) / folder
     place, images = base / "labels" / "pan_seg", base / "images" / "10k" / split
     found = [place / "bitmasks" / split, place / "polygons" / f"pan_seg_{split}.json"]

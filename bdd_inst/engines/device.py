@@ -7,6 +7,7 @@ import logging
 import torch
 
 from bdd_inst.base.errors import ConfigError
+from bdd_inst.config.checking import check_value
 
 logger = logging.getLogger(__name__)
 
@@ -23,14 +24,13 @@ def pick_device(name: str) -> torch.device:
     Raises:
         ConfigError: a word that is no device, or a GPU's number that is not there.
     """
+    check_value("MODEL.DEVICE", name)
     kind, _, number = str(name).partition(":")
     there = {
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
         "cpu": True,
     }
-    if kind not in there or (":" in str(name) and not number.isdigit()):
-        raise ConfigError(f"MODEL.DEVICE {name!r} is none of cuda, cuda:N, mps, cpu")
     if not there[kind]:
         logger.warning("MODEL.DEVICE is %s but there is none here: running on the CPU", name)
         return torch.device("cpu")

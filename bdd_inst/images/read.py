@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from PIL import Image, ImageCms
 
-from bdd_inst.base.errors import ConfigError
 from bdd_inst.images.opening import open_image, open_regular, printable
 from bdd_inst.images.size import orientation
 
@@ -28,6 +27,8 @@ UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 DEPTHS = (8, 10, 12, 14, 16)  # bits a channel that cameras and scanners write
+# Where the tensor's channels come from in R, G, B, by INPUT.FORMAT.
+CHANNEL_ORDER = {"BGR": (2, 1, 0), "RGB": (0, 1, 2)}
 
 log = logging.getLogger(__name__)
 
@@ -165,12 +166,7 @@ def to_tensor(image: Image.Image | np.ndarray, channels: str) -> torch.Tensor:
 
     Returns:
         3,H,W uint8 on the CPU.
-
-    Raises:
-        ConfigError: another INPUT.FORMAT.
     """
-    if channels not in ("BGR", "RGB"):
-        raise ConfigError(f"INPUT.FORMAT {channels} is not supported; use BGR or RGB")
     # PIL keeps four bytes a pixel: as they are they come out in one copy, where "RGB" would be packed first.
     packed = isinstance(image, Image.Image) and image.mode == "RGB"
     array = (
@@ -179,6 +175,6 @@ def to_tensor(image: Image.Image | np.ndarray, channels: str) -> torch.Tensor:
         else np.asarray(image)
     )
     out = np.empty((3, *array.shape[:2]), np.uint8)
-    order = (2, 1, 0) if channels == "BGR" else (0, 1, 2)
+    order = CHANNEL_ORDER[channels]
     cv2.mixChannels([array], list(out), [index for pair in zip(order, range(3)) for index in pair])
     return torch.from_numpy(out)

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from bdd_inst.base.errors import DataError
+from bdd_inst.config import rules
 from bdd_inst.masks import coco_fill, run_lengths
 from bdd_inst.masks.bezier import flatten_many, flatten_points
 from bdd_inst.masks.coverage import outline_cells, touched_places
@@ -24,7 +25,7 @@ from bdd_inst.masks.rle_check import MAX_PIXELS
 from bdd_inst.masks.rle_text import pack_edges
 from bdd_inst.masks.stroke import CENTRE, clip_line, stroke_outlines
 
-RULES = ("official", "coco")
+RULES = rules.VALUES["DATASETS.RASTER"]
 Part = Outline | np.ndarray | Sequence
 
 _DOTS_AN_INCH = 100

@@ -8,13 +8,17 @@ from collections.abc import Callable, Sequence
 from torch import nn
 
 from bdd_inst.base.errors import ConfigError
+from bdd_inst.base.registry import Registry
 
 # Whether a parameter trains, by its name. What is not the backbone's is a head, whatever its meta-architecture calls it.
-PRESETS: dict[str, Callable[[str], bool]] = {
-    "heads": lambda name: not name.startswith("backbone."),
-    "fpn+heads": lambda name: not is_bottom_up(name),
-    "all": lambda name: True,
-}
+PRESETS: Registry[Callable[[str], bool]] = Registry(
+    "STAGES.TRAIN",
+    {
+        "heads": lambda name: not name.startswith("backbone."),
+        "fpn+heads": lambda name: not is_bottom_up(name),
+        "all": lambda name: True,
+    },
+)
 
 
 def is_bottom_up(name: str) -> bool:

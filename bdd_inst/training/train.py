@@ -17,6 +17,7 @@ from bdd_inst.base.errors import ConfigError, DataError
 from bdd_inst.base.files import atomic_write
 from bdd_inst.base.locks import FolderLock
 from bdd_inst.base.program import option_words, start_words
+from bdd_inst.config.checking import check_config
 from bdd_inst.config.loading import leaves
 from bdd_inst.data.mapper import Mapper
 from bdd_inst.datasets.catalog import MetadataCatalog
@@ -96,6 +97,7 @@ def train(
     fabric = make_fabric(cfg, launch_config)
     rank = distributed.world()[0]
     mute_others(rank)
+    check_config(cfg)
     prepare_torch(cfg)
     check_norms(cfg, fabric)
     stages = [] if eval_only else parse_stages(cfg)

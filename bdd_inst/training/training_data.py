@@ -8,7 +8,6 @@ from collections.abc import Iterable
 import numpy as np
 
 from bdd_inst.base import distributed
-from bdd_inst.base.errors import ConfigError
 from bdd_inst.data.loader import build_train_loader, load_datasets
 from bdd_inst.data.mapper import DatasetMapper, Mapper
 from bdd_inst.datasets.catalog import unreported
@@ -39,8 +38,6 @@ class TrainingData:
         for stage in stages:
             key = key_of(stage)
             names = key[0]
-            if not names:
-                raise ConfigError("DATASETS.TRAIN is empty: name at least one data set to train on")
             if key not in self.dicts:
                 self.dicts[key], _, problems = load_datasets(stage.cfg, names, True)
                 for line in unreported(problems, names).lines():

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-import bdd_inst.engines  # noqa: F401 (its tables say which models there are)
+import bdd_inst.engines
+import bdd_inst.training.stages  # noqa: F401 (and which presets a stage has)
 from bdd_inst.base.errors import ConfigError
 from bdd_inst.config.checking import allowed, check_config
 from bdd_inst.config.loading import get_cfg, get_key, known_keys, load_cfg, merge_overrides
-from bdd_inst.config.rules import BY_TABLE, HONOURED, NUMBERS, REFUSED, VALUES
+from bdd_inst.config.rules import BY_TABLE, HONOURED, NUMBERS, REFUSED, STAGE_KEYS, TEXTS, VALUES
 
 ROOT = Path(__file__).resolve().parents[2]
 ZOO = ROOT / "tests" / "fixtures" / "zoo_configs" / "instance_segmentation"
@@ -42,7 +43,9 @@ def changed(*overrides):
 @pytest.mark.parametrize("key", KEYS)
 def test_every_key_is_classified(key):
     patterns = (*REFUSED, *HONOURED)
-    assert key in {*VALUES, *BY_TABLE} or any(fnmatchcase(key, pattern) for pattern in patterns)
+    assert key in {*VALUES, *BY_TABLE, *TEXTS} or any(
+        fnmatchcase(key, pattern) for pattern in patterns
+    )
 
 
 @pytest.mark.parametrize(
@@ -73,6 +76,11 @@ def test_the_answers_are_those_of_the_table():
     assert allowed("LOGGERS").startswith("each one of 'csv', 'tensorboard'")
     assert "keypoints are not built" in allowed("MODEL.KEYPOINT_ON")
     assert allowed("OUTPUT_DIR") == "anything of its type"
+    assert allowed("MODEL.DEVICE") == "one of cuda, cuda:N, mps, cpu"
+    assert allowed("STAGES.FREEZE_AT") == allowed("MODEL.BACKBONE.FREEZE_AT")
+    assert allowed("STAGES.EPOCHS") == "a number above 0"
+    assert allowed("STAGES.TRAIN").startswith("one of 'heads', 'fpn+heads', 'all', or a list")
+    assert allowed("STAGES.NAME") == "a text"
 
 
 @pytest.mark.parametrize(
@@ -82,6 +90,8 @@ def test_the_answers_are_those_of_the_table():
         (("INPUT.COLOR_JITTER.HUE", "0.6"), "expected a number between 0 and 0.5"),
         (("SOLVER.IMS_PER_BATCH", "0"), "expected a number of at least 1 image, or auto"),
         (("DATASETS.SOURCE", "pngs"), "DATASETS.SOURCE 'pngs' is not supported"),
+        (("MODEL.DEVICE", "gpu"), "MODEL.DEVICE 'gpu' is none of cuda, cuda:N, mps, cpu"),
+        (("FLOAT32_PRECISION", "low"), "FLOAT32_PRECISION 'low' is not supported"),
         (("INPUT.COPY_PASTE.ENABLED", "True"), "COPY_PASTE .* needs .* bitmask"),
     ],
 )
@@ -104,7 +114,8 @@ def test_numbers_without_a_range_are_those_that_may_be_anything():
 
 
 def test_the_tables_name_no_key_that_does_not_exist():
-    assert not [key for key in VALUES if key not in KEYS]
+    known = {*KEYS, *(f"STAGES.{key}" for key in STAGE_KEYS)}
+    assert not {*VALUES, *NUMBERS, *TEXTS, *BY_TABLE} - known
     for pattern in (*HONOURED, *REFUSED):
         stem = pattern.rstrip("*").rstrip(".")
         assert any(key.startswith(stem) for key in KEYS), pattern
@@ -211,6 +222,10 @@ def test_the_real_detectron2_builds_more():
         (("MODEL.PIXEL_STD", "[1.0]"), "three numbers"),
         (("MODEL.PIXEL_STD", "[1.0,0.0,1.0]"), "above 0"),
         (("MODEL.ROI_HEADS.NAME", "Res5ROIHeads"), "must be .'res4'."),
+        (("MODEL.FPN.NORM", "GN", "MODEL.FPN.OUT_CHANNELS", "40"), "OUT_CHANNELS 40 must be a"),
+        (("MODEL.RESNETS.NORM", "GN", "MODEL.RESNETS.STEM_OUT_CHANNELS", "48"), "STEM_OUT_CHAN"),
+        (("MODEL.RESNETS.NORM", "GN", "MODEL.RESNETS.WIDTH_PER_GROUP", "24"), "WIDTH_PER_GROUP 24"),
+        (("MODEL.ROI_MASK_HEAD.NORM", "GN", "MODEL.ROI_MASK_HEAD.CONV_DIM", "40"), "CONV_DIM 40"),
     ],
 )
 def test_keys_that_contradict_each_other(overrides, says):

@@ -58,7 +58,10 @@ def test_a_stage_sets_its_own_keys_and_inherits_the_rest():
         ({"EPOCHS": 1, "MAX_ITER": 4}, "keep one"),
         ({"MAX_ITER": 0}, "stage stage1: SOLVER.MAX_ITER 0: expected a number above 0"),
         ({"IMS_PER_BATCH": 0}, "at least 1 image"),
-        ({"FREEZE_AT": 6}, "FREEZE_AT"),
+        ({"FREEZE_AT": 6}, r"STAGES.0.FREEZE_AT 6 is not supported; use 0 or 1 or"),
+        ({"FREEZE_AT": True}, r"STAGES.0.FREEZE_AT True is not supported"),
+        ({"EPOCHS": True}, r"STAGES.0.EPOCHS True: expected a number above 0"),
+        ({"EPOCHS": "ten"}, r"STAGES.0.EPOCHS 'ten': expected a number above 0"),
         ({"BASE_LR": "high"}, "BASE_LR"),
     ],
 )

@@ -9,9 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bdd_inst.base.errors import ConfigError
-
-GROUPS = 32  # of GroupNorm, as in its paper and in Detectron2
+from bdd_inst.config.rules import GROUP_NORM_GROUPS
 
 
 class FrozenBatchNorm2d(nn.Module):
@@ -97,23 +95,16 @@ NORMS = {
     "SyncBN": SyncBatchNorm,
     "nnSyncBN": SyncBatchNorm,
     "FrozenBN": FrozenBatchNorm2d,
-    "GN": lambda channels: nn.GroupNorm(GROUPS, channels),
+    "GN": lambda channels: nn.GroupNorm(GROUP_NORM_GROUPS, channels),
 }
 
 
 def get_norm(name: str, channels: int) -> nn.Module | None:
     """The layer named as in MODEL.*.NORM; None for the empty name.
 
-    Raises:
-        ConfigError: a name that is not supported, or channels that GroupNorm cannot divide.
+    What these keys may say, and widths that group norm can divide, are rules of :mod:`bdd_inst.config`.
     """
-    if not name:
-        return None
-    if name not in NORMS:
-        raise ConfigError(f"norm {name!r} is not supported; use one of {', '.join(NORMS)} or ''")
-    if name == "GN" and channels % GROUPS:
-        raise ConfigError(f"GN needs channels that {GROUPS} divides, got {channels}")
-    return NORMS[name](channels)
+    return NORMS[name](channels) if name else None
 
 
 def is_affine(norm: nn.Module) -> bool:
