@@ -84,9 +84,3 @@ def broadcast(value: object) -> object:
     holder = [value]
     dist.broadcast_object_list(holder)
     return holder[0]
-
-
-def barrier() -> None:
-    """Wait until every process is here."""
-    if world()[1] > 1:
-        dist.barrier()

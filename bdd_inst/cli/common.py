@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from bdd_inst.base.environment import check_environment
 from bdd_inst.base.errors import ConfigError, DataError, ProblemLog
 from bdd_inst.base.program import COMMAND, called_as
+from bdd_inst.base.signal_handlers import handled
 
 if TYPE_CHECKING:
     from fvcore.common.config import CfgNode
@@ -146,14 +147,8 @@ def terminated() -> Iterator[None]:
             os._exit(143)
         raise Terminated
 
-    if threading.current_thread() is not threading.main_thread():
+    with handled({signal.SIGTERM: end}):
         yield
-        return
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before if before is not None else signal.SIG_DFL)
 
 
 @contextlib.contextmanager
@@ -169,15 +164,8 @@ def ending(stop: threading.Event) -> Iterator[None]:
         came.append(kinds[number])
         stop.set()
 
-    if threading.current_thread() is not threading.main_thread():
+    with handled(dict.fromkeys(kinds, end)):
         yield
-        return
-    before = {number: signal.signal(number, end) for number in kinds}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
     if came:
         raise came[0]
 

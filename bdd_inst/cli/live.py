@@ -14,9 +14,7 @@ Weights: --weights; a person model is trained by ``bdd-inst train --config peopl
 from __future__ import annotations
 
 import argparse
-import contextlib
 import logging
-import signal
 import sys
 import threading
 from pathlib import Path
@@ -27,11 +25,7 @@ from bdd_inst.cli import common as cli
 
 def parser() -> argparse.ArgumentParser:
     """The options of ``live``."""
-    out = argparse.ArgumentParser(
-        prog="bdd-inst live",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    out = cli.make_parser("live", __doc__)
     add = out.add_argument
     add(
         "--input",
@@ -100,17 +94,18 @@ def run(options: argparse.Namespace) -> int:
     segmenter = prepare(options, source)
     if isinstance(sink, page.Page):
         print(f"look at {sink.address} (Ctrl-C ends)", flush=True)
-    interrupted = False
+    interrupted = None
     try:
-        with terminated():
-            pipeline.run(source, segmenter, sink, settings, meter, stop)
-    except KeyboardInterrupt:
-        interrupted = True
+        pipeline.run(source, segmenter, sink, settings, meter, stop)
+    except KeyboardInterrupt as error:
+        interrupted = error
     finally:
         tell(options, source, sink, meter)
     if not meter.frames and not interrupted and options.output:
         raise DataError(f"{source.name}: nothing in it could be read")
-    return 130 if interrupted and options.output else 0
+    if interrupted is not None and options.output:
+        raise interrupted  # a file was asked for, and it is not whole
+    return 0
 
 
 def prepare(options: argparse.Namespace, source):
@@ -181,22 +176,6 @@ def open_sink(options: argparse.Namespace, source, camera, settings, meter, stop
     if suffix in SUFFIXES or alpha or not source.moving:
         return sinks.Images(output, source, alpha), source
     return sinks.VideoFile(output / f"{source.stem}.mp4", source), source
-
-
-@contextlib.contextmanager
-def terminated():
-    """SIGTERM ends a run as Ctrl-C does, inside the block: files are finished."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    main_thread = threading.current_thread() is threading.main_thread()
-    before = signal.signal(signal.SIGTERM, interrupt) if main_thread else None
-    try:
-        yield
-    finally:
-        if main_thread:
-            signal.signal(signal.SIGTERM, before)
 
 
 def tell(options: argparse.Namespace, source, sink, meter) -> None:

@@ -20,12 +20,13 @@ TASKS = {
     "ins_seg": (classes.BDD100K_INS_SEG, "images/10k"),
     "det": (classes.BDD100K_DET, "images/100k"),
 }
-# In the order of preference: polygons are what the annotators drew, the other two were made from them.
-SOURCES = ("polygons", "rles", "bitmasks")
 
 
 def label_paths(root: Path, task: str, split: str) -> dict[str, Path]:
-    """Where each kind of label lies below the folder ``bdd100k``."""
+    """Where each kind of label lies below the folder ``bdd100k``, in the order of preference.
+
+    Polygons are what the annotators drew; run lengths and bitmasks were made from them.
+    """
     if task == "det":
         return {"polygons": root / "labels" / "det_20" / f"det_{split}.json"}
     folder = root / "labels" / "ins_seg"

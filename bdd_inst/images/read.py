@@ -48,12 +48,27 @@ def read_image(source: str | os.PathLike | IO[bytes]) -> Image.Image:
     with open_image(source) as image:
         deep = any(";16" in str(tile[-1]) for tile in getattr(image, "tile", ()))
         image.load()
-        turn = UPRIGHT.get(orientation(image))
+        turn = orientation(image)
         if image.mode == "RGB" and deep:
             image = _deep_rgb(source, image)
-        if turn is not None:
-            image = image.transpose(turn)
-        return to_rgb(image, source)
+        return upright(image, source, turn)
+
+
+def upright(
+    image: Image.Image, name: str | os.PathLike | IO[bytes] = "image", turn: int | None = None
+) -> Image.Image:
+    """An open image turned as its EXIF says, in mode RGB.
+
+    Args:
+        image: of any mode.
+        name: what the log calls it.
+        turn: its EXIF orientation, 1 to 8, where that is known; None: it is asked.
+
+    Returns:
+        H x W as it is shown.
+    """
+    turn = orientation(image) if turn is None else turn
+    return to_rgb(image.transpose(UPRIGHT[turn]) if turn in UPRIGHT else image, name)
 
 
 def read_bgr(source: str | os.PathLike | IO[bytes]) -> np.ndarray:

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 import numpy as np
 from fvcore.common.config import CfgNode
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import nn
 
 from bdd_inst.base.errors import ConfigError, DataError
 from bdd_inst.data.augment import test_chain
 from bdd_inst.engines import build_model
-from bdd_inst.images.read import read_image, to_rgb, to_tensor
+from bdd_inst.images.read import read_image, to_tensor, upright
 from bdd_inst.inference.dataset import predict_batch
 from bdd_inst.weights.trained import as_cfg, load_trained, read_identity
 
@@ -130,7 +130,7 @@ def as_pil(image: ImageLike) -> Image.Image:
     if isinstance(image, str | os.PathLike):
         return read_image(image)
     if isinstance(image, Image.Image):
-        return to_rgb(ImageOps.exif_transpose(image))
+        return upright(image)
     if not isinstance(image, np.ndarray):
         raise DataError(
             f"an image to predict on is H,W,3 uint8 BGR, a path or PIL's, not {type(image).__name__}"

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from bdd_inst.base.errors import DataError
@@ -23,13 +21,13 @@ from bdd_inst.config.loading import load_cfg
 from bdd_inst.formats.plan import make_plan
 from bdd_inst.formats.write_dicts import DictsTarget
 from bdd_inst.images.finder import ImageFinder
+from bdd_inst.report.data_uri import as_jpeg, as_png
 
 log = logging.getLogger(__name__)
 
 # Cases of one problem that the page lists; problems.csv has them all.
 MOST_CASES = 200
 WIDEST = 1100
-QUALITY = 80
 
 
 def write_page(result: CheckResult, folder: Path, *, config: str, samples: int = 6) -> Path:
@@ -244,28 +242,9 @@ def _shown(sample, split: str) -> dict[str, Any]:
     return {
         "sample": sample,
         "split": split,
-        "views": [(title, text, as_jpeg(view)) for title, text, view in views],
+        "views": [
+            (title, text, as_jpeg(view, scale=WIDEST / view.shape[1]))
+            for title, text, view in views
+        ],
         "crops": as_png(sample.crops) if sample.crops is not None else None,
     }
-
-
-def as_jpeg(image: np.ndarray) -> str:
-    """An image H,W,3 uint8 BGR as a data URI, at most WIDEST wide."""
-    if image.shape[1] > WIDEST:
-        image = cv2.resize(
-            image,
-            (WIDEST, round(image.shape[0] * WIDEST / image.shape[1])),
-            interpolation=cv2.INTER_AREA,
-        )
-    return _uri(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1], "jpeg")
-
-
-def as_png(image: np.ndarray) -> str:
-    """An image H,W,3 uint8 BGR as a data URI, pixel for pixel."""
-    return _uri(cv2.imencode(".png", image)[1], "png")
-
-
-def _uri(data: Iterable[int], kind: str) -> str:
-    return (
-        f"data:image/{kind};base64,{base64.b64encode(np.asarray(data).tobytes()).decode('ascii')}"
-    )

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from fvcore.common.config import CfgNode
 
 from bdd_inst.base import distributed
-from bdd_inst.base.files import atomic_write
 from bdd_inst.evaluation.compare import Difference
 from bdd_inst.evaluation.evaluate_model import TestResult, images_to_show
 from bdd_inst.evaluation.evaluation_result import EvaluationResult
+from bdd_inst.evaluation.outputs import write_metrics
 from bdd_inst.report.html import write_report
 from bdd_inst.report.paper import write_paper_tables
 from bdd_inst.report.side_by_side import image_names, write_side_by_side
@@ -116,8 +115,7 @@ def write_metrics_of_sets(results: Sequence[TestResult], folder: Path) -> None:
     """
     if len(results) > 1 and distributed.world()[0] == 0:
         metrics = {result.test.name: result.metrics for result in results}
-        with atomic_write(folder / "metrics.json") as stream:
-            json.dump(results[0].metrics | {"datasets": metrics}, stream, indent=1)
+        write_metrics(results[0].metrics | {"datasets": metrics}, folder)
 
 
 def find_run_folder(*places: Path) -> Path | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from bdd_inst.evaluation.results import Results, group
 from bdd_inst.evaluation.worst import RankedImage
 from bdd_inst.images.read import read_bgr
 from bdd_inst.masks import run_lengths
+from bdd_inst.report.data_uri import as_jpeg
 
 WIDTH = 800  # pixels of an image's longer side
 DRAWN_WIDTH = 1800  # of image, labels and prediction side by side
@@ -183,14 +183,7 @@ def encode(
         return None, (height or 1, width or 1)
     height, width = image.shape[:2]
     scale = min(1.0, longest / max(height, width))
-    if scale < 1:
-        image = cv2.resize(
-            image,
-            (max(1, round(width * scale)), max(1, round(height * scale))),
-            interpolation=cv2.INTER_AREA,
-        )
-    data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
-    return f"data:image/jpeg;base64,{base64.b64encode(data).decode('ascii')}", (height, width)
+    return as_jpeg(image, scale=scale, quality=QUALITY), (height, width)
 
 
 def outline(box: np.ndarray, mask: dict | None, scale: float) -> dict:

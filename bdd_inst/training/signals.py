@@ -10,9 +10,10 @@ import contextlib
 import os
 import signal
 import subprocess
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+
+from bdd_inst.base.signal_handlers import handled
 
 CAUGHT = ("SIGTERM", "SIGINT", "SIGUSR1")  # SLURM sends SIGUSR1 before its time limit when asked to
 # Seconds within which a second signal is the first one's echo, however busy the machine.
@@ -57,7 +58,7 @@ def passing_on(workers: Sequence[subprocess.Popen]) -> Iterator[StopRequest]:
             with contextlib.suppress(ProcessLookupError):
                 worker.send_signal(number)
 
-    with handled(pass_on):
+    with handled(dict.fromkeys(caught(), pass_on)):
         yield request
 
 
@@ -65,20 +66,10 @@ def passing_on(workers: Sequence[subprocess.Popen]) -> Iterator[StopRequest]:
 def catch_stop() -> Iterator[StopRequest]:
     """While open, stop signals are noted instead of ending the process; the old handlers come back after."""
     request = StopRequest()
-    with handled(request.handle):
+    with handled(dict.fromkeys(caught(), request.handle)):
         yield request
 
 
-@contextlib.contextmanager
-def handled(handler: Callable[[int, object], None]) -> Iterator[None]:
-    """While open, stop signals go to ``handler``; outside the main thread, which alone may set handlers, nothing changes."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    numbers = [getattr(signal, name) for name in CAUGHT if hasattr(signal, name)]
-    old = {number: signal.signal(number, handler) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, before in old.items():
-            signal.signal(number, before if before is not None else signal.SIG_DFL)
+def caught() -> list[int]:
+    """The signals that ask to stop, as far as this system has them."""
+    return [getattr(signal, name) for name in CAUGHT if hasattr(signal, name)]

@@ -211,7 +211,9 @@ def test_without_a_display_there_is_a_page(clip, monkeypatch, capsys):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
-def test_an_interrupted_run_leaves_a_video_that_plays(clip, tmp_path):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_run_that_is_ended_leaves_a_video_that_plays(number, code, clip, tmp_path):
+    """With the exit code that every verb has for it."""
     out = tmp_path / "out.mp4"
     script = f"""
 import sys, time
@@ -241,20 +243,11 @@ sys.exit(live.main(["--input", {str(clip)!r}, "--output", {str(out)!r}]))
     )
     assert process.stdout.readline() == "ready\n"
     time.sleep(0.2)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, error = process.communicate(timeout=60)
-    assert process.returncode == 130, error
+    assert process.returncode == code, error
     assert "Traceback" not in error
     assert 1 <= len(list(VideoReader(out))) < 10
-
-
-@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
-def test_a_terminated_run_ends_as_an_interrupted_one():
-    before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(KeyboardInterrupt), live.terminated():
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(5)
-    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_the_verb_is_known():
