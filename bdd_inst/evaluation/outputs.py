@@ -16,7 +16,15 @@ MOST_CURVES = 24
 
 
 def write_metrics(metrics: dict, folder: str | Path) -> Path:
-    """``metrics.json``: percent, unrounded, ``null`` where undefined."""
+    """``metrics.json``: percent, unrounded, ``null`` where undefined.
+
+    Args:
+        metrics: what the file says.
+        folder: where it goes.
+
+    Returns:
+        Its path.
+    """
     path = Path(folder) / "metrics.json"
     with atomic_write(path) as stream:
         json.dump(metrics, stream, indent=2, allow_nan=False)
