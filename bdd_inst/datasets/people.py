@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bdd_inst import formats
@@ -18,6 +18,7 @@ from bdd_inst.images.finder import ImageFinder
 from bdd_inst.images.size import read_size
 
 FOLDER = "people"
+REPEATS = "repeat.txt"  # in it, beside the sources
 # Spellings met in exports; what is "neutral" there is a border that no one labelled.
 PERSON = ClassVocabulary(
     ("person",),
@@ -38,7 +39,8 @@ def load_people(
     A source is a folder with ``images`` and one of ``masks`` (:func:`load_pairs`; ``ignore`` beside it holds pixels that count
     nowhere), ``ann`` (Supervisely, with ``meta.json`` beside it) or ``instances.json`` (COCO notation). A folder named ``backgrounds``
     holds images without a person. ``train.txt``, ``val.txt`` and ``test.txt`` in ``people`` list the splits; without them shares of
-    80, 10 and 10 per cent of every source are sampled by ``seed``.
+    80, 10 and 10 per cent of every source are sampled by ``seed``. ``repeat.txt`` says which sources an epoch of training sees more
+    than once (:func:`read_repeats`); their further records have ``#2``, ``#3`` behind their ``image_id``.
 
     Raises:
         MissingDataError: no such folder.
@@ -67,9 +69,53 @@ def load_people(
         dicts |= {str(inner / name): part[name] for name in kept}
     if listing is not None and listing.is_file():
         dicts = {name: dicts[name] for name in listed(list(dicts), listing)}
-    dicts = [{**record, "image_id": name} for name, record in dicts.items()]
+    repeats = {}
+    if split == "train" and (base / REPEATS).is_file():
+        repeats = read_repeats(base / REPEATS, [place.relative_to(base) for place in places])
+    dicts = [
+        {**record, "image_id": name if turn == 1 else f"{name}#{turn}"}
+        for name, record in dicts.items()
+        for turn in range(1, times(name, repeats) + 1)
+    ]
     metadata = {"image_root": str(base)} | known_of((BACKGROUND, "person"))
     return DatasetRecords(dicts, metadata, problems)
+
+
+def read_repeats(path: Path, places: Sequence[Path]) -> dict[str, int]:
+    """How often an epoch sees each image of a source: lines ``SOURCE TIMES``, ``#`` before a remark; a source not named counts once.
+
+    Small sources that matter would drown in large ones.
+
+    Args:
+        path: the file.
+        places: the sources, as paths below the folder of all.
+
+    Returns:
+        Source -> times, at least 1.
+
+    Raises:
+        DataError: a line that is none of these, or of no source.
+    """
+    known, out = {place.as_posix() for place in places}, {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        words = line.partition("#")[0].rsplit(maxsplit=1)
+        if not words:
+            continue
+        if len(words) != 2 or not words[1].isdecimal() or not int(words[1]):
+            raise DataError(
+                f"{path}, line {number}: {line.strip()!r} is no source and a whole number"
+            )
+        if words[0] not in known:
+            raise DataError(
+                f"{path}, line {number}: no source {words[0]}; there are {', '.join(sorted(known))}"
+            )
+        out[words[0]] = int(words[1])
+    return out
+
+
+def times(name: str, repeats: dict[str, int]) -> int:
+    """How often an epoch sees the image ``name`` (below the folder of all sources)."""
+    return next((n for source, n in repeats.items() if name.startswith(f"{source}/")), 1)
 
 
 def sources(base: Path) -> Iterator[Path]:

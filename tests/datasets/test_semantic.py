@@ -176,6 +176,32 @@ def test_persons_are_split_by_list_where_there_is_one(tmp_path):
         load_people(tmp_path / "elsewhere", "val")
 
 
+def test_small_sources_are_repeated_in_training_alone(tmp_path):
+    write_sources(tmp_path)
+    base = tmp_path / "people"
+    (base / "train.txt").write_text("old/images/a.jpg\nnew/images/a.jpg\nbackgrounds/empty.jpg\n")
+    (base / "val.txt").write_text("old/images/a.jpg\n")
+    (base / "repeat.txt").write_text("# how often\nold 3\nbackgrounds 2  # nobody there\n")
+    names = [d["image_id"] for d in load_people(tmp_path, "train").dicts]
+    assert sorted(names) == [
+        *("backgrounds/empty.jpg", "backgrounds/empty.jpg#2"),
+        "new/images/a.jpg",
+        *("old/images/a.jpg", "old/images/a.jpg#2", "old/images/a.jpg#3"),
+    ]
+    assert len(load_people(tmp_path, "val").dicts) == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [("old", "is no source"), ("old 0", "is no source"), ("ol 2", "no source ol; there are back")],
+)
+def test_a_wrong_line_of_repeats_is_named(tmp_path, line, message):
+    write_sources(tmp_path)
+    (tmp_path / "people" / "repeat.txt").write_text(f"new 2\n{line}\n")
+    with pytest.raises(DataError, match=rf"repeat\.txt, line 2: .*{message}"):
+        load_people(tmp_path, "train")
+
+
 def test_inconsistent_supervisely_files_are_counted(tmp_path):
     write_sources(tmp_path)
     for name, text in (("b", "{"), ("c", '{"size": {}, "objects": []}'), ("d", "[]")):
