@@ -97,10 +97,11 @@ def train(
     fabric = make_fabric(cfg, launch_config)
     rank = distributed.world()[0]
     mute_others(rank)
-    check_config(cfg)
+    stages = [] if eval_only else parse_stages(cfg)
+    if eval_only:  # else every stage has been held against the rules
+        check_config(cfg)
     prepare_torch(cfg)
     check_norms(cfg, fabric)
-    stages = [] if eval_only else parse_stages(cfg)
     check_loggers(cfg.LOGGERS)
     folder, resume = on_first(
         lambda: run_folder(output, cfg.OUTPUT_DIR, resume=resume, training=not eval_only)
