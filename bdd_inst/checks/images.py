@@ -77,7 +77,7 @@ def _cut_short(data: bytes) -> bool:
 
 
 def difference_hash(image: Image.Image) -> int:
-    """64 bits, each telling whether a pixel of the image shrunk to 9x8 is brighter than its right neighbour."""
+    """64 bits, each telling whether a pixel of the image shrunk to 9x8 is brighter than its right neighbor."""
     small = np.asarray(
         to_rgb(image).convert("L").resize((HASH_SIDE + 1, HASH_SIDE), Image.Resampling.BOX),
         np.int16,

@@ -34,10 +34,10 @@ class LabelChecker:
 
     def image(self, image: ImageLabels) -> None:
         """Check one image's labels."""
-        if not image.labelled:
+        if not image.labeled:
             self._add("unlabelled-image", image, None, "labels are null or missing")
         elif not image.instances:
-            self._add("empty-image", image, None, "labelled, without objects")
+            self._add("empty-image", image, None, "labeled, without objects")
         size = size_of(image) or (BDD_SIZE if self.labels.kind in BDD_KINDS else None)
         if size is None:
             self._add(

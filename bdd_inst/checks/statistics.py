@@ -33,7 +33,7 @@ class Statistics:
     """Counts over one label set, filled image by image. Crowds and ignored objects are among the objects, and in ``flags``."""
 
     images: int = 0
-    labelled: int = 0
+    labeled: int = 0
     objects: int = 0
     classes: dict[str, ClassCounts] = field(default_factory=lambda: defaultdict(ClassCounts))
     per_image: Counter = field(default_factory=Counter)
@@ -51,8 +51,8 @@ class Statistics:
         """Count one image. ``rles``: the masks of its instances, in order, where they have one."""
         self.images += 1
         self.names.add(image.name)
-        self.labelled += image.labelled
-        if image.labelled:
+        self.labeled += image.labeled
+        if image.labeled:
             self.per_image[len(image.instances)] += 1
         if size is not None:
             self.image_sizes[size[1], size[0]] += 1
@@ -89,8 +89,8 @@ class Statistics:
 
     @property
     def mean_objects(self) -> float:
-        """Objects a labelled image, NaN where there is none."""
-        return self.objects / self.labelled if self.labelled else float("nan")
+        """Objects a labeled image, NaN where there is none."""
+        return self.objects / self.labeled if self.labeled else float("nan")
 
     def flag_total(self, flag: str) -> int:
         return sum(counts.flags[flag] for counts in self.classes.values())

@@ -30,11 +30,9 @@ def statistics_lines(split: Split) -> list[str]:
         for (w, h), n in found.image_sizes.most_common(3)
     )
     flags = ", ".join(f"{found.flag_total(flag)} {flag}" for flag in FLAGS)
-    mean = (
-        f"{found.mean_objects:.2f} a labelled image" if found.labelled else "no image is labelled"
-    )
+    mean = f"{found.mean_objects:.2f} a labeled image" if found.labeled else "no image is labeled"
     out = [
-        f"{found.images} images ({found.labelled} labelled){', ' + sizes if sizes else ''}",
+        f"{found.images} images ({found.labeled} labeled){', ' + sizes if sizes else ''}",
         f"{found.objects} objects, {mean}; {flags}",
     ]
     if not found.classes:

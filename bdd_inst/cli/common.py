@@ -242,7 +242,7 @@ def add_drawing(parser: argparse.ArgumentParser, workers: int) -> None:
         "--color-by",
         choices=("class", "instance"),
         default="class",
-        help="one colour a class, or one an object",
+        help="one color a class, or one an object",
     )
     parser.add_argument(
         "--workers",

@@ -164,7 +164,7 @@ def evaluate_files(options: argparse.Namespace) -> int:
     with FolderLock(folder):
         report = not options.no_report
         if report:
-            outcome.analyse()
+            outcome.analyze()
         outcome.write(folder)
         print(tables.summary(outcome.metrics))
         page = write_outcome_files(

@@ -1,4 +1,4 @@
-"""A person in front of another background: blurred, an image, a video, a colour, or alone with alpha.
+"""A person in front of another background: blurred, an image, a video, a color, or alone with alpha.
 
 Examples:
     bdd-inst live                                             camera 0, the room blurred, in a window or on a page

@@ -73,7 +73,7 @@ def add_drawing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--verdicts",
         action="store_true",
-        help="colour by what was matched, missed, false or of the wrong class",
+        help="color by what was matched, missed, false or of the wrong class",
     )
     parser.add_argument(
         "--iou",

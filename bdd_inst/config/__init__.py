@@ -1,4 +1,4 @@
-"""The config: Detectron2's keys and meanings, their defaults, and which of them are honoured."""
+"""The config: Detectron2's keys and meanings, their defaults, and which of them are honored."""
 
 from bdd_inst.config.loading import get_cfg, load_cfg
 

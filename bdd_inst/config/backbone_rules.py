@@ -121,7 +121,7 @@ def feature_names(cfg: CfgNode) -> tuple[str, ...] | None:
         )
     levels = [int(name[3:]) for name in chosen]
     if levels != list(range(levels[0], levels[-1] + 1)):
-        raise ConfigError(f"MODEL.FPN.IN_FEATURES {list(chosen)} must be neighbours, finest first")
+        raise ConfigError(f"MODEL.FPN.IN_FEATURES {list(chosen)} must be neighbors, finest first")
     return tuple(f"p{level}" for level in [*levels, levels[-1] + 1])
 
 

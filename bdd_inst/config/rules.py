@@ -262,7 +262,7 @@ WHOLE_RUN = (
 BY_STAGE = ("TEST.EVAL_PERIOD",)
 
 # Everything else that is read, by section, with whatever value its type allows, or in the range that NUMBERS says.
-_HONOURED_BY_SECTION = {
+_HONORED_BY_SECTION = {
     "": "OUTPUT_DIR SEED CUDNN_BENCHMARK DETERMINISTIC LOGGERS STAGES STAGES.*",
     "MODEL.": "WEIGHTS PIXEL_MEAN PIXEL_STD MASK_ON CHANNELS_LAST",
     "MODEL.BACKBONE.": "TIMM_NAME",
@@ -284,8 +284,8 @@ _HONOURED_BY_SECTION = {
     # Outside MODEL a key is there because a room reads it (a test looks for each); those nobody reads are in REFUSED.
     **dict.fromkeys(("INPUT.", "DATASETS.", "DATALOADER.", "SOLVER.", "TEST."), "*"),
 }
-HONOURED = tuple(
-    section + name for section, names in _HONOURED_BY_SECTION.items() for name in names.split()
+HONORED = tuple(
+    section + name for section, names in _HONORED_BY_SECTION.items() for name in names.split()
 )
 
 # What the real Detectron2 builds and the builtin engine does not.

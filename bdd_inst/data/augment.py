@@ -10,7 +10,7 @@ from fvcore.common.config import CfgNode
 
 from bdd_inst.data.transforms import Chain, Crop, Resize, Transform
 
-# Grey around an image that is smaller than the jitter's canvas, as in Detectron2's FixedSizeCrop.
+# Gray around an image that is smaller than the jitter's canvas, as in Detectron2's FixedSizeCrop.
 PADDING = 128
 
 

@@ -46,9 +46,9 @@ def paste_labels(
     source: tuple[Image.Image, torch.Tensor | None],
     ignore: int = 255,
 ) -> tuple[Image.Image, torch.Tensor | None]:
-    """The target image with every labelled pixel of the source in it, background (0) and ignored ones left out; label maps H,W int64.
+    """The target image with every labeled pixel of the source in it, background (0) and ignored ones left out; label maps H,W int64.
 
-    What is labelled keeps its place and size; where the images differ in size the source is cut off or ends. Its outermost pixels are
+    What is labeled keeps its place and size; where the images differ in size the source is cut off or ends. Its outermost pixels are
     a mixture, as they are in photographs: a hard edge would be learnt as the mark of an object.
     """
     image, labels = target

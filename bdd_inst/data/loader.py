@@ -336,7 +336,7 @@ def without_empty(dicts: Sequence[dict], problems: ProblemLog) -> Sequence[dict]
         )
     if not keep.all():
         example = dicts[int(np.flatnonzero(~keep)[0])]["file_name"]
-        message = "no object to train on (none labelled, or only crowds); left out of training"
+        message = "no object to train on (none labeled, or only crowds); left out of training"
         problems.add("no-usable-object", example, message, count=int((~keep).sum()))
     return (
         dicts.select(keep)

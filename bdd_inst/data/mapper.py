@@ -33,7 +33,7 @@ class DatasetMapper:
     """Maps one dataset dict (Detectron2's standard form) to one model input.
 
     1. Read the image, EXIF orientation applied; its size must be the dict's.
-    2. Training: the steps of INPUT.AUGMENTATIONS; between those that move and those that recolour, objects of another image are
+    2. Training: the steps of INPUT.AUGMENTATIONS; between those that move and those that recolor, objects of another image are
        pasted where the config asks for it. Evaluation: resize.
     3. ``image``: uint8 C,H,W in INPUT.FORMAT. ``height``, ``width``: of the original image.
     4. Training: ``instances`` with ``gt_boxes``, ``gt_classes``, ``gt_masks``, without crowds and without what the transforms left empty.

@@ -31,7 +31,7 @@ def has_segments(record: dict) -> bool:
 
 
 def segments_of(record: dict, ignore: int = 255) -> tuple[np.ndarray, list[dict]]:
-    """H,W int32 segment ids (0 where nobody labelled) and for each ``id``, ``category_id``, ``isthing``, ``iscrowd``.
+    """H,W int32 segment ids (0 where nobody labeled) and for each ``id``, ``category_id``, ``isthing``, ``iscrowd``.
 
     ``category_id`` counts things from 0 and stuff from 1. The dict names a PNG of ids (``pan_seg_file_name``, its meaning in
     ``segments_info``), or has stuff with masks in ``segments_info``, or in a label map (``sem_seg_file_name``); in the last two the things
@@ -67,7 +67,7 @@ def segments_of(record: dict, ignore: int = 255) -> tuple[np.ndarray, list[dict]
 
 
 def stuff_map_of(record: dict, ignore: int) -> np.ndarray:
-    """H,W uint8 (uint16 above 255): 0 where things are, stuff by its class, ``ignore`` where nobody labelled or stuff is a crowd."""
+    """H,W uint8 (uint16 above 255): 0 where things are, stuff by its class, ``ignore`` where nobody labeled or stuff is a crowd."""
     ids, segments = segments_of(record, ignore)
     # One look-up for all pixels, where a comparison for each segment would read the image as many times.
     table = np.full(int(ids.max(initial=0)) + 1, ignore, np.uint16)

@@ -135,7 +135,7 @@ class Rotate:
         self.out = (int(np.rint(h * cos + w * sin)), int(np.rint(h * sin + w * cos)))
 
     def matrix(self, shift: float) -> np.ndarray:
-        """2,3 float64 affine matrix: with ``shift`` -0.5 between pixel centres (for OpenCV's warp), with 0 between continuous
+        """2,3 float64 affine matrix: with ``shift`` -0.5 between pixel centers (for OpenCV's warp), with 0 between continuous
         coordinates."""
         (h, w), (oh, ow) = self.size, self.out
         # Two matrices, as Detectron2's RotationTransform has: pixel 0 lies at 0 for OpenCV, and covers 0 to 1 here.

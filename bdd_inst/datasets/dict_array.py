@@ -104,7 +104,7 @@ class DictArray(Sequence):
         }
         out |= _decode(blob_at(a["extra_blob"], a["extra_ends"], int(a["image_extra"][i])))
         begin, end = span(a["object_ends"], i)
-        if a["labelled"][i]:
+        if a["labeled"][i]:
             out["annotations"] = self._objects(begin, end, out["height"], out["width"])
         return out
 
@@ -238,7 +238,7 @@ class _Columns:
         rows["image_extra"].append(
             self.extras.add(_encode({k: v for k, v in record.items() if k not in IMAGE_COLUMNS}))
         )
-        rows["labelled"].append("annotations" in record)
+        rows["labeled"].append("annotations" in record)
         for item in record.get("annotations", ()):
             self.object(item, record)
         rows["object_ends"].append(self.objects)
@@ -298,7 +298,7 @@ IMAGE_TYPES = {
     "image_id": np.int64,
     "image_id_kind": np.uint8,
     "image_extra": np.int32,
-    "labelled": np.bool_,
+    "labeled": np.bool_,
     "object_ends": np.int64,
 }
 OBJECT_TYPES = {

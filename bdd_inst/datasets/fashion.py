@@ -25,7 +25,7 @@ FOLDER = "fashion"
 TARGETS = classes.FASHION_TARGETS
 # 50, 10 and 40 per cent of the 600 images by their numbers, so that every machine has the same split.
 SPLITS = {"train": range(1, 301), "val": range(301, 361), "test": range(361, 601)}
-SMALLEST_PART = 16  # pixels; smaller connected components are specks of the labelling tool
+SMALLEST_PART = 16  # pixels; smaller connected components are specks of the labeling tool
 
 
 def load_fashion(
@@ -37,13 +37,13 @@ def load_fashion(
 ) -> DatasetRecords:
     """Load one split from ``root/fashion``.
 
-    Images are ``images/NNNN.jpg``, masks ``labels/NNNN_person.png`` (0, 1) and ``labels/NNNN_clothes.png`` (0 to 6), palette or grey:
-    their stored values count, not their colours. Where some of the 600 are missing the rest is loaded and they are counted.
+    Images are ``images/NNNN.jpg``, masks ``labels/NNNN_person.png`` (0, 1) and ``labels/NNNN_clothes.png`` (0 to 6), palette or gray:
+    their stored values count, not their colors. Where some of the 600 are missing the rest is loaded and they are counted.
 
     Args:
         root: the folder that $DETECTRON2_DATASETS names.
-        target: ``person`` (1 class) or ``clothes`` (6 classes). They were labelled apart and do not agree; neither follows from the other.
-        instances: ``class``, one instance a class present, or ``component``, one a connected component (8 neighbours).
+        target: ``person`` (1 class) or ``clothes`` (6 classes). They were labeled apart and do not agree; neither follows from the other.
+        instances: ``class``, one instance a class present, or ``component``, one a connected component (8 neighbors).
 
     Raises:
         MissingDataError: there is not one image of the split.
@@ -145,7 +145,7 @@ def load_sample(
         problems.add(
             "wrong-mask-kind",
             where,
-            f"{mask}: a colour image where class numbers are expected (a converted palette?)",
+            f"{mask}: a color image where class numbers are expected (a converted palette?)",
         )
         return None
     if values.shape != (height, width):

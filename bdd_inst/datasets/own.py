@@ -193,7 +193,7 @@ def classes_of(paths: Sequence[str], values: ValueNames | None = None) -> tuple[
         labels = formats.read_truth(path, values=values)
         names |= dict.fromkeys(make_plan(labels, "coco").categories)
     if not names:
-        raise DataError(f"{', '.join(paths)}: no labelled object in it, so there are no classes")
+        raise DataError(f"{', '.join(paths)}: no labeled object in it, so there are no classes")
     return tuple(names)
 
 

@@ -19,7 +19,7 @@ from bdd_inst.images.size import read_size
 
 FOLDER = "people"
 REPEATS = "repeat.txt"  # in it, beside the sources
-# Spellings met in exports; what is "neutral" there is a border that no one labelled.
+# Spellings met in exports; what is "neutral" there is a border that no one labeled.
 PERSON = ClassVocabulary(
     ("person",),
     aliases=dict.fromkeys(("person_bmp", "person_poly", "human", "people", "pedestrian"), "person"),
@@ -130,8 +130,8 @@ def sources(base: Path) -> Iterator[Path]:
     for path, folders, files in os.walk(base, followlinks=True):
         folders.sort()
         here = Path(path)
-        labelled = {"masks", "ann"} & set(folders) or "instances.json" in files
-        if (("images" in folders or "img" in folders) and labelled) or here.name == "backgrounds":
+        labeled = {"masks", "ann"} & set(folders) or "instances.json" in files
+        if (("images" in folders or "img" in folders) and labeled) or here.name == "backgrounds":
             folders.clear()
             yield here
 

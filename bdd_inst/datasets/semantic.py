@@ -38,10 +38,10 @@ def load_pairs(
 
     Args:
         images: folder of images; masks: folder of their masks: black and white (0/255), class numbers (0, 1, ..., 255 is ignored)
-            in gray or palette PNGs, or colours with a table.
+            in gray or palette PNGs, or colors with a table.
         classes: what the values 0, 1, ... mean.
-        colors: of colour-coded masks: class name to ``(r, g, b)``, or a CSV file ``name,r,g,b``; it then names the classes too.
-            Other colours are ignored pixels.
+        colors: of color-coded masks: class name to ``(r, g, b)``, or a CSV file ``name,r,g,b``; it then names the classes too.
+            Other colors are ignored pixels.
         ignore: folder of black and white masks of pixels that count nowhere.
         split: ``train``, ``val``, ``test`` by :func:`splits.split_names`; None takes all. ``listing``, ``shares`` and ``seed`` go to it.
 
@@ -124,7 +124,7 @@ def encoding_of(masks: Sequence[Path], folder: Path) -> str | None:
     try:
         kind = png_kinds.kind_of(list(masks), folder)
     except DataError as error:
-        raise DataError(f"{error}; for colour-coded masks give a table of colours") from None
+        raise DataError(f"{error}; for color-coded masks give a table of colors") from None
     if kind == "bitmask":
         raise DataError(f"{folder}: these are BDD100K bitmasks; load them as bdd100k_ins_seg")
     return "binary" if kind == "binary-masks" else None
@@ -146,7 +146,7 @@ def color_table(colors: Mapping[str, Sequence[int]] | str | os.PathLike) -> dict
         if not table or any(len(c) != 3 or min(c) < 0 or max(c) > 255 for c in table.values()):
             raise ValueError("rows are name, r, g, b with numbers from 0 to 255")
     except (OSError, ValueError, IndexError) as error:
-        raise DataError(f"{colors}: no table of colours ({error})") from None
+        raise DataError(f"{colors}: no table of colors ({error})") from None
     return table
 
 

@@ -81,7 +81,7 @@ def records(
                 )
         draw(ready, options, problems)
         yield from (record for record, _ in ready)
-    report_unlabelled(images, seen, problems)
+    report_unlabeled(images, seen, problems)
 
 
 def start_record(
@@ -100,7 +100,7 @@ def start_record(
         return None
     path = str(path)
     if path in seen:
-        problems.add("duplicate-image", image.name, "labelled twice; the first is kept")
+        problems.add("duplicate-image", image.name, "labeled twice; the first is kept")
         return None
     seen.add(path)
     try:
@@ -115,7 +115,7 @@ def start_record(
             f"the image is {width}x{height}, its labels say {image.width}x{image.height}",
         )
         return None
-    if not image.labelled:
+    if not image.labeled:
         problems.add(
             "unlabelled-image",
             image.name,
@@ -124,7 +124,7 @@ def start_record(
     return image_dict(image, path, height, width) | {"annotations": []}
 
 
-def report_unlabelled(images: ImageFinder, seen: set[str], problems: ProblemLog) -> None:
+def report_unlabeled(images: ImageFinder, seen: set[str], problems: ProblemLog) -> None:
     """Count the images of the folder that no label speaks of."""
     spare = [str(path) for path in images.all() if str(path) not in seen]
     if spare:

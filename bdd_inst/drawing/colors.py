@@ -1,4 +1,4 @@
-"""The colours that classes, instances and verdicts are drawn in, and the text colour that reads on them (RGB, 0..255)."""
+"""The colors that classes, instances and verdicts are drawn in, and the text color that reads on them (RGB, 0..255)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ IGNORED: Color = (170, 170, 170)
 INK: Color = (24, 26, 30)
 PAPER: Color = (250, 250, 250)
 
-# Apart for every common colour blindness (after Okabe and Ito); "missed" and "false" are dashed besides.
+# Apart for every common color blindness (after Okabe and Ito); "missed" and "false" are dashed besides.
 VERDICTS: dict[str, Color] = {
     "matched": (0, 196, 140),
     "confused": (255, 214, 40),
@@ -37,7 +37,7 @@ VERDICTS: dict[str, Color] = {
 
 
 def class_color(index: int) -> Color:
-    """The colour of a class by its 0-based index; beyond the palette, hues in golden-ratio steps.
+    """The color of a class by its 0-based index; beyond the palette, hues in golden-ratio steps.
 
     Args:
         index: of the class, from 0.
@@ -53,7 +53,7 @@ def class_color(index: int) -> Color:
 
 
 def class_colors(names: Sequence[str], given: Sequence[Sequence[int]] | None = None) -> list[Color]:
-    """One colour a class, by name where the names are BDD100K's (a car is blue in COCO too), else by index.
+    """One color a class, by name where the names are BDD100K's (a car is blue in COCO too), else by index.
 
     ``given`` (a catalog's ``thing_colors``, RGB) wins where it has one.
 
@@ -71,7 +71,7 @@ def class_colors(names: Sequence[str], given: Sequence[Sequence[int]] | None = N
 
 
 def street_color(name: str) -> Color | None:
-    """The colour of a BDD100K class under any of its spellings, None for other words.
+    """The color of a BDD100K class under any of its spellings, None for other words.
 
     Args:
         name: a class in any spelling.
@@ -84,7 +84,7 @@ def street_color(name: str) -> Color | None:
 
 
 def instance_color(index: int) -> Color:
-    """The colour of the ``index``-th instance of an image: neighbours in the list differ strongly."""
+    """The color of the ``index``-th instance of an image: neighbors in the list differ strongly."""
     hue = (0.58 + 0.618033988749895 * index) % 1.0
     lightness = (0.6, 0.72, 0.5, 0.66)[index % 4]
     return _rgb(colorsys.hls_to_rgb(hue, lightness, 0.9))

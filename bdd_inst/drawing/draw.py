@@ -53,7 +53,7 @@ def draw_instances(
         scores: N in 0..1, or None.
         names: class names by index.
         colors: RGB by class index; a fixed palette where absent.
-        crowd: N bool; these are drawn grey.
+        crowd: N bool; these are drawn gray.
         style: how; see :class:`Style`.
 
     Returns:
@@ -94,7 +94,7 @@ def draw_objects(
 def from_dataset_dict(
     image: np.ndarray, record: dict, metadata: object = None, style: Style | None = None
 ) -> np.ndarray:
-    """The image (H,W,3 uint8 BGR) with the annotations of its Detectron2 standard dict; crowds and ignored ones grey.
+    """The image (H,W,3 uint8 BGR) with the annotations of its Detectron2 standard dict; crowds and ignored ones gray.
 
     ``metadata`` (a catalog entry or a dict) gives ``thing_classes`` and ``thing_colors``.
     """
@@ -137,12 +137,12 @@ def side_by_side(
     title: str = "",
     style: Style | None = None,
 ) -> np.ndarray:
-    """Labels at the left, predictions at the right, a caption over each and a key of colours below.
+    """Labels at the left, predictions at the right, a caption over each and a key of colors below.
 
     Args:
         image: H,W,3 uint8 BGR.
         labels, predictions: gathered objects (:func:`gather`, :func:`from_record`, :func:`from_fields`).
-        verdicts: colour by what became of each object: matched, missed, false, confused (another class there) or
+        verdicts: color by what became of each object: matched, missed, false, confused (another class there) or
             ignored; judged at ``iou`` (mask IoU where both have masks, else box IoU).
         title: stands before the left caption, e.g. the file name.
         style: None takes the default one.
@@ -235,7 +235,7 @@ def count(number: int) -> str:
 
 
 def class_key(*sides: DrawnObjects) -> list[tuple[str, tuple[int, int, int]]]:
-    """Name and colour of every class that occurs, in class order."""
+    """Name and color of every class that occurs, in class order."""
     found = {c: side for side in sides for c in side.classes}
     return [(side.name(c), side.colors[c]) for c, side in sorted(found.items())]
 

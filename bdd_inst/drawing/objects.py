@@ -1,4 +1,4 @@
-"""What is drawn on one image: boxes, regions, classes, scores, names and colours, gathered from any kind of source."""
+"""What is drawn on one image: boxes, regions, classes, scores, names and colors, gathered from any kind of source."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 class DrawnObjects:
     """What is drawn on one image: N boxes (N,4 x1,y1,x2,y2), regions, class indices, scores, and marks.
 
-    ``crowd`` N bool: drawn grey (crowds and ignored objects). ``verdicts`` N keys of ``VERDICTS`` for ``color_by="verdict"``.
+    ``crowd`` N bool: drawn gray (crowds and ignored objects). ``verdicts`` N keys of ``VERDICTS`` for ``color_by="verdict"``.
     """
 
     boxes: np.ndarray

@@ -1,4 +1,4 @@
-"""Images with their labels drawn in, as a target of conversion: one JPEG for each labelled image."""
+"""Images with their labels drawn in, as a target of conversion: one JPEG for each labeled image."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ QUALITY = 90
 
 @dataclass
 class OverlayTarget(Target):
-    """``images`` is the folder of images; those that are missing or unlabelled are counted and left out."""
+    """``images`` is the folder of images; those that are missing or unlabeled are counted and left out."""
 
     folder = True
 
@@ -45,7 +45,7 @@ class OverlayTarget(Target):
         except DataError as error:
             self.skipped.add("unreadable-image", image.name, str(error))
             return None
-        if not image.labelled:
+        if not image.labeled:
             self.skipped.add(
                 "unlabelled-image", image.name, "labels are null or missing; nothing to draw"
             )

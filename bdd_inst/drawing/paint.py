@@ -76,7 +76,7 @@ def paint(image: np.ndarray, objects: DrawnObjects, style: Style) -> np.ndarray:
 
 
 def fill(canvas: np.ndarray, region: Region, color: Color, opacity: float) -> None:
-    """Mix a colour into the mask's pixels of ``canvas`` (H,W,3 uint8 BGR)."""
+    """Mix a color into the mask's pixels of ``canvas`` (H,W,3 uint8 BGR)."""
     height, width = region.mask.shape
     area = canvas[region.y : region.y + height, region.x : region.x + width]
     ramp = (
@@ -121,7 +121,7 @@ def draw_box(canvas: np.ndarray, objects: DrawnObjects, i: int, style: Style, sm
 
 
 def dashed_box(canvas: np.ndarray, box: np.ndarray, color: Color, line: int) -> None:
-    """A box (x1, y1, x2, y2 float64) in dashes on ``canvas`` H,W,3 uint8: told apart without its colour."""
+    """A box (x1, y1, x2, y2 float64) in dashes on ``canvas`` H,W,3 uint8: told apart without its color."""
     dash = 4 * max(2, line)
     x1, y1, x2, y2 = box
     corners = np.array([[x1, y1], [x2, y1], [x2, y2], [x1, y2], [x1, y1]])

@@ -1,4 +1,4 @@
-"""Segments drawn on an image: every labelled pixel in the colour of its class, each segment outlined and named."""
+"""Segments drawn on an image: every labeled pixel in the color of its class, each segment outlined and named."""
 
 from __future__ import annotations
 

@@ -150,5 +150,5 @@ def from_polygons(parts: Sequence, height: int, width: int) -> Region | None:
 
 
 def fixed(points: np.ndarray) -> np.ndarray:
-    """V,2 float pixels (corner origin) to OpenCV's fixed point, int32 (centre origin)."""
+    """V,2 float pixels (corner origin) to OpenCV's fixed point, int32 (center origin)."""
     return np.round((points - 0.5) * (1 << SHIFT)).astype(np.int32)

@@ -1,4 +1,4 @@
-"""Text as pixels: antialiased tags (a word on a coloured ground) that are pasted into images, cached by content."""
+"""Text as pixels: antialiased tags (a word on a colored ground) that are pasted into images, cached by content."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def paste(canvas: np.ndarray, tile: np.ndarray, x: int, y: int, opacity: float =
 
 
 def strip(width: int, left: str, items: Sequence[tuple[str, Color]], size: int) -> np.ndarray:
-    """H,width,3 uint8 BGR: a dark caption line with a title and a key of coloured squares; wraps where it is too long."""
+    """H,width,3 uint8 BGR: a dark caption line with a title and a key of colored squares; wraps where it is too long."""
     pad = max(4, size // 2)
     words = [(glyphs(clean(left), size), None)] if left else []
     words += [(glyphs(clean(text), size), color) for text, color in items]

@@ -18,7 +18,7 @@ from bdd_inst.evaluation.slices import Slice, percent, slices
 
 @dataclass
 class Analysis:
-    """What :func:`analyse` finds for one kind (``bbox`` or ``segm``); everything in percent where it is a figure."""
+    """What :func:`analyze` finds for one kind (``bbox`` or ``segm``); everything in percent where it is a figure."""
 
     kind: str
     threshold: float
@@ -85,7 +85,7 @@ def plain(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def analyse(
+def analyze(
     truth: GroundTruth,
     results: Results,
     scores: CocoScores,

@@ -25,7 +25,7 @@ class EvaluationResult:
             protocol has none, as for label maps.
         notes: sentences that a reader of the figures must know.
         label_maps: pixels by threshold, where instances were scored as label maps too.
-        analyses: the reasons behind the figures by kind, after :meth:`analyse`.
+        analyses: the reasons behind the figures by kind, after :meth:`analyze`.
     """
 
     metrics: dict
@@ -40,22 +40,22 @@ class EvaluationResult:
         """Every PR curve of the main protocol, boxes before masks."""
         return [curve for kind, scores in self.scores.items() for curve in pr_curves(scores, kind)]
 
-    def analyse(self) -> dict[str, analysis.Analysis]:
+    def analyze(self) -> dict[str, analysis.Analysis]:
         """The reasons behind the figures, by kind; worked out on the first call. Matching is COCO's under either protocol."""
         for kind, scores in self.scores.items():
             if kind not in self.analyses:
-                self.analyses[kind] = analysis.analyse(self.truth, self.results, scores, kind)
+                self.analyses[kind] = analysis.analyze(self.truth, self.results, scores, kind)
         return self.analyses
 
     def write(self, folder: str | Path) -> None:
-        """``metrics.json``, ``pr_curves.csv`` and ``.png``; ``analysis.json`` after :meth:`analyse`."""
+        """``metrics.json``, ``pr_curves.csv`` and ``.png``; ``analysis.json`` after :meth:`analyze`."""
         outputs.write_metrics(self.metrics, folder)
         if self.scores:
             outputs.write_curves(self.curves(), folder)
         self.write_analysis(folder)
 
     def write_analysis(self, folder: str | Path) -> None:
-        """``analysis.json``, where :meth:`analyse` has been called."""
+        """``analysis.json``, where :meth:`analyze` has been called."""
         if self.analyses:
             outputs.write_analysis(
                 [one.as_dict(self.truth) for one in self.analyses.values()], folder

@@ -37,7 +37,7 @@ class Evaluator:
         label_maps: score instances as label maps too, whatever the data set has.
 
     Memory is that of the compressed masks: full-size masks live only while ``process`` encodes them. With torch.distributed
-    initialised, every process handles its share and ``evaluate`` returns the same figures in each. Images with a ``label_file``
+    initialized, every process handles its share and ``evaluate`` returns the same figures in each. Images with a ``label_file``
     (the fashion set) get label-map figures as well, at ``label_threshold`` (chosen on ``threshold_source``) or, where that is None, at
     the threshold that is best on these very images.
     """

@@ -1,4 +1,4 @@
-"""What predictions are scored against: images, classes and labelled objects as flat columns.
+"""What predictions are scored against: images, classes and labeled objects as flat columns.
 
 Columns keep half a million objects in a few arrays, and every protocol reads the same ones. Boxes in this room are COCO's
 ``x, y, width, height`` (float64), because that is what the COCO figures are defined on, to the last bit.
@@ -22,7 +22,7 @@ from bdd_inst.formats.usable import refuse_nothing_usable
 
 @dataclass
 class GroundTruth:
-    """Labelled images. ``N`` images, ``M`` objects, ``K`` classes.
+    """Labeled images. ``N`` images, ``M`` objects, ``K`` classes.
 
     ``image_ids``, ``category_ids`` are the file's own; every other column speaks of images and classes by position.
 

@@ -164,7 +164,7 @@ def default_names(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[str]:
 def count_results(
     truth: GroundTruth, results: Results, maps: MapFolder | None = None
 ) -> LabelMapCounter:
-    """Instances against label maps: those of ``maps``, else of each image's ``label_file``, else painted from its labelled masks."""
+    """Instances against label maps: those of ``maps``, else of each image's ``label_file``, else painted from its labeled masks."""
     counter = LabelMapCounter(truth.class_names)
     results = results.with_masks()
     owned, found = (

@@ -47,7 +47,7 @@ def truth_from_labels(labels: LabelSet) -> GroundTruth:
             *size,
             image.attributes,
         )
-        if not image.labelled:
+        if not image.labeled:
             where = f"{labels.source}: {image.name}"
             builder.problems.add(
                 "unlabelled-image", where, "no labels; every prediction there counts as false"
@@ -69,7 +69,7 @@ def add_instance(
     image: ImageLabels,
     position: dict[str, int],
 ) -> None:
-    """One labelled object with its mask; those of classes that are not scored are counted."""
+    """One labeled object with its mask; those of classes that are not scored are counted."""
     name, ignored = match_class(instance.category, position) or (None, False)
     where = f"{builder.source}: {image.name}"
     if name is None:

@@ -1,8 +1,8 @@
 """Panoptic quality (Kirillov et al., CVPR 2019) of segments, by COCO's rules or by BDD100K's.
 
 A predicted segment is a hit where its IoU with a true one of its class is above one half; SQ is the mean IoU of hits, RQ their F1, PQ the
-product. Under ``coco`` (panopticapi) unlabelled pixels leave the union, crowds are neither found nor missed, and a false segment counts
-only where no more than half of it is unlabelled or a crowd of its class. Under ``bdd`` (the official toolkit) the union keeps those
+product. Under ``coco`` (panopticapi) unlabeled pixels leave the union, crowds are neither found nor missed, and a false segment counts
+only where no more than half of it is unlabeled or a crowd of its class. Under ``bdd`` (the official toolkit) the union keeps those
 pixels, and a false segment counts only where at least half of it lies on true segments that are no crowds.
 """
 
@@ -27,7 +27,7 @@ def image_counts(
     """One image's sums, K,4 float64: IoU of the hits, hits, false segments, missed ones, a row a class.
 
     Args:
-        truth: H,W ids, 0 where nobody labelled, and segments (``id``, ``category_id``, ``isthing``, ``iscrowd``).
+        truth: H,W ids, 0 where nobody labeled, and segments (``id``, ``category_id``, ``isthing``, ``iscrowd``).
         predicted: likewise, without crowds. Segments without a pixel do not count.
     """
     true_ids, true_class, crowd = _columns(*truth, classes)
@@ -39,7 +39,7 @@ def image_counts(
     true_area, area = shared.sum(axis=1), shared.sum(axis=0)
     union = true_area[:, None] + area - shared
     if rule == "coco":
-        # Row 0 is what nobody labelled: panopticapi takes these pixels out of the predicted segment.
+        # Row 0 is what nobody labeled: panopticapi takes these pixels out of the predicted segment.
         union = union - shared[0]
     same = (true_class[:, None] == pred_class) & ~crowd[:, None]
     same[0], same[:, 0] = False, False

@@ -59,14 +59,14 @@ def classes_of(labels: LabelSet) -> PanopticClasses:
 def pairs(
     truth: LabelSet, predicted: LabelSet, classes: PanopticClasses, problems: ProblemLog
 ) -> Iterator[tuple[Segments, Segments]]:
-    """Both sides' segments of every labelled image."""
+    """Both sides' segments of every labeled image."""
     found = {bare(full_name(image)): image for image in predicted.images}
     number = 0
     for image in truth.images:
         key = bare(full_name(image))
         other = found.pop(key, None)
-        if not image.labelled:
-            problems.add("unlabelled-image", image.name, "nobody has labelled it; left out")
+        if not image.labeled:
+            problems.add("unlabelled-image", image.name, "nobody has labeled it; left out")
             continue
         size = _size(image, truth.source)
         if other is None:

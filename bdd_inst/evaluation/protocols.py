@@ -83,7 +83,7 @@ def score(
     """Score one set of predictions: boxes where they have boxes, masks where both sides have masks.
 
     Args:
-        truth: the labelled objects.
+        truth: the labeled objects.
         results: predictions on the same images.
         protocol: a name in ``PROTOCOLS``. ``both`` puts the COCO figures at the top level and both protocols under their names.
         max_detections: detections an image and class that count.

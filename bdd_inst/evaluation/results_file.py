@@ -164,7 +164,7 @@ def note_duplicates(results: Results) -> None:
     table = np.stack([np.asarray(c, np.float64) for c in columns], axis=1)
     if len(table) < 2:
         return
-    # Sorted, equal entries stand together: a comparison of neighbours finds them all.
+    # Sorted, equal entries stand together: a comparison of neighbors finds them all.
     order = np.lexsort(table.T)
     same = (table[order][1:] == table[order][:-1]).all(axis=1)
     pairs = np.flatnonzero(same)

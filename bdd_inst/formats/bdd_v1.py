@@ -66,7 +66,7 @@ def _record(raw: msgspec.Raw, where: str, log: ProblemLog) -> Iterator[ImageLabe
         log.add("no-file-name", where, f"a record without a name; taken from the file: {name}")
     attributes = fields.split_flags(record.get("attributes"))[1]
     if not frames:
-        yield ImageLabels(image_name(name), attributes=attributes, labelled=False)
+        yield ImageLabels(image_name(name), attributes=attributes, labeled=False)
     for number, frame in enumerate(frames):
         yield _frame(frame, name, attributes, number if len(frames) > 1 else None, where, log)
 
@@ -74,7 +74,7 @@ def _record(raw: msgspec.Raw, where: str, log: ProblemLog) -> Iterator[ImageLabe
 def _frame(
     frame: Any, name: str, attributes: dict, number: int | None, where: str, log: ProblemLog
 ) -> ImageLabels:
-    image = ImageLabels(image_name(name), attributes=dict(attributes), labelled=False)
+    image = ImageLabels(image_name(name), attributes=dict(attributes), labeled=False)
     if number is not None:
         index = frame.get("index") if isinstance(frame, dict) else None
         image.video, image.frame_index = name, index if isinstance(index, int) else number
@@ -87,10 +87,10 @@ def _frame(
         log.add(
             "bad-labels",
             where,
-            f"objects is {describe(objects)}, not a list; the image counts as unlabelled",
+            f"objects is {describe(objects)}, not a list; the image counts as unlabeled",
         )
         return image
-    image.labelled = True
+    image.labeled = True
     for place, label in enumerate(objects):
         own = fields.identity(label.get("id")) if isinstance(label, dict) else None
         name_of_it = repr(own) if own is not None else f"#{place}"

@@ -53,7 +53,7 @@ def read_bitmask(path: str | os.PathLike) -> tuple[tuple[int, int], list[Bitmask
     if color != png_kinds.RGBA or depth != 8:
         what = f"{png_kinds.COLORS[color]} of {depth} bits"
         raise DataError(
-            f"{path}: a BDD100K bitmask is an 8-bit RGBA PNG, this one is {what}; colour maps and label maps are read as such"
+            f"{path}: a BDD100K bitmask is an 8-bit RGBA PNG, this one is {what}; color maps and label maps are read as such"
         )
     values = png_kinds.pixels(path)
     return values.shape[:2], instances_of(values)

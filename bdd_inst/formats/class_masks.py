@@ -87,7 +87,7 @@ def write_class_masks(
     workers: int | None = 1,
     progress: Callable[[int], None] | None = None,
 ) -> Conversion:
-    """Write ``output/NAME.png`` for each labelled image; see :class:`ClassMaskTarget`. An interrupted run is taken up.
+    """Write ``output/NAME.png`` for each labeled image; see :class:`ClassMaskTarget`. An interrupted run is taken up.
 
     Args:
         labels: of any format.

@@ -63,13 +63,11 @@ def read(found: Found) -> LabelSet:
         images = _images(items(top["images"]) or [], where, log)
         annotated = items(top.get("annotations"))
         if annotated is None and "annotations" in top:
-            log.add(
-                "bad-labels", where, "annotations is not a list; the images count as unlabelled"
-            )
+            log.add("bad-labels", where, "annotations is not a list; the images count as unlabeled")
         by_image = _grouped(read_annotations(annotated or [], where, log), images, where, log)
         reader = CocoInstances(names if categories is not None else None, log)
         for key, image in images.items():
-            image.labelled = image.labelled and annotated is not None
+            image.labeled = image.labeled and annotated is not None
             image.instances = reader.instances(by_image.pop(key, ()), image, where)
             yield image
 
@@ -112,7 +110,7 @@ def _images(raws: list[msgspec.Raw], where: str, log: ProblemLog) -> dict[Id, Im
             image.video_name,
             image.frame_index,
             image.id,
-            image.labelled,
+            image.labeled,
         )
     return images
 

@@ -29,7 +29,7 @@ class Image(msgspec.Struct, gc=False):
     attributes: dict[str, Any] | None = None
     video_name: str | None = None
     frame_index: int | None = None
-    labelled: bool = True
+    labeled: bool = msgspec.field(default=True, name="labelled")
 
 
 class Annotation(msgspec.Struct, gc=False):

@@ -142,12 +142,12 @@ def _image(
         fields.side(value.get("width")),
         fields.side(value.get("height")),
         image_id=fields.identity(value.get("image_id")),
-        labelled=isinstance(value.get("annotations"), list),
+        labeled=isinstance(value.get("annotations"), list),
     )
     if isinstance(value.get("attributes"), dict):
         image.attributes = value["attributes"]
     raws = []
-    for number, annotation in enumerate(value["annotations"] if image.labelled else []):
+    for number, annotation in enumerate(value["annotations"] if image.labeled else []):
         try:
             image.instances.append(_instance(annotation, names))
             raws.append(msgspec.Raw(msgspec.json.encode(annotation.get("segmentation"))))

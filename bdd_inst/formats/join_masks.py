@@ -25,7 +25,7 @@ def with_masks(labels: LabelSet, folder: str | os.PathLike) -> LazyImages:
 
     def generate(log: ProblemLog) -> Iterator[ImageLabels]:
         for image in images:
-            if image.labelled:
+            if image.labeled:
                 _join(image, finder, log)
             yield image
 

@@ -1,6 +1,6 @@
-"""Label maps: one PNG an image whose values are class numbers, palette or gray; and the colours that make them readable.
+"""Label maps: one PNG an image whose values are class numbers, palette or gray; and the colors that make them readable.
 
-The stored values are what counts: a palette PNG is read by its indices and never converted, for converting replaces them by colours.
+The stored values are what counts: a palette PNG is read by its indices and never converted, for converting replaces them by colors.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def read_label_map(path: str | os.PathLike) -> np.ndarray:
         H,W class numbers, uint8 or uint16.
 
     Raises:
-        DataError: a colour image, or a broken file.
+        DataError: a color image, or a broken file.
     """
     _, _, _, color = png_kinds.header(path)
     if color not in (png_kinds.PALETTE, png_kinds.GRAY):
@@ -54,13 +54,13 @@ def read_encoded(path: str | os.PathLike, encoding: str | Mapping | None = None)
     Args:
         path: of the file, PNG or another image format.
         encoding: None, the stored values are the class numbers; ``binary``, black is 0 and white 1 (half-way at 128, as lossy or
-            smoothed masks need); a mapping of colours ``(r, g, b)`` to class numbers, every other colour becoming 255.
+            smoothed masks need); a mapping of colors ``(r, g, b)`` to class numbers, every other color becoming 255.
 
     Returns:
         H,W, uint8 or uint16.
 
     Raises:
-        DataError: broken, or a colour image where class numbers or black and white belong.
+        DataError: broken, or a color image where class numbers or black and white belong.
     """
     if encoding is None:
         return read_label_map(path)
@@ -70,10 +70,10 @@ def read_encoded(path: str | os.PathLike, encoding: str | Mapping | None = None)
     values = png_kinds.pixels(path)
     _, _, _, kind = png_kinds.header(path)
     if kind == png_kinds.PALETTE:
-        # Of a palette the colours count here, for a colour table names what they mean.
+        # Of a palette the colors count here, for a color table names what they mean.
         values = np.asarray(_opened_as(path, "RGB"))
     if values.ndim != 3:
-        raise DataError(f"{path}: a colour table goes with colour PNGs, this one is gray")
+        raise DataError(f"{path}: a color table goes with color PNGs, this one is gray")
     packed = (values[..., :3].astype(np.uint32) * (65536, 256, 1)).sum(axis=2, dtype=np.uint32)
     out = np.full(packed.shape, VOID, np.uint8)
     for (r, g, b), number in encoding.items():
@@ -82,7 +82,7 @@ def read_encoded(path: str | os.PathLike, encoding: str | Mapping | None = None)
 
 
 def read_gray(path: str | os.PathLike) -> np.ndarray:
-    """A 0/255 mask of any image format, palette colours and all, as H,W uint8 gray; fully transparent pixels are 0."""
+    """A 0/255 mask of any image format, palette colors and all, as H,W uint8 gray; fully transparent pixels are 0."""
     image = _opened_as(path, None)
     if image.mode in ("LA", "RGBA"):
         alpha = np.asarray(image.getchannel("A"))
@@ -106,13 +106,13 @@ def class_instances(
 ) -> list[tuple[int, dict]]:
     """H,W class numbers -> (class, RLE) pairs, classes ascending.
 
-    ``by="class"``: one instance a class that occurs; ``by="component"``: one a connected component (8-neighbours), from the top.
+    ``by="class"``: one instance a class that occurs; ``by="component"``: one a connected component (8-neighbors), from the top.
     Pixels of ``background`` and ``void`` belong to nothing.
 
     Args:
         values: H,W uint8 or wider.
         background, void: numbers that belong to no object; None for none.
-        by: ``class``, or ``component``: one instance for each connected component (8 neighbours).
+        by: ``class``, or ``component``: one instance for each connected component (8 neighbors).
 
     Returns:
         ``(class number, RLE of (H, W))``, classes ascending.
@@ -130,7 +130,7 @@ def class_instances(
 
 
 def components(rle: dict) -> list[dict]:
-    """The connected components (8-neighbours) of a mask, one RLE each, by their top row, then by their left column."""
+    """The connected components (8-neighbors) of a mask, one RLE each, by their top row, then by their left column."""
     x1, y1, x2, y2 = (int(v) for v in run_lengths.to_bbox(rle))
     height, width = rle["size"]
     if x2 <= x1:
@@ -218,7 +218,7 @@ def _bytes(values: np.ndarray) -> np.ndarray:
 
 
 def class_colors(count: int = 256) -> np.ndarray:
-    """K,3 uint8 RGB for K = ``count``, the PASCAL VOC colours: black for 0, then each next number as far apart as bits allow."""
+    """K,3 uint8 RGB for K = ``count``, the PASCAL VOC colors: black for 0, then each next number as far apart as bits allow."""
     numbers = np.arange(count, dtype=np.int64)
     colors = np.zeros((count, 3), dtype=np.int64)
     # VOC's rule: bits 0, 1 and 2 of the number are red's, green's and blue's highest bits, bits 3, 4 and 5 the next ones, and so on.
@@ -236,7 +236,7 @@ def overlay(
     Args:
         image: H,W,3 uint8 RGB.
         values: H,W class numbers.
-        opacity: of the classes' colours, 0 to 1.
+        opacity: of the classes' colors, 0 to 1.
         palette: K,3 uint8 RGB by class number; None takes :func:`class_colors`.
 
     Returns:

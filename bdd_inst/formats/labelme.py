@@ -106,7 +106,7 @@ def _add(
             raise ValueError("a rectangle of no area")
         new.box = (x1, y1, x2, y2)
     elif kind == "circle" and len(points) == 2:
-        # LabelMe's circle is its centre and a point on it.
+        # LabelMe's circle is its center and a point on it.
         radius = math.dist(*points)
         new.paths = [Outline(ellipse(points[0], (radius, radius)))]
     elif kind in OUTLINES:

@@ -1,4 +1,4 @@
-"""COCO panoptic JSON with its folder of PNGs, whose colours number the segments: ``id = R + 256 G + 65536 B``."""
+"""COCO panoptic JSON with its folder of PNGs, whose colors number the segments: ``id = R + 256 G + 65536 B``."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def read(found: Found) -> LabelSet:
                 key = entries.key_of(image.id)
                 size = image.width, image.height
                 # Until an annotation says what its segments are; an image without one is not an empty image.
-                images[key] = ImageLabels(image.file_name, *size, image_id=image.id, labelled=False)
+                images[key] = ImageLabels(image.file_name, *size, image_id=image.id, labeled=False)
         for number, raw in enumerate(items(top.get("annotations")) or []):
             try:
                 _fill(plain(raw), images, folder, names, log)
@@ -91,7 +91,7 @@ def _fill(
     # All segments from one pass over the PNG.
     found = dict(zip(*(list(column) for column in label_rles(numbers)), strict=True))
     found = {int(number): rle for number, rle in found.items()}
-    image.labelled = True
+    image.labeled = True
     for number, segment in enumerate(value["segments_info"] or ()):
         if not isinstance(segment, dict):
             message = f"{describe(segment)} where a segment should be; left out"

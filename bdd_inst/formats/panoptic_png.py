@@ -1,4 +1,4 @@
-"""PNGs that number the segments of an image: COCO's colours (``id = R + 256 G + 65536 B``), and BDD100K's panoptic bitmasks."""
+"""PNGs that number the segments of an image: COCO's colors (``id = R + 256 G + 65536 B``), and BDD100K's panoptic bitmasks."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def read_ids(path: str | os.PathLike) -> np.ndarray:
         H,W uint32.
 
     Raises:
-        DataError: broken, or no colour PNG.
+        DataError: broken, or no color PNG.
     """
     _, _, depth, color = png_kinds.header(path)
     if color not in (png_kinds.RGB, png_kinds.RGBA) or depth != 8:
         raise DataError(
-            f"{path}: segments are numbered by the colours of an 8-bit RGB PNG, this one is {png_kinds.COLORS[color]} of {depth} bits"
+            f"{path}: segments are numbered by the colors of an 8-bit RGB PNG, this one is {png_kinds.COLORS[color]} of {depth} bits"
         )
     values = png_kinds.pixels(path)
     if color == png_kinds.RGBA and png_kinds.is_bitmask(values):
@@ -39,7 +39,7 @@ def read_ids(path: str | os.PathLike) -> np.ndarray:
 
 
 def write_ids(path: str | os.PathLike, ids: np.ndarray) -> None:
-    """Segment ids as COCO's colours, whole or not at all.
+    """Segment ids as COCO's colors, whole or not at all.
 
     Args:
         path: of the PNG.

@@ -21,7 +21,7 @@ Box = tuple[float, float, float, float]
 
 @dataclass(slots=True)
 class Instance:
-    """One labelled (or predicted) object.
+    """One labeled (or predicted) object.
 
     ``category`` is the file's own word, stripped; what it means (``person`` = ``pedestrian``) is the data set's business.
     ``box`` may be None, so may ``paths`` and ``rle``; a label that carries both keeps both. ``crowd`` and ``ignored`` are what the
@@ -55,7 +55,7 @@ class ImageLabels:
     """One image and its labels.
 
     ``name`` is the image's file name as in the label file (``url`` is never used for it); ``width`` and ``height`` are None where
-    the file does not say. ``labelled`` is False where the file has the image but no word on its objects (``labels: null`` or missing),
+    the file does not say. ``labeled`` is False where the file has the image but no word on its objects (``labels: null`` or missing),
     which is not the same as an empty list: looked at, nothing there.
     """
 
@@ -67,7 +67,7 @@ class ImageLabels:
     video: str | None = None
     frame_index: int | None = None
     image_id: int | str | None = None
-    labelled: bool = True
+    labeled: bool = True
 
 
 # Height and width of every BDD100K image, for label files that do not say.

@@ -249,7 +249,7 @@ def _quick(frame: _Frame, inclusive: bool, size: _Size | None) -> ImageLabels:
         ],
         video=frame.videoName,
         frame_index=frame.frameIndex,
-        labelled=frame.labels is not None,
+        labeled=frame.labels is not None,
     )
 
 

@@ -36,15 +36,15 @@ def careful_frame(
         attributes=fields.split_flags(frame.get("attributes"))[1],
         video=frame.get("videoName") if isinstance(frame.get("videoName"), str) else None,
         frame_index=frame.get("frameIndex") if isinstance(frame.get("frameIndex"), int) else None,
-        labelled=isinstance(frame.get("labels"), list),
+        labeled=isinstance(frame.get("labels"), list),
     )
-    if frame.get("labels") is not None and not image.labelled:
+    if frame.get("labels") is not None and not image.labeled:
         log.add(
             "bad-labels",
             where,
-            f"labels is {describe(frame['labels'])}, not a list; the image counts as unlabelled",
+            f"labels is {describe(frame['labels'])}, not a list; the image counts as unlabeled",
         )
-    for number, label in enumerate(frame["labels"] if image.labelled else []):
+    for number, label in enumerate(frame["labels"] if image.labeled else []):
         instance = careful_label(
             label,
             f"{where}, label {_name(label, number)}",

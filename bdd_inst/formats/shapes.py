@@ -1,4 +1,4 @@
-"""The shapes of labelled objects, by one rule for training, evaluation, checks, drawing and conversion: masks, polygons, boxes.
+"""The shapes of labeled objects, by one rule for training, evaluation, checks, drawing and conversion: masks, polygons, boxes.
 
 An object's mask is the area that its closed outlines enclose, or the run lengths that it carries. One that has only open outlines is a
 line: it has no area to train or score on, and where lines are wanted the official rule draws them one pixel wide.

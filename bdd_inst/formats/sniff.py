@@ -107,7 +107,7 @@ def _folder(path: Path, files: list[Path], kind: str | None, named: bool = False
         if kind in (
             None,
             "cityscapes-instances",
-        ):  # beside which gtFine has maps of classes and colours
+        ):  # beside which gtFine has maps of classes and colors
             files = [f for f in files if f.stem.endswith("_instanceIds")] or files
         named = named or (path / NOTE_FILE).exists()
         return Found(kind or png_kinds.kind_of(files, path, named), path, files)

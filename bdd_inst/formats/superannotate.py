@@ -1,6 +1,6 @@
 """SuperAnnotate JSON of vector projects, one file an image: polygons with holes, boxes, turned boxes, ellipses; groups are one object.
 
-The classes' order is that of ``classes/classes.json`` where the export has one. Pixel projects keep their masks in images of colours
+The classes' order is that of ``classes/classes.json`` where the export has one. Pixel projects keep their masks in images of colors
 beside the JSON; those are named and left out.
 """
 

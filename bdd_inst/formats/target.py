@@ -115,9 +115,9 @@ class Target:
 
     def size_to_draw(self, image: ImageLabels, file: str) -> tuple[int, int] | None:
         """Height and width of an image whose masks are to be drawn into a file of its own, ``file`` in messages; None, counted, where
-        they are not known or nobody has labelled it."""
+        they are not known or nobody has labeled it."""
         size = self.known_size(image)
-        if size is not None and not image.labelled:
+        if size is not None and not image.labeled:
             message = f"labels are null or missing; no {file} is written, for an empty one says that nothing is there"
             self.skipped.add("unlabelled-image", image.name, message)
             return None

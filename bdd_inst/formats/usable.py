@@ -1,6 +1,6 @@
 """What of a label set can be used: one verdict for every tool, whatever files the labels came from.
 
-Of an image that is labelled twice the first labels hold. A shape that covers nothing is left out and counted, its object kept: an
+Of an image that is labeled twice the first labels hold. A shape that covers nothing is left out and counted, its object kept: an
 outline that is a line or lies beside its image, a mask without a pixel. Coordinates from 0 to 1 are shares of the image's sides that
 were never turned into pixels; as pixels they would all be one.
 """
@@ -50,7 +50,7 @@ def first_labels(
     for image in images:
         key = (image.video, image.name)
         if key in seen:
-            message = "labelled more than once; the first is kept"
+            message = "labeled more than once; the first is kept"
             log.add("duplicate-image", f"{source} ({image.name})", message)
             continue
         seen.add(key)
@@ -98,7 +98,7 @@ def suspect_outlines(images: Sequence[ImageLabels], official: bool) -> set[int]:
     return {id(paths[n]) for n in np.flatnonzero(suspect | small)}
 
 
-# Reasons for which readers leave a whole object out that somebody has labelled.
+# Reasons for which readers leave a whole object out that somebody has labeled.
 LEFT_OUT = (
     "bad-label",
     "unknown-category",

@@ -126,7 +126,7 @@ def _image(
     if isinstance(regions, dict):
         regions = list(regions.values())
     if not isinstance(regions, list):
-        image.labelled = False
+        image.labeled = False
         return image
     for number, region in enumerate(regions):
         try:

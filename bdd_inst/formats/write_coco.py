@@ -50,8 +50,8 @@ class CocoTarget(Target):
             entry["attributes"] = image.attributes
         if image.video is not None:
             entry |= {"video_name": image.video, "frame_index": image.frame_index}
-        if not image.labelled:
-            entry["labelled"] = False
+        if not image.labeled:
+            entry["labelled"] = False  # the key of the files that there are
         annotations = [self._annotation(one) for one in self.objects(image, height, width)]
         return {"image": entry, "annotations": annotations}
 

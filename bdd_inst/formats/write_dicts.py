@@ -27,7 +27,7 @@ class DictsTarget(CocoTarget):
             return None
         height, width = size
         out = image_dict(image, self._file_name(image), height, width)
-        if image.labelled:
+        if image.labeled:
             out["annotations"] = [self._dict(one) for one in self.objects(image, height, width)]
         return out
 

@@ -1,6 +1,6 @@
-"""COCO panoptic JSON from any label set: ``NAME.json``, and ``NAME/`` with a PNG an image whose colours number its segments.
+"""COCO panoptic JSON from any label set: ``NAME.json``, and ``NAME/`` with a PNG an image whose colors number its segments.
 
-Every labelled pixel belongs to one segment: of overlapping objects the higher score's, without scores the later label's. All stuff of a
+Every labeled pixel belongs to one segment: of overlapping objects the higher score's, without scores the later label's. All stuff of a
 class is one segment of an image; crowds and ignored objects are segments with ``iscrowd``, which are neither found nor missed.
 """
 

@@ -42,7 +42,7 @@ class ScalabelTarget(Target):
             out["attributes"] = image.attributes
         if image.image_id is not None:
             self.lost.add("lost-image-ids", image.name, "Scalabel frames have names, no ids")
-        out["labels"] = [label for label in labels if label is not None] if image.labelled else None
+        out["labels"] = [label for label in labels if label is not None] if image.labeled else None
         return out
 
     def label(self, instance: Instance, place: int, image: ImageLabels) -> dict | None:

@@ -103,7 +103,7 @@ def traced(rle: dict) -> list[np.ndarray]:
     if x2 <= x1 or y2 <= y1:
         return []
     crop = run_lengths.decode(rle)[y1:y2, x1:x2].astype(np.uint8)
-    # OpenCV's outlines run through pixel centres, half a pixel inside the edge; of finer pixels that is less.
+    # OpenCV's outlines run through pixel centers, half a pixel inside the edge; of finer pixels that is less.
     finer = np.repeat(np.repeat(crop, FINER, axis=0), FINER, axis=1)
     outlines, _ = cv2.findContours(finer, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     return [(o[:, 0] + 0.5) / FINER + (x1, y1) for o in outlines if len(o) >= 3]

@@ -45,13 +45,13 @@ IMAGES_LOOKED_AT = 6
 
 
 def header(path: str | os.PathLike) -> tuple[int, int, int, int]:
-    """Height, width, bit depth and colour type of a PNG, from its first bytes.
+    """Height, width, bit depth and color type of a PNG, from its first bytes.
 
     Args:
         path: of the file.
 
     Returns:
-        Height, width (pixels), bits a channel, and colour type (GRAY, PALETTE, ...).
+        Height, width (pixels), bits a channel, and color type (GRAY, PALETTE, ...).
 
     Raises:
         DataError: no PNG, or a header that makes no sense.
@@ -123,7 +123,7 @@ def kind_of(files: Sequence[Path], path: Path, named: bool = False) -> str:
     """
     if "colormaps" in {part.lower() for part in path.parts[-2:]}:
         raise DataError(
-            f"{path}: colour maps number instances for the eye and do not say their class; read the bitmasks beside them"
+            f"{path}: color maps number instances for the eye and do not say their class; read the bitmasks beside them"
         )
     step = max(1, len(files) // IMAGES_LOOKED_AT)
     kinds: dict[str, Path] = {}
@@ -223,7 +223,7 @@ def _kind(file: Path) -> str:
     if color in (GRAY, RGB, GRAY_ALPHA):
         if values.ndim == 3:
             if color == RGB and not (values == values[..., :1]).all():
-                raise NoMask(f"{file}: a colour image, not a mask; give the folder of masks")
+                raise NoMask(f"{file}: a color image, not a mask; give the folder of masks")
             values = values[..., 0]
         found = np.unique(values)
         if file.stem.endswith("_instanceIds") or (depth == 16 and is_numbered_by_class(found)):

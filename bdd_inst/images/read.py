@@ -145,7 +145,7 @@ def _say_scaled(what: str, name: str | os.PathLike) -> None:
 
 
 def _deep_rgb(source: str | os.PathLike | IO[bytes], image: Image.Image) -> Image.Image:
-    """A colour image of 16 bits a channel: PIL keeps the upper byte, which is dark where a camera used 10, 12 or 14 of them."""
+    """A color image of 16 bits a channel: PIL keeps the upper byte, which is dark where a camera used 10, 12 or 14 of them."""
     if max(high for _, high in image.getextrema()) >= 64 or not isinstance(
         source, (str, os.PathLike)
     ):
@@ -166,7 +166,7 @@ def _lab_transform() -> ImageCms.ImageCmsTransform:
 
 
 def _from_lab(image: Image.Image) -> Image.Image:
-    """CIELAB to sRGB; the lightness alone where this PIL has no colour management."""
+    """CIELAB to sRGB; the lightness alone where this PIL has no color management."""
     with contextlib.suppress(Exception):
         return ImageCms.applyTransform(image, _lab_transform())
     return image.getchannel("L").convert("RGB")

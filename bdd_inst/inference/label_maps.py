@@ -142,7 +142,7 @@ def label_names(cfg: CfgNode, metadata: Mapping) -> OutputClasses:
         metadata: what the weights say of themselves; may be empty.
 
     Returns:
-        names and colours by value, background first where there is one.
+        names and colors by value, background first where there is one.
     """
     number = max(cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES, 2)
     known = [

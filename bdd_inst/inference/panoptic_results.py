@@ -1,4 +1,4 @@
-"""A panoptic model's segments as COCO panoptic files: PNGs whose colours number them, and the JSON that says what they are."""
+"""A panoptic model's segments as COCO panoptic files: PNGs whose colors number them, and the JSON that says what they are."""
 
 from __future__ import annotations
 

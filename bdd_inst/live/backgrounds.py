@@ -1,4 +1,4 @@
-"""What stands behind the person: the blurred room, an image, a video, a colour, or nothing (alpha)."""
+"""What stands behind the person: the blurred room, an image, a video, a color, or nothing (alpha)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bdd_inst.images import video
 from bdd_inst.images.read import read_bgr
 from bdd_inst.live.pyramid import Pyramid, fitting_size
 
-COLOUR = re.compile(r"#(?:[0-9a-fA-F]{3}|[0-9a-fA-F]{6})")
+COLOR = re.compile(r"#(?:[0-9a-fA-F]{3}|[0-9a-fA-F]{6})")
 STRENGTH = 0.5
 WIDEST = 0.05  # sigma of the strongest blur, as a share of the image's long side
 # Long sides at which the blur may work: the smallest on which its sigma is at least SMOOTHEST pixels, so that nothing
@@ -28,7 +28,7 @@ Background = Callable[[Pyramid, np.ndarray], np.ndarray]
 
 
 class Blur:
-    """The room out of focus. The person's colours do not smear into it: they are left out of the average."""
+    """The room out of focus. The person's colors do not smear into it: they are left out of the average."""
 
     def __init__(self, strength: float = STRENGTH):
         """``strength`` in 0..1; 0 leaves the image sharp."""
@@ -58,7 +58,7 @@ class Blur:
 
 
 class Still:
-    """An image, or a colour: fitted once to each size of frame."""
+    """An image, or a color: fitted once to each size of frame."""
 
     def __init__(self, image: np.ndarray):
         """``image``: H,W,3 uint8 BGR; covers the frame, what stands over is cut off evenly."""
@@ -114,7 +114,7 @@ def cover(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return cv2.resize(part, (width, height), interpolation=method).reshape(height, width, 3)
 
 
-def colour(text: str) -> np.ndarray:
+def color(text: str) -> np.ndarray:
     """``#rrggbb`` or ``#rgb`` as an image of one pixel, 1,1,3 uint8 BGR."""
     digits = text[1:] if len(text) == 7 else "".join(2 * c for c in text[1:])
     return np.frombuffer(bytes.fromhex(digits), np.uint8)[::-1].reshape(1, 1, 3).copy()
@@ -131,19 +131,19 @@ def open_background(text: str, strength: float = STRENGTH) -> Background | None:
         The background; None where the person alone is wanted, with alpha.
 
     Raises:
-        DataError: not a colour, no such file, or a file that cannot be decoded.
+        DataError: not a color, no such file, or a file that cannot be decoded.
     """
     if text == "blur":
         return Blur(strength)
     if text == "none":
         return None
     if text.startswith("#") and not Path(text).exists():
-        if not COLOUR.fullmatch(text):
-            raise DataError(f"background {text}: not a colour; write it like #00b140")
-        return Still(colour(text))
+        if not COLOR.fullmatch(text):
+            raise DataError(f"background {text}: not a color; write it like #00b140")
+        return Still(color(text))
     if not Path(text).is_file():
         raise DataError(
-            f"background {text}: no such file; name an image, a video, blur, none or a colour like #00b140"
+            f"background {text}: no such file; name an image, a video, blur, none or a color like #00b140"
         )
     if Path(text).suffix.lower() in video.SUFFIXES:
         return Moving(text)

@@ -1,4 +1,4 @@
-"""A small mask becomes clean edges at full size: guided upsampling, foreground colours at the border, the blend."""
+"""A small mask becomes clean edges at full size: guided upsampling, foreground colors at the border, the blend."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ GUIDE_LONG_SIDE = 320
 # Of the guided filter, in pixels of that image: 3 and more draw threads of alpha along edges of the room.
 RADIUS = 2
 EPSILON = 4e-4  # variance of the guide (0..1, squared) below which an edge counts as noise
-# Pixels of the longer side of the small image on which the colours on either side of the border are averaged,
+# Pixels of the longer side of the small image on which the colors on either side of the border are averaged,
 # and how far around each of its pixels.
-COLOUR_LONG_SIDE = 160
-COLOUR_RADIUS = 4
+COLOR_LONG_SIDE = 160
+COLOR_RADIUS = 4
 CERTAIN = 0.12  # alpha this close to 0 or 1 becomes 0 or 1
 SOFTNESS = 0.5  # how much of the range 0..1 around the threshold stays soft
 CHUNK = 4096  # border pixels at a time
-FEW = 0.15  # of the image: above this share of border pixels the border is not recoloured (the mask is haze)
+FEW = 0.15  # of the image: above this share of border pixels the border is not recolored (the mask is haze)
 
 
 def sharpen(probability: np.ndarray, threshold: float = 0.5) -> np.ndarray:
@@ -81,14 +81,14 @@ def upsample(
     near, part = _reach(scale, offset, size)
     if near[0].stop == 0:
         return out
-    grey = cv2.cvtColor(frame.image[part], cv2.COLOR_BGR2GRAY)
-    grey = grey.reshape(out[part].shape)
-    line, rest = scratch("line", grey.shape), scratch("rest", grey.shape)
+    gray = cv2.cvtColor(frame.image[part], cv2.COLOR_BGR2GRAY)
+    gray = gray.reshape(out[part].shape)
+    line, rest = scratch("line", gray.shape), scratch("rest", gray.shape)
     # The ramp ends a little inside 0..1, so that haze far from the person and holes within go.
     stretch = np.float32(1 / (1 - 2 * CERTAIN))
-    cv2.resize(scale[near] * (stretch / np.float32(255)), grey.shape[::-1], dst=line)
-    cv2.resize((offset[near] - np.float32(CERTAIN)) * stretch, grey.shape[::-1], dst=rest)
-    cv2.multiply(line, grey, dst=line, dtype=cv2.CV_32F)
+    cv2.resize(scale[near] * (stretch / np.float32(255)), gray.shape[::-1], dst=line)
+    cv2.resize((offset[near] - np.float32(CERTAIN)) * stretch, gray.shape[::-1], dst=rest)
+    cv2.multiply(line, gray, dst=line, dtype=cv2.CV_32F)
     line += rest
     np.clip(line, 0, 1, out=out[part])
     return out
@@ -98,7 +98,7 @@ def _reach(
     scale: np.ndarray, offset: np.ndarray, size: tuple[int, int]
 ) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
     """Where the enlarged lines can come above CERTAIN, in the small maps and in the image of ``size``; the rest is background."""
-    highest = cv2.max(offset, offset + scale).reshape(scale.shape)  # of grey values in 0..1
+    highest = cv2.max(offset, offset + scale).reshape(scale.shape)  # of gray values in 0..1
     near = _extent(highest > CERTAIN / 2)
     if near[0].stop == 0:
         return near, near
@@ -128,7 +128,7 @@ def _coefficients(guide: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np
     return mean(scale), mean(mean_target - scale * mean_guide)
 
 
-def border_colours(image: np.ndarray | Pyramid, alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def border_colors(image: np.ndarray | Pyramid, alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """What the person and what stands behind look like around the border, as two smooth small images.
 
     Args:
@@ -136,19 +136,19 @@ def border_colours(image: np.ndarray | Pyramid, alpha: np.ndarray) -> tuple[np.n
         alpha: H,W float32 in 0..1.
 
     Returns:
-        foreground, background: h,w,3 float32 (0..255), COLOUR_LONG_SIDE long: means of the colours near each place,
+        foreground, background: h,w,3 float32 (0..255), COLOR_LONG_SIDE long: means of the colors near each place,
         weighted by alpha and by 1 - alpha.
     """
     # What bilinear steps leave out does not show in means over so many pixels.
-    size = fitting_size(*alpha.shape, COLOUR_LONG_SIDE)
+    size = fitting_size(*alpha.shape, COLOR_LONG_SIDE)
     small = Pyramid.of(image).at(size).reshape(*size, 3).astype(np.float32)
     weight = _resized(alpha, size).reshape(size)
-    side = (2 * COLOUR_RADIUS + 1,) * 2
+    side = (2 * COLOR_RADIUS + 1,) * 2
 
     def gathered(weights: np.ndarray) -> np.ndarray:
         total = cv2.boxFilter(weights, -1, side)
-        colours = cv2.boxFilter(small * weights[..., None], -1, side)
-        return colours / np.maximum(total, np.float32(1e-4))[..., None]
+        colors = cv2.boxFilter(small * weights[..., None], -1, side)
+        return colors / np.maximum(total, np.float32(1e-4))[..., None]
 
     return gathered(weight), gathered(1 - weight)
 
@@ -162,7 +162,7 @@ def composite(
         image: H,W,3 uint8.
         alpha: H,W float32 in 0..1.
         background: H,W,3 uint8.
-        clean: whether the old background's colour is taken out of the pixels at the border.
+        clean: whether the old background's color is taken out of the pixels at the border.
 
     Returns:
         H,W,3 uint8, a new array.
@@ -173,22 +173,22 @@ def composite(
     if part[0].stop == 0:
         return out
     share = cv2.merge([share[part]] * 3)
-    # In whole numbers it is twice as fast as cv2.blendLinear, and off by one grey value at most.
+    # In whole numbers it is twice as fast as cv2.blendLinear, and off by one gray value at most.
     shown = cv2.multiply(frame.image[part], share, scale=1 / 255)
     behind = cv2.multiply(background[part], cv2.bitwise_not(share), scale=1 / 255)
     out[part] = cv2.add(shown, behind)
     if clean:
-        for index, colours, share in person_colours(frame, alpha):
+        for index, colors, share in person_colors(frame, alpha):
             behind = _pixels(background, index).astype(np.float32)
-            colours -= behind
-            colours *= share
-            colours += behind
-            out.reshape(-1, 3)[index] = _rounded(colours)
+            colors -= behind
+            colors *= share
+            colors += behind
+            out.reshape(-1, 3)[index] = _rounded(colors)
     return out
 
 
 def cut_out(image: np.ndarray | Pyramid, alpha: np.ndarray) -> np.ndarray:
-    """The person alone; border pixels carry the person's colour, hidden ones black.
+    """The person alone; border pixels carry the person's color, hidden ones black.
 
     Args:
         image: H,W,3 uint8 BGR, or its pyramid.
@@ -201,8 +201,8 @@ def cut_out(image: np.ndarray | Pyramid, alpha: np.ndarray) -> np.ndarray:
     share = cv2.convertScaleAbs(alpha, alpha=255).reshape(alpha.shape)
     shown = cv2.bitwise_and(frame.image, frame.image, mask=share)
     out = cv2.merge([shown, share]).reshape(*share.shape, 4)
-    for index, colours, _ in person_colours(frame, alpha):
-        out.reshape(-1, 4)[index, :3] = _rounded(colours)
+    for index, colors, _ in person_colors(frame, alpha):
+        out.reshape(-1, 4)[index, :3] = _rounded(colors)
     return out
 
 
@@ -214,21 +214,21 @@ def border(alpha: np.ndarray) -> np.ndarray:
     return index if index.size <= FEW * alpha.size else index[:0]
 
 
-def person_colours(frame: Pyramid, alpha: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
-    """The person's own colour in the pixels of the border.
+def person_colors(frame: Pyramid, alpha: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
+    """The person's own color in the pixels of the border.
 
     A border pixel shows ``alpha F + (1 - alpha) B``. F and B are first taken from either side, then F is corrected
     by what the pixel shows beyond that, the more the more of the person it holds (blur fusion, Forte 2021).
 
     Yields:
-        flat indices, N; colours, N,3 float32 in 0..255; alpha there, N,3 float32; a few thousand at a time, which the
+        flat indices, N; colors, N,3 float32 in 0..255; alpha there, N,3 float32; a few thousand at a time, which the
         cache holds.
     """
     everything = border(alpha)
     if not everything.size:
         return
     image = frame.image
-    foreground, behind = border_colours(frame, alpha)
+    foreground, behind = border_colors(frame, alpha)
     height, width = alpha.shape
     small_height, small_width = foreground.shape[:2]
     rows = np.arange(height, dtype=np.intp) * small_height // height * small_width
@@ -240,14 +240,14 @@ def person_colours(frame: Pyramid, alpha: np.ndarray) -> Iterator[tuple[np.ndarr
         front, back = _pixels(foreground, place), _pixels(behind, place)
         share = alpha.ravel().take(index)
         share = cv2.merge([share] * 3).reshape(-1, 3)
-        colours = _pixels(image, index).astype(np.float32)
-        colours -= back
+        colors = _pixels(image, index).astype(np.float32)
+        colors -= back
         back -= front
         back *= share
-        colours += back
-        colours *= share
-        colours += front
-        yield index, np.clip(colours, 0, 255, out=colours), share
+        colors += back
+        colors *= share
+        colors += front
+        yield index, np.clip(colors, 0, 255, out=colors), share
 
 
 def _pixels(image: np.ndarray, index: np.ndarray) -> np.ndarray:
@@ -255,8 +255,8 @@ def _pixels(image: np.ndarray, index: np.ndarray) -> np.ndarray:
     return image.reshape(-1, 3).take(index, 0)
 
 
-def _rounded(colours: np.ndarray) -> np.ndarray:
-    return cv2.convertScaleAbs(colours).reshape(colours.shape)
+def _rounded(colors: np.ndarray) -> np.ndarray:
+    return cv2.convertScaleAbs(colors).reshape(colors.shape)
 
 
 def _resized(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:

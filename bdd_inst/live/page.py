@@ -14,7 +14,7 @@ import numpy as np
 from bdd_inst.base.errors import DataError
 from bdd_inst.images.read import read_bgr
 from bdd_inst.inference.sources import Frame
-from bdd_inst.live.backgrounds import COLOUR, STRENGTH, Background, Blur, Still, colour
+from bdd_inst.live.backgrounds import COLOR, STRENGTH, Background, Blur, Still, color
 from bdd_inst.live.browser_camera import BrowserCamera
 from bdd_inst.live.page_server import HOST, Handler, Server
 from bdd_inst.live.pipeline import Meter, Settings
@@ -168,11 +168,11 @@ class Page:
         if choice == "none":
             return None
         # Never a path: who reaches the page need not be who owns the files.
-        if not isinstance(choice, str) or not COLOUR.fullmatch(choice):
+        if not isinstance(choice, str) or not COLOR.fullmatch(choice):
             raise DataError(
-                f"background is blur, none, given or a colour like #00b140, not {choice!r}"
+                f"background is blur, none, given or a color like #00b140, not {choice!r}"
             )
-        return Still(colour(choice))
+        return Still(color(choice))
 
     def take_image(self, data: bytes) -> None:
         """An image file's bytes as the background. DataError where they are none."""

@@ -249,7 +249,7 @@ def render(
     if background is None and keeps_alpha:
         return cut_out(frame, alpha)
     behind = np.zeros_like(frame.image) if background is None else background(frame, alpha)
-    # A blurred room has the old one's colours: there is nothing to take out at the border.
+    # A blurred room has the old one's colors: there is nothing to take out at the border.
     return composite(frame, alpha, behind, clean=not isinstance(background, Blur))
 
 

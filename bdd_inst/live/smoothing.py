@@ -11,8 +11,8 @@ FLOW_LONG_SIDE = 192  # pixels of the images between which motion is found
 NEW = 0.15  # share of the new mask where something moves and the motion explains the image
 STILL = 0.04  # share of the new mask where nothing moves at all
 SURER = 0.4  # share of the rest that also goes to the new mask where it is certain and the carried one is not
-MOVED = 8.0  # grey values (0..255) by which a place of the image has changed that does not count as still
-# Grey values (0..255): where the carried image is off by this much, the new mask counts alone. Twice as much costs
+MOVED = 8.0  # gray values (0..255) by which a place of the image has changed that does not count as still
+# Gray values (0..255): where the carried image is off by this much, the new mask counts alone. Twice as much costs
 # exact masks of fast dancers 1 to 3 points of IoU, no limit 22 to 24; 0.2 to 0.7 points at 11.
 MISFIT = 11.0
 # Mean misfit of the whole image that means another scene: 4 to 11 in a fast pan, 35 to 117 between unrelated photographs.
@@ -36,7 +36,7 @@ class MaskSmoother:
 
     def reset(self) -> None:
         """Forget the past: the next mask is taken as it is."""
-        self._grey: np.ndarray | None = None
+        self._gray: np.ndarray | None = None
         self._mask: np.ndarray | None = None
         self._seen = 0  # masks since then
 
@@ -50,13 +50,13 @@ class MaskSmoother:
         Returns:
             h,w float32 in 0..1.
         """
-        grey = self._small(Pyramid.of(image))
+        gray = self._small(Pyramid.of(image))
         known = self._mask is not None
-        if known and self._mask.shape == mask.shape and self._grey.shape == grey.shape:
-            mask = self._mix(mask, grey)
+        if known and self._mask.shape == mask.shape and self._gray.shape == gray.shape:
+            mask = self._mix(mask, gray)
         else:
             self._seen = 0
-        self._grey, self._mask, self._seen = grey, mask, self._seen + 1
+        self._gray, self._mask, self._seen = gray, mask, self._seen + 1
         return mask
 
     @staticmethod
@@ -67,15 +67,15 @@ class MaskSmoother:
         size = max(32, round(height * factor)), max(32, round(width * factor))
         return cv2.cvtColor(frame.at(size), cv2.COLOR_BGR2GRAY)
 
-    def _mix(self, mask: np.ndarray, grey: np.ndarray) -> np.ndarray:
-        flow = self._flow.calc(grey, self._grey, None)  # from this frame back to the last one
-        height, width = grey.shape
+    def _mix(self, mask: np.ndarray, gray: np.ndarray) -> np.ndarray:
+        flow = self._flow.calc(gray, self._gray, None)  # from this frame back to the last one
+        height, width = gray.shape
         x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
         at = np.dstack([x, y]) + flow
-        carried_grey = cv2.remap(
-            self._grey, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        carried_gray = cv2.remap(
+            self._gray, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
         )
-        off, changed = _difference(grey, carried_grey), _difference(grey, self._grey)
+        off, changed = _difference(gray, carried_gray), _difference(gray, self._gray)
         if off.mean() > CUT:
             self._seen = 0
             return mask

@@ -11,7 +11,7 @@ import numpy as np
 from bdd_inst.live.pyramid import Pyramid, fitting_size
 
 LONG_SIDE = 428  # pixels of the images and masks that are compared
-STILL = 4.0  # grey values (0..255), mean over 5x5 pixels: what changed less is still
+STILL = 4.0  # gray values (0..255), mean over 5x5 pixels: what changed less is still
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def measure(
     """
     size = fitting_size(*images[0].shape[:2], LONG_SIDE)
     found = [cv2.resize(mask, size[::-1], interpolation=cv2.INTER_LINEAR) > 0.5 for mask in masks]
-    greys = [cv2.cvtColor(Pyramid(p).at(size), cv2.COLOR_BGR2GRAY) for p in images]
+    grays = [cv2.cvtColor(Pyramid(p).at(size), cv2.COLOR_BGR2GRAY) for p in images]
     right = [
         cv2.resize(t.astype(np.float32), size[::-1], interpolation=cv2.INTER_AREA) > 0.5
         for t in truth or ()
@@ -56,7 +56,7 @@ def measure(
     area = np.mean([mask.sum() for mask in right or found])
     changes, late = [], []
     for step in range(1, len(found)):
-        still = cv2.boxFilter(cv2.absdiff(*greys[step - 1 : step + 1]), cv2.CV_32F, (5, 5)) < STILL
+        still = cv2.boxFilter(cv2.absdiff(*grays[step - 1 : step + 1]), cv2.CV_32F, (5, 5)) < STILL
         if right:
             still &= right[step] == right[step - 1]
             late.append(_iou(found[step], right[step - 1]) - _iou(found[step], right[step]))

@@ -51,7 +51,7 @@ def outline_cells(
 def _to_fixed(values: np.ndarray) -> np.ndarray:
     """Pixels to whole 1/256 pixels, halves away from zero, int64."""
     scaled = values * SUBPIXELS
-    # Agg's rounding; ``np.rint`` would send halves to the even neighbour and move edges by 1/256 pixel.
+    # Agg's rounding; ``np.rint`` would send halves to the even neighbor and move edges by 1/256 pixel.
     return np.trunc(scaled + np.copysign(0.5, scaled)).astype(np.int64)
 
 

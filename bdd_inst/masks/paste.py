@@ -1,6 +1,6 @@
 """Mask probabilities of the model's small square grid -> masks of the image, as Detectron2 pastes them.
 
-Detectron2's rule (``layers/mask_ops.py``): the M x M grid covers the box; a pixel's value is the bilinear sample at its centre with zeros
+Detectron2's rule (``layers/mask_ops.py``): the M x M grid covers the box; a pixel's value is the bilinear sample at its center with zeros
 around the grid; a pixel is set where the value reaches the threshold; only pixels within one of the box's outer pixels are looked at.
 
 ``paste_masks`` does just that. ``paste_to_rles`` never visits the pixels: along an image column the value is linear between two rows of
@@ -91,9 +91,9 @@ def _regions(boxes: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def _sample(mask: Tensor, box: Tensor, region: tuple[int, int, int, int]) -> Tensor:
-    """M,M grid over ``box`` sampled at the pixel centres of ``region`` -> h,w float."""
+    """M,M grid over ``box`` sampled at the pixel centers of ``region`` -> h,w float."""
     x1, y1, x2, y2 = region
-    # The same float32 steps in the same order as Detectron2's: a pixel's centre from -1 to 1 over the box.
+    # The same float32 steps in the same order as Detectron2's: a pixel's center from -1 to 1 over the box.
     rows = torch.arange(y1, y2, device=box.device, dtype=torch.float32) + 0.5
     columns = torch.arange(x1, x2, device=box.device, dtype=torch.float32) + 0.5
     rows = (rows - box[1]) / (box[3] - box[1]) * 2 - 1
@@ -209,7 +209,7 @@ class _CrossingSearch:
         top = box[:, 1][owner]
         side = (box[:, 3] - box[:, 1])[owner]
         step = side / self.grid
-        # Knot k samples at (k - 0.5) steps below the top of the box; pixel r has its centre at r + 0.5.
+        # Knot k samples at (k - 0.5) steps below the top of the box; pixel r has its center at r + 0.5.
         crossing = top + (knot - 0.5 + before / (before - after)) * step - 0.5
         rows = np.ceil(crossing)
         rising = after >= 0

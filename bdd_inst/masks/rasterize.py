@@ -23,7 +23,7 @@ from bdd_inst.masks.coverage import outline_cells, touched_places
 from bdd_inst.masks.outlines import Outline, as_outline, check_vertices
 from bdd_inst.masks.rle_check import MAX_PIXELS
 from bdd_inst.masks.rle_text import pack_edges
-from bdd_inst.masks.stroke import CENTRE, clip_line, stroke_outlines
+from bdd_inst.masks.stroke import CENTER, clip_line, stroke_outlines
 
 RULES = rules.VALUES["DATASETS.RASTER"]
 Part = Outline | np.ndarray | Sequence
@@ -252,7 +252,7 @@ def _line_edges(paths: list[Outline], height: int, width: int) -> tuple[np.ndarr
             )
             lines.extend(pieces)
             owner.extend([index] * len(pieces))
-    corners, lengths = stroke_outlines(*_flat(lines, height, width, CENTRE))
+    corners, lengths = stroke_outlines(*_flat(lines, height, width, CENTER))
     edges, ring = _ring_edges(corners, lengths)
     return edges, np.array(owner, dtype=np.int64)[ring]
 

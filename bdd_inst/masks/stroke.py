@@ -1,6 +1,6 @@
 """Open paths (lane marks) to the outlines of the thin lines that the official tool draws along them.
 
-The official tool strokes them one point wide on a canvas of 100 dots an inch, which is 100 / 72 pixels, with butt ends and mitred corners.
+The official tool strokes them one point wide on a canvas of 100 dots an inch, which is 100 / 72 pixels, with butt ends and mitered corners.
 The outline runs along one side of the line, around its end and back along the other, as Agg's stroker lays it; painting every touched pixel
 of it gives the mask.
 """
@@ -15,8 +15,8 @@ _HALF_WIDTH = 100 / 72 / 2
 _MITER_LIMIT = 100 / 72  # the canvas sets it to the line width
 # Agg's default limit for the inner side of a corner, in half widths.
 _INNER_LIMIT = 1.01
-# What snapped vertices of a line this wide are moved by: it is an odd number of pixels wide when rounded, so it runs through pixel centres.
-CENTRE = 0.5
+# What snapped vertices of a line this wide are moved by: it is an odd number of pixels wide when rounded, so it runs through pixel centers.
+CENTER = 0.5
 
 
 def stroke_outlines(corners: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

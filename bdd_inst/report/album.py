@@ -108,10 +108,10 @@ def compose(entry: AnnotatedImage, class_table: ClassTable, options: AlbumOption
         labels, found = judge(labels, found, options.iou)
         style = replace(style, color_by="verdict")
     alone, what = (
-        (labels, "labelled") if found is None or options.show == "labels" else (found, "predicted")
+        (labels, "labeled") if found is None or options.show == "labels" else (found, "predicted")
     )
     if alone is None:
-        raise DataError("nothing to show: the image is not labelled")
+        raise DataError("nothing to show: the image is not labeled")
     canvas, alone = enlarge(image, alone)
     return caption(
         draw_objects(canvas, alone, style), f"{entry.name}  ·  {count(len(alone))} {what}"
@@ -131,7 +131,7 @@ def fill_album(
     Args:
         entries: images with labels and predictions; read as they are needed.
         folder: where the drawings go, below it by the entries' names.
-        class_table: names and colours by class index.
+        class_table: names and colors by class index.
         options: what a page shows.
         problems: counts what could not be drawn.
         workers: threads.
@@ -153,12 +153,12 @@ def fill_album(
     def passed() -> Iterator[AnnotatedImage]:
         for entry in entries:
             if entry.path is None:
-                problems.add("missing-image", entry.name, "labelled, but there is no such image")
+                problems.add("missing-image", entry.name, "labeled, but there is no such image")
             elif entry.name in names:
                 problems.add(
                     "duplicate-image",
                     entry.name,
-                    "labelled a second time; the first one is drawn",
+                    "labeled a second time; the first one is drawn",
                 )
             else:
                 names.add(entry.name)

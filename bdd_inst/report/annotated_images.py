@@ -22,7 +22,7 @@ MISSING = (np.nan,) * 4
 
 
 class ClassTable:
-    """Class words and their indices and colours; words that are not known yet are added. BDD100K's classes keep their colours."""
+    """Class words and their indices and colors; words that are not known yet are added. BDD100K's classes keep their colors."""
 
     def __init__(
         self,
@@ -91,7 +91,7 @@ class Rows:
 
 @dataclass(slots=True)
 class AnnotatedImage:
-    """One image file with its labels (None: it is unlabelled) and its predictions (None: none were asked for)."""
+    """One image file with its labels (None: it is unlabeled) and its predictions (None: none were asked for)."""
 
     name: str
     path: Path | None
@@ -115,7 +115,7 @@ def from_label_set(
         An entry each, in the labels' order, as they are asked for.
     """
     for image in labels.images:
-        rows = instance_rows(image, class_table) if image.labelled else None
+        rows = instance_rows(image, class_table) if image.labeled else None
         yield AnnotatedImage(full_name(image), find(images, image, problems), image.image_id, rows)
 
 

@@ -236,8 +236,8 @@ def _records(split: Split, number: int) -> tuple[list[dict], tuple[str, ...]]:
 def _shown(sample, split: str) -> dict[str, Any]:
     views = [
         ("Ground truth", "resized, transformed and padded (hatched)", sample.ground_truth),
-        ("Positive anchors", "coloured by FPN level; objects in white", sample.anchors),
-        ("RoIs", "positives in their class's colour, negatives grey", sample.rois),
+        ("Positive anchors", "colored by FPN level; objects in white", sample.anchors),
+        ("RoIs", "positives in their class's color, negatives gray", sample.rois),
     ]
     return {
         "sample": sample,

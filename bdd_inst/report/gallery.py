@@ -104,7 +104,7 @@ def entry(
     for n, item in zip(own, objects, strict=True):
         item |= {"ignored": True} if truth.crowd[n] or truth.ignored[n] else {}
     top = mine[np.argsort(-results.scores[mine], kind="stable")][:MOST_FOUND]
-    near = neighbours(analysis.pairs, everything, top, own)
+    near = neighbors(analysis.pairs, everything, top, own)
     predictions = []
     for n in top:
         mask = results.masks[n] if masks else None
@@ -130,7 +130,7 @@ def entry(
     }
 
 
-def neighbours(
+def neighbors(
     pairs: Pairs, everything: Confusion, top: np.ndarray, own: np.ndarray
 ) -> dict[int, dict]:
     """``g`` and ``near`` of each prediction (see :func:`entry`); ``top`` D and ``own`` G int64: positions of those shown."""

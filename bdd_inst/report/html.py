@@ -51,7 +51,7 @@ def write_report(
     Returns:
         the page's path.
     """
-    outcome.analyse()
+    outcome.analyze()
     outcome.write_analysis(folder)
     tree = report_data.report_tree(outcome)
     if comparison is not None:

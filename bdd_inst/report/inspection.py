@@ -121,7 +121,7 @@ class Inspector:
         return out
 
     def _crops(self, instances: Instances) -> np.ndarray | None:
-        """Every mask cut to its box at 56x56, as the mask loss is given it, tiled with its class colour; None without masks."""
+        """Every mask cut to its box at 56x56, as the mask loss is given it, tiled with its class color; None without masks."""
         if not instances.has("gt_masks") or not len(instances):
             return None
         chosen = instances[:MOST_CROPS]
@@ -176,7 +176,7 @@ class Inspector:
     def _rois(
         self, base: np.ndarray, images, instances: Instances, levels: list[LevelCounts], seed: int
     ):
-        """Boxes drawn for the second stage, positives in their class's colour; counts (positive, all), and by level."""
+        """Boxes drawn for the second stage, positives in their class's color; counts (positive, all), and by level."""
         if self.weighted:
             proposals, _ = self.model.proposal_generator(
                 self.model.backbone(images.tensor), images.image_sizes

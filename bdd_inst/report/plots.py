@@ -15,7 +15,7 @@ from bdd_inst.base.csv_log import KEY, CsvLog
 from bdd_inst.base.files import atomic_write
 from bdd_inst.drawing.fonts import for_matplotlib
 
-# Okabe and Ito's colours, apart for every eye, dark enough for thin lines on white.
+# Okabe and Ito's colors, apart for every eye, dark enough for thin lines on white.
 LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#6A3D9A", "#8C564B")
 STYLE = {
     "font.size": 9,
@@ -122,7 +122,7 @@ def line(
 
 
 def running_mean(values: np.ndarray, reach: int) -> np.ndarray:
-    """N float64 means over up to ``reach`` neighbours on each side; at the ends over as many as there are on both."""
+    """N float64 means over up to ``reach`` neighbors on each side; at the ends over as many as there are on both."""
     sums = np.concatenate([[0.0], np.cumsum(values)])
     place = np.arange(len(values))
     reach = np.minimum(reach, np.minimum(place, place[::-1]))

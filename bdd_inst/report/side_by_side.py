@@ -37,7 +37,7 @@ def write_side_by_side(
 
     Args:
         shown: dataset dict and prediction, as :class:`bdd_inst.evaluation.evaluate_model.TestResult` has them.
-        metadata: of the data set: class names and colours.
+        metadata: of the data set: class names and colors.
         folder: where they go.
         names: file name to the drawing's name without suffix, see :func:`image_names`.
         ignore: the label of pixels that do not count.
@@ -80,7 +80,7 @@ def image_names(records: Iterable[dict]) -> dict[str, str]:
 
 
 def _objects(record: dict, instances: Instances, metadata: dict) -> np.ndarray:
-    """H,W,3 BGR of an image's labelled and predicted objects."""
+    """H,W,3 BGR of an image's labeled and predicted objects."""
     image = read_bgr(record["file_name"])
     size = {"height": image.shape[0], "width": image.shape[1]}
     return side_by_side(

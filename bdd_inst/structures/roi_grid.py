@@ -79,7 +79,7 @@ class AxisSamples:
 def axis_samples(start: np.ndarray, end: np.ndarray, length: int, side: int) -> AxisSamples:
     """Where the operator samples along one axis of ``length`` pixels for boxes from ``start`` to ``end`` (R float32), in float32 as it
     does."""
-    # The half pixel of the aligned operator: pixel 0 has its centre at 0.5 of the box's coordinates.
+    # The half pixel of the aligned operator: pixel 0 has its center at 0.5 of the box's coordinates.
     begin = start.astype(np.float32) - np.float32(0.5)
     extent = (end.astype(np.float32) - np.float32(0.5)) - begin
     cell = extent / np.float32(side)

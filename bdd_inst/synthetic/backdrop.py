@@ -109,7 +109,7 @@ def house(
     near: float,
     tall: float,
 ) -> None:
-    """One facade along the road from ``far`` to ``near``, metres, with rows of windows in perspective, into ``image`` H,W,3 float32."""
+    """One facade along the road from ``far`` to ``near``, meters, with rows of windows in perspective, into ``image`` H,W,3 float32."""
     camera = scene.camera
     wall = rng.uniform(70, 200) * np.array([1, rng.uniform(0.8, 1.0), rng.uniform(0.68, 1.0)])
 
@@ -117,9 +117,9 @@ def house(
         px, py = camera.ground(x, z)
         return px, py - camera.scale(z) * y
 
-    def quad(z1: float, z2: float, y1: float, y2: float, colour: np.ndarray) -> None:
+    def quad(z1: float, z2: float, y1: float, y2: float, color: np.ndarray) -> None:
         points = np.array([corner(z1, y1), corner(z2, y1), corner(z2, y2), corner(z1, y2)])
-        fill(image, points, colour)
+        fill(image, points, color)
         stuff.fill(points, "building")
 
     quad(far, near, 0, tall, wall)
@@ -149,33 +149,33 @@ def house(
             )
 
 
-def fill(image: np.ndarray, points: np.ndarray, colour: np.ndarray | tuple[float, ...]) -> None:
+def fill(image: np.ndarray, points: np.ndarray, color: np.ndarray | tuple[float, ...]) -> None:
     """Fill a polygon of float points V,2 (pixel corners are whole numbers) in an image H,W,3, in place; edges are smooth in uint8 only."""
-    # OpenCV counts from pixel centres, in 1/16 pixel; far corners are pulled in, where they would overflow.
+    # OpenCV counts from pixel centers, in 1/16 pixel; far corners are pulled in, where they would overflow.
     shifted = np.round((np.clip(points, -4000, 4000) - 0.5) * 16).astype(np.int32)
-    cv2.fillPoly(image, [shifted], tuple(float(v) for v in colour), cv2.LINE_AA, 4)
+    cv2.fillPoly(image, [shifted], tuple(float(v) for v in color), cv2.LINE_AA, 4)
 
 
 def road(image: np.ndarray, scene: Scene, rng: np.random.Generator, stuff: StuffMap) -> None:
     """Asphalt with grain, pavements, dashed and solid lines, a crossing now and then, into ``image`` H,W,3 float32."""
     camera = scene.camera
     half = 9.0 if scene.kind == "highway" else 4.6
-    grey = rng.uniform(70, 115) * (
+    gray = rng.uniform(70, 115) * (
         1.25 if scene.weather == "snowy" else 0.8 if scene.weather == "rainy" else 1.0
     )
 
     def strip(
-        x1: float, x2: float, z1: float, z2: float, colour: tuple[float, ...], name: str = "road"
+        x1: float, x2: float, z1: float, z2: float, color: tuple[float, ...], name: str = "road"
     ) -> None:
         corners = ((x1, z1), (x2, z1), (x2, z2), (x1, z2))
         points = np.array([camera.ground(x, z) for x, z in corners])
-        fill(image, points, colour)
+        fill(image, points, color)
         stuff.fill(points, name)
 
     if scene.kind != "highway":
-        strip(-8.5, 8.5, 2.2, 200, (grey * 1.5, grey * 1.46, grey * 1.42), "sidewalk")
-        strip(-half - 2.3, half + 2.3, 2.2, 200, (grey * 1.12, grey * 1.12, grey * 1.12))
-    strip(-half, half, 2.2, 200, (grey, grey, grey * 1.03))
+        strip(-8.5, 8.5, 2.2, 200, (gray * 1.5, gray * 1.46, gray * 1.42), "sidewalk")
+        strip(-half - 2.3, half + 2.3, 2.2, 200, (gray * 1.12, gray * 1.12, gray * 1.12))
+    strip(-half, half, 2.2, 200, (gray, gray, gray * 1.03))
     paint = (205, 205, 200)
     for x in (-1.6, 1.8) if scene.kind != "highway" else (-5.1, -1.7, 1.7, 5.1):
         for z in np.arange(3 + rng.uniform(0, 4), 60, 6.0):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bdd_inst.synthetic.pen import Contour, ellipse, rectangle
-from bdd_inst.synthetic.shapes import Shape, paint_colour
+from bdd_inst.synthetic.shapes import Shape, paint_color
 
 # What panoptic labels call them.
 STUFF = {
@@ -35,13 +35,13 @@ def distractor(name: str, rng: np.random.Generator) -> Shape:
     if name == "bin":
         return Shape(
             [rectangle(-0.3, 0, 0.3, 1.05)],
-            paint_colour(rng),
+            paint_color(rng),
             [(rectangle(-0.34, 0.9, 0.34, 1.08), (50, 52, 54))],
         )
     if name == "poster":
         image = (
             (ellipse(0, 1.9, 0.16), (214, 170, 140)),
-            (rectangle(-0.25, 1.1, 0.25, 1.72), paint_colour(rng, 1.0)),
+            (rectangle(-0.25, 1.1, 0.25, 1.72), paint_color(rng, 1.0)),
         )
         return Shape([rectangle(-0.6, 0.5, 0.6, 2.3)], (228, 226, 220), list(image))
     post = rectangle(-0.06, 0, 0.06, 2.6)

@@ -10,7 +10,7 @@ from bdd_inst.synthetic.paint import Painted
 from bdd_inst.synthetic.scene import Scene
 from bdd_inst.synthetic.stuff import StuffMap, panoptic_instances
 
-MIN_PIXELS = 40  # smaller remains are left unlabelled, as annotators do
+MIN_PIXELS = 40  # smaller remains are left unlabeled, as annotators do
 MIN_SHARE = 0.15  # so is what shows less than this share of itself
 TOLERANCE = 0.7  # pixels that a traced polygon may stray from the mask
 
@@ -34,7 +34,7 @@ def frame_of(name: str, scene: Scene, painted: list[Painted], timestamp: int = 1
 
 def label_of(item: Painted, identity: str) -> dict | None:
     """One Scalabel label, or None where too little of the object shows."""
-    if not is_labelled(item):
+    if not is_labeled(item):
         return None
     if item.outline is not None and not item.cut and (item.visible == item.whole).all():
         parts = [poly2d(rounded(path.vertices), path.types) for path in item.outline]
@@ -60,7 +60,7 @@ def label_of(item: Painted, identity: str) -> dict | None:
     }
 
 
-def is_labelled(item: Painted) -> bool:
+def is_labeled(item: Painted) -> bool:
     """Whether enough of the object shows."""
     shown = int(item.visible.sum())
     return shown >= MIN_PIXELS and shown >= MIN_SHARE * int(item.whole.sum())
@@ -76,7 +76,7 @@ def segments_of(painted: list[Painted], stuff: StuffMap) -> list[BitmaskInstance
     things = [
         (item.thing.category, item.visible, is_occluded(item), item.cut)
         for item in painted
-        if is_labelled(item)
+        if is_labeled(item)
     ]
     return panoptic_instances(stuff, things)
 

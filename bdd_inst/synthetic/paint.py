@@ -18,7 +18,7 @@ FOG = {"foggy": 0.035, "snowy": 0.012, "rainy": 0.010, "overcast": 0.004}
 
 @dataclass(slots=True)
 class Painted:
-    """A labelled thing in the image.
+    """A labeled thing in the image.
 
     ``outline`` are its whole paths in pixels (None where it is not one of known curves), ``whole`` its silhouette H,W bool inside the
     image, ``visible`` what nearer things leave of it, ``cut`` True where it runs over the image's border.
@@ -32,7 +32,7 @@ class Painted:
 
 
 def paint(scene: Scene, rng: np.random.Generator) -> tuple[np.ndarray, list[Painted], StuffMap]:
-    """The image, its labelled things, far to near, and what all else is.
+    """The image, its labeled things, far to near, and what all else is.
 
     Args:
         scene: what stands where, and the weather.
@@ -99,12 +99,12 @@ def paint_thing(
     layer = image.copy()
     flank = flank_of(thing, camera)
     if flank is not None:
-        fill(layer, flank, tuple(0.62 * c for c in shape.colour))
+        fill(layer, flank, tuple(0.62 * c for c in shape.color))
         paint_flank(layer, thing, camera)
     for outline in shape.outline:
-        fill(layer, thing.place(outline, camera).flat(), shape.colour)
-    for outline, colour in shape.parts:
-        fill(layer, thing.place(outline, camera).flat(), colour)
+        fill(layer, thing.place(outline, camera).flat(), shape.color)
+    for outline, color in shape.parts:
+        fill(layer, thing.place(outline, camera).flat(), color)
     ys, xs = np.nonzero(silhouette)
     y1, y2, x1, x2 = ys.min(), ys.max() + 1, xs.min(), xs.max() + 1
     box = layer[y1:y2, x1:x2]
@@ -178,13 +178,13 @@ def light_up(glow: np.ndarray, thing: Thing, camera: Camera, silhouette: np.ndar
     """Add the thing's lamps to the layer of light (H,W,3 float32 RGB), and take away what it hides of lamps behind it."""
     glow[silhouette] = 0
     s = camera.scale(thing.z)
-    for x, y, colour in thing.shape.lights:
+    for x, y, color in thing.shape.lights:
         px, py = camera.ground(thing.x, thing.z)
-        centre = (
+        center = (
             int(np.clip(px + (-s if thing.mirror else s) * x, -99, 9999)),
             int(np.clip(py - s * y, -99, 9999)),
         )
-        cv2.circle(glow, centre, max(1, int(0.07 * s)), colour, -1, cv2.LINE_AA)
+        cv2.circle(glow, center, max(1, int(0.07 * s)), color, -1, cv2.LINE_AA)
 
 
 def is_cut(thing: Thing, camera: Camera) -> bool:

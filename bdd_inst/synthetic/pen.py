@@ -1,4 +1,4 @@
-"""A pen that draws outlines of straight and cubic Bezier pieces in metres and places them in the image."""
+"""A pen that draws outlines of straight and cubic Bezier pieces in meters and places them in the image."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class Contour:
         return self
 
     def arc(
-        self, centre: tuple[float, float], rx: float, ry: float, start: int, quarters: int
+        self, center: tuple[float, float], rx: float, ry: float, start: int, quarters: int
     ) -> Contour:
-        """Quarter ellipses, counter-clockwise in y-up metres (clockwise when ``quarters`` < 0), from ``start`` x 90 degrees."""
+        """Quarter ellipses, counter-clockwise in y-up meters (clockwise when ``quarters`` < 0), from ``start`` x 90 degrees."""
         step = 1 if quarters > 0 else -1
         for i in range(abs(quarters)):
             a, b = start + i * step, start + (i + 1) * step
@@ -43,9 +43,9 @@ class Contour:
             # Control points lie on the tangents at both ends, so quarters join without a corner.
             tangent = QUARTER * step
             self.curve(
-                (centre[0] + rx * (ca - tangent * sa), centre[1] + ry * (sa + tangent * ca)),
-                (centre[0] + rx * (cb + tangent * sb), centre[1] + ry * (sb - tangent * cb)),
-                (centre[0] + rx * cb, centre[1] + ry * sb),
+                (center[0] + rx * (ca - tangent * sa), center[1] + ry * (sa + tangent * ca)),
+                (center[0] + rx * (cb + tangent * sb), center[1] + ry * (sb - tangent * cb)),
+                (center[0] + rx * cb, center[1] + ry * sb),
             )
         return self
 

@@ -8,10 +8,10 @@ from bdd_inst.synthetic.pen import Contour, ellipse, rectangle
 from bdd_inst.synthetic.shapes import (
     GLASS,
     STEEL,
-    TYRE,
-    Colour,
+    TIRE,
+    Color,
     Shape,
-    paint_colour,
+    paint_color,
     shade,
 )
 
@@ -23,7 +23,7 @@ def person(rng: np.random.Generator, height: float | None = None) -> Shape:
     h = rng.uniform(1.5, 1.9) if height is None else height
     s, stride = h / 1.75, rng.uniform(0.04, 0.32)
     skin = tuple(float(v) for v in np.array([224, 178, 150]) * rng.uniform(0.35, 1.0))
-    shirt, trousers = paint_colour(rng, 0.75), shade(paint_colour(rng, 0.3), 0.6)
+    shirt, trousers = paint_color(rng, 0.75), shade(paint_color(rng, 0.3), 0.6)
     swing = rng.uniform(0.0, 0.14)
     out = Contour().line(
         (-stride - 0.08, 0),
@@ -66,16 +66,16 @@ def person(rng: np.random.Generator, height: float | None = None) -> Shape:
         (ellipse(-0.28 - swing, 0.89, 0.05), skin),
     ]
     if rng.random() < 0.3:
-        parts.append((rectangle(-0.16, 1.0, 0.16, 1.4), paint_colour(rng, 0.8)))
+        parts.append((rectangle(-0.16, 1.0, 0.16, 1.4), paint_color(rng, 0.8)))
     return Shape(
         [o.mapped(s, s, 0, 0) for o in [out]], shirt, [(o.mapped(s, s, 0, 0), c) for o, c in parts]
     )
 
 
 def bicycle_side(rng: np.random.Generator) -> Shape:
-    """A bicycle from the side: two large wheels (labelled as discs, as annotators do) and a frame between them."""
+    """A bicycle from the side: two large wheels (labeled as discs, as annotators do) and a frame between them."""
     r, d = 0.34, 0.53
-    colour = paint_colour(rng, 0.9)
+    color = paint_color(rng, 0.9)
     frame = Contour().line(
         (-d, r - 0.04),
         (-0.02, r - 0.06),
@@ -95,25 +95,25 @@ def bicycle_side(rng: np.random.Generator) -> Shape:
         (-0.2, 0.8),
         (-d, r + 0.04),
     )
-    parts: list[tuple[Contour, Colour]] = []
+    parts: list[tuple[Contour, Color]] = []
     for x in (-d, d):
         parts += [
-            (ellipse(x, r, r), TYRE),
+            (ellipse(x, r, r), TIRE),
             (ellipse(x, r, r * 0.84), (128, 130, 132)),
             (ellipse(x, r, 0.05), STEEL),
         ]
     parts += [
-        (frame, colour),
+        (frame, color),
         (Contour().line((-0.16, 0.74), (-0.02, r), (d - 0.16, 0.76)), (96, 98, 100)),
         (ellipse(0.0, r - 0.02, 0.1), STEEL),
     ]
-    return Shape([ellipse(-d, r, r), ellipse(d, r, r), frame], colour, parts)
+    return Shape([ellipse(-d, r, r), ellipse(d, r, r), frame], color, parts)
 
 
 def motorcycle_side(rng: np.random.Generator) -> Shape:
     """A motorcycle from the side: fat wheels, engine, tank, seat, exhaust."""
     r, d = 0.31, 0.68
-    colour = paint_colour(rng, 0.95)
+    color = paint_color(rng, 0.95)
     body = Contour().line(
         (-d - 0.25, r + 0.28),
         (-d + 0.1, r - 0.05),
@@ -130,21 +130,21 @@ def motorcycle_side(rng: np.random.Generator) -> Shape:
     body.curve((0.3, 1.0), (0.12, 0.98), (0.0, 0.8)).line((-0.45, 0.78)).curve(
         (-0.65, 0.82), (-0.8, 0.9), (-d - 0.25, r + 0.36)
     )
-    parts: list[tuple[Contour, Colour]] = []
+    parts: list[tuple[Contour, Color]] = []
     for x in (-d, d):
         parts += [
-            (ellipse(x, r, r), TYRE),
+            (ellipse(x, r, r), TIRE),
             (ellipse(x, r, r * 0.55), STEEL),
             (ellipse(x, r, r * 0.2), (50, 50, 52)),
         ]
     parts += [
-        (body, shade(colour, 0.8)),
+        (body, shade(color, 0.8)),
         (rectangle(-0.2, 0.18, 0.26, 0.55), (70, 72, 75)),
         (
             Contour()
             .line((0.0, 0.62), (0.4, 0.66), (0.36, 0.94))
             .curve((0.2, 1.0), (0.1, 0.95), (0.0, 0.8)),
-            colour,
+            color,
         ),
         (Contour().line((-0.75, 0.78), (0.0, 0.7), (0.02, 0.8), (-0.7, 0.86)), (28, 28, 30)),
         (rectangle(-d - 0.1, 0.2, -0.1, 0.3), (190, 192, 196)),
@@ -152,7 +152,7 @@ def motorcycle_side(rng: np.random.Generator) -> Shape:
     ]
     return Shape(
         [ellipse(-d, r, r), ellipse(d, r, r), body],
-        colour,
+        color,
         parts,
         0.0,
         [(d - 0.05, 0.9, (245, 240, 215))],
@@ -160,7 +160,7 @@ def motorcycle_side(rng: np.random.Generator) -> Shape:
 
 
 def rider_outline(seat: Place, hand: Place, foot: Place, shoulder: Place, head: Place) -> Contour:
-    """The silhouette of a rider whose joints are at these x, y (metres, y up)."""
+    """The silhouette of a rider whose joints are at these x, y (meters, y up)."""
     sx, sy = seat
     out = Contour().line(
         (foot[0] - 0.1, foot[1] - 0.06),
@@ -202,7 +202,7 @@ def rider_side(rng: np.random.Generator, motor: bool) -> Shape:
     head = (shoulder[0] + 0.09, shoulder[1] + 0.2)
     out = rider_outline(seat, hand, foot, shoulder, head)
     skin = tuple(float(v) for v in np.array([224, 178, 150]) * rng.uniform(0.4, 1.0))
-    helmet, trousers = paint_colour(rng, 0.8), shade(paint_colour(rng, 0.3), 0.55)
+    helmet, trousers = paint_color(rng, 0.8), shade(paint_color(rng, 0.3), 0.55)
     parts = [
         (
             Contour().line(
@@ -234,14 +234,14 @@ def rider_side(rng: np.random.Generator, motor: bool) -> Shape:
         parts.insert(
             3, (rectangle(head[0] + 0.02, head[1] - 0.03, head[0] + 0.15, head[1] + 0.06), GLASS)
         )
-    return Shape([out], paint_colour(rng, 0.8), parts)
+    return Shape([out], paint_color(rng, 0.8), parts)
 
 
 def two_wheeler_end(rng: np.random.Generator, motor: bool) -> Shape:
     """A bicycle or motorcycle from ahead or behind: one narrow upright wheel, fork, bars."""
     r, w = (0.31, 0.09) if motor else (0.34, 0.045)
     bar, top = (0.36, 1.05) if motor else (0.29, 1.05)
-    colour = paint_colour(rng, 0.9)
+    color = paint_color(rng, 0.9)
     out = Contour().line((w, r)).arc((0, r), w, r, 0, -2).line((-w - 0.02, 0.7))
     if motor:
         out.line((-0.2, 0.62), (-0.17, 0.92))
@@ -256,15 +256,15 @@ def two_wheeler_end(rng: np.random.Generator, motor: bool) -> Shape:
     if motor:
         out.line((0.17, 0.92), (0.2, 0.62))
     out.line((w + 0.02, 0.7))
-    parts = [(ellipse(0, r, w, r), TYRE), (rectangle(-w - 0.01, r * 1.6, w + 0.01, 0.7), colour)]
+    parts = [(ellipse(0, r, w, r), TIRE), (rectangle(-w - 0.01, r * 1.6, w + 0.01, 0.7), color)]
     lamp = (0.0, 0.84, (245.0, 240.0, 215.0) if rng.random() < 0.6 else (200.0, 26.0, 20.0))
     if motor:
         parts += [
-            (Contour().line((-0.19, 0.62), (0.19, 0.62), (0.16, 0.95), (-0.16, 0.95)), colour),
+            (Contour().line((-0.19, 0.62), (0.19, 0.62), (0.16, 0.95), (-0.16, 0.95)), color),
             (ellipse(0, 0.84, 0.09), lamp[2]),
         ]
     return Shape(
-        [out], shade(colour, 0.5) if motor else (70, 70, 74), parts, 0.0, [lamp] if motor else []
+        [out], shade(color, 0.5) if motor else (70, 70, 74), parts, 0.0, [lamp] if motor else []
     )
 
 
@@ -292,7 +292,7 @@ def rider_end(rng: np.random.Generator, motor: bool) -> Shape:
         (-0.32, s + 0.6), (-0.4, s + 0.5), (-0.38, s + 0.27)
     ).line((-0.33, s + 0.2), (-0.2, s + 0.22), (-0.17, s + 0.04), (-0.27, s - 0.12))
     skin = tuple(float(v) for v in np.array([224, 178, 150]) * rng.uniform(0.4, 1.0))
-    trousers = shade(paint_colour(rng, 0.3), 0.55)
+    trousers = shade(paint_color(rng, 0.3), 0.55)
     parts = [
         (
             Contour().line(
@@ -309,7 +309,7 @@ def rider_end(rng: np.random.Generator, motor: bool) -> Shape:
             Contour()
             .line((-0.14, s + 0.82))
             .curve((-0.15, s + 1.0), (0.15, s + 1.0), (0.14, s + 0.82)),
-            paint_colour(rng, 0.8),
+            paint_color(rng, 0.8),
         ),
     ]
-    return Shape([out], paint_colour(rng, 0.8), parts)
+    return Shape([out], paint_color(rng, 0.8), parts)

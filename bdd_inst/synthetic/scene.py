@@ -20,27 +20,27 @@ WEATHER = {
 }
 SCENE = {"city street": 0.6, "residential": 0.22, "highway": 0.18}
 TIME = {"daytime": 0.62, "night": 0.24, "dawn/dusk": 0.14}
-CAMERA_HEIGHT = 1.45  # metres above the road
+CAMERA_HEIGHT = 1.45  # meters above the road
 EYE = 1.15  # focal length in image widths: a dash camera cropped to its middle
 
 
 @dataclass(slots=True)
 class Camera:
-    """A pinhole over a flat road: ``x = centre + focal * X / Z``, ``y = horizon + focal * (CAMERA_HEIGHT - Y) / Z``."""
+    """A pinhole over a flat road: ``x = center + focal * X / Z``, ``y = horizon + focal * (CAMERA_HEIGHT - Y) / Z``."""
 
     width: int
     height: int
     horizon: float
-    centre: float
+    center: float
     focal: float
 
     def scale(self, z: float) -> float:
-        """Pixels a metre at depth ``z`` metres."""
+        """Pixels a meter at depth ``z`` meters."""
         return self.focal / z
 
     def ground(self, x: float, z: float) -> tuple[float, float]:
-        """The image point of a spot on the road, ``x`` metres to the right and ``z`` ahead."""
-        return self.centre + self.focal * x / z, self.horizon + self.focal * CAMERA_HEIGHT / z
+        """The image point of a spot on the road, ``x`` meters to the right and ``z`` ahead."""
+        return self.center + self.focal * x / z, self.horizon + self.focal * CAMERA_HEIGHT / z
 
 
 @dataclass(slots=True)
@@ -55,7 +55,7 @@ class Thing:
     stuff: str | None = None
 
     def place(self, outline: Contour, camera: Camera, behind: float = 0.0) -> Contour:
-        """The outline in image pixels, or its copy ``behind`` metres farther away."""
+        """The outline in image pixels, or its copy ``behind`` meters farther away."""
         z = self.z + behind
         x, y = camera.ground(self.x, z)
         s = camera.scale(z)
@@ -102,7 +102,7 @@ def compose(rng: np.random.Generator, width: int, height: int) -> Scene:
 
 
 def traffic(rng: np.random.Generator, kind: str) -> list[Thing]:
-    """Vehicles in lanes, one behind the other, parked at the kerb, and a few that cross."""
+    """Vehicles in lanes, one behind the other, parked at the curb, and a few that cross."""
     things: list[Thing] = []
     lanes = (-3.4, 0.0, 3.4) if kind == "highway" else (-3.2, 0.0)
     for lane in lanes:
@@ -170,7 +170,7 @@ def apart(things: list[Thing], clearance: float = 2.0) -> list[Thing]:
 
 
 def street_life(rng: np.random.Generator, kind: str) -> list[Thing]:
-    """Walkers, riders on their two-wheelers, and two-wheelers parked at the kerb."""
+    """Walkers, riders on their two-wheelers, and two-wheelers parked at the curb."""
     things: list[Thing] = []
     busy = {"city street": 2.4, "residential": 1.3, "highway": 0.1}[kind]
     for _ in range(rng.poisson(busy)):
@@ -238,7 +238,7 @@ def rails(rng: np.random.Generator, kind: str) -> list[Thing]:
 
 
 def distractors(rng: np.random.Generator, kind: str) -> list[Thing]:
-    """Distractors: lamp posts, traffic lights, signs, trees, bins, posters with people-coloured shapes."""
+    """Distractors: lamp posts, traffic lights, signs, trees, bins, posters with people-colored shapes."""
     things = []
     for _ in range(rng.poisson(5)):
         side = float(rng.choice([-1, 1]))

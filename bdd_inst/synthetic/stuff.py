@@ -12,7 +12,7 @@ from bdd_inst.masks import run_lengths
 from bdd_inst.masks.label_runs import label_rles
 from bdd_inst.synthetic.pen import cover
 
-SMALLEST = 20  # pixels; smaller remains of a class are left unlabelled
+SMALLEST = 20  # pixels; smaller remains of a class are left unlabeled
 
 
 class StuffMap:
@@ -48,7 +48,7 @@ def panoptic_instances(
     """The segments of one image as official panoptic bitmasks number them: stuff by its class, things from 31 on.
 
     Args:
-        things: ``(category, visible H,W bool, occluded, truncated)`` of the labelled ones.
+        things: ``(category, visible H,W bool, occluded, truncated)`` of the labeled ones.
     """
     out = [
         BitmaskInstance(rle, int(label), int(label))

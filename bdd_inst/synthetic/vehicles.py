@@ -9,10 +9,10 @@ import numpy as np
 from bdd_inst.synthetic.pen import Contour, ellipse, rectangle
 from bdd_inst.synthetic.shapes import (
     GLASS,
-    TYRE,
-    Colour,
+    TIRE,
+    Color,
     Shape,
-    paint_colour,
+    paint_color,
     shade,
     wheel,
 )
@@ -21,7 +21,7 @@ from bdd_inst.synthetic.shapes import (
 def car_end(rng: np.random.Generator, rear: bool) -> Shape:
     """A car from behind or ahead: curved shoulders, window, lamps, plate."""
     w, h = rng.uniform(0.84, 0.95), rng.uniform(1.4, 1.75)
-    colour = paint_colour(rng)
+    color = paint_color(rng)
     roof = w * rng.uniform(0.58, 0.74)
     body = Contour().line(
         (-w * 0.95, 0),
@@ -40,12 +40,12 @@ def car_end(rng: np.random.Generator, rear: bool) -> Shape:
         (-w * 0.88, h * 0.64), (-w * 0.98, h * 0.66), (-w, h * 0.55)
     )
     body.line((-w, 0.45))
-    lamp: Colour = (190, 24, 20) if rear else (240, 238, 215)
+    lamp: Color = (190, 24, 20) if rear else (240, 238, 215)
     y = h * (0.5 if rear else 0.42)
     parts = [
-        (rectangle(-w * 0.95, 0, -w * 0.66, 0.3), TYRE),
-        (rectangle(w * 0.66, 0, w * 0.95, 0.3), TYRE),
-        (rectangle(-w * 0.97, 0.22, w * 0.97, 0.42), shade(colour, 0.6)),
+        (rectangle(-w * 0.95, 0, -w * 0.66, 0.3), TIRE),
+        (rectangle(w * 0.66, 0, w * 0.95, 0.3), TIRE),
+        (rectangle(-w * 0.97, 0.22, w * 0.97, 0.42), shade(color, 0.6)),
         (
             Contour().line(
                 (-w * 0.8, h * 0.6), (w * 0.8, h * 0.6), (roof, h * 0.92), (-roof, h * 0.92)
@@ -56,11 +56,11 @@ def car_end(rng: np.random.Generator, rear: bool) -> Shape:
         (rectangle(w * 0.66, y - 0.09, w * 0.97, y + 0.09), lamp),
         (
             rectangle(-0.25, h * 0.36, 0.25, h * 0.44),
-            (225, 225, 220) if rear else shade(colour, 0.35),
+            (225, 225, 220) if rear else shade(color, 0.35),
         ),
     ]
     return Shape(
-        [body], colour, parts, rng.uniform(3.6, 4.6), [(-w * 0.8, y, lamp), (w * 0.8, y, lamp)]
+        [body], color, parts, rng.uniform(3.6, 4.6), [(-w * 0.8, y, lamp), (w * 0.8, y, lamp)]
     )
 
 
@@ -69,7 +69,7 @@ def car_side(rng: np.random.Generator) -> Shape:
     half, h, r = rng.uniform(1.95, 2.3), rng.uniform(1.4, 1.6), 0.33
     back = rng.uniform(0.55, 0.95)
     front, rear = half * 0.62, -half * 0.62
-    colour = paint_colour(rng)
+    color = paint_color(rng)
     body = (
         Contour()
         .line((-half, 0.3), (rear - r, 0.25))
@@ -99,19 +99,19 @@ def car_side(rng: np.random.Generator) -> Shape:
             ),
             GLASS,
         ),
-        (rectangle(-half, 0.25, half, 0.36), shade(colour, 0.55)),
+        (rectangle(-half, 0.25, half, 0.36), shade(color, 0.55)),
         (rectangle(half - 0.28, 0.62, half - 0.03, 0.74), (240, 238, 215)),
         (rectangle(-half, 0.66, -half + 0.16, 0.82), (190, 24, 20)),
         *wheel(front, r),
         *wheel(rear, r),
     ]
-    return Shape([body], colour, parts, 0.0, [(half - 0.1, 0.68, (240, 238, 215))])
+    return Shape([body], color, parts, 0.0, [(half - 0.1, 0.68, (240, 238, 215))])
 
 
 def truck_end(rng: np.random.Generator, rear: bool) -> Shape:
     """A lorry from behind (doors of the box) or ahead (cab below the box)."""
     w, h = rng.uniform(1.15, 1.25), rng.uniform(3.0, 3.6)
-    box, cab = paint_colour(rng, 0.25), paint_colour(rng, 0.8)
+    box, cab = paint_color(rng, 0.25), paint_color(rng, 0.8)
     body = Contour().line(
         (-w * 0.9, 0),
         (-w * 0.5, 0),
@@ -127,8 +127,8 @@ def truck_end(rng: np.random.Generator, rear: bool) -> Shape:
         (-w * 0.9, 0.55),
     )
     parts = [
-        (rectangle(-w * 0.9, 0, -w * 0.5, 0.6), TYRE),
-        (rectangle(w * 0.5, 0, w * 0.9, 0.6), TYRE),
+        (rectangle(-w * 0.9, 0, -w * 0.5, 0.6), TIRE),
+        (rectangle(w * 0.5, 0, w * 0.9, 0.6), TIRE),
         (rectangle(-w, 0.5, w, 0.85), (60, 60, 62)),
     ]
     if rear:
@@ -155,7 +155,7 @@ def truck_end(rng: np.random.Generator, rear: bool) -> Shape:
 def truck_side(rng: np.random.Generator) -> Shape:
     """A lorry from the side: cab, gap, box, three wheels."""
     half, h, r = rng.uniform(3.4, 4.2), rng.uniform(3.0, 3.5), 0.48
-    box, cab = paint_colour(rng, 0.25), paint_colour(rng, 0.8)
+    box, cab = paint_color(rng, 0.25), paint_color(rng, 0.8)
     wheels = (-half * 0.72, -half * 0.72 + 2.2 * r, half * 0.72)
     body = Contour().line((-half, 0.7), (-half + 0.1, 0.45))
     for x in wheels:
@@ -185,7 +185,7 @@ def truck_side(rng: np.random.Generator) -> Shape:
             GLASS,
         ),
         (rectangle(half - 1.72, 0.85, half - 1.6, h * 0.8), (30, 30, 30)),
-        (rectangle(-half * 0.8, h * 0.45, half * 0.2, h * 0.7), paint_colour(rng, 0.9)),
+        (rectangle(-half * 0.8, h * 0.45, half * 0.2, h * 0.7), paint_color(rng, 0.9)),
     ]
     for x in wheels:
         parts += wheel(x, r)
@@ -195,7 +195,7 @@ def truck_side(rng: np.random.Generator) -> Shape:
 def bus_end(rng: np.random.Generator, rear: bool) -> Shape:
     """A bus from ahead or behind: wide window, rounded roof, destination sign."""
     w, h = 1.27, rng.uniform(2.9, 3.2)
-    colour = paint_colour(rng, 0.95)
+    color = paint_color(rng, 0.95)
     body = Contour().line(
         (-w * 0.9, 0),
         (-w * 0.6, 0),
@@ -210,10 +210,10 @@ def bus_end(rng: np.random.Generator, rear: bool) -> Shape:
     body.curve((w, h), (w * 0.9, h), (w * 0.6, h)).line((-w * 0.6, h)).curve(
         (-w * 0.9, h), (-w, h), (-w, h - 0.3)
     ).line((-w, 0.5), (-w * 0.92, 0.3))
-    lamp: Colour = (200, 28, 22) if rear else (240, 238, 215)
+    lamp: Color = (200, 28, 22) if rear else (240, 238, 215)
     parts = [
-        (rectangle(-w * 0.9, 0, -w * 0.6, 0.35), TYRE),
-        (rectangle(w * 0.6, 0, w * 0.9, 0.35), TYRE),
+        (rectangle(-w * 0.9, 0, -w * 0.6, 0.35), TIRE),
+        (rectangle(w * 0.6, 0, w * 0.9, 0.35), TIRE),
         (rectangle(-w * 0.9, h * (0.55 if rear else 0.36), w * 0.9, h * 0.8), GLASS),
         (rectangle(-w * 0.7, h * 0.85, w * 0.7, h * 0.95), (30, 28, 26)),
         (rectangle(-w * 0.45, h * 0.87, w * 0.45, h * 0.93), (245, 175, 40)),
@@ -222,7 +222,7 @@ def bus_end(rng: np.random.Generator, rear: bool) -> Shape:
     ]
     return Shape(
         [body],
-        colour,
+        color,
         parts,
         rng.uniform(8, 11),
         [(-w * 0.8, 0.68, lamp), (w * 0.8, 0.68, lamp), (0, h * 0.9, (245, 175, 40))],
@@ -232,7 +232,7 @@ def bus_end(rng: np.random.Generator, rear: bool) -> Shape:
 def bus_side(rng: np.random.Generator) -> Shape:
     """A bus from the side: a row of windows, doors, two wheels."""
     half, h, r = rng.uniform(4.6, 5.8), rng.uniform(2.9, 3.2), 0.47
-    colour = paint_colour(rng, 0.95)
+    color = paint_color(rng, 0.95)
     front, rear = half * 0.6, -half * 0.55
     body = (
         Contour()
@@ -245,8 +245,8 @@ def bus_side(rng: np.random.Generator) -> Shape:
         (half, h - 0.1), (half - 0.1, h), (half - 0.35, h)
     ).line((-half + 0.3, h)).curve((-half + 0.1, h), (-half, h - 0.1), (-half, h - 0.3))
     parts = [
-        (rectangle(-half * 0.97, h * 0.45, half * 0.98, h * 0.8), shade(colour, 0.45)),
-        (rectangle(-half, 0.75, half, 1.0), shade(colour, 1.5)),
+        (rectangle(-half * 0.97, h * 0.45, half * 0.98, h * 0.8), shade(color, 0.45)),
+        (rectangle(-half, 0.75, half, 1.0), shade(color, 1.5)),
     ]
     count = int(rng.integers(6, 9))
     edges = np.linspace(-half * 0.95, half * 0.96, count + 1)
@@ -259,14 +259,14 @@ def bus_side(rng: np.random.Generator) -> Shape:
         for x in (half * 0.8 - 0.3, -half * 0.05)
     ]
     parts += wheel(front, r) + wheel(rear, r)
-    return Shape([body], colour, parts, 0.0, [(half - 0.05, 0.7, (240, 238, 215))])
+    return Shape([body], color, parts, 0.0, [(half - 0.05, 0.7, (240, 238, 215))])
 
 
 def train_side(rng: np.random.Generator) -> Shape:
     """A tram or train from the side: long cars with a livery stripe, bogies, a slanted nose."""
     half, h = rng.uniform(9, 12), rng.uniform(3.4, 3.9)
-    colour = paint_colour(rng, 0.3) if rng.random() < 0.4 else (205.0, 208.0, 212.0)
-    stripe = paint_colour(rng, 1.0)
+    color = paint_color(rng, 0.3) if rng.random() < 0.4 else (205.0, 208.0, 212.0)
+    stripe = paint_color(rng, 1.0)
     body = (
         Contour()
         .line((-half, 0.25), (half - 1.2, 0.25))
@@ -277,7 +277,7 @@ def train_side(rng: np.random.Generator) -> Shape:
     parts = [
         (rectangle(-half, 0.25, half - 1.0, 0.7), (48, 48, 52)),
         (rectangle(-half, 0.95, half - 0.1, 1.35), stripe),
-        (rectangle(-half, h * 0.88, half - 1.5, h), shade(colour, 0.6)),
+        (rectangle(-half, h * 0.88, half - 1.5, h), shade(color, 0.6)),
     ]
     edges = np.linspace(-half, half - 2.2, 12)
     parts += [
@@ -299,13 +299,13 @@ def train_side(rng: np.random.Generator) -> Shape:
         (rectangle(x, 0.25, x + 0.1, h * 0.9), (40, 40, 44)) for x in (-half * 0.36, half * 0.27)
     ]
     parts += [(ellipse(x, 0.4, 0.32), (30, 30, 32)) for x in np.linspace(-half + 1, half - 2.5, 6)]
-    return Shape([body], colour, parts, 0.0, [(half - 0.3, 1.0, (240, 238, 215))])
+    return Shape([body], color, parts, 0.0, [(half - 0.3, 1.0, (240, 238, 215))])
 
 
 def train_end(rng: np.random.Generator) -> Shape:
-    """A tram from ahead: one tall rounded face, one centre lamp, a pantograph left off (labellers do)."""
+    """A tram from ahead: one tall rounded face, one center lamp, a pantograph left off (labellers do)."""
     w, h = 1.3, rng.uniform(3.4, 3.8)
-    colour, stripe = (205.0, 208.0, 212.0), paint_colour(rng, 1.0)
+    color, stripe = (205.0, 208.0, 212.0), paint_color(rng, 1.0)
     body = (
         Contour()
         .line((-w * 0.85, 0.1), (w * 0.85, 0.1), (w, 0.7), (w, h * 0.6))
@@ -331,7 +331,7 @@ def train_end(rng: np.random.Generator) -> Shape:
     ]
     return Shape(
         [body],
-        colour,
+        color,
         parts,
         rng.uniform(14, 20),
         [

@@ -18,16 +18,16 @@ from bdd_inst.training.modes import loss_mode
 def validation_losses(
     model: nn.Module, cfg: CfgNode, dicts: Sequence[dict], images: int
 ) -> dict[str, float]:
-    """Mean losses an image over (up to) ``images`` labelled images spread over ``dicts``; -1 takes all, 0 gives {}.
+    """Mean losses an image over (up to) ``images`` labeled images spread over ``dicts``; -1 takes all, 0 gives {}.
 
     Norms run on their stored statistics; proposals are sampled with a seed that depends on the image alone, so that two
     evaluations differ by the weights only.
     """
-    labelled = [item for item in dicts if item.get("annotations") or "sem_seg_file_name" in item]
-    if images == 0 or not labelled:
+    labeled = [item for item in dicts if item.get("annotations") or "sem_seg_file_name" in item]
+    if images == 0 or not labeled:
         return {}
-    step = 1 if images < 0 else max(1, len(labelled) // images)
-    chosen = labelled[::step] if images < 0 else labelled[::step][:images]
+    step = 1 if images < 0 else max(1, len(labeled) // images)
+    chosen = labeled[::step] if images < 0 else labeled[::step][:images]
     rank, world_size = distributed.world()
     plain = without_augmentation(cfg)
     dataset = TrainDataset(chosen, DatasetMapper(plain, True), 0)

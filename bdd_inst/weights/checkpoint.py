@@ -134,7 +134,7 @@ def apply_weights(model: nn.Module, weights: NamedWeights, source: str = "weight
         # Another number of classes: fine-tuning on other data, where a fresh layer is meant. Any other difference
         # is a fault.
         elif CLASS_LAYERS.match(name) and tensor.shape[1:] == own[name].shape[1:]:
-            report.reinitialised.append(
+            report.reinitialized.append(
                 f"{name} ({_shape(tensor)} in the file, {_shape(own[name])} here)"
             )
         else:

@@ -14,17 +14,17 @@ LAYERS = (
 SHAPES = re.compile(r"(\S+) \((\d+)\S* in the file, (\d+)\S* here\)")
 
 
-def describe_class_counts(reinitialised: Sequence[str]) -> str:
+def describe_class_counts(reinitialized: Sequence[str]) -> str:
     """What the class-dependent layers of a file say, by config key, both numbers named.
 
     Args:
-        reinitialised: lines of :class:`bdd_inst.weights.load_report.LoadReport`, ``name (shape in the file, shape here)``.
+        reinitialized: lines of :class:`bdd_inst.weights.load_report.LoadReport`, ``name (shape in the file, shape here)``.
 
     Returns:
         ``trained for 3 classes, the config has 8: set MODEL.ROI_HEADS.NUM_CLASSES 3``; the first line itself where no layer tells.
     """
     found: dict[str, tuple[int, int]] = {}
-    for line in reinitialised:
+    for line in reinitialized:
         match = SHAPES.match(line)
         for pattern, key, classes in LAYERS:
             if match and re.match(pattern, match[1]):
@@ -35,4 +35,4 @@ def describe_class_counts(reinitialised: Sequence[str]) -> str:
         # Boxes' layers differ with the classifier's, and say the same once more.
         if theirs != ours
     ]
-    return "; ".join(told) or f"layers of other sizes: {reinitialised[0]}"
+    return "; ".join(told) or f"layers of other sizes: {reinitialized[0]}"

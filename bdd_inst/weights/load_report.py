@@ -17,7 +17,7 @@ class LoadReport:
         kind: whose names the file used: ``detectron2``, ``caffe2``, ``torchvision resnet``, ``torchvision maskrcnn``, ``timm``; empty
             where there was no file.
         loaded: parameters and buffers that now hold the file's values.
-        reinitialised: class-dependent layers left at their fresh initialisation, because the number of classes differs.
+        reinitialized: class-dependent layers left at their fresh initialization, because the number of classes differs.
         missing: parameters the file does not have; they keep their values.
         mismatched: parameters of another shape in the file; they keep their values.
         unexpected: tensors of the file that the model has no place for.
@@ -29,7 +29,7 @@ class LoadReport:
     source: str
     kind: str = "detectron2"
     loaded: list[str] = field(default_factory=list)
-    reinitialised: list[str] = field(default_factory=list)
+    reinitialized: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     mismatched: list[str] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
@@ -40,7 +40,7 @@ class LoadReport:
     @property
     def complete(self) -> bool:
         """True where every parameter was loaded and every tensor used."""
-        return not (self.reinitialised or self.missing or self.mismatched or self.unexpected)
+        return not (self.reinitialized or self.missing or self.mismatched or self.unexpected)
 
     def lines(self) -> list[str]:
         """A line a finding; names are grouped by layer."""
@@ -50,9 +50,9 @@ class LoadReport:
             else "every weight at its random start"
         )
         out = [f"{self.source}: {loaded}"]
-        if self.reinitialised:
+        if self.reinitialized:
             out.append(
-                "re-initialised, the number of classes differs: " + "; ".join(self.reinitialised)
+                "re-initialized, the number of classes differs: " + "; ".join(self.reinitialized)
             )
         if self.mismatched:
             out.append(

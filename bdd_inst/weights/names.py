@@ -211,7 +211,7 @@ def _rename(weights: NamedWeights, old: str, new: str) -> None:
 
 
 def _undo_zero_eps(weights: NamedWeights) -> None:
-    """torchvision's COCO_V1 detectors (the files that still name ``rpn.head.conv.weight``) normalise with eps 0; ours is 1e-5."""
+    """torchvision's COCO_V1 detectors (the files that still name ``rpn.head.conv.weight``) normalize with eps 0; ours is 1e-5."""
     for name, tensor in weights.tensors.items():
         if name.endswith("norm.running_var"):
             # var + 0 there is (var - eps) + eps here.

@@ -54,7 +54,7 @@ def identity_of(cfg: CfgNode, metadata: Mapping) -> Identity:
 
     Args:
         cfg: the whole config of the run.
-        metadata: class names, colours, ids.
+        metadata: class names, colors, ids.
 
     Returns:
         what goes into the file: :meth:`Identity.entry`.
@@ -157,8 +157,8 @@ def load_trained(model: nn.Module, source: str | os.PathLike, cfg: CfgNode) -> L
         DataError: parameters are missing, a backbone alone for example: their random values would find objects everywhere.
     """
     report = load_weights(model, source, cfg)
-    if report.reinitialised:
-        raise ConfigError(f"MODEL.WEIGHTS {source}: {describe_class_counts(report.reinitialised)}")
+    if report.reinitialized:
+        raise ConfigError(f"MODEL.WEIGHTS {source}: {describe_class_counts(report.reinitialized)}")
     learned = {name for name, _ in unwrap(model).named_parameters()}
     lost = [name for name in report.missing if name in learned]
     # Of another shape is as lost as missing: it would stay random.

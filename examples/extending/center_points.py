@@ -65,7 +65,7 @@ class CenterPoints(ImageModel):
 
     @torch.no_grad()
     def inference(self, batch):
-        """The highest cells of their neighbourhood, as boxes on each image's own size."""
+        """The highest cells of their neighborhood, as boxes on each image's own size."""
         images = self.preprocess(batch)
         maps = self.head(self.backbone(images.tensor)[FEATURE]).float()
         scores = maps[:, : self.classes].sigmoid()

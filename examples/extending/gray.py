@@ -1,4 +1,4 @@
-"""An augmentation of one's own: now and then an image without colour.
+"""An augmentation of one's own: now and then an image without color.
 
 bdd-inst train --import examples/extending/gray.py --config demo.yaml INPUT.AUGMENTATIONS "['resize', 'flip', 'gray']"
 """

@@ -38,5 +38,5 @@ def image_of(top, file, log):
     return image
 
 
-# The one line: a name, and what recognises and reads it.
+# The one line: a name, and what recognizes and reads it.
 register_format("marks-json", read=read, signs=signs)

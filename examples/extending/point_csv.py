@@ -79,5 +79,5 @@ class PointCsv(Target):
             writer.writerows(row for part in parts() for row in part)
 
 
-# The one line: a name, and what reads, recognises and writes it.
+# The one line: a name, and what reads, recognizes and writes it.
 register_format("point-csv", read=read, find=find, write=PointCsv)

@@ -190,18 +190,18 @@ def via(path: Path, regions: list[dict], **more) -> Path:
 
 
 def test_of_several_attributes_of_via_one_is_chosen_and_the_others_are_said(tmp_path, capsys):
-    path = via(tmp_path / "via.json", [{"colour": "red", "kind": "car"}, {"kind": "bus"}])
+    path = via(tmp_path / "via.json", [{"color": "red", "kind": "car"}, {"kind": "bus"}])
     labels = formats.read(path).load()
     assert [i.category for i in labels.images[0].instances] == ["car", "bus"]
-    assert "'colour' could be it too" in labels.notes[0]
+    assert "'color' could be it too" in labels.notes[0]
     out = tmp_path / "out.json"
     arguments = ["--input", str(path), "--images", str(CASES / "47_via"), "--to", "coco"]
     arguments += ["--output", str(out), "--class-attribute"]
-    assert convert.main([*arguments, "colour"]) == 0
+    assert convert.main([*arguments, "color"]) == 0
     names = [c["name"] for c in json.loads(out.read_text())["categories"]]
     assert names == ["object", "red"]
     assert convert.main([*arguments, "shape"]) == 1
-    assert "there are 'colour', 'kind'" in capsys.readouterr().err
+    assert "there are 'color', 'kind'" in capsys.readouterr().err
 
 
 def test_numbered_options_of_a_via_choice_have_their_names(tmp_path):

@@ -108,7 +108,7 @@ def test_a_turned_photograph_is_as_shown_in_every_tool(tmp_path, labels):
 
 
 def shown(name="bmp.bmp"):
-    """The image that the colour files of 60_pictures hold, as its plainest file has it; or another's."""
+    """The image that the color files of 60_pictures hold, as its plainest file has it; or another's."""
     return np.asarray(Image.open(CASES / "60_pictures" / "img" / name).convert("RGB"))
 
 
@@ -125,7 +125,7 @@ def test_every_mode_is_read_as_the_image_that_it_is(name):
     assert image.shape == (48, 64, 3)
     gray = name.startswith(("gray", "la.", "onebit"))
     expected = shown("la.png" if gray else "bmp.bmp")
-    # One bit is black or white; a GIF has few colours, the others differ by compression and rounding.
+    # One bit is black or white; a GIF has few colors, the others differ by compression and rounding.
     tolerance = 128 if name == "onebit.png" else 12
     ours, wanted = (
         np.asarray(Image.fromarray(np.ascontiguousarray(a)).resize((8, 6), Image.Resampling.BOX))

@@ -119,7 +119,7 @@ class Tools:
             own.prepare(cfg)
             dicts, metadata, problems = load_datasets(cfg, list(cfg.DATASETS.TRAIN), False)
         except DataError as error:
-            if not re.search("nothing left to train on|no labelled object in it", str(error)):
+            if not re.search("nothing left to train on|no labeled object in it", str(error)):
                 raise
             return Verdict({}, counted=str(error))
         names = metadata["thing_classes"]

@@ -67,7 +67,7 @@ def test_a_clean_set_has_no_findings(tmp_path):
     assert not result.failed
     assert (
         statistics_lines(result.splits[0])[1]
-        == "2 objects, 2.00 a labelled image; 0 crowd, 0 ignored, 0 occluded, 0 truncated"
+        == "2 objects, 2.00 a labeled image; 0 crowd, 0 ignored, 0 occluded, 0 truncated"
     )
 
 
@@ -208,7 +208,7 @@ def test_statistics_are_counted_right(tmp_path):
     ]
     frames[0]["attributes"] = {"weather": "rainy"}
     found = codes(tmp_path, frames).splits[0].statistics
-    assert (found.images, found.labelled, found.objects, found.mean_objects) == (4, 3, 3, 1.0)
+    assert (found.images, found.labeled, found.objects, found.mean_objects) == (4, 3, 3, 1.0)
     assert dict(found.per_image) == {2: 1, 1: 1, 0: 1}
     assert (found.classes["car"].objects, found.classes["car"].images) == (2, 2)
     assert (found.size_total("small"), found.size_total("medium"), found.size_total("large")) == (
@@ -418,4 +418,4 @@ def test_yolo_labels_are_checked_with_images_elsewhere(tmp_path, capsys):
     Image.new("RGB", (80, 64)).save(tmp_path / "photos" / "a.png")
     words = ["--input", str(tmp_path / "yolo"), "--images", str(tmp_path / "photos")]
     assert main(words) == 0
-    assert "1 images (1 labelled), 80x64" in capsys.readouterr().out
+    assert "1 images (1 labeled), 80x64" in capsys.readouterr().out

@@ -12,7 +12,7 @@ from bdd_inst.config.loading import load_cfg
 from bdd_inst.engines import build_model
 from bdd_inst.weights.checkpoint import save_weights
 from tests.product.tiny import MODEL, coco_data
-from tests.signalled import Run, runs
+from tests.signaled import Run, runs
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no fork")
 SAID = {"SIGINT": (130, "interrupted"), "SIGTERM": (143, "terminated")}

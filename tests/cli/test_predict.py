@@ -153,7 +153,7 @@ def test_images_of_a_data_set_keep_its_ids(call, tmp_path, monkeypatch):
 
 def test_a_folder_of_every_kind_of_image(call, tmp_path):
     folder = tmp_path / "in"
-    save(folder / "grey.png", scene()[..., 0])
+    save(folder / "gray.png", scene()[..., 0])
     save(folder / "deep.png", scene().astype(np.uint16) * 257)
     save(folder / "alpha.png", np.dstack([scene(), scene()[..., :1]]))
     save(folder / "night/dot.png", scene(1, 1))
@@ -175,7 +175,7 @@ def test_a_folder_of_every_kind_of_image(call, tmp_path):
     }
     assert drawn == {
         *(
-            "grey.png",
+            "gray.png",
             "deep.png",
             "alpha.png",
             "night/dot.png",
@@ -192,10 +192,10 @@ def test_a_folder_of_every_kind_of_image(call, tmp_path):
 
 def test_deep_images_keep_their_light(tmp_path):
     save(tmp_path / "deep.png", scene().astype(np.uint16) * 257)
-    save(tmp_path / "grey16.png", scene()[..., 0].astype(np.uint16) * 257)
-    deep, grey = (frame.image for frame in open_source(tmp_path))
+    save(tmp_path / "gray16.png", scene()[..., 0].astype(np.uint16) * 257)
+    deep, gray = (frame.image for frame in open_source(tmp_path))
     np.testing.assert_array_equal(deep, scene())
-    np.testing.assert_array_equal(grey[..., 1], scene()[..., 0])
+    np.testing.assert_array_equal(gray[..., 1], scene()[..., 0])
 
 
 def test_broken_images_are_named_and_counted(call, tmp_path):

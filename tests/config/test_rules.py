@@ -11,7 +11,7 @@ import bdd_inst.training.stages  # noqa: F401 (and which presets a stage has)
 from bdd_inst.base.errors import ConfigError
 from bdd_inst.config.checking import allowed, check_config
 from bdd_inst.config.loading import get_cfg, get_key, known_keys, load_cfg, merge_overrides
-from bdd_inst.config.rules import BY_TABLE, HONOURED, NUMBERS, REFUSED, STAGE_KEYS, TEXTS, VALUES
+from bdd_inst.config.rules import BY_TABLE, HONORED, NUMBERS, REFUSED, STAGE_KEYS, TEXTS, VALUES
 
 ROOT = Path(__file__).resolve().parents[2]
 ZOO = ROOT / "tests" / "fixtures" / "zoo_configs" / "instance_segmentation"
@@ -42,7 +42,7 @@ def changed(*overrides):
 
 @pytest.mark.parametrize("key", KEYS)
 def test_every_key_is_classified(key):
-    patterns = (*REFUSED, *HONOURED)
+    patterns = (*REFUSED, *HONORED)
     assert key in {*VALUES, *BY_TABLE, *TEXTS} or any(
         fnmatchcase(key, pattern) for pattern in patterns
     )
@@ -56,7 +56,7 @@ def test_every_key_is_classified(key):
         if k not in REFUSED and not k.startswith(tuple(p.rstrip("*") for p in REFUSED))
     ],
 )
-def test_a_key_said_to_be_honoured_is_read(key):
+def test_a_key_said_to_be_honored_is_read(key):
     name = key.rsplit(".", 1)[-1]
     single_valued = key in VALUES and len(VALUES[key]) == 1  # nothing to choose
     assert single_valued or re.search(rf"\b{name}\b", SOURCE), (
@@ -116,7 +116,7 @@ def test_numbers_without_a_range_are_those_that_may_be_anything():
 def test_the_tables_name_no_key_that_does_not_exist():
     known = {*KEYS, *(f"STAGES.{key}" for key in STAGE_KEYS)}
     assert not {*VALUES, *NUMBERS, *TEXTS, *BY_TABLE} - known
-    for pattern in (*HONOURED, *REFUSED):
+    for pattern in (*HONORED, *REFUSED):
         stem = pattern.rstrip("*").rstrip(".")
         assert any(key.startswith(stem) for key in KEYS), pattern
 
@@ -201,7 +201,7 @@ def test_the_real_detectron2_builds_more():
     [
         (("MODEL.RPN.IN_FEATURES", "['p2','p7']"), "p7 is not among the backbone's features"),
         (("MODEL.ROI_HEADS.IN_FEATURES", "[]"), "MODEL.ROI_HEADS.IN_FEATURES"),
-        (("MODEL.FPN.IN_FEATURES", "['res2','res4']"), "neighbours"),
+        (("MODEL.FPN.IN_FEATURES", "['res2','res4']"), "neighbors"),
         (
             ("MODEL.RESNETS.OUT_FEATURES", "['res2','res3']"),
             "res4 is not among MODEL.RESNETS.OUT_FEATURES",

@@ -32,7 +32,7 @@ def annotation(box, category=0, **more):
 
 @pytest.fixture
 def record(tmp_path):
-    """An image whose objects have colours of their own: class 1 red, class 2 green, on noise without either."""
+    """An image whose objects have colors of their own: class 1 red, class 2 green, on noise without either."""
     pixels = np.random.default_rng(1).integers(60, 120, (HEIGHT, WIDTH, 3)).astype(np.uint8)
     pixels[10:40, 20:60] = (255, 0, 0)
     pixels[50:80, 90:130] = (0, 255, 0)
@@ -80,8 +80,8 @@ def test_channels_come_in_the_order_of_the_format(cfg, record):
         DatasetMapper(cfg, False)(record)
 
 
-def colours_match(out) -> None:
-    """Every object's pixels have its colour: boxes, masks and image moved together."""
+def colors_match(out) -> None:
+    """Every object's pixels have its color: boxes, masks and image moved together."""
     image = out["image"].numpy()
     for i in range(len(out["instances"])):
         mask = out["instances"].gt_masks[i].tensor[0].numpy()
@@ -127,7 +127,7 @@ AUGMENTATIONS = {
 
 
 @pytest.mark.parametrize("name", AUGMENTATIONS)
-def test_objects_keep_their_colours_through_every_augmentation(cfg, record, name):
+def test_objects_keep_their_colors_through_every_augmentation(cfg, record, name):
     cfg.merge_from_list(
         [part for key, value in AUGMENTATIONS[name].items() for part in (f"INPUT.{key}", value)]
     )
@@ -135,7 +135,7 @@ def test_objects_keep_their_colours_through_every_augmentation(cfg, record, name
     shapes, objects = set(), 0
     for seed in range(25):
         out = mapper(record, np.random.default_rng(seed), lambda: record)
-        colours_match(out)
+        colors_match(out)
         assert tuple(out["image"].shape[1:]) == out["instances"].image_size
         shapes.add(tuple(out["image"].shape))
         objects += len(out["instances"])

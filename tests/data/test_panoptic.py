@@ -25,7 +25,7 @@ META = {"thing_classes": ["car", "person"], "stuff_classes": ["things", "road", 
 
 @pytest.fixture
 def ids():
-    """Sky 5 above, road 9 below, a car 300 on it, unlabelled 0 on the right, and 77, which nobody explains."""
+    """Sky 5 above, road 9 below, a car 300 on it, unlabeled 0 on the right, and 77, which nobody explains."""
     out = np.zeros(SIZE, np.uint32)
     out[:20, :50], out[20:, :50] = 5, 9
     out[15:30, 10:30] = 300
@@ -83,7 +83,7 @@ def with_label_map(record, ids, tmp_path):
     return out | {"sem_seg_file_name": str(tmp_path / "stuff.png")}
 
 
-def test_ids_are_written_and_read_as_cocos_colours(tmp_path):
+def test_ids_are_written_and_read_as_cocos_colors(tmp_path):
     ids = np.array([[0, 1, 255], [256, 70000, 256**3 - 1]], np.uint32)
     write_ids(tmp_path / "x.png", ids)
     np.testing.assert_array_equal(read_ids(tmp_path / "x.png"), ids)

@@ -138,7 +138,7 @@ def cfg():
 
 @pytest.fixture
 def record(tmp_path):
-    """An image that is painted in the colours of its label map."""
+    """An image that is painted in the colors of its label map."""
     truth = np.zeros((40, 60), np.uint8)
     truth[5:25, 10:40], truth[15:35, 30:55] = 1, 2
     write(tmp_path / "a.png", COLORS[truth])

@@ -42,7 +42,7 @@ def write_json(path: Path, content: object) -> None:
 def bdd_root(tmp_path: Path) -> Path:
     """A root with ``bdd100k``: three good images and one of every fault that a label file or an image folder may have."""
     images = tmp_path / "bdd100k" / "images" / "10k" / "train"
-    for name in ("a", "b", "c", "unlabelled", "truncated", "spare"):
+    for name in ("a", "b", "c", "unlabeled", "truncated", "spare"):
         write_image(images / f"{name}.jpg")
     write_image(images / "sized.jpg", 50, 40)
     whole = (images / "truncated.jpg").read_bytes()
@@ -64,7 +64,7 @@ def bdd_root(tmp_path: Path) -> Path:
             ],
         },
         {"name": "b.jpg", "labels": []},
-        {"name": "unlabelled.jpg", "labels": None},
+        {"name": "unlabeled.jpg", "labels": None},
         {"name": "c.jpg", "labels": [label("1", "motor")]},
         {"name": "c.jpg", "labels": [label("1", "motor")]},
         {"name": "gone.jpg", "labels": [label("1", "car")]},

@@ -45,7 +45,7 @@ def test_dicts_are_detectron2s_and_attributes_travel_along(bdd_root):
 
 def test_everything_left_out_is_counted_by_reason(bdd_root):
     records = load_bdd100k(bdd_root)
-    assert sorted(by_name(records)) == ["a.jpg", "b.jpg", "c.jpg", "unlabelled.jpg"]
+    assert sorted(by_name(records)) == ["a.jpg", "b.jpg", "c.jpg", "unlabeled.jpg"]
     assert dict(records.problems.counts) == {
         "unknown-category": 1,
         "category-left-out": 1,

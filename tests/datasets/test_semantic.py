@@ -79,13 +79,13 @@ def test_what_does_not_go_together_is_counted(tmp_path):
     assert np.array_equal(label_map_of(loaded.dicts[1]), TRUTH)
 
 
-def test_colours_without_a_table_and_nothing_in_common(tmp_path):
+def test_colors_without_a_table_and_nothing_in_common(tmp_path):
     photograph(tmp_path / "images" / "a.jpg")
     save(tmp_path / "masks" / "a.png", COLORS[TRUTH])
-    with pytest.raises(DataError, match="give a table of colours"):
+    with pytest.raises(DataError, match="give a table of colors"):
         load_pairs(tmp_path / "images", tmp_path / "masks")
     (tmp_path / "bad.csv").write_text("person;1;2;3")
-    with pytest.raises(DataError, match=r"bad\.csv: no table of colours"):
+    with pytest.raises(DataError, match=r"bad\.csv: no table of colors"):
         load_pairs(tmp_path / "images", tmp_path / "masks", colors=tmp_path / "bad.csv")
     save(tmp_path / "others" / "b.png", TRUTH)
     with pytest.raises(DataError, match="no mask has the name"):

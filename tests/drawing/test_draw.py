@@ -1,4 +1,4 @@
-"""What the images show: colours where the objects are, names beside them, nothing elsewhere."""
+"""What the images show: colors where the objects are, names beside them, nothing elsewhere."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_the_image_given_is_left_alone_and_far_pixels_too():
     assert (out != before).any()
 
 
-def test_the_mask_is_tinted_with_its_class_colour():
+def test_the_mask_is_tinted_with_its_class_color():
     image = np.full((200, 300, 3), 100, np.uint8)
     mask = np.zeros((200, 300), bool)
     mask[50:150, 100:200] = True
@@ -215,7 +215,7 @@ def test_small_images_grow_until_names_can_be_read():
     assert draw.enlarge(street(720, 1280), objects)[0].shape == (720, 1280, 3)
 
 
-def test_colours_are_stable_and_readable():
+def test_colors_are_stable_and_readable():
     assert class_colors(["a", "b", "c"], [(1, 2, 3)]) == [(1, 2, 3), class_color(1), class_color(2)]
     assert class_colors(["person", "dog", "car"])[::2] == [PALETTE[0], PALETTE[2]]
     assert class_colors(["dog", "car", "cat"])[0] not in PALETTE

@@ -57,8 +57,8 @@ def shuffle(model, seed):
 def outlines(rng, count, size):
     """Octagons of random place: N flat x, y arrays, and their boxes N,4."""
     turn = np.linspace(0, 2 * np.pi, 9)[:-1]
-    centres, radii = rng.uniform(20, size - 20, (count, 1, 2)), rng.uniform(5, 18, (count, 1, 1))
-    points = centres + radii * np.stack([np.cos(turn), np.sin(turn)], axis=1)[None]
+    centers, radii = rng.uniform(20, size - 20, (count, 1, 2)), rng.uniform(5, 18, (count, 1, 1))
+    points = centers + radii * np.stack([np.cos(turn), np.sin(turn)], axis=1)[None]
     return points.reshape(count, -1), np.concatenate(
         [points.min(axis=1), points.max(axis=1)], axis=1
     )

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bdd_inst.evaluation import boundary, coco, tide
-from bdd_inst.evaluation.analysis import analyse
+from bdd_inst.evaluation.analysis import analyze
 from bdd_inst.evaluation.calibration import calibration
 from bdd_inst.evaluation.compare import compare
 from bdd_inst.evaluation.confusion import confusion
@@ -288,7 +288,7 @@ def resampled_ap(truth, results, drawn):
 def test_the_whole_analysis_is_plain_json():
     truth, results = random_case(5)
     for kind in ("bbox", "segm"):
-        made = analyse(truth, results, coco.evaluate(truth, results, kind), kind)
+        made = analyze(truth, results, coco.evaluate(truth, results, kind), kind)
         content = json.loads(json.dumps(made.as_dict(truth), allow_nan=False))
         assert content["kind"] == kind
         assert len(content["worst"]) == len(truth.image_ids)
@@ -298,10 +298,10 @@ def test_the_whole_analysis_is_plain_json():
     assert content["boundary"]["AP"] <= 100 * ordinary[ordinary > -1].mean() + 1e-9
 
 
-def test_images_of_background_alone_are_analysed():
-    """Nothing is labelled, something was found: every figure is undefined, and nothing falls over."""
+def test_images_of_background_alone_are_analyzed():
+    """Nothing is labeled, something was found: every figure is undefined, and nothing falls over."""
     truth, results = scene([], [(0, 0, [10, 10, 20, 20], 0.9), (0, 1, [50, 50, 9, 9], 0.4)])
     for kind in ("bbox", "segm"):
         scores = coco.evaluate(truth, results, kind)
-        found = analyse(truth, results, scores, kind)
+        found = analyze(truth, results, scores, kind)
         assert json.dumps(found.as_dict(truth))

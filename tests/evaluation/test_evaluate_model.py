@@ -49,7 +49,7 @@ def cfg():
 
 
 def squares(folder, name: str, first: int, *, corner: int = 2) -> TestSet:
-    """Two images with one labelled square, and label maps of it."""
+    """Two images with one labeled square, and label maps of it."""
     dicts = []
     for number in (first, first + 1):
         file, labels = folder / f"{number}.png", folder / f"{number}_person.png"

@@ -61,7 +61,7 @@ def test_any_kind_becomes_any_other_and_is_read_again(kind, to, tmp_path):
 def same(a: LabelSet, b: LabelSet, *, but: tuple[str, ...] = ()) -> None:
     """All fields of all instances of two label sets are equal, except those named."""
     for one, two in zip(a.load().images, b.load().images, strict=True):
-        for field in ("name", "width", "height", "attributes", "video", "frame_index", "labelled"):
+        for field in ("name", "width", "height", "attributes", "video", "frame_index", "labeled"):
             assert field in but or getattr(one, field) == getattr(two, field), field
         for first, second in zip(one.instances, two.instances, strict=True):
             for field in Instance.__dataclass_fields__:
@@ -321,7 +321,7 @@ def test_images_that_would_overwrite_each_other_are_refused_before_anything_is_w
 
 def test_nothing_written_says_every_reason(tmp_path):
     labels = LabelSet(
-        "scalabel", "memory", None, [ImageLabels("a.jpg", labelled=False)], ProblemLog(), "official"
+        "scalabel", "memory", None, [ImageLabels("a.jpg", labeled=False)], ProblemLog(), "official"
     )
     with pytest.raises(DataError, match="unlabelled-image"):
         formats.write(labels, tmp_path / "out", to="bitmask")
@@ -365,13 +365,13 @@ def test_more_than_255_instances_all_survive(tmp_path):
     assert [i.number for i in found] == list(range(1, 401))
 
 
-def test_unlabelled_images_get_no_png_and_stay_unlabelled_in_coco(tmp_path):
+def test_unlabeled_images_get_no_png_and_stay_unlabeled_in_coco(tmp_path):
     path = examples.write(tmp_path, "scalabel")
     done = formats.write(formats.read(path), tmp_path / "out", to="bitmask")
     assert done.skipped.counts["unlabelled-image"] == 1
     assert sorted(p.name for p in (tmp_path / "out").rglob("*.png")) == ["a-1.png", "b-2.png"]
     formats.write(formats.read(path), tmp_path / "out.json", to="coco")
-    assert [p.labelled for p in formats.read(tmp_path / "out.json").load().images] == [
+    assert [p.labeled for p in formats.read(tmp_path / "out.json").load().images] == [
         True,
         False,
         True,

@@ -54,3 +54,13 @@ def test_stems_and_names(name, stem, image):
     assert image_stem(name) == stem
     assert image_name(name) == image
     assert is_image_name(name) == (name != "v1.2")
+
+
+def test_unlabelled_images_keep_their_key_in_coco_files(tmp_path):
+    """Files that hold it are about; its spelling is no matter of taste any more."""
+    frames = [{"name": "a.jpg", "labels": None}, {"name": "b.jpg", "labels": []}]
+    (tmp_path / "frames.json").write_text(json.dumps(frames))
+    formats.write(formats.read(tmp_path / "frames.json"), tmp_path / "coco.json", to="coco")
+    images = json.loads((tmp_path / "coco.json").read_text())["images"]
+    assert [image.get("labelled", True) for image in images] == [False, True]
+    assert [i.labeled for i in formats.read(tmp_path / "coco.json").images] == [False, True]

@@ -93,10 +93,10 @@ def test_sixteen_bits(tmp_path):
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA"])
-def test_colour_images_are_refused(mode, tmp_path):
-    Image.new(mode, (4, 4)).save(tmp_path / "colour.png")
-    with pytest.raises(DataError, match=r"colour\.png.*palette or gray"):
-        read_label_map(tmp_path / "colour.png")
+def test_color_images_are_refused(mode, tmp_path):
+    Image.new(mode, (4, 4)).save(tmp_path / "color.png")
+    with pytest.raises(DataError, match=r"color\.png.*palette or gray"):
+        read_label_map(tmp_path / "color.png")
 
 
 def test_files_that_are_none(tmp_path):
@@ -185,7 +185,7 @@ def test_values_that_do_not_fit_are_refused(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_colours_are_vocs():
+def test_colors_are_vocs():
     assert class_colors(6).tolist() == [
         [0, 0, 0],
         [128, 0, 0],

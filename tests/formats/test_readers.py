@@ -58,13 +58,13 @@ def test_scalabel_fields(tmp_path):
     assert len(person.paths) == 2
     assert run_lengths.area(person.rle) == 30
     assert (bike.score, bike.attributes, bike.box) == (0.5, {"index": 3}, None)
-    assert (second.labelled, second.video, second.frame_index, second.width) == (
+    assert (second.labeled, second.video, second.frame_index, second.width) == (
         False,
         "v",
         1,
         examples.WIDTH,
     )
-    assert (third.labelled, third.instances) == (True, [])
+    assert (third.labeled, third.instances) == (True, [])
 
 
 def test_scalabel_wrapper_single_frame_folder_gzip_and_mark(tmp_path):
@@ -245,7 +245,7 @@ def test_frames_that_are_none_are_counted(tmp_path):
     )
     assert [p.name for p in labels.images] == ["a.jpg", "b.jpg"]
     assert labels.problems.counts == {"bad-record": 4, "bad-labels": 1, "duplicate-image": 1}
-    assert labels.images[1].labelled is False
+    assert labels.images[1].labeled is False
 
 
 def test_problems_are_counted_once_however_often_images_are_read(tmp_path):
@@ -290,7 +290,7 @@ def test_bdd_v1_folder_of_files_without_names_and_videos(tmp_path):
         "v-0000001.jpg",
         "v-0000002.jpg",
     ]
-    assert [p.labelled for p in labels.images] == [True, True, True, False]
+    assert [p.labeled for p in labels.images] == [True, True, True, False]
     assert labels.problems.counts == {"no-file-name": 1}
 
 
@@ -340,7 +340,7 @@ def test_coco_without_optional_fields(tmp_path):
     )
     assert second.instances[0].paths[0].vertices.tolist() == [[1, 1], [5, 1], [5, 5]]
     del value["annotations"]
-    assert [p.labelled for p in read(tmp_path, "coco", value).images] == [False, False]
+    assert [p.labeled for p in read(tmp_path, "coco", value).images] == [False, False]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What of labels can be used: shapes that cover nothing, shares for pixels, images labelled twice or of another size."""
+"""What of labels can be used: shapes that cover nothing, shares for pixels, images labeled twice or of another size."""
 
 from __future__ import annotations
 

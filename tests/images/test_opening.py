@@ -148,7 +148,7 @@ def test_scaling_is_said_once(tmp_path, caplog, monkeypatch):
     ]
 
 
-def test_twelve_bits_in_sixteen_of_a_colour_image_are_no_night(tmp_path):
+def test_twelve_bits_in_sixteen_of_a_color_image_are_no_night(tmp_path):
     import cv2
 
     image = drawing()

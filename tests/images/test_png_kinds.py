@@ -23,7 +23,7 @@ def squares(path, *values, spread=(), palette=False):
     pixels[59] = 255 * (pixels[59] == 0) * bool(spread == "void")
     path.parent.mkdir(exist_ok=True)
     image = Image.fromarray(pixels)
-    if palette:  # of 256 colours: PIL stores fewer bits of fewer
+    if palette:  # of 256 colors: PIL stores fewer bits of fewer
         image.putpalette(np.random.default_rng(0).integers(0, 256, 768, np.uint8).tobytes())
     image.save(path)
     assert set(np.unique(pixels)) == set(np.unique(pixels_of(path)))
@@ -126,7 +126,7 @@ def test_photographs_among_masks_are_told(tmp_path):
     Image.effect_noise((90, 60), 60).convert("RGB").point(lambda v: v // 2).save(files[1])
     rgb = np.random.default_rng(0).integers(0, 255, (60, 90, 3), np.uint8)
     Image.fromarray(rgb).save(files[1])
-    with pytest.raises(DataError, match="not only masks: .*a colour image"):
+    with pytest.raises(DataError, match="not only masks: .*a color image"):
         kind_of(files, tmp_path)
 
 

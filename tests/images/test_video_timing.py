@@ -45,7 +45,7 @@ def test_damaged_time_stamps_follow_the_frame_before():
 
 
 def uneven(path, gaps, size=(64, 48)):
-    """A video of ``len(gaps)`` grey frames, each shown for its gap (hundredths of a second): an animated GIF by another name."""
+    """A video of ``len(gaps)`` gray frames, each shown for its gap (hundredths of a second): an animated GIF by another name."""
     pages = [Image.new("L", size, 10 * k + 5) for k in range(len(gaps))]
     pages[0].save(
         path, "GIF", save_all=True, append_images=pages[1:], duration=[10 * g for g in gaps]

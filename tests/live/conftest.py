@@ -13,7 +13,7 @@ from bdd_inst.live.pyramid import Pyramid
 
 
 class RedIsPerson:
-    """h,w at a quarter of the image's size; 1 where red outweighs the other colours."""
+    """h,w at a quarter of the image's size; 1 where red outweighs the other colors."""
 
     name = "red"
 

@@ -9,7 +9,7 @@ from bdd_inst.base.errors import DataError
 from bdd_inst.live import backgrounds
 
 
-def test_colours_are_rgb():
+def test_colors_are_rgb():
     image, alpha = np.zeros((4, 6, 3), np.uint8), np.zeros((4, 6), np.float32)
     assert (backgrounds.open_background("#ff8000")(image, alpha) == (0, 128, 255)).all()
     assert (backgrounds.open_background("#f80")(image, alpha) == (0, 136, 255)).all()

@@ -89,7 +89,7 @@ def test_certain_pixels_are_exact():
     assert (compositing.composite(image, np.zeros_like(alpha), green) == green).all()
 
 
-def test_a_cut_out_carries_the_persons_colour_up_to_its_border():
+def test_a_cut_out_carries_the_persons_color_up_to_its_border():
     image, alpha = disc()
     alpha = np.where(alpha > 0.99, 1, np.where(alpha < 0.01, 0, alpha)).astype(np.float32)
     out = compositing.cut_out(image, alpha)

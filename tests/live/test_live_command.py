@@ -61,7 +61,7 @@ def test_the_packages_own_model_is_small_loads_and_says_what_it_is(monkeypatch):
     assert 0 <= alpha.min() <= alpha.max() <= 1
 
 
-def test_a_video_in_front_of_a_colour(clip, tmp_path, capsys):
+def test_a_video_in_front_of_a_color(clip, tmp_path, capsys):
     out = tmp_path / "out.mp4"
     assert live.main(["--input", str(clip), "--background", "#00ff00", "--output", str(out)]) == 0
     frames = list(VideoReader(out))

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.skipif(
 ROOT = Path(__file__).resolve().parents[2]
 HEIGHT, WIDTH = 240, 320
 
-# Mean and spread of the running image's colours (R, G, B) around a place given in shares of its width and height.
+# Mean and spread of the running image's colors (R, G, B) around a place given in shares of its width and height.
 LOOK = """(() => {
   const image = document.getElementById("image"), canvas = document.createElement("canvas"), n = 24;
   canvas.width = image.naturalWidth; canvas.height = image.naturalHeight;
@@ -102,7 +102,7 @@ def look(browser: Chromium, across: float, down: float) -> list[float]:
 
 
 def settles(browser: Chromium, across: float, down: float, expected, off: float = 14) -> None:
-    """Wait until the image has that colour (R, G, B) there."""
+    """Wait until the image has that color (R, G, B) there."""
     close = " && ".join(f"Math.abs(v[{i}] - {c}) < {off}" for i, c in enumerate(expected))
     browser.until(f"(v => {close})({LOOK % (across, down)})")
 
@@ -126,13 +126,13 @@ def test_backgrounds_are_switched(served, browser, tmp_path):
     press(browser, "[value=none]")
     settles(browser, 0.1, 0.1, (0, 0, 0))
     assert look(browser, 0.5, 0.5)[0] > 190
-    press(browser, "[value=colour]")
+    press(browser, "[value=color]")
     settles(browser, 0.1, 0.1, (0, 0xB1, 0x40))
     orange = tmp_path / "orange.png"
     cv2.imwrite(str(orange), np.full((60, 80, 3), (0, 128, 255), np.uint8))
     press(
         browser, "[value=given]"
-    )  # nothing is chosen yet: the colour stays until there is an image
+    )  # nothing is chosen yet: the color stays until there is an image
     browser.choose("#file", orange)
     settles(browser, 0.1, 0.1, (255, 128, 0))
     press(browser, "[value=blur]")

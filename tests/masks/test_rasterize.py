@@ -107,7 +107,7 @@ def test_painted_pixels_touch_the_shape_and_inner_ones_are_painted(points):
         winding.reshape(40, 2, 40, 2).max(axis=(1, 3)) < 0
     )
     assert (mask | ~(quarters.all(axis=2) & same_sign)).all()
-    # A pixel is not painted where it and its neighbours have no part of the shape and no edge near.
+    # A pixel is not painted where it and its neighbors have no part of the shape and no edge near.
     low, high = points.min(axis=0), points.max(axis=0)
     rows, columns = np.nonzero(mask)
     assert (columns >= low[0]).all()

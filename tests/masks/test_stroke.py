@@ -33,11 +33,11 @@ def test_a_line_is_painted_where_it_touches():
 
 
 @pytest.mark.parametrize(("last", "outer"), [((10, 10), 2), ((18, 8), 1), ((2, 8), 2)])
-def test_corners_are_mitred_unless_they_are_sharp(last, outer):
+def test_corners_are_mitered_unless_they_are_sharp(last, outer):
     ring, _ = stroke_outlines(np.array([[0.0, 0], [10, 0], last]), np.array([3]))
     away = np.linalg.norm(ring - [10, 0], axis=1)
     at_corner = ring[away < 3]
-    # One point on the inner side; on the outer one the tip of the mitre, or the two ends of the cut that takes it off.
+    # One point on the inner side; on the outer one the tip of the miter, or the two ends of the cut that takes it off.
     assert len(at_corner) == 1 + outer
     assert away[away < 3].min() >= WIDTH / 2 - 1e-9
     assert sorted(away[away < 3])[0] <= WIDTH / 2 + (1e-9 if outer == 2 else 0.2)
@@ -70,13 +70,13 @@ def test_many_lines_are_the_single_results(lines):
 def test_the_mask_follows_the_line(line):
     mask = polygons_to_mask([Outline(line, "", closed=False)], 64, 64)
     rows, columns = np.nonzero(mask)
-    centres = np.stack([columns + 0.5, rows + 0.5], axis=1)
+    centers = np.stack([columns + 0.5, rows + 0.5], axis=1)
     start, step = line[:-1] + 0.5, np.diff(line, axis=0)
     length = np.maximum((step**2).sum(axis=1), 1e-9)
-    share = np.clip(((centres[:, None] - start) * step).sum(axis=2) / length, 0, 1)
-    if len(centres):
+    share = np.clip(((centers[:, None] - start) * step).sum(axis=2) / length, 0, 1)
+    if len(centers):
         assert (
-            np.linalg.norm(centres[:, None] - start - share[..., None] * step, axis=2)
+            np.linalg.norm(centers[:, None] - start - share[..., None] * step, axis=2)
             .min(axis=1)
             .max()
             < 2.3

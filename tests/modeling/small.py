@@ -71,11 +71,11 @@ def batch(images: int = 2, objects: int = 4, seed: int = 0) -> list[dict]:
         image = torch.from_numpy(rng.integers(0, 255, (3, height, width), dtype=np.uint8))
         polygons, boxes = [], []
         for _ in range(objects):
-            centre, radius = rng.uniform(30, 70, 2), rng.uniform(8, 25)
+            center, radius = rng.uniform(30, 70, 2), rng.uniform(8, 25)
             polygons.append(
-                [(centre + radius * np.stack([np.cos(angle), np.sin(angle)], axis=1)).reshape(-1)]
+                [(center + radius * np.stack([np.cos(angle), np.sin(angle)], axis=1)).reshape(-1)]
             )
-            boxes.append([*(centre - radius), *(centre + radius)])
+            boxes.append([*(center - radius), *(center + radius)])
         instances = Instances((height, width))
         instances.gt_boxes = Boxes(np.array(boxes, dtype=np.float32).reshape(-1, 4))
         instances.gt_classes = torch.from_numpy(rng.integers(0, 3, objects))

@@ -43,7 +43,7 @@ def spread(model) -> None:
     normal(model.roi_heads.box_predictor.cls_score.weight, 2)
 
 
-def centre_scores(model, batch) -> None:
+def center_scores(model, batch) -> None:
     """Take out of the class scores what all proposals have in common, else one class wins everywhere; let them vary by 3."""
     seen = []
     handle = model.roi_heads.box_head.register_forward_hook(lambda *args: seen.append(args[-1]))
@@ -101,7 +101,7 @@ def pair(request, tmp_path_factory):
     theirs = getattr(detection, name)(weights=None, weights_backbone=None, **sizes).eval()
     with torch.no_grad():
         spread(theirs)
-        centre_scores(theirs, [random_image() / 255])
+        center_scores(theirs, [random_image() / 255])
     path = tmp_path_factory.mktemp("torchvision") / "model.pth"
     torch.save(theirs.state_dict(), path)
     overrides = {
@@ -152,4 +152,4 @@ def test_config_of_another_kind_is_warned_of(pair, tmp_path):
     report = load_weights(build_model(cfg), tmp_path / "m.pth", cfg)
     for key in ("INPUT.FORMAT", "MODEL.PIXEL_MEAN", "MODEL.PIXEL_STD", "STRIDE_IN_1X1"):
         assert any(key in line for line in report.warnings)
-    assert len(report.reinitialised) == 6
+    assert len(report.reinitialized) == 6

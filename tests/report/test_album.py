@@ -83,7 +83,7 @@ def test_only_a_few_images_are_read_ahead(tmp_path):
     pages.close()
 
 
-def test_one_side_can_be_coloured_by_verdict_too(tmp_path):
+def test_one_side_can_be_colored_by_verdict_too(tmp_path):
     entry = next(entries(tmp_path))
     entry.predictions = Rows(
         boxes=[(600, 600, 700, 700)], masks=[None], classes=[0], crowd=[False], scores=[0.9]

@@ -184,13 +184,13 @@ def test_msra_weights_reach_the_box_head_of_c4_models(data_dir):
     assert not report.mismatched
 
 
-def test_other_class_count_reinitialises_the_class_layers_only(model, tmp_path, caplog):
+def test_other_class_count_reinitializes_the_class_layers_only(model, tmp_path, caplog):
     save_weights(model, tmp_path / "m.pth")
     other = model_of("MODEL.ROI_HEADS.NUM_CLASSES", "8")
     fresh = other.roi_heads.box_predictor.cls_score.weight.clone()
     with caplog.at_level(logging.WARNING):
         report = load_weights(other, tmp_path / "m.pth")
-    assert len(report.reinitialised) == CLASS_LAYERS
+    assert len(report.reinitialized) == CLASS_LAYERS
     assert not report.missing
     assert not report.mismatched
     assert torch.equal(other.roi_heads.box_predictor.cls_score.weight, fresh)

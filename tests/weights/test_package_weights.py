@@ -149,7 +149,7 @@ def test_another_number_of_classes_keeps_the_rest(tmp_path):
     save_weights(build_model(small.config(keys=UNET)), tmp_path / "three.pth")
     other = build_model(small.config(keys=UNET | {"MODEL.SEM_SEG_HEAD.NUM_CLASSES": 1}))
     report = load_weights(other, tmp_path / "three.pth")
-    assert [line.split(" ")[0] for line in report.reinitialised] == [
+    assert [line.split(" ")[0] for line in report.reinitialized] == [
         "sem_seg_head.segmentation_head.0.weight",
         "sem_seg_head.segmentation_head.0.bias",
     ]

@@ -115,7 +115,7 @@ def test_another_number_of_classes_is_an_error_that_names_it(file, cfg):
     other = as_cfg(cfg, ["MODEL.WEIGHTS", str(file), "MODEL.ROI_HEADS.NUM_CLASSES", "5"])
     with pytest.raises(ConfigError, match=r"set MODEL\.ROI_HEADS\.NUM_CLASSES 2"):
         load_model(other)
-    assert load_weights(build_model(other), file, other).reinitialised  # to train on it is fine
+    assert load_weights(build_model(other), file, other).reinitialized  # to train on it is fine
 
 
 def test_a_backbone_alone_does_not_predict(model, cfg, tmp_path):

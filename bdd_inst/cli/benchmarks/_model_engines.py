@@ -79,10 +79,10 @@ def objects(structures, size: tuple[int, int], seed: int):
 
     rng = np.random.default_rng(seed)
     angle = np.linspace(0, 2 * np.pi, 24, endpoint=False)
-    centre, radius = rng.uniform(60, min(size) - 60, (OBJECTS, 2)), rng.uniform(10, 60, OBJECTS)
+    center, radius = rng.uniform(60, min(size) - 60, (OBJECTS, 2)), rng.uniform(10, 60, OBJECTS)
     circle = np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    polygons = [[(c + r * circle).reshape(-1)] for c, r in zip(centre, radius, strict=True)]
-    boxes = np.concatenate([centre - radius[:, None], centre + radius[:, None]], axis=1).astype(
+    polygons = [[(c + r * circle).reshape(-1)] for c, r in zip(center, radius, strict=True)]
+    boxes = np.concatenate([center - radius[:, None], center + radius[:, None]], axis=1).astype(
         np.float32
     )
     out = structures.Instances(size)

@@ -101,7 +101,7 @@ def stages(
                 "upsampling, guided": lambda: compositing.upsample(mask, frame, scratch),
                 "blurred background": lambda: blur(frame, alpha),
                 "blend": lambda: compositing.composite(frame, alpha, behind, clean=False),
-                "blend, border's colours cleaned": lambda: compositing.composite(
+                "blend, border's colors cleaned": lambda: compositing.composite(
                     frame, alpha, behind
                 ),
                 "cut out with alpha": lambda: compositing.cut_out(frame, alpha),

@@ -143,8 +143,8 @@ def _outline(generator: np.random.Generator) -> Outline:
     number = int(generator.integers(8, 40))
     angle = np.sort(generator.random(number)) * 2 * np.pi
     radius = np.exp(generator.normal(np.log(60), 0.8)) * (0.6 + 0.4 * generator.random(number))
-    centre = generator.random(2) * [WIDTH, HEIGHT]
-    vertices = centre + radius[:, None] * np.stack([np.cos(angle), 0.7 * np.sin(angle)], axis=1)
+    center = generator.random(2) * [WIDTH, HEIGHT]
+    vertices = center + radius[:, None] * np.stack([np.cos(angle), 0.7 * np.sin(angle)], axis=1)
     letters = list("L" * number)
     for place in range(1, number - 3, 4):
         if generator.random() < 0.3:

@@ -149,7 +149,7 @@ class CascadeROIHeads(StandardROIHeads):
         sampled: Sequence[SampledProposals],
         targets: Sequence[Instances],
     ) -> list[SampledProposals]:
-        """What a stage moved by its deltas R,4, boxes without area left out, labelled anew by the next stage's overlap."""
+        """What a stage moved by its deltas R,4, boxes without area left out, labeled anew by the next stage's overlap."""
         sizes = [t.image_size for t in targets]
         moved = self.moved(stage, deltas, [d.boxes for d in sampled], sizes)
         return [

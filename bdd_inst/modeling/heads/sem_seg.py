@@ -128,7 +128,7 @@ class FastSCNNHead(PixelHead):
         super().__init__(pixel_loss)
         detail, width = channels["detail"], channels["context"]
         self.context = nn.Sequential(
-            # The context is enlarged four times: taps four cells apart meet neighbouring cells of the small map.
+            # The context is enlarged four times: taps four cells apart meet neighboring cells of the small map.
             norm_conv("BN", width, width, 3, padding=4, dilation=4, groups=width),
             norm_conv("BN", width, width, 1, relu=False),
         )

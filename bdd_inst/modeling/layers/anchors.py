@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 
 class AnchorGenerator(nn.Module):
-    """Anchors of every map, centred ``offset`` strides from the cell's top left corner.
+    """Anchors of every map, centered ``offset`` strides from the cell's top left corner.
 
     Args:
         sizes: square roots of the areas in pixels, a list a map (one list serves all maps).
         ratios: height over width, likewise.
         strides: pixels between cells, one a map.
-        rounded: whole-pixel corners around the centre, as torchvision's detectors were trained with.
+        rounded: whole-pixel corners around the center, as torchvision's detectors were trained with.
     """
 
     def __init__(

@@ -19,18 +19,18 @@ class BoxTransform:
     """Deltas dx, dy (in widths and heights), dw, dh (logarithms), each multiplied by its weight."""
 
     def __init__(self, weights: Sequence[float]):
-        # They bring the four numbers to a like spread, so that one loss suits all (Fast R-CNN normalises its targets).
+        # They bring the four numbers to a like spread, so that one loss suits all (Fast R-CNN normalizes its targets).
         self.weights = tuple(float(w) for w in weights)
 
     def encode(self, source: Tensor, target: Tensor) -> Tensor:
         """N,4 float32 deltas that lead from ``source`` boxes to ``target`` boxes (both N,4, x1 y1 x2 y2)."""
         # Sources must have an extent: an anchor always has, and proposals without one are dropped before.
         size, target_size = source[:, 2:] - source[:, :2], target[:, 2:] - target[:, :2]
-        centre, target_centre = source[:, :2] + 0.5 * size, target[:, :2] + 0.5 * target_size
+        center, target_center = source[:, :2] + 0.5 * size, target[:, :2] + 0.5 * target_size
         weights = source.new_tensor(self.weights)
         return torch.cat(
             (
-                weights[:2] * (target_centre - centre) / size,
+                weights[:2] * (target_center - center) / size,
                 weights[2:] * torch.log(target_size / size),
             ),
             dim=1,
@@ -39,12 +39,12 @@ class BoxTransform:
     def decode(self, deltas: Tensor, source: Tensor) -> Tensor:
         """N,4K deltas (K predictions a box) on N,4 boxes to N,4K boxes, float32 whatever the precision of the deltas."""
         size = (source[:, 2:] - source[:, :2])[:, None]
-        centre = source[:, None, :2] + 0.5 * size
+        center = source[:, None, :2] + 0.5 * size
         # At x = 1000 float16 goes in steps of half a pixel, bfloat16 of four: boxes are float32.
         deltas = deltas.float().view(len(deltas), deltas.shape[1] // 4, 4) / source.new_tensor(
             self.weights
         )
-        middle = deltas[..., :2] * size + centre
+        middle = deltas[..., :2] * size + center
         half = 0.5 * (torch.exp(deltas[..., 2:].clamp(max=SCALE_CLAMP)) * size)
         return torch.cat((middle - half, middle + half), dim=2).flatten(1)
 

@@ -1,4 +1,4 @@
-"""Normalisation layers by their config name, and which of them are a fixed scale and shift at the moment.
+"""Normalization layers by their config name, and which of them are a fixed scale and shift at the moment.
 
 Maps are of the precision of the input.
 """

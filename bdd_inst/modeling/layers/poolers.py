@@ -24,7 +24,7 @@ class ROIPooler(nn.Module):
         size: side S of the grid.
         strides: of the maps, finest first, each twice the one before.
         sampling_ratio: samples a cell and axis; 0 takes as many as the box has pixels there.
-        aligned: RoIAlign V2, which moves the box by half a pixel so that pixel centres and samples agree; V1 does not
+        aligned: RoIAlign V2, which moves the box by half a pixel so that pixel centers and samples agree; V1 does not
             and makes every box at least 1 px wide.
     """
 

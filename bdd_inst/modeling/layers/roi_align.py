@@ -103,7 +103,7 @@ def _portions(order: Tensor, counts: list[int], reads: Tensor) -> Iterator[Tenso
 def _taps(axis: Axis, size: int, length: int, merge: bool) -> tuple[Tensor, Tensor]:
     """Pixels that each cell reads along one axis and their weights: R,S,T int32 and R,S,T float32.
 
-    With ``merge`` neighbouring samples are at most a pixel apart, and the pixels they share are summed.
+    With ``merge`` neighboring samples are at most a pixel apart, and the pixels they share are summed.
     """
     most = int(axis.samples.max())
     step = torch.arange(most, dtype=torch.float32)

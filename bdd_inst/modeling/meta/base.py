@@ -89,8 +89,8 @@ class ImageModel(nn.Module):
         return self.losses(batch) if self.training else self.inference(batch, **options)
 
     def preprocess(self, batch: Sequence[dict]) -> ImageList:
-        """Normalised images, padded with zeros to a size that the backbone's strides divide."""
-        # Normalised before padding: a padded 0 is then the mean colour, which says the least.
+        """Normalized images, padded with zeros to a size that the backbone's strides divide."""
+        # Normalized before padding: a padded 0 is then the mean color, which says the least.
         images = [
             (entry["image"].to(self.device).float() - self.pixel_mean) / self.pixel_std
             for entry in batch

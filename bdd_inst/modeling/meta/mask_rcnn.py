@@ -71,7 +71,7 @@ class MaskRCNN(ImageModel):
     ) -> dict[str, Tensor]:
         """As :meth:`losses`, from the backbone's features, N,C,H/stride,W/stride by name."""
         targets = [entry["instances"].to(self.device) for entry in batch]
-        # One for each image: what is sampled of it does not depend on the device or on its neighbours in the batch.
+        # One for each image: what is sampled of it does not depend on the device or on its neighbors in the batch.
         generators = image_generators([entry.get("sample_seed") for entry in batch])
         proposals, rpn_losses = self.proposal_generator(
             features, images.image_sizes, targets, generators
@@ -158,7 +158,7 @@ def detector_parts(cfg: CfgNode) -> tuple[nn.Module, RPN, nn.Module]:
 
 
 def build_mask_rcnn(cfg: CfgNode) -> MaskRCNN:
-    """The model of ``cfg``, randomly initialised, frozen as MODEL.BACKBONE.FREEZE_AT says.
+    """The model of ``cfg``, randomly initialized, frozen as MODEL.BACKBONE.FREEZE_AT says.
 
     Args:
         cfg: a whole, checked config.

@@ -128,7 +128,7 @@ class PanopticFPN(MaskRCNN):
 
 
 def build_panoptic_fpn(cfg: CfgNode) -> PanopticFPN:
-    """The model of ``cfg``, randomly initialised, frozen as MODEL.BACKBONE.FREEZE_AT says."""
+    """The model of ``cfg``, randomly initialized, frozen as MODEL.BACKBONE.FREEZE_AT says."""
     model = PanopticFPN.from_config(cfg)
     set_trainable(model, "all", cfg.MODEL.BACKBONE.FREEZE_AT)
     return model

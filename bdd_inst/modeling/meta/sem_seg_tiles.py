@@ -20,7 +20,7 @@ class Tiles:
 
     Attributes:
         size: longest side of a tile in pixels.
-        overlap: pixels that neighbours share at least.
+        overlap: pixels that neighbors share at least.
     """
 
     size: int
@@ -40,7 +40,7 @@ class Tiles:
         """Where tiles begin along a side: evenly spread, the first and the last at its ends."""
         if length <= self.size:
             return [0]
-        # The fewest tiles whose neighbours share ``overlap`` pixels: each after the first adds ``size - overlap``.
+        # The fewest tiles whose neighbors share ``overlap`` pixels: each after the first adds ``size - overlap``.
         count = math.ceil((length - self.overlap) / (self.size - self.overlap))
         step = (length - self.size) / (count - 1)
         return [round(i * step) for i in range(count)]

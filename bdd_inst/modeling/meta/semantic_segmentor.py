@@ -199,7 +199,7 @@ def sem_seg_postprocess(logits: Tensor, size: tuple[int, int], height: int, widt
 
 
 def build_semantic_segmentor(cfg: CfgNode) -> SemanticSegmentor:
-    """The model of ``cfg``, randomly initialised, frozen as MODEL.BACKBONE.FREEZE_AT says."""
+    """The model of ``cfg``, randomly initialized, frozen as MODEL.BACKBONE.FREEZE_AT says."""
     model = SemanticSegmentor.from_config(cfg)
     set_trainable(model, "all", cfg.MODEL.BACKBONE.FREEZE_AT)
     return model

@@ -86,7 +86,7 @@ function setUpErrors(part) {
   chart($("calibration"), [{ name: "perfect", color: "#999", dashed: true, xs: [0, 1], ys: [0, 1] }, { name: "measured", color: COLORS[0], xs: bins.map((b) => b.score), ys: bins.map((b) => b.precision), marks: true, note: (i) => `${bins[i].count.toLocaleString("en")} detections` }],
     { xLabel: "score", yLabel: "precision", x: [0, 1], y: [0, 1], title: `Calibration, expected error ${part.calibration.error === null ? "–" : (100 * part.calibration.error).toFixed(1) + " %"}` });
   const few = part.few ? `${part.few}: those confused most; ` : "";
-  $("confusion-how").textContent = `${few}detections of a score of at least ${part.threshold.toFixed(2)}, IoU at least 0.50; rows are the truth, shares of a row are coloured`;
+  $("confusion-how").textContent = `${few}detections of a score of at least ${part.threshold.toFixed(2)}, IoU at least 0.50; rows are the truth, shares of a row are colored`;
   heat($("confusion"), part.confusion_names, part.confusion, "truth \\ prediction");
 }
 function setUpTraining() {

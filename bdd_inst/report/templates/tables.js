@@ -40,7 +40,7 @@ function compare(a, b, down) {
   const order = typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b), undefined, { numeric: true });
   return down ? -order : order;
 }
-/* A matrix of counts, coloured by its row's shares. */
+/* A matrix of counts, colored by its row's shares. */
 function heat(target, names, matrix, corner) {
   const head = node("tr", {}, node("th", { scope: "col" }, corner), ...names.map((name) => node("th", { scope: "col" }, name)));
   const body = matrix.map((row, i) => {

@@ -1,7 +1,7 @@
 """Runs commands of ``bdd-inst`` that get a signal in the middle of their work; started as a program by :func:`runs`.
 
 Each run is a process of its own, forked from one that has imported everything, so that twenty of them take seconds. When a run is
-signalled is counted in its calls of Python functions, or in those of one function: seconds would make the outcome the machine's.
+signaled is counted in its calls of Python functions, or in those of one function: seconds would make the outcome the machine's.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def runs(wanted: Iterable[Run], env: dict[str, str] | None = None) -> list[Ended
     from tests.waiting import LAST_RESORT
 
     done = subprocess.run(
-        [sys.executable, "-m", "tests.signalled"],
+        [sys.executable, "-m", "tests.signaled"],
         input=json.dumps([asdict(run) for run in wanted]),
         capture_output=True,
         text=True,
