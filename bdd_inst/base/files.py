@@ -48,7 +48,9 @@ def atomic_write(
         )
         try:
             set_usual_mode(temporary)
-            stream = os.fdopen(handle, mode, encoding=None if "b" in mode else "utf-8")
+            # A name may hold what UTF-8 cannot say: an escape, as on a terminal.
+            text = {} if "b" in mode else {"encoding": "utf-8", "errors": "backslashreplace"}
+            stream = os.fdopen(handle, mode, **text)
             with contextlib.closing(stream):
                 try:
                     yield stream

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from bdd_inst.base.errors import DataError
-from bdd_inst.images.opening import open_image, open_regular, printable, reason
+from bdd_inst.base.errors import DataError, printable
+from bdd_inst.images.opening import open_image, open_image_file, reason
 from bdd_inst.images.read import to_rgb
 from bdd_inst.images.size import orientation, read_size
 
@@ -37,7 +37,7 @@ def examine(path: str | Path) -> ImageState:
     """Read an image file whole, decode it (JPEG at a fraction of its size, which still reads every byte) and say what is wrong with it."""
     path = str(path)
     try:
-        with open_regular(path) as stream:
+        with open_image_file(path) as stream:
             data = stream.read()
     except (OSError, MemoryError, DataError) as error:
         return ImageState(path, fault="unreadable-image", message=_without(path, error))

@@ -60,7 +60,7 @@ def cached(
     try:
         save(path, records)
         return load(path)
-    except OSError as error:
+    except (OSError, UnicodeEncodeError) as error:  # a name that is no UTF-8
         log.warning(
             "%s: parsed labels cannot be cached (%s); set BDD_INST_CACHE to a writable folder",
             path,
@@ -112,7 +112,7 @@ def content_hash(path: Path, home: Path) -> str:
     """The hash of a file's content; a note of its size and time spares hashing a file that was not touched since."""
     info = path.stat()
     state = [info.st_size, info.st_mtime_ns, info.st_ino]
-    note = home / f"{hashlib.blake2b(str(path).encode(), digest_size=20).hexdigest()}.hash"
+    note = home / f"{hashlib.blake2b(os.fsencode(path), digest_size=20).hexdigest()}.hash"
     try:
         known = json.loads(note.read_text())
         # Same size, time and inode: not written since, as make and git judge it.

@@ -12,6 +12,7 @@ from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.datasets.dataset import DatasetRecords
 from bdd_inst.datasets.layout import MissingDataError
 from bdd_inst.datasets.splits import SHARES, split_names
+from bdd_inst.formats.json_files import read_lines
 from bdd_inst.images import png_kinds
 from bdd_inst.images.finder import ImageFinder
 from bdd_inst.images.names import image_stem
@@ -138,14 +139,14 @@ def color_table(colors: Mapping[str, Sequence[int]] | str | os.PathLike) -> dict
     """
     if isinstance(colors, Mapping):
         return {str(name): tuple(int(v) for v in rgb) for name, rgb in colors.items()}
+    lines = read_lines(colors)
     try:
-        lines = Path(colors).read_text(encoding="utf-8").splitlines()
         rows = [row for row in csv.reader(lines) if row]
         rows = rows[1:] if rows and not rows[0][1].strip().isdigit() else rows
         table = {row[0].strip(): tuple(int(v) for v in row[1:4]) for row in rows}
         if not table or any(len(c) != 3 or min(c) < 0 or max(c) > 255 for c in table.values()):
             raise ValueError("rows are name, r, g, b with numbers from 0 to 255")
-    except (OSError, ValueError, IndexError) as error:
+    except (ValueError, IndexError, csv.Error) as error:
         raise DataError(f"{colors}: no table of colors ({error})") from None
     return table
 

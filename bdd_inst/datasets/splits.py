@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from bdd_inst.base.errors import ConfigError, DataError
+from bdd_inst.formats.json_files import read_lines
 
 SPLITS = ("train", "val", "test")
 SHARES = (0.8, 0.1, 0.1)
@@ -41,7 +43,7 @@ def split_names(
     first = [Path(name).parts[0] for name in names]
     if set(first) & set(SPLITS):
         return [name for name, folder in zip(names, first, strict=True) if folder == split]
-    order = sorted(names, key=lambda name: hashlib.blake2b(f"{seed} {name}".encode()).digest())
+    order = sorted(names, key=lambda name: hashlib.blake2b(os.fsencode(f"{seed} {name}")).digest())
     cuts = [
         0,
         round(shares[0] * len(order)),
@@ -55,10 +57,7 @@ def split_names(
 
 def listed(names: Sequence[str], listing: Path) -> list[str]:
     """Those of ``names`` that a text file lists; see :func:`split_names`."""
-    try:
-        lines = [line.strip() for line in listing.read_text(encoding="utf-8").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{listing}: cannot be read as a list of names ({error})") from None
+    lines = [line.strip() for line in read_lines(listing)]
     wanted = {line for line in lines if line and not line.startswith("#")}
     found = [name for name in names if {name, Path(name).name, Path(name).stem} & wanted]
     known = {form for name in found for form in (name, Path(name).name, Path(name).stem)}

@@ -298,9 +298,12 @@ def _text(file: Path) -> str:
 def fingerprint_of(source: str, files: Iterable[os.PathLike], options: dict[str, Any]) -> str:
     """A digest of a source's files (path, size, time of change) and of all options."""
     digest = hashlib.sha256(
-        f"{bdd_inst.__version__}\n{source}\n{sorted(options.items())!r}\n".encode()
+        f"{bdd_inst.__version__}\n{source}\n{sorted(options.items())!r}\n".encode(
+            errors="surrogateescape"
+        )
     )
     for file in files:
         state = os.stat(file)
-        digest.update(f"{file}\t{state.st_size}\t{state.st_mtime_ns}\n".encode())
+        line = f"{file}\t{state.st_size}\t{state.st_mtime_ns}\n"
+        digest.update(line.encode(errors="surrogateescape"))
     return digest.hexdigest()

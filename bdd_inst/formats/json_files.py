@@ -14,6 +14,7 @@ import msgspec
 from bdd_inst.base.environment import limit
 from bdd_inst.base.errors import DataError
 from bdd_inst.base.memory import gc_paused
+from bdd_inst.base.regular_files import read_regular
 from bdd_inst.formats.encodings import as_utf8
 
 # A label file of 8 GB is forty times COCO's largest; what is bigger is another thing, or a bomb.
@@ -24,6 +25,13 @@ MOST_SHRUNK, ALWAYS_UNPACKED = 100, 8 << 20
 UNPACKED_VARIABLE = "BDD_INST_MAX_UNPACKED"
 # Python's json writes these three words, which JSON does not know. They become a number out of range: refused where it stands.
 NOT_FINITE = re.compile(rb"(?<=[\[,:\s])(?:NaN|[-+]?Infinity)(?=\s*[\],}])")
+# It also writes half a character, of a file's name that is no UTF-8, which JSON's readers refuse. Every escape is looked at in turn,
+# for the second half of one pair, or of two backslashes, is no half of its own.
+ESCAPE = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
+REPLACEMENT = rb"\ufffd"
 BLANK = re.compile(rb"\s*\S")
 BYTE_POSITION = re.compile(r"\(byte (\d+)\)")
 
@@ -44,21 +52,10 @@ def read_bytes(path: str | os.PathLike, *, empty: bool = False) -> bytes:
         Its text.
 
     Raises:
-        DataError: missing, empty, too large, of no known encoding.
+        DataError: missing, no regular file, empty, too large, of no known encoding.
     """
     path = Path(path)
-    try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise DataError(
-                f"{path}: {path.stat().st_size >> 30} GB is too large for a label file; split it"
-            )
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file") from None
-    except OSError as error:
-        raise DataError(
-            f"{path}: cannot be read ({error.strerror}); give a file that can"
-        ) from None
+    data = read_regular(path, LARGEST_FILE)
     if data[:2] == b"\x1f\x8b":
         data = _unpack(data, path)
     data = as_utf8(data, path)
@@ -69,7 +66,17 @@ def read_bytes(path: str | os.PathLike, *, empty: bool = False) -> bytes:
 
 
 def read_lines(path: str | os.PathLike) -> list[str]:
-    """The lines of a text file in any encoding that :func:`read_bytes` reads; none for an empty one."""
+    """The lines of a text file in any encoding that :func:`read_bytes` reads.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        Its lines without their ends; none for an empty file.
+
+    Raises:
+        DataError: missing, no regular file, too large, of no known encoding.
+    """
     return read_bytes(path, empty=True).decode().splitlines()
 
 
@@ -114,14 +121,30 @@ def decode(path: Path, kind: type, what: str) -> Any:
             except msgspec.ValidationError:
                 raise
             except msgspec.DecodeError:
-                repaired = NOT_FINITE.sub(b"1e999", data)
-                if repaired == data:
+                mended = repaired(data)
+                if mended == data:
                     raise
-                return msgspec.json.decode(repaired, type=kind)
+                return msgspec.json.decode(mended, type=kind)
     except msgspec.ValidationError as error:
         raise DataError(f"{path}: not {what}: {place(str(error))}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise DataError(f"{path}: broken JSON: {error}") from None
+
+
+def repaired(data: bytes) -> bytes:
+    """What Python's json has written and JSON does not know, so that it can be read: numbers that are none, out of range; halves of
+    characters, as the sign of a lost one.
+
+    Args:
+        data: JSON that could not be read.
+
+    Returns:
+        The same where neither is in it.
+    """
+    data = NOT_FINITE.sub(b"1e999", data)
+    if b"\\ud" in data or b"\\uD" in data:
+        data = ESCAPE.sub(lambda found: REPLACEMENT if found[1] else found[0], data)
+    return data
 
 
 def place(message: str) -> str:
@@ -172,9 +195,9 @@ def split(data: bytes, path: str | os.PathLike) -> Top:
     except RecursionError:
         raise DataError(f"{path}: nested too deeply for a label file; fetch it again") from None
     except msgspec.DecodeError as error:
-        repaired = NOT_FINITE.sub(b"1e999", data)
-        if repaired != data:
-            return split(repaired, path)
+        mended = repaired(data)
+        if mended != data:
+            return split(mended, path)
         raise DataError(
             f"{path}: broken JSON: {_position(str(error), data)}; the file may be cut short, fetch it again"
         ) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -72,7 +73,7 @@ def _things(top: Any) -> list[int]:
 def _png(folder: Path, name: str) -> Path:
     """An image's PNG inside the folder: under its whole name where that is there, else under its last part."""
     whole = folder / output_name(name)
-    return whole if whole.is_file() else folder / PurePosixPath(name).name
+    return whole if os.path.isfile(whole) else folder / PurePosixPath(name).name
 
 
 def _fill(

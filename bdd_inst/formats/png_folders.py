@@ -28,7 +28,7 @@ from bdd_inst.formats.score_files import Scores
 from bdd_inst.formats.sniff import NOTE_FILE, Found
 from bdd_inst.formats.value_names import CITYSCAPES_ENDINGS, ENDINGS, NO_OBJECTS, ending_of
 from bdd_inst.images import png_kinds
-from bdd_inst.images.names import image_name
+from bdd_inst.images.names import as_text, image_name
 from bdd_inst.masks import run_lengths
 
 # From half of 255 on a pixel of a smoothed mask belongs to the object.
@@ -95,7 +95,7 @@ def png_label_set(
                 continue
             read += 1
             if nested and image.video is None and found.path in file.parents:
-                image.name = file.relative_to(found.path).with_name(image.name).as_posix()
+                image.name = as_text(file.relative_to(found.path).with_name(image.name).as_posix())
             yield image
         if not read:
             raise DataError(

@@ -14,6 +14,7 @@ from typing import Any
 
 from bdd_inst.base.errors import ProblemLog
 from bdd_inst.base.memory import gc_paused
+from bdd_inst.images.names import as_text
 from bdd_inst.masks.outlines import Outline
 
 Box = tuple[float, float, float, float]
@@ -68,6 +69,10 @@ class ImageLabels:
     frame_index: int | None = None
     image_id: int | str | None = None
     labeled: bool = True
+
+    def __post_init__(self) -> None:
+        # Of a file's name that is no UTF-8; formats could not write it.
+        self.name = as_text(self.name)
 
 
 # Height and width of every BDD100K image, for label files that do not say.

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from bdd_inst.base.errors import DataError, ProblemLog
+from bdd_inst.base.regular_files import open_regular
 from bdd_inst.config.yaml_files import parse
 from bdd_inst.formats.encodings import as_utf8
 from bdd_inst.formats.json_files import read_bytes, read_lines
@@ -54,7 +55,7 @@ def find(path: Path) -> list[Path]:
 
 def _first_lines(file: Path) -> list[str]:
     try:
-        with open(file, "rb") as stream:
+        with open_regular(file) as stream:
             whole = b"".join(stream.readlines(1 << 16))
         return as_utf8(whole, file).decode().splitlines()
     except (OSError, DataError):

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote
 
-from bdd_inst.base.errors import DataError
-from bdd_inst.images.names import SUFFIXES, image_stem
-from bdd_inst.images.opening import printable
+from bdd_inst.base.errors import DataError, printable
+from bdd_inst.images.names import SUFFIXES, as_text, image_stem
 from bdd_inst.images.size import read_size
 
 
@@ -27,13 +26,13 @@ def _plain(base: str) -> str:
 
 
 def _composed(base: str) -> str:
-    """One form of accents: macOS writes them apart (NFD), most others together (NFC)."""
-    return unicodedata.normalize("NFC", base)
+    """One form of accents: macOS writes them apart (NFD), most others together (NFC); and one sign for what is no text."""
+    return unicodedata.normalize("NFC", as_text(base))
 
 
 def _decoded(base: str) -> str:
     """``%20`` and the like, as web tools write names."""
-    return unicodedata.normalize("NFC", unquote(base, errors="surrogateescape"))
+    return _composed(unquote(base, errors="surrogateescape"))
 
 
 def _stem(base: str) -> str:
@@ -89,7 +88,7 @@ class ImageFinder:
             if key in files:
                 return Path(files[key])
         for key in (inside, f"{video}/{inside}" if video else inside):
-            if ".." not in key.split("/") and _is_file(place := self.folder / key):
+            if ".." not in key.split("/") and os.path.isfile(place := self.folder / key):
                 return place  # of another suffix than images have, or hidden
         parents = parts[:-1] or ([video] if video else [])
         for number in range(len(WAYS)):
@@ -197,10 +196,3 @@ def _common_end(first: list[str], second: list[str]) -> int:
             break
         number += 1
     return number
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):  # a name that no file can have: too long, with a NUL
-        return False

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+
+HALF = re.compile("[\ud800-\udfff]")
 SUFFIXES = (
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff",
     ".gif", ".avif", ".jp2", ".j2k", ".ppm", ".pgm", ".pbm", ".pnm",
@@ -43,3 +46,15 @@ def image_name(stem: str) -> str:
         The stem where it ends as an image's name; else with ``.jpg``, which stands for any suffix (:mod:`bdd_inst.images.finder`).
     """
     return stem if is_image_name(stem) else f"{stem}.jpg"
+
+
+def as_text(name: str) -> str:
+    """A file's name as label files can hold it: each byte that is no UTF-8 becomes U+FFFD, the sign of a lost character.
+
+    Args:
+        name: as Python has it from the system, such bytes as halves of characters.
+
+    Returns:
+        Text that every encoding of Unicode can say.
+    """
+    return name if name.isascii() else HALF.sub("\ufffd", name)

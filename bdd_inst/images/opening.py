@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import stat
 import warnings
 from collections.abc import Iterator
 from typing import IO
@@ -13,7 +12,8 @@ from typing import IO
 from PIL import Image, UnidentifiedImageError
 
 from bdd_inst.base.environment import limit
-from bdd_inst.base.errors import DataError
+from bdd_inst.base.errors import DataError, printable
+from bdd_inst.base.regular_files import open_regular
 
 # Decoders that read bytes and do nothing else. PostScript is left out on purpose: PIL hands it to another program.
 FORMATS = (
@@ -31,6 +31,7 @@ FORMATS = (
 )
 LIMIT_VARIABLE = "BDD_INST_MAX_PIXELS"
 MAX_PIXELS = 89_478_485  # PIL's own: a quarter of a GiB at three bytes a pixel
+MAX_SIDE = 1_000_000  # what shrinks a strip weighs each of its pixels, for each pixel that is left
 
 # What PIL says of damaged metadata is not about pixels, and its size warning is our limit below.
 warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -71,10 +72,14 @@ def open_image(
     _raise_pil_limit(most)
     try:
         with contextlib.ExitStack() as stack:
-            stream = stack.enter_context(open_regular(source)) if is_path else source
+            stream = stack.enter_context(open_image_file(source)) if is_path else source
             image = stack.enter_context(Image.open(stream, formats=formats or _known_formats()))
             if image.width * image.height > most:
                 raise DataError(_too_large(name, f"{image.width}x{image.height} pixels", most))
+            if max(image.size) > MAX_SIDE:
+                raise DataError(
+                    f"{name}: an image of {image.width}x{image.height} pixels, one side longer than {MAX_SIDE}; cut it into pieces"
+                )
             yield image
     except (DataError, GeneratorExit):
         raise
@@ -88,8 +93,8 @@ def open_image(
         raise DataError(f"{name}: a broken image ({reason(error)}); fetch it again") from None
 
 
-def open_regular(path: str | os.PathLike) -> IO[bytes]:
-    """A regular file for reading; a pipe or a device is refused without waiting for it.
+def open_image_file(path: str | os.PathLike) -> IO[bytes]:
+    """The file of an image for reading, its bytes as they are.
 
     Args:
         path: of the file.
@@ -100,20 +105,7 @@ def open_regular(path: str | os.PathLike) -> IO[bytes]:
     Raises:
         DataError: missing, unreadable, or no regular file.
     """
-    try:
-        # Without O_NONBLOCK opening a pipe waits for its writer, perhaps for ever.
-        number = os.open(
-            path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-        )
-    except FileNotFoundError:
-        raise DataError(f"{printable(path)}: no such image; is the data set complete?") from None
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        raise DataError(f"{printable(path)}: cannot be opened ({why})") from None
-    if not stat.S_ISREG(os.fstat(number).st_mode):
-        os.close(number)
-        raise DataError(f"{printable(path)}: not a regular file; only those are read as images")
-    return os.fdopen(number, "rb")
+    return open_regular(path, "no such image; is the data set complete?")
 
 
 @functools.cache
@@ -133,21 +125,6 @@ def reason(error: BaseException) -> str:
         Its first line, or its kind where it has none.
     """
     return " ".join(str(error).split())[:120] or type(error).__name__
-
-
-def printable(name: str | os.PathLike) -> str:
-    """A file's name as one line that any stream can take: line breaks and bytes that are no UTF-8 become escapes.
-
-    Args:
-        name: of a file, in whatever bytes.
-
-    Returns:
-        One line of text.
-    """
-    text = os.fspath(name)
-    text = os.fsdecode(text) if isinstance(text, bytes) else text
-    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _too_large(name: str, size: str, limit: int) -> str:

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from bdd_inst.base.errors import DataError
-from bdd_inst.images.opening import open_image, open_regular, printable
+from bdd_inst.base.errors import DataError, printable
+from bdd_inst.images.opening import open_image, open_image_file
 from bdd_inst.masks.rle_check import MAX_PIXELS
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -57,7 +57,7 @@ def header(path: str | os.PathLike) -> tuple[int, int, int, int]:
         DataError: no PNG, or a header that makes no sense.
     """
     try:
-        with open_regular(path) as stream:
+        with open_image_file(path) as stream:
             return parse_header(stream.read(33), printable(path))
     except OSError as error:
         raise DataError(f"{printable(path)}: cannot be read ({error.strerror})") from None

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from PIL import Image, ImageCms
 
-from bdd_inst.images.opening import open_image, open_regular, printable
+from bdd_inst.base.errors import printable
+from bdd_inst.images.opening import open_image, open_image_file
 from bdd_inst.images.size import orientation
 
 # EXIF 2.32, table 6 (orientation): what turns the stored image upright.
@@ -150,7 +151,7 @@ def _deep_rgb(source: str | os.PathLike | IO[bytes], image: Image.Image) -> Imag
         source, (str, os.PathLike)
     ):
         return image
-    with open_regular(source) as stream:
+    with open_image_file(source) as stream:
         data = np.frombuffer(stream.read(), np.uint8)
     whole = cv2.imdecode(data, cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
     if whole is None or whole.dtype != np.uint16 or whole.ndim != 3:

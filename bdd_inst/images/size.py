@@ -8,7 +8,7 @@ import struct
 
 from PIL import Image
 
-from bdd_inst.images.opening import open_image, open_regular
+from bdd_inst.images.opening import open_image, open_image_file
 
 EXIF_ORIENTATION = 274
 SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that swap width and height
@@ -33,7 +33,7 @@ def read_size(path: str | os.PathLike) -> tuple[int, int]:
     Raises:
         DataError: missing, truncated, or no image.
     """
-    with open_regular(path) as stream, open_image(stream, name=path) as image:
+    with open_image_file(path) as stream, open_image(stream, name=path) as image:
         height, width = stored_size(image)
         # PIL decodes a whole PNG to look for an orientation.
         search = image.format != "PNG" or _has_metadata(path)
@@ -71,7 +71,7 @@ def stored_size(image: Image.Image) -> tuple[int, int]:
 
 def _has_metadata(path: str | os.PathLike) -> bool:
     """Whether a PNG has a chunk that can hold an orientation."""
-    with open_regular(path) as stream:
+    with open_image_file(path) as stream:
         stream.seek(8)
         while len(head := stream.read(8)) == 8:
             length, kind = struct.unpack(">I4s", head)

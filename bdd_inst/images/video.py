@@ -18,6 +18,8 @@ import numpy as np
 from bdd_inst.base.errors import DataError
 from bdd_inst.base.files import hidden_name, naming, set_usual_mode
 from bdd_inst.base.output_paths import OutputPaths
+from bdd_inst.base.regular_files import open_regular
+from bdd_inst.images.names import as_text
 from bdd_inst.images.video_timing import (
     LONGEST_GAP,
     USUAL_RATE,
@@ -51,6 +53,7 @@ SUFFIXES = frozenset(
         ".3gp",
     }
 )
+LISTS = (b"ffconcat", b"#EXTM3U")  # how files begin that have FFmpeg open others
 PROBED = 120  # frames from whose time stamps a file's rate is measured
 
 
@@ -72,8 +75,7 @@ class VideoReader:
             DataError: it cannot be decoded.
         """
         self.path, self._is_file = Path(path), capture is None
-        with quiet():
-            self.capture = cv2.VideoCapture(str(path)) if capture is None else capture
+        self.capture = open_file(path) if capture is None else capture
         if not self.capture.isOpened():
             raise DataError(
                 f"{path}: not a video that OpenCV can decode; convert it, e.g. to H.264 in mp4"
@@ -87,8 +89,7 @@ class VideoReader:
         """Frames a second at which the video can be written with each frame at its time; measured on the first PROBED."""
         if not self._is_file:
             return self.stated
-        with quiet():
-            probe = cv2.VideoCapture(str(self.path))
+        probe = open_file(self.path)
         clock, times = FrameClock(self.stated), []
         while len(times) < PROBED and probe.grab():
             times.append(clock(probe.get(cv2.CAP_PROP_POS_MSEC) / 1000))
@@ -123,6 +124,31 @@ class VideoReader:
                 yield held, length if known else begins + 1 / self.rate
         finally:
             self.capture.release()
+
+
+def open_file(path: str | os.PathLike) -> cv2.VideoCapture:
+    """A video file for reading.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        The decoder, open or not: of what is no video it is not.
+
+    Raises:
+        DataError: missing, no regular file, or a list of files.
+    """
+    with open_regular(path) as stream:
+        if stream.read(len(LISTS[0])).startswith(LISTS):
+            raise DataError(f"{path}: a list of other files, not a video; name the videos")
+    name = os.fspath(path)
+    with quiet(), contextlib.ExitStack() as stack:
+        if as_text(name) != name:  # OpenCV ends the whole program at a name that is no UTF-8
+            folder = stack.enter_context(tempfile.TemporaryDirectory())
+            link = os.path.join(folder, f"video{as_text(os.path.splitext(name)[1])}")
+            os.symlink(os.path.abspath(name), link)
+            name = link
+        return cv2.VideoCapture(name)
 
 
 class VideoWriter:

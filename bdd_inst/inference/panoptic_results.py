@@ -77,7 +77,10 @@ class PanopticFile(ResultsFile):
         height, width = ids.shape
         image = {"id": image_id, "file_name": name, "width": width, "height": height}
         text = json.dumps(image, ensure_ascii=False)
-        self.images.write((",\n" if self.images.tell() else "\n").encode() + text.encode())
+        self.images.write(
+            (",\n" if self.images.tell() else "\n").encode()
+            + text.encode(errors="backslashreplace")
+        )
 
     def tail(self) -> Iterator[bytes]:
         """Images and categories."""

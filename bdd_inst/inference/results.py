@@ -137,7 +137,8 @@ class ResultsFile:
         """Append the results of one image."""
         texts = (json.dumps(entry, ensure_ascii=False, allow_nan=False) for entry in entries)
         data = b"".join(
-            (b",\n" if self.number or place else b"\n") + text.encode()
+            # Bytes of a name that are no UTF-8 become the escapes that Python's json writes for them.
+            (b",\n" if self.number or place else b"\n") + text.encode(errors="backslashreplace")
             for place, text in enumerate(texts)
         )
         write_all(self.stream.fileno(), data)

@@ -13,12 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from bdd_inst.base.errors import ConfigError, DataError, ProblemLog
+from bdd_inst.base.errors import ConfigError, DataError, ProblemLog, printable
 from bdd_inst.base.pipeline import Newest
 from bdd_inst.images import video
 from bdd_inst.images.finder import list_images
 from bdd_inst.images.names import SUFFIXES
-from bdd_inst.images.opening import printable
 from bdd_inst.images.read import read_bgr
 from bdd_inst.inference.streams import Stream, is_stream
 

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from bdd_inst.base.errors import DataError
+from bdd_inst.base.regular_files import open_regular
 from bdd_inst.weights.torch_check import check_legacy, check_zip
 from bdd_inst.weights.unpickle import load_arrays
 
@@ -51,12 +52,9 @@ def read_weights(path: str | os.PathLike) -> FileWeights:
         DataError: unreadable, holding anything but weights, or claiming more data than the file has.
     """
     path = Path(path)
-    try:
-        size = path.stat().st_size
-        with path.open("rb") as stream:
-            head = stream.read(len(_LEGACY_TORCH))
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
+    with open_regular(path) as stream:
+        size = os.fstat(stream.fileno()).st_size
+        head = stream.read(len(_LEGACY_TORCH))
     # The content decides, for suffixes differ: here the length of a JSON header, then the header.
     if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < size:
         content = _load_safetensors(path)

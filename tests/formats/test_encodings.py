@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from bdd_inst import formats
 from bdd_inst.base.errors import DataError
 from bdd_inst.formats.encodings import chinese_words
+from bdd_inst.formats.json_files import repaired
+from bdd_inst.images.finder import ImageFinder
+from tests.formats import examples
 
 TREE = '{"images": [{"id": 1, "file_name": "a.jpg", "width": 64, "height": 48}], "annotations": [], "categories": [%s]}'
 
@@ -65,3 +72,36 @@ def test_yolo_text_may_have_a_mark_or_be_gbk(tmp_path):
     read = formats.read(tmp_path).load()
     assert [[i.category for i in p.instances] for p in read.images] == [["自行车"], []]
     assert not read.problems.counts
+
+
+def test_halves_of_characters_that_json_wrote_are_read(tmp_path):
+    """Python's json writes a name that is no UTF-8 so; JSON's readers refuse the whole file."""
+    names = ["\udcff.png", "a\ud800b", "\ud83d\ude00", "\\ud800", "\\\ud800", "\ud800\ud800"]
+    found = [json.loads(repaired(json.dumps([name]).encode())) for name in names]
+    assert found == [
+        ["\ufffd.png"],
+        ["a\ufffdb"],
+        ["😀"],
+        ["\\ud800"],
+        ["\\\ufffd"],
+        ["\ufffd\ufffd"],
+    ]
+    tree = examples.coco()
+    tree["images"][0]["file_name"] = "\udcff.png"
+    (tmp_path / "a.json").write_text(json.dumps(tree))
+    assert next(iter(formats.read(tmp_path / "a.json").images)).name == "\ufffd.png"
+
+
+def test_a_file_whose_name_is_no_utf8_is_found_by_what_a_label_file_can_say(tmp_path):
+    try:
+        os.mkdir(os.fsencode(tmp_path) + b"/img")
+        path = os.fsencode(tmp_path) + b"/img/\xff.png"
+        Image.fromarray(np.zeros((4, 5), np.uint8)).save(os.fsdecode(path))
+    except (OSError, UnicodeError):
+        pytest.skip("this system's names are text")
+    finder = ImageFinder(tmp_path / "img")
+    for name in ("\udcff.png", "\ufffd.png", "%ff.png"):
+        assert os.fsencode(finder.find(name)) == path
+    labels = formats.read(tmp_path / "img", kind="binary-masks").load()
+    assert [image.name for image in labels.images] == ["\ufffd.jpg"]
+    assert finder.find(labels.images[0]) is not None
