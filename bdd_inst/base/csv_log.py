@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
+import math
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bdd_inst.base.files import atomic_write
@@ -49,13 +52,14 @@ class CsvLog:
         """Every whole row as a dict; empty cells are left out, the iteration is an int and the rest as written."""
         if not self.path.exists():
             return []
-        text = self.path.read_text(encoding="utf-8")
-        lines = list(
-            csv.reader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
-        )  # a row without its end is torn
+        text = self.path.read_text(encoding="utf-8", errors="replace")
+        lines = []
+        with contextlib.suppress(csv.Error):  # a cell that no log has
+            # A row without its end is torn.
+            lines.extend(csv.reader(io.StringIO(text[: text.rfind("\n") + 1], newline="")))
         header = lines[0] if lines else [KEY]
         self.columns = header[1:]
-        whole = [line for line in lines[1:] if len(line) == len(header) and line[0].isdigit()]
+        whole = [line for line in lines[1:] if len(line) == len(header) and line[0].isdecimal()]
         return [
             {KEY: int(line[0])}
             | {n: v for n, v in zip(header[1:], line[1:], strict=True) if v != ""}
@@ -67,3 +71,22 @@ class CsvLog:
             writer = csv.writer(stream, lineterminator="\n")
             writer.writerow([KEY, *self.columns])
             writer.writerows([row[KEY], *(row.get(n, "") for n in self.columns)] for row in rows)
+
+
+def points(rows: Sequence[dict], name: str) -> Iterator[tuple[int, float]]:
+    """A column over iterations.
+
+    Args:
+        rows: of :meth:`CsvLog.rows`.
+        name: of the column.
+
+    Yields:
+        Iteration and value, where that is a finite number.
+    """
+    for row in rows:
+        try:
+            value = float(row[name])
+        except (KeyError, ValueError):
+            continue
+        if math.isfinite(value):
+            yield row[KEY], value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+from bdd_inst.base.errors import LONGEST_CELL, printable
 from bdd_inst.base.files import atomic_write
 from bdd_inst.base.problems import SEVERITIES, problem
 from bdd_inst.checks.findings import Findings
@@ -85,9 +86,8 @@ def finding_lines(findings: Findings, examples: int = 1) -> list[str]:
         for line, code in zip(lines[1:], codes, strict=True):
             out.append(line)
             for case in findings.kept.get(code, [])[:examples]:
-                out.append(
-                    f"    {' / '.join(part for part in (case.file, case.instance) if part)}: {case.message}"
-                )
+                where = " / ".join(part for part in (case.file, case.instance) if part)
+                out.append(printable(f"    {where}: {case.message}"))
         out.append("")
     number = {severity: findings.of(severity) for severity in SEVERITIES}
     out.append(
@@ -98,6 +98,7 @@ def finding_lines(findings: Findings, examples: int = 1) -> list[str]:
 
 def aligned(rows: list[tuple[str, ...]], left: tuple[int, ...] = (0,)) -> list[str]:
     """Rows of text as aligned lines; columns of ``left`` to the left, the others to the right."""
+    rows = [[printable(cell, LONGEST_CELL) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return [
         "  ".join(

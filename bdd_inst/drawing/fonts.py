@@ -17,6 +17,8 @@ import numpy as np
 from matplotlib.ft2font import FT2Font
 from PIL import ImageFont
 
+from bdd_inst.base.errors import printable
+
 log = logging.getLogger(__name__)
 
 # matplotlib carries this font: the same letters on every machine, accents, Greek and Cyrillic included.
@@ -176,7 +178,7 @@ def for_matplotlib(texts: Iterable[str]) -> tuple[list[str], dict[str, str]]:
     for text in texts:
         plain = drawable(text)
         family = getattr(face_of(plain), "family", None) if plain else None
-        shown[text] = plain if family else text.encode("ascii", "backslashreplace").decode()
+        shown[text] = plain if family else _escaped(text)
         names += [family] if family and family not in names else []
         if plain is None:
             say_escaped("".join(sorted({c for c in text if drawable(c) is None})))
@@ -189,6 +191,11 @@ def say_escaped(letters: str) -> None:
     log.warning(
         "no font of this machine has the letters %s; plots write them as %s. "
         "A font of the script, e.g. one of Noto's, mends it",
-        letters[:16],
-        letters[:1].encode("ascii", "backslashreplace").decode(),
+        printable(letters[:16]),
+        _escaped(letters[:1]),
     )
+
+
+def _escaped(text: str) -> str:
+    """In ASCII, no control characters among it."""
+    return printable(text).encode("ascii", "backslashreplace").decode()

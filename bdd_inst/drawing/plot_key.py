@@ -18,11 +18,13 @@ from matplotlib.offsetbox import (
     VPacker,
 )
 
+from bdd_inst.base.errors import shortened
 from bdd_inst.drawing.fonts import drawable, face_of, for_matplotlib
 from bdd_inst.drawing.text import glyphs
 
 # Pixels of a drawn word for a point of its size: sharp at any resolution that a plot is saved in.
 SHARPNESS = 4
+LONGEST = 80  # letters of a row: its name's beginning, and the figure at its end
 LINE = 20  # points from end to end of a key's line
 
 
@@ -43,6 +45,7 @@ def add_key(
     """
     if not rows:
         return None
+    rows = [(line, shortened(text, LONGEST)) for line, text in rows]
     texts = [text for _, text in rows]
     families, shown = for_matplotlib(texts)
     font = {"family": families, "size": size}

@@ -54,8 +54,9 @@ class CocoScores:
         """Mean precision in percent over IoU thresholds (or at ``iou``), recall points and classes; None where undefined."""
         # AP is defined at the last limit, 100 detections an image and class.
         kept = self.precision[..., AREA_NAMES.index(area), -1]
-        kept = kept if iou is None else kept[np.isclose(self.iou_thresholds, iou)]
-        return percent(kept if category is None else kept[:, :, category])
+        # The class first: choosing thresholds copies, and of a thousand classes each would copy all.
+        kept = kept if category is None else kept[:, :, category]
+        return percent(kept if iou is None else kept[np.isclose(self.iou_thresholds, iou)])
 
     def average_recall(self, limit: int = -1, area: str = "all") -> float | None:
         """Mean recall in percent at the ``limit``-th detection limit; None where undefined."""

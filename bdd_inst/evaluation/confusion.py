@@ -91,19 +91,39 @@ def count(
     return matrix
 
 
-def matrix_content(matrix: np.ndarray) -> dict:
+def matrix_content(matrix: np.ndarray, key: str = "matrix") -> dict:
     """A confusion matrix for a file: whole, or of many classes its fullest cells, for most of a large one is nothing.
 
     Args:
         matrix: N,N int64 counts, rows the truth.
+        key: what a whole one is called.
 
     Returns:
-        ``matrix``, N lists of N; or ``cells``, lists of row, column and count, the largest first, and ``left_out``, the sum of the others.
+        ``key``, N lists of N; or ``cells``, lists of row, column and count, the largest first, and ``left_out``, the sum of the others.
     """
     if len(matrix) <= WHOLE:
-        return {"matrix": matrix.tolist()}
+        return {key: matrix.tolist()}
     rows, columns = np.nonzero(matrix)
     counts = matrix[rows, columns]
     order = np.argsort(-counts, kind="stable")[:CELLS]
     cells = np.stack([rows, columns, counts], axis=1)[order]
     return {"cells": cells.tolist(), "left_out": int(counts.sum() - cells[:, 2].sum())}
+
+
+def matrix_from(content: dict, number: int, key: str = "matrix") -> np.ndarray:
+    """What :func:`matrix_content` has made of a matrix, as a matrix again; cells that it left out are 0.
+
+    Args:
+        content: of a file.
+        number: N, its rows.
+        key: what a whole one is called.
+
+    Returns:
+        N,N int64.
+    """
+    if key in content:
+        return np.asarray(content[key], np.int64).reshape(number, number)
+    matrix = np.zeros((number, number), np.int64)
+    rows, columns, counts = np.asarray(content["cells"], np.int64).reshape(-1, 3).T
+    matrix[rows, columns] = counts
+    return matrix

@@ -9,6 +9,7 @@ from bdd_inst import formats
 from bdd_inst.base.errors import DataError
 from bdd_inst.evaluation import coco_files, label_sets, results_file
 from bdd_inst.evaluation.compare import Difference, compare
+from bdd_inst.evaluation.confusion import matrix_content
 from bdd_inst.evaluation.evaluation_result import EvaluationResult, add_label_maps
 from bdd_inst.evaluation.ground_truth import GroundTruth, GroundTruthBuilder
 from bdd_inst.evaluation.label_map import LabelMapScores
@@ -122,7 +123,7 @@ def outcome_of_maps(
     block = found.figures() | {
         "confusion": {
             "classes": ["background", *found.class_names],
-            "pixels": found.confusion.tolist(),
+            **matrix_content(found.confusion, "pixels"),
         }
     }
     notes = problems.lines()

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from bdd_inst.base.errors import ConfigError
+from bdd_inst.evaluation.confusion import matrix_content
 from bdd_inst.formats.json_files import read_bytes
 from bdd_inst.masks.flatten import top_instances
 
@@ -194,7 +195,7 @@ def report(counter: LabelMapCounter, threshold: float | None, chosen_on: str) ->
     return block | {
         "confusion": {
             "classes": ["background", *scores.class_names],
-            "pixels": scores.confusion.tolist(),
+            **matrix_content(scores.confusion, "pixels"),
         },
         "sweep": swept,
     }

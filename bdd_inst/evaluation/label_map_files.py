@@ -164,7 +164,15 @@ def default_names(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[str]:
 def count_results(
     truth: GroundTruth, results: Results, maps: MapFolder | None = None
 ) -> LabelMapCounter:
-    """Instances against label maps: those of ``maps``, else of each image's ``label_file``, else painted from its labeled masks."""
+    """Instances against label maps: those of ``maps``, else of each image's ``label_file``, else painted from its labeled masks.
+
+    Raises:
+        DataError: more classes than a label map has numbers for.
+    """
+    if len(truth.class_names) >= VOID:
+        raise DataError(
+            f"{truth.source}: {len(truth.class_names)} classes, and a label map has numbers for {VOID - 1}; leave out --label-maps"
+        )
     counter = LabelMapCounter(truth.class_names)
     results = results.with_masks()
     owned, found = (

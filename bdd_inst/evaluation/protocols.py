@@ -15,6 +15,8 @@ from bdd_inst.evaluation.evaluation_result import EvaluationResult
 from bdd_inst.evaluation.ground_truth import GroundTruth
 from bdd_inst.evaluation.results import Results
 
+MOST_NAMED = 50  # classes of a sentence
+
 
 @dataclass
 class ProtocolScores:
@@ -161,8 +163,10 @@ def undefined_classes(truth: GroundTruth) -> list[str]:
     """A sentence on the classes without an object to find, whose AP is undefined."""
     present = set(truth.category[~(truth.crowd | truth.ignored)].tolist())
     absent = [name for k, name in enumerate(truth.class_names) if k not in present]
+    some = ", ".join(absent[:MOST_NAMED])
+    some += f" and {len(absent) - MOST_NAMED} more" if len(absent) > MOST_NAMED else ""
     return (
-        [f"no ground truth for {', '.join(absent)}: AP undefined (null) and left out of the mean"]
+        [f"no ground truth for {some}: AP undefined (null) and left out of the mean"]
         if absent
         else []
     )

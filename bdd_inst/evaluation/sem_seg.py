@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bdd_inst.evaluation.boundary import boundary, width_of
+from bdd_inst.evaluation.confusion import matrix_content
 from bdd_inst.evaluation.label_map import BINS, divide, mean
 
 BACKGROUND = "background"
@@ -200,7 +201,7 @@ class SemSegCounter:
             block["threshold"] = threshold
         return block | {
             "derived": dict(DERIVED),
-            "confusion": {"classes": list(self.names), "pixels": self.confusion.tolist()},
+            "confusion": {"classes": list(self.names), **matrix_content(self.confusion, "pixels")},
             "sweep": self.sweep(),
             "worst": self.worst(),
             "sources": self.sources(),

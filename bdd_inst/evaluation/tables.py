@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from bdd_inst.base.errors import LONGEST_CELL, printable
+
 HEADLINE = ("AP", "AP50", "AP75", "APs", "APm", "APl")
 NAMES = {
     "bbox": "boxes",
@@ -110,7 +112,7 @@ def summary(metrics: dict) -> str:
     if parts:
         lines += grid(["class (AP)", *headers(metrics)], class_rows(metrics))
     lines += pixel_lines(metrics)
-    lines += [f"note: {note}" for note in metrics.get("notes", ())]
+    lines += [f"note: {printable(note)}" for note in metrics.get("notes", ())]
     return "\n".join(lines)
 
 
@@ -271,6 +273,7 @@ def label_map_lines(block: dict | None) -> list[str]:
 
 def grid(header: list[str], rows: list[list[str]]) -> list[str]:
     """Lines of a plain table: the first column left, the others right."""
+    rows = [[printable(cell, LONGEST_CELL) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
     cells = [
         [

@@ -19,6 +19,8 @@ from bdd_inst.masks import run_lengths
 
 # A mask is traced at so many times its size: its outline then lies an eighth of a pixel inside its edge.
 FINER = 4
+# Points of an object up to which its parts are joined where they are nearest.
+MOST_COMPARED = 3000
 
 
 @dataclass
@@ -110,8 +112,13 @@ def traced(rle: dict) -> list[np.ndarray]:
 
 
 def joined(parts: list[np.ndarray]) -> np.ndarray:
-    """Outlines (V,2 float64 each) as one, joined by lines there and back between their nearest points, which enclose nothing."""
+    """Outlines (V,2 float64 each) as one, joined by lines there and back, which enclose nothing: between their nearest points, or of
+    thousands of points, where each would be compared with all, from the first one's first to each one's first."""
     whole = parts[0]
+    if sum(map(len, parts)) > MOST_COMPARED:
+        hub = whole[:1]
+        loops = [piece for part in parts[1:] for piece in (part, part[:1], hub)]
+        return np.concatenate([whole, hub, *loops])
     for part in parts[1:]:
         # The nearest points: the line between them crosses the least of what is not the object.
         apart = ((whole[:, None] - part[None]) ** 2).sum(axis=2)

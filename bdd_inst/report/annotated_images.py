@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -150,7 +151,7 @@ def from_records(
         )
         yield AnnotatedImage(
             name,
-            path if path.is_file() else None,
+            path if os.path.isfile(path) else None,
             record.get("image_id"),
             rows if "annotations" in record else None,
         )

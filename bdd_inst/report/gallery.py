@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -162,7 +163,7 @@ def drawn_images(files: Sequence[Path], budget: int) -> list[dict]:
     """
     out, spent = [], 0
     for file in files:
-        image = encode(file, 0, 0, DRAWN_WIDTH)[0] if file.is_file() else None
+        image = encode(file, 0, 0, DRAWN_WIDTH)[0] if os.path.isfile(file) else None
         spent += len(image or "")
         if spent > budget:
             break

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 import platform
 from collections.abc import Sequence
 from importlib import metadata, resources
@@ -20,7 +21,7 @@ from bdd_inst.images.finder import ImageFinder
 from bdd_inst.report import report_data
 from bdd_inst.report.gallery import build_gallery, drawn_images
 
-MOST_IMAGES = 60
+MOST_pictures = 60
 MOST_BYTES = 9_000_000
 PACKAGES = ("torch", "torchvision", "numpy", "opencv-python-headless", "pycocotools", "hotcoco")
 
@@ -33,7 +34,7 @@ def write_report(
     images: str | Path | None = None,
     run_folder: str | Path | None = None,
     comparison: tuple[Sequence[Difference], str, str, str] | None = None,
-    most_images: int = MOST_IMAGES,
+    most_images: int = MOST_pictures,
     drawn: Sequence[Path] = (),
 ) -> Path:
     """Write ``report.html`` (and ``analysis.json``) into ``folder``.
@@ -113,7 +114,7 @@ def image_finder(outcome: EvaluationResult, images: str | Path | None):
 
     def find(position: int) -> Path | None:
         own = Path(names[position]) if names[position] else None
-        if own is not None and own.is_file():
+        if own is not None and os.path.isfile(own):  # false for what no file can be called
             return own
         try:
             return folder.find(names[position]) if folder is not None and names[position] else None
@@ -144,23 +145,29 @@ def provenance(outcome: EvaluationResult, run: Path | None) -> list[tuple[str, s
         f"Python {platform.python_version()}",
         *(f"{n} {v}" for n, v in installed.items() if v),
     ]
-    record = json.loads(read_text(run / "run.json") or "{}") if run else {}
-    if record:
-        rows += [
+    rows += run_rows(run) if run else []
+    return [*rows, ("versions", ", ".join(versions)), ("platform", platform.platform())]
+
+
+def run_rows(run: Path) -> list[tuple[str, str]]:
+    """What a run's ``run.json`` says of its seed, command, source and data; nothing where it is none of ours."""
+    try:
+        record = json.loads(read_text(run / "run.json") or "{}")
+        if not record:
+            return []
+        git = record.get("git") or {}
+        changed = " with changes" if git.get("changed") else ""
+        return [
             ("seed", str(record.get("seed"))),
             ("training command", " ".join(map(str, record.get("command", ())))),
+            *([("source", f"{git['commit']}{changed}")] if git.get("commit") else []),
+            *(
+                (f"training data {n}", f"{d['pictures']} images, {d['hash']}")
+                for n, d in (record.get("data") or {}).items()
+            ),
         ]
-        git = record.get("git") or {}
-        rows += (
-            [("source", f"{git['commit']}{' with changes' if git.get('changed') else ''}")]
-            if git.get("commit")
-            else []
-        )
-        rows += [
-            (f"training data {n}", f"{d['pictures']} images, {d['hash']}")
-            for n, d in (record.get("data") or {}).items()
-        ]
-    return [*rows, ("versions", ", ".join(versions)), ("platform", platform.platform())]
+    except (ValueError, RecursionError, AttributeError, TypeError, KeyError):
+        return []
 
 
 def version(package: str) -> str | None:
@@ -173,4 +180,4 @@ def version(package: str) -> str | None:
 
 def read_text(path: Path) -> str | None:
     """A file's text, None where there is none."""
-    return path.read_text(encoding="utf-8") if path.is_file() else None
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None

@@ -11,7 +11,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bdd_inst.base.csv_log import KEY, CsvLog
+from bdd_inst.base.csv_log import KEY, CsvLog, points
 from bdd_inst.base.files import atomic_write
 from bdd_inst.drawing.fonts import for_matplotlib
 
@@ -111,10 +111,11 @@ def line(
     **style: object,
 ) -> None:
     """A column over the iterations; nothing where no row has it."""
-    points = [(row[KEY] + 1, float(row[name])) for row in rows if name in row]
-    if not points:
+    found = list(points(rows, name))
+    if not found:
         return
-    x, y = np.array(points).T
+    x, y = np.array(found).T
+    x = x + 1
     if smooth and len(y) >= 20:
         axes.plot(x, y, color=color, alpha=0.22, linewidth=0.8)
         y = running_mean(y, max(3, len(y) // 40))

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from bdd_inst.base.csv_log import KEY, CsvLog
+from bdd_inst.base.csv_log import CsvLog, points
 from bdd_inst.evaluation import bdd, tables, tide
 from bdd_inst.evaluation.analysis import Analysis
 from bdd_inst.evaluation.compare import Difference
+from bdd_inst.evaluation.confusion import matrix_from
 from bdd_inst.evaluation.curves import MEAN, pr_curves
 from bdd_inst.evaluation.evaluation_result import EvaluationResult
 from bdd_inst.report.many_classes import MOST_CLASSES, curves_shown, matrix_shown
@@ -83,8 +84,10 @@ def _fitted(block: dict | None) -> dict | None:
     """Pixel-wise figures with a confusion matrix that fits on the page."""
     if block is None or "confusion" not in block:
         return block
-    pixels, names = matrix_shown(block["confusion"]["pixels"], block["confusion"]["classes"])
-    return block | {"confusion": block["confusion"] | {"pixels": pixels, "classes": names}}
+    names = block["confusion"]["classes"]
+    matrix = matrix_from(block["confusion"], len(names), "pixels")
+    pixels, names = matrix_shown(matrix, names)
+    return block | {"confusion": {"pixels": pixels, "classes": names}}
 
 
 def panoptic_tree(metrics: dict) -> dict | None:
@@ -262,15 +265,8 @@ def training_tree(folder: str | Path) -> dict | None:
 
 def series(rows: Sequence[dict], name: str, label: str) -> dict:
     """One column over iterations; what is not a number is left out."""
-    points = []
-    for row in rows:
-        try:
-            value = float(row[name])
-        except (KeyError, ValueError):
-            continue
-        if np.isfinite(value):
-            points.append((row[KEY], round(value, 5)))
-    return {"name": label, "xs": [x for x, _ in points], "ys": [y for _, y in points]}
+    found = list(points(rows, name))
+    return {"name": label, "xs": [x for x, _ in found], "ys": [round(y, 5) for _, y in found]}
 
 
 def thinned(rows: Sequence[dict], most: int = 400) -> list[dict]:

@@ -8,8 +8,14 @@ import numpy as np
 import pytest
 
 from bdd_inst.cli import evaluate
-from bdd_inst.evaluation.confusion import CELLS, WHOLE, matrix_content
+from bdd_inst.evaluation.confusion import CELLS, WHOLE, matrix_content, matrix_from
 from bdd_inst.evaluation.curves import MEAN, MOST_ROWS, Curve, csv_rows, fitted
+from bdd_inst.evaluation.evaluation_result import EvaluationResult
+from bdd_inst.evaluation.ground_truth import GroundTruthBuilder
+from bdd_inst.evaluation.outputs import write_sem_seg
+from bdd_inst.evaluation.results import ResultsBuilder
+from bdd_inst.evaluation.sem_seg import ImageScore, SemSegCounter
+from bdd_inst.report.html import write_report
 from bdd_inst.report.many_classes import MOST_CLASSES, curves_shown, matrix_shown
 
 
@@ -69,10 +75,15 @@ def test_a_file_holds_the_fullest_cells_of_a_large_matrix():
     assert content["cells"][0] == [3, 5, 7]
     assert len(content["cells"]) == CELLS
     assert sum(cell[2] for cell in content["cells"]) + content["left_out"] == large.sum()
+    again = matrix_from(content, 400)
+    assert again[3, 5] == 7
+    assert again.sum() + content["left_out"] == large.sum()
+    small = np.arange(9).reshape(3, 3)
+    assert matrix_from(matrix_content(small, "pixels"), 3, "pixels").tolist() == small.tolist()
 
 
 @pytest.mark.parametrize("classes", [300, pytest.param(1203, marks=pytest.mark.slow)])
-def test_many_classes_leave_files_that_can_be_opened(classes, tmp_path):
+def test_many_classes_leave_files_that_can_be_opened(classes, tmp_path, capsys):
     """LVIS has 1203; with an object each, two in three found: the sizes follow from the classes, not from the objects."""
     images = [{"id": i, "file_name": f"{i}.jpg", "width": 640, "height": 480} for i in range(1, 41)]
     labels, found = [], []
@@ -90,9 +101,35 @@ def test_many_classes_leave_files_that_can_be_opened(classes, tmp_path):
     (tmp_path / "dt.json").write_text(json.dumps(found))
     words = ["--ground-truth", str(tmp_path / "gt.json"), "--predictions"]
     out = tmp_path / "out"
-    assert evaluate.main([*words, str(tmp_path / "dt.json"), "--output", str(out)]) == 0
+    words += [str(tmp_path / "dt.json"), "--output", str(out)]
+    assert evaluate.main([*words, "--label-maps"]) == 1
+    assert f"{classes} classes, and a label map has numbers for 254" in capsys.readouterr().err
+    assert evaluate.main(words) == 0
     sizes = {p.name: p.stat().st_size / 1e6 for p in out.iterdir()}
     assert sizes["report.html"] < 4
     assert sizes["analysis.json"] < 2
     assert max(sizes.values()) < 10, sizes
     assert len(json.loads((out / "metrics.json").read_text())["segm"]) > classes
+
+
+@pytest.mark.parametrize("classes", [300, 1203])
+def test_many_pixel_classes_leave_files_that_can_be_opened(classes, tmp_path):
+    """Every class on every image, and confused with many others: what fills a matrix most."""
+    names = ["background", *(f"class number {k}" for k in range(1, classes + 1))]
+    rng = np.random.default_rng(0)
+    counter = SemSegCounter(names)
+    counter.confusion += rng.integers(0, 10**6, (classes + 1, classes + 1))
+    for n in range(30):
+        share = rng.random(classes + 1)
+        counter.images.append(ImageScore(f"{n}.png", share, share, 0.5))
+    metrics = {"protocol": "label-map", "sem_seg": counter.report()}
+    truth = GroundTruthBuilder(names[1:], range(1, classes + 1), "maps").build()
+    outcome = EvaluationResult(metrics, truth, ResultsBuilder().build("predicted"), {}, [])
+    outcome.write(tmp_path)
+    write_sem_seg(counter, tmp_path)
+    page = write_report(outcome, tmp_path)
+    sizes = {p.name: p.stat().st_size / 1e6 for p in tmp_path.iterdir()}
+    assert {"metrics.json", "sem_seg.csv", page.name} <= set(sizes)
+    assert max(sizes.values()) < 3, sizes
+    kept = json.loads((tmp_path / "metrics.json").read_text())["sem_seg"]["confusion"]
+    assert sum(c[2] for c in kept["cells"]) + kept["left_out"] == counter.confusion.sum()
