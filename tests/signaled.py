@@ -1,4 +1,4 @@
-"""Runs commands of ``bdd-inst`` that get a signal in the middle of their work; started as a program by :func:`runs`.
+"""Runs commands of ``bdd-inst`` that get a signal in the middle of their work, or little room; started as a program by :func:`runs`.
 
 Each run is a process of its own, forked from one that has imported everything, so that twenty of them take seconds. When a run is
 signaled is counted in its calls of Python functions, or in those of one function: seconds would make the outcome the machine's.
@@ -28,24 +28,29 @@ HEAVY = (
 @dataclass
 class Run:
     """``words`` after ``bdd-inst``; ``signal`` comes at call number ``at`` of ``function`` (``part of its file's path:name``), of any function
-    where that is empty; ``share`` above 0 gives ``at`` as a share of the calls that the last whole run of this verb made."""
+    where that is empty; ``share`` above 0 gives ``at`` as a share of the calls that the last whole run of this verb made. ``room`` above 0
+    is the most bytes that a file may have, ``seconds`` of its own time after which a process is killed by SIGXCPU."""
 
     words: list[str]
     signal: str = ""
     at: int = 0
     function: str = ""
     share: float = 0.0
+    room: int = 0
+    seconds: int = 0
 
 
 @dataclass
 class Ended:
-    """``code`` as a shell has it: 128 + n by signal n. ``calls``: how many functions were called, of a run that ended by itself."""
+    """``code`` as a shell has it: 128 + n by signal n. ``calls``: how many functions were called, of a run that ended by itself.
+    ``megabytes`` that the process had at most."""
 
     code: int
     out: str
     err: str
     calls: int = 0
     killed: bool = field(default=False)
+    megabytes: float = 0.0
 
 
 def runs(wanted: Iterable[Run], env: dict[str, str] | None = None) -> list[Ended]:
@@ -88,6 +93,16 @@ def signal_myself(run: Run) -> list[int]:
     return calls
 
 
+def limit_myself(run: Run) -> None:
+    """What the run may take. Python ignores SIGXFSZ: a write beyond is an error, as on a full disk."""
+    import resource
+
+    if run.room:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (run.room, run.room))
+    if run.seconds:
+        resource.setrlimit(resource.RLIMIT_CPU, (run.seconds, run.seconds + 5))
+
+
 def child(run: Run, out: str, err: str, counted: str) -> None:
     """The forked process: its streams into files, the command, its end; never returns."""
     for stream, path in ((1, out), (2, err)):
@@ -96,10 +111,13 @@ def child(run: Run, out: str, err: str, counted: str) -> None:
 
     code = 70
     try:
-        calls = signal_myself(run)
+        limit_myself(run)
+        calls = signal_myself(run) if run.signal or not (run.room or run.seconds) else [0]
         code = main(run.words)
         sys.setprofile(None)
         Path(counted).write_text(str(calls[0]))
+    except SystemExit as end:  # a usage error
+        code = end.code if isinstance(end.code, int) else 1
     except BaseException:
         sys.setprofile(None)
         import traceback
@@ -118,12 +136,14 @@ def one(run: Run) -> Ended:
         pid = os.fork()
         if not pid:
             child(run, out, err, counted)
-        _, status = os.waitpid(pid, 0)
+        _, status, used = os.wait4(pid, 0)
         killed = os.WIFSIGNALED(status)
         code = 128 + os.WTERMSIG(status) if killed else os.WEXITSTATUS(status)
         calls = int(Path(counted).read_text()) if Path(counted).is_file() else 0
         texts = [Path(path).read_text(errors="replace") for path in (out, err)]
-        return Ended(code, *texts, calls, killed)
+        # Kilobytes, on macOS bytes. A fork counts what it shares with its parent only as far as it touches it.
+        unit = 1 << (20 if sys.platform == "darwin" else 10)
+        return Ended(code, *texts, calls, killed, used.ru_maxrss / unit)
 
 
 if __name__ == "__main__":

@@ -13,10 +13,10 @@ import argparse
 import importlib
 import pkgutil
 import sys
+import warnings
 
-from bdd_inst.base.errors import DataError
 from bdd_inst.cli import benchmarks
-from bdd_inst.cli.common import make_parser
+from bdd_inst.cli.common import guarded, make_parser
 
 
 def available() -> list[str]:
@@ -70,6 +70,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> int:
     """Run each named benchmark, and print what it measures."""
     options = parse(arguments)
+    return guarded(lambda: work(options))
+
+
+def work(options: argparse.Namespace) -> int:
+    """Each named benchmark in turn."""
     modules = {
         name: importlib.import_module(f"bdd_inst.cli.benchmarks.{name}")
         for name in options.names or available()
@@ -77,11 +82,10 @@ def main(arguments: list[str] | None = None) -> int:
     for name, module in modules.items():
         print(f"{name}: {module.DESCRIPTION}", flush=True)
         if not options.list:
-            try:
+            # What the peers warn of is theirs to mend, and ends no comparison.
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
                 module.run(options)
-            except DataError as error:
-                print(f"error: {error}", file=sys.stderr)
-                return 1
             print(flush=True)
     return 0
 

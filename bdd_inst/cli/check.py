@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 from bdd_inst import formats
+from bdd_inst.base.errors import printable
 from bdd_inst.base.locks import FolderLock
 from bdd_inst.checks.run import CheckResult, Split, check
 from bdd_inst.checks.sources import split_of_dataset
@@ -126,10 +127,10 @@ def read(path: str, folder: Path | None, options: argparse.Namespace) -> LabelSe
 def show(result: CheckResult, examples: int) -> None:
     """The statistics of each split, then the table of problems."""
     for split in result.splits:
-        print(f"{split.name}  ({split.labels.kind})")
+        print(f"{printable(split.name)}  ({split.labels.kind})")
         print("\n".join(f"  {line}" for line in statistics_lines(split)))
         for note in split.labels.notes:
-            print(f"  note: {note}")
+            print(f"  note: {printable(note)}")
         print()
     print("\n".join(finding_lines(result.findings, examples)))
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from bdd_inst.base.environment import check_environment
-from bdd_inst.base.errors import ConfigError, DataError, ProblemLog
+from bdd_inst.base.errors import ConfigError, DataError, ProblemLog, printable
 from bdd_inst.base.program import COMMAND, called_as
 from bdd_inst.base.signal_handlers import handled
 
@@ -108,10 +108,7 @@ def guarded(work: Callable[[], int]) -> int:
 
     Libraries' warnings speak to programmers and stay unsaid, unless Python was started with ``-W``.
     """
-    for stream in (sys.stdout, sys.stderr):
-        # A file's name may hold what the terminal's coding cannot say: it is printed as an escape.
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
+    escape_streams()
     try:
         with warnings.catch_warnings(), terminated():
             if not sys.warnoptions:
@@ -131,6 +128,13 @@ def guarded(work: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+
+
+def escape_streams() -> None:
+    """A file's name may hold what the terminal's coding cannot say: from here on it is printed as an escape."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 class Terminated(KeyboardInterrupt):
@@ -175,7 +179,8 @@ def os_error_line(error: OSError) -> str:
     name = (
         error.filename2 or error.filename
     )  # of a file that is renamed into place, the one that was asked for
-    return (f"{name}: " if name else "") + (error.strerror or str(error))
+    name = os.fsdecode(name) if isinstance(name, (str, bytes, os.PathLike)) else name
+    return printable((f"{name}: " if name else "") + (error.strerror or str(error)))
 
 
 def _fail(message: str) -> int:

@@ -17,6 +17,7 @@ import argparse
 import sys
 
 from bdd_inst import formats
+from bdd_inst.base.errors import printable
 from bdd_inst.cli.common import (
     add_import_option,
     add_processes,
@@ -143,7 +144,7 @@ def work(options: argparse.Namespace) -> int:
         values=options.values,
     )
     for note in labels.notes:
-        print(f"{labels.kind}: {note}", file=sys.stderr)
+        print(f"{labels.kind}: {printable(note)}", file=sys.stderr)
     with tqdm(unit=" images", disable=None, dynamic_ncols=True) as bar:
         done = formats.write(
             labels,

@@ -168,10 +168,11 @@ def attempt(arguments: list[str] | None) -> int:
     options = parse_args(arguments)
     from bdd_inst.base.environment import check_environment
     from bdd_inst.base.errors import DataError
-    from bdd_inst.cli.common import os_error_line
+    from bdd_inst.cli.common import escape_streams, os_error_line
     from bdd_inst.training.console import quiet_libraries, show_log
 
     quiet_libraries()
+    escape_streams()
     show_log()
     try:
         check_environment()

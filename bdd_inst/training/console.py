@@ -9,6 +9,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from bdd_inst.base.errors import printable
+
 FORMAT = "%(asctime)s %(levelname).1s %(message)s"
 TIME = "%H:%M:%S"
 # What these say at INFO and WARNING is advice to programmers.
@@ -26,6 +28,14 @@ CHATTERS = (
     "torch.distributed",
     "tensorboard",
 )
+
+
+class LineFormatter(logging.Formatter):
+    """Lines that a terminal can show whatever names are in them."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record's lines, each printable."""
+        return "\n".join(map(printable, super().format(record).split("\n")))
 
 
 class BarHandler(logging.Handler):
@@ -51,7 +61,7 @@ def show_log(level: int = logging.INFO) -> None:
         level: of the log, as in :mod:`logging`.
     """
     handler = BarHandler()
-    handler.setFormatter(logging.Formatter(FORMAT, TIME))
+    handler.setFormatter(LineFormatter(FORMAT, TIME))
     root = logging.getLogger("bdd_inst")
     root.handlers[:] = [handler]
     root.setLevel(level)
@@ -64,7 +74,7 @@ def log_to(folder: Path, rank: int = 0) -> logging.Handler:
     handler = logging.FileHandler(
         folder / ("log.txt" if rank == 0 else f"log.txt.rank{rank}"), encoding="utf-8"
     )
-    handler.setFormatter(logging.Formatter(FORMAT))
+    handler.setFormatter(LineFormatter(FORMAT))
     root = logging.getLogger("bdd_inst")
     root.addHandler(handler)
     if root.level == logging.NOTSET:  # called as a library: the file is written all the same

@@ -317,6 +317,7 @@ def finish(
         facts |= provenance.describe_model(run.model, sample) if sample else {}
         facts |= {"finished": provenance.now(), "iterations": run.progress.total, "results": flat}
         provenance.write_run(folder, provenance.read_run(folder) | facts)
+    on_first(lambda: evaluation.check_best(folder))
     return TrainingResult(folder, results, text, rank)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import signal
 import subprocess
@@ -92,6 +94,25 @@ def test_a_full_disk_is_reported_and_training_goes_on(tiny_cfg, tmp_path, monkey
     assert f"the last good checkpoint is {folder / 'model_0000004.pth'}" in log
     assert not (folder / "model_0000007.pth").exists()
     assert (folder / "model_final.pth").exists()
+
+
+def test_best_weights_that_a_full_disk_did_not_take_are_an_error_at_the_end(
+    tiny_cfg, tmp_path, monkeypatch
+):
+    """All else is done and kept; who takes model_best.pth must hear that it is not there."""
+    real = checkpoints.CheckpointFolder.save
+
+    def save(self, name, content):
+        if name == "model_best.pth":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(self, name, content)
+
+    monkeypatch.setattr(checkpoints.CheckpointFolder, "save", save)
+    with pytest.raises(DataError, match="model_best.pth: could not be written .No space left"):
+        train(tiny_cfg("TEST.PICTURES", 0), str(tmp_path / "run"))
+    left = {p.name for p in (tmp_path / "run").iterdir()}
+    assert left >= {"model_final.pth", "metrics.json", "report.html", "run.json"}
+    assert "model_best.pth" not in left
 
 
 def test_a_loss_that_is_not_finite_names_the_images_and_the_last_good_checkpoint(

@@ -5,13 +5,16 @@ from __future__ import annotations
 import difflib
 import logging
 import math
+import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from fvcore.common.config import CfgNode
 from torch import nn
 
 from bdd_inst.base import distributed
+from bdd_inst.base.errors import DataError
 from bdd_inst.training.hooks.ema import MovingAverage
 from bdd_inst.training.hooks.metric_log import MetricLog
 from bdd_inst.training.state import Hook, TrainingState
@@ -45,6 +48,7 @@ class Evaluation(Hook):
         self.reference: float | None = None
         self.waited = 0
         self.unknown = False  # BEST_METRIC is no figure's name
+        self.unwritten = ""  # why the best weights are not on the disk
 
     def before_stage(self, state: TrainingState) -> None:
         """A stage starts with full patience; one that goes on keeps what it has counted."""
@@ -142,8 +146,21 @@ class Evaluation(Hook):
         }
         try:
             state.checkpoints.save("model_best.pth", content)
+            self.unwritten = ""
         except OSError as error:
+            self.unwritten = os.strerror(error.errno) if error.errno else str(error)
             log.error("could not write model_best.pth (%s); the one before it is whole", error)
+
+    def check_best(self, folder: Path) -> None:
+        """Look, when all else is done, whether the best weights are on the disk.
+
+        Raises:
+            DataError: the last attempt to write them failed.
+        """
+        if self.unwritten:
+            raise DataError(
+                f"{folder / 'model_best.pth'}: could not be written ({self.unwritten}); the run's other files are whole"
+            )
 
     def state_dict(self) -> dict:
         """What has been seen so far."""
