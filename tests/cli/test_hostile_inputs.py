@@ -11,13 +11,13 @@ import zlib
 from pathlib import Path
 
 import pytest
-from tests.signalled import Run, runs
 
 from bdd_inst.config.loading import load_cfg
 from bdd_inst.engines import build_model
 from bdd_inst.weights.checkpoint import save_weights
 from tests.images.test_opening import bomb
 from tests.product.tiny import MODEL, SHORT, coco_data
+from tests.signaled import Run, runs
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no fork")
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "cases" / "hostile"
