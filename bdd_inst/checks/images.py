@@ -99,12 +99,12 @@ def near_pairs(
     mask = (1 << width) - 1
     tables: list[dict[int, list[str]]] = [{} for _ in range(pieces)]
     for name, value in first.items():
-        if telling(value):
+        if is_informative(value):
             for place, table in enumerate(tables):
                 table.setdefault((value >> (place * width)) & mask, []).append(name)
     found: dict[tuple[str, str], int] = {}
     for name, value in second.items():
-        if not telling(value):
+        if not is_informative(value):
             continue
         for place, table in enumerate(tables):
             for other in table.get((value >> (place * width)) & mask, ()):
@@ -114,6 +114,6 @@ def near_pairs(
     return [(a, b, apart) for (a, b), apart in found.items()]
 
 
-def telling(value: int) -> bool:
+def is_informative(value: int) -> bool:
     """Whether a hash has enough of both bits to tell images apart."""
     return 12 <= value.bit_count() <= 52

@@ -102,7 +102,7 @@ def _check_split(split: Split, findings: Findings, decode: bool, progress: Progr
     states = _examined(list(wanted), decode)
     for path, state in zip(wanted, progress(states, len(wanted), "images"), strict=True):
         split.states[wanted[path].name] = state
-        _judge(state, wanted[path], findings)
+        _check_image(state, wanted[path], findings)
     spare = [path for path in finder.all() if path not in wanted] if split.whole_folder else []
     for path in spare:
         findings.add(
@@ -152,7 +152,7 @@ def _examined(paths: list[Path], decode: bool) -> Iterator[ImageState]:
         yield from pool.map(examine, paths)
 
 
-def _judge(state: ImageState, image: ImageLabels, findings: Findings) -> None:
+def _check_image(state: ImageState, image: ImageLabels, findings: Findings) -> None:
     if state.fault:
         findings.add(state.fault, image.name, None, state.message)
     if state.scaled:

@@ -113,8 +113,27 @@ def guarded(work: Callable[[], int]) -> int:
         with warnings.catch_warnings(), terminated():
             if not sys.warnoptions:
                 warnings.simplefilter("ignore")
-            check_environment()
-            return work()
+            return exit_code(work)
+    except Terminated:
+        print("terminated", file=sys.stderr)
+        return 143
+
+
+def exit_code(work: Callable[[], int]) -> int:
+    """What work returns; where bad data or files that cannot be read or written end it, 1 after one line on stderr; interrupted, 130.
+
+    Args:
+        work: what a verb does, its command line parsed.
+
+    Returns:
+        The program's exit status.
+
+    Raises:
+        Terminated: SIGTERM came.
+    """
+    try:
+        check_environment()
+        return work()
     except DataError as error:
         return _fail(str(error))
     except BrokenPipeError:
@@ -123,8 +142,7 @@ def guarded(work: Callable[[], int]) -> int:
     except OSError as error:
         return _fail(os_error_line(error))
     except Terminated:
-        print("terminated", file=sys.stderr)
-        return 143
+        raise
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130

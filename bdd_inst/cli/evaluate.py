@@ -36,7 +36,7 @@ from bdd_inst.evaluation.protocols import PROTOCOLS
 from bdd_inst.report.evaluation_files import (
     Comparison,
     write_metrics_of_sets,
-    write_outcome_files,
+    write_result_files,
     write_test_files,
 )
 
@@ -148,7 +148,7 @@ def scoring_options(options: argparse.Namespace) -> ScoringOptions:
 def evaluate_files(options: argparse.Namespace) -> int:
     """Files against files."""
     scoring = scoring_options(options)
-    outcome = files.outcome_of_files(
+    outcome = files.result_of_files(
         options.ground_truth,
         options.predictions,
         scoring.protocol or "coco",
@@ -167,7 +167,7 @@ def evaluate_files(options: argparse.Namespace) -> int:
             outcome.analyze()
         outcome.write(folder)
         print(tables.summary(outcome.metrics))
-        page = write_outcome_files(
+        page = write_result_files(
             outcome,
             folder,
             f"Evaluation of {Path(outcome.results.source).name}",

@@ -100,7 +100,7 @@ def run(options: argparse.Namespace) -> int:
     except KeyboardInterrupt as error:
         interrupted = error
     finally:
-        tell(options, source, sink, meter)
+        print_summary(options, source, sink, meter)
     if not meter.frames and not interrupted and options.output:
         raise DataError(f"{source.name}: nothing in it could be read")
     if interrupted is not None and options.output:
@@ -178,7 +178,7 @@ def open_sink(options: argparse.Namespace, source, camera, settings, meter, stop
     return sinks.VideoFile(output / f"{source.stem}.mp4", source), source
 
 
-def tell(options: argparse.Namespace, source, sink, meter) -> None:
+def print_summary(options: argparse.Namespace, source, sink, meter) -> None:
     """What was done and what was passed over."""
     where = f": {getattr(sink, 'path', options.output)}" if options.output and meter.frames else ""
     if meter.frames or not options.output:

@@ -143,7 +143,7 @@ def split_sweep(options: argparse.Namespace) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse, run, say where the result is. 0 on success, 1 on bad data, 2 on a usage error."""
-    status = attempt(arguments)
+    status = exit_status(arguments)
     if status:
         leave_group(status)
     return status
@@ -162,30 +162,17 @@ def leave_group(status: int) -> None:
         os._exit(status)
 
 
-def attempt(arguments: list[str] | None) -> int:
+def exit_status(arguments: list[str] | None) -> int:
     """The exit status; what is wrong is said in one line."""
     logging.captureWarnings(True)
     options = parse_args(arguments)
-    from bdd_inst.base.environment import check_environment
-    from bdd_inst.base.errors import DataError
-    from bdd_inst.cli.common import escape_streams, os_error_line
+    from bdd_inst.cli.common import escape_streams, exit_code
     from bdd_inst.training.console import quiet_libraries, show_log
 
     quiet_libraries()
     escape_streams()
     show_log()
-    try:
-        check_environment()
-        return run(options)
-    except DataError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"error: {os_error_line(error)}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
+    return exit_code(lambda: run(options))
 
 
 def run(options: argparse.Namespace) -> int:

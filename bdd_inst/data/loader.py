@@ -91,13 +91,13 @@ class RankBatches:
     def __init__(
         self, sampler, size: int, wide: np.ndarray | None, rank: int, world_size: int, start: int
     ):
-        self.sampler, self.size, self.wide = sampler, size, wide
+        self.sampler, self.size, self.is_wide = sampler, size, wide
         self.rank, self.world_size, self.start = rank, world_size, start
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         # Every process makes all batches, indices only, and takes its slice: nothing has to be exchanged.
         share = self.size // self.world_size
-        for batch in batches(self.sampler, self.size, self.wide, self.start):
+        for batch in batches(self.sampler, self.size, self.is_wide, self.start):
             yield batch[self.rank * share : (self.rank + 1) * share]
 
 
@@ -140,7 +140,7 @@ def build_train_loader(
 def wider_than_high(dicts: Sequence[dict]) -> np.ndarray:
     """N bool: whether each image is wider than high."""
     if isinstance(dicts, DictArray):
-        return dicts.wide
+        return dicts.is_wide
     return np.array([d["width"] > d["height"] for d in dicts])
 
 

@@ -16,7 +16,7 @@ from fvcore.common.config import CfgNode
 from bdd_inst.base.errors import ConfigError, DataError, ProblemLog
 from bdd_inst.data.validation_masks import checked_mask, refuse_shares
 from bdd_inst.data.validation_segments import checked_segments
-from bdd_inst.data.validation_values import shown, whole
+from bdd_inst.data.validation_values import as_whole_number, shown
 from bdd_inst.datasets.dict_array import NO_MASK, RLE, DictArray, blob_at
 from bdd_inst.structures import BoxMode
 
@@ -156,7 +156,7 @@ class _Check:
         # A copy: the loader may hand out the same dicts to another run with other rules.
         out = {**record, "file_name": os.fspath(file_name)}
         for key in ("width", "height"):
-            out[key] = whole(record.get(key))
+            out[key] = as_whole_number(record.get(key))
             if out[key] is None or out[key] < 1:
                 raise DataError(
                     f"{where}: {key} is {shown(record, key)}; give the image's {key} in pixels, a whole number"
@@ -187,7 +187,7 @@ class _Check:
         out["category_id"] = self.category(item, where)
         if not isinstance(item.get("attributes") or {}, Mapping):
             raise DataError(f"{where}: attributes is {shown(item, 'attributes')}, not a dict")
-        crowd = 0 if item.get("iscrowd") is None else whole(item["iscrowd"])
+        crowd = 0 if item.get("iscrowd") is None else as_whole_number(item["iscrowd"])
         if crowd not in (0, 1):
             raise DataError(f"{where}: iscrowd is {shown(item, 'iscrowd')}; it must be 0 or 1")
         out["iscrowd"] = crowd
@@ -209,7 +209,7 @@ class _Check:
 
     def category(self, item: Mapping, where: str) -> int:
         """The class index."""
-        index = whole(item.get("category_id"))
+        index = as_whole_number(item.get("category_id"))
         if index is None or not 0 <= index < self.classes:
             raise DataError(
                 f"{where}: category_id is {shown(item, 'category_id')}; with {self.classes} thing_classes "
@@ -257,7 +257,7 @@ class _Check:
         given = item.get("bbox_mode")
         if isinstance(given, str):
             given = getattr(BoxMode, given.removeprefix("BoxMode."), None)
-        found = MODES.get(whole(given))
+        found = MODES.get(as_whole_number(given))
         if found is None:
             raise DataError(
                 f"{where}: bbox_mode is {shown(item, 'bbox_mode')}; it must be BoxMode.XYXY_ABS (0) or BoxMode.XYWH_ABS (1), in pixels"
@@ -273,7 +273,7 @@ class _Check:
         seen: dict[object, str] = {}
         for record in records:
             file_name, given = record["file_name"], record.get("image_id")
-            image_id = given if isinstance(given, str) else whole(given)
+            image_id = given if isinstance(given, str) else as_whole_number(given)
             if image_id is None:
                 raise DataError(
                     f"{self.name}: {file_name}: image_id is {shown(record, 'image_id')}; give every image a number or a word of its own"

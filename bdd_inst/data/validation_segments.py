@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.data.validation_masks import checked_mask
-from bdd_inst.data.validation_values import shown, whole
+from bdd_inst.data.validation_values import as_whole_number, shown
 
 
 def checked_segments(
@@ -54,18 +54,21 @@ def _segment(
 ) -> dict:
     if not isinstance(item, Mapping):
         raise DataError(f"{where}: a {type(item).__name__}, not a dict")
-    out = {"isthing": bool(item.get("isthing", False)), "iscrowd": whole(item.get("iscrowd", 0))}
+    out = {
+        "isthing": bool(item.get("isthing", False)),
+        "iscrowd": as_whole_number(item.get("iscrowd", 0)),
+    }
     if out["iscrowd"] not in (0, 1):
         raise DataError(f"{where}: iscrowd is {shown(item, 'iscrowd')}; it must be 0 or 1")
     first, last = (0, classes[0] - 1) if out["isthing"] else (1, classes[1] - 1)
-    out["category_id"] = whole(item.get("category_id"))
+    out["category_id"] = as_whole_number(item.get("category_id"))
     if out["category_id"] is None or not first <= out["category_id"] <= last:
         kind = "thing_classes" if out["isthing"] else "stuff_classes, whose 0 is things"
         raise DataError(
             f"{where}: category_id is {shown(item, 'category_id')}; it counts from {first} to {last} in {kind}"
         )
     if in_png:
-        out["id"] = whole(item.get("id"))
+        out["id"] = as_whole_number(item.get("id"))
         if out["id"] is None or out["id"] < 1:
             raise DataError(
                 f"{where}: id is {shown(item, 'id')}; it must be a number of the PNG, from 1"

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 
-def whole(value: object) -> int | None:
+def as_whole_number(value: object) -> int | None:
     """A whole number of any integer type (a float without a fraction too) as int; None for anything else."""
     if isinstance(value, (float, np.floating)) and float(value).is_integer():
         return int(value)

@@ -100,7 +100,7 @@ class _DatasetCatalog:
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(self.list())}"
             raise ConfigError(f"no data set is called {name}; {hint}")
         loader = self._loaders[name]
-        accepted = {k: v for k, v in options.items() if takes(loader, k)}
+        accepted = {k: v for k, v in options.items() if has_free_parameter(loader, k)}
         key = (name, *sorted(accepted.items()))
         if key not in self._loaded:
             loaded = loader(**accepted)
@@ -137,7 +137,7 @@ MetadataCatalog = _MetadataCatalog()
 DatasetCatalog = _DatasetCatalog()
 
 
-def takes(loader: Loader, name: str) -> bool:
+def has_free_parameter(loader: Loader, name: str) -> bool:
     """Whether a loader has a parameter of that name that is not yet bound."""
     bound = loader.keywords if isinstance(loader, partial) else {}
     return name in inspect.signature(loader).parameters and name not in bound

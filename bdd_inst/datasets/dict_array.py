@@ -56,7 +56,7 @@ class DictArray(Sequence):
         return DictArray(self.arrays, self.index[chosen])
 
     @property
-    def wide(self) -> np.ndarray:
+    def is_wide(self) -> np.ndarray:
         """N bool: whether each image is wider than high."""
         return (self.arrays["width"] > self.arrays["height"])[self.index]
 

@@ -181,7 +181,7 @@ def draw(ready: list[tuple[dict, list[Candidate]]], options: Options, problems: 
     for record, candidates in ready:
         # A box that the label lacks is the mask's.
         shaped = (c for c in candidates if options.masks or c.instance.box is None)
-        masked = [c for c in shaped if not stays_polygons(c, options)]
+        masked = [c for c in shaped if not keeps_polygons(c, options)]
         by_size.setdefault((record["height"], record["width"]), []).extend(masked)
     for size, masked in by_size.items():
         instances, names = [c.instance for c in masked], [c.name for c in masked]
@@ -198,7 +198,7 @@ def draw(ready: list[tuple[dict, list[Candidate]]], options: Options, problems: 
                 record["annotations"].append(annotation)
 
 
-def stays_polygons(candidate: Candidate, options: Options) -> bool:
+def keeps_polygons(candidate: Candidate, options: Options) -> bool:
     """Whether the mask is kept as the label's polygons, for COCO's rule fills them when they are needed."""
     return options.rule == "coco" and shapes.uses_outlines(candidate.instance, options.prefer)
 
@@ -210,7 +210,7 @@ def annotate(
     instance, height, width = candidate.instance, record["height"], record["width"]
     segmentation, box = None, instance.box
     if options.masks or box is None:
-        if stays_polygons(candidate, options):
+        if keeps_polygons(candidate, options):
             segmentation = shapes.flat_polygons(instance)[0]
             tight = box_around(segmentation, height, width)
         elif candidate.rle is not None:

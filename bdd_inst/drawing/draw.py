@@ -10,7 +10,7 @@ import numpy as np
 
 from bdd_inst.drawing import text
 from bdd_inst.drawing.colors import VERDICTS
-from bdd_inst.drawing.matching import judge
+from bdd_inst.drawing.matching import with_verdicts
 from bdd_inst.drawing.objects import DrawnObjects, from_fields, from_record, gather
 from bdd_inst.drawing.paint import Style, paint
 
@@ -152,7 +152,7 @@ def side_by_side(
     """
     style = style or Style()
     if verdicts:
-        labels, predictions = judge(labels, predictions, iou)
+        labels, predictions = with_verdicts(labels, predictions, iou)
         style = Style(**{**style.__dict__, "color_by": "verdict"})
     panels = []
     for objects, name in ((labels, "Ground truth"), (predictions, "Predictions")):
@@ -170,7 +170,7 @@ def side_by_side(
     ]
     gap = np.full((height, 6, 3), 255, np.uint8)
     whole = np.hstack([panels[0], gap, panels[1]])
-    entries = verdict_key(labels, predictions) if verdicts else class_key(labels, predictions)
+    entries = verdict_legend(labels, predictions) if verdicts else class_key(labels, predictions)
     if not entries:
         return whole
     return np.vstack(
@@ -240,7 +240,7 @@ def class_key(*sides: DrawnObjects) -> list[tuple[str, tuple[int, int, int]]]:
     return [(side.name(c), side.colors[c]) for c, side in sorted(found.items())]
 
 
-def verdict_key(
+def verdict_legend(
     labels: DrawnObjects, predictions: DrawnObjects
 ) -> list[tuple[str, tuple[int, int, int]]]:
     """Each verdict with its number (matched, confused and ignored as seen from the predictions)."""

@@ -181,12 +181,12 @@ def for_matplotlib(texts: Iterable[str]) -> tuple[list[str], dict[str, str]]:
         shown[text] = plain if family else _escaped(text)
         names += [family] if family and family not in names else []
         if plain is None:
-            say_escaped("".join(sorted({c for c in text if drawable(c) is None})))
+            log_escaped("".join(sorted({c for c in text if drawable(c) is None})))
     return names, shown
 
 
 @functools.lru_cache(64)
-def say_escaped(letters: str) -> None:
+def log_escaped(letters: str) -> None:
     """Which letters a plot has to write as escapes; said once for each set of them."""
     log.warning(
         "no font of this machine has the letters %s; plots write them as %s. "

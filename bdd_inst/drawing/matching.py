@@ -11,7 +11,7 @@ from bdd_inst.drawing.objects import DrawnObjects
 from bdd_inst.masks import run_lengths
 
 
-def judge(
+def with_verdicts(
     labels: DrawnObjects, predictions: DrawnObjects, iou: float = 0.5
 ) -> tuple[DrawnObjects, DrawnObjects]:
     """Both sides with ``verdicts``.

@@ -52,7 +52,7 @@ class DrawnObjects:
             return f"class {index}"
         shown = drawable(text.clean(self.names[index]))
         if shown is None:
-            say_undrawable(tuple(self.names))
+            log_undrawable(tuple(self.names))
         return shown or f"class {index}"
 
     def label(self, i: int, with_score: bool = True) -> str:
@@ -213,7 +213,7 @@ def names_and_colors(metadata: object) -> tuple[Sequence[str], Sequence | None]:
 
 
 @functools.lru_cache(64)
-def say_undrawable(names: tuple[str, ...]) -> None:
+def log_undrawable(names: tuple[str, ...]) -> None:
     """Which classes are drawn by their numbers because no font has their letters; said once for each vocabulary."""
     found = [f"{i} {n}" for i, n in enumerate(names) if drawable(text.clean(n)) is None]
     more = f" and {len(found) - 8} more" if len(found) > 8 else ""

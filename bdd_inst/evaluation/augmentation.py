@@ -11,7 +11,7 @@ from bdd_inst.evaluation import outputs
 from bdd_inst.evaluation.build import ScoringOptions
 from bdd_inst.evaluation.evaluate_model import TestResult, evaluate_model
 from bdd_inst.evaluation.tables import shown
-from bdd_inst.inference.views import seen_once
+from bdd_inst.inference.views import without_tta
 
 HEADLINES = (("bbox", "AP"), ("segm", "AP"), ("sem_seg", "mIoU"), ("panoptic_seg", "PQ"))
 
@@ -28,7 +28,7 @@ def compare_with_one_view(
         results: of :func:`evaluate_model` with TEST.AUG on; their ``metrics`` and ``metrics.json`` get the block.
         model, cfg, options: as they were given there.
     """
-    with seen_once(model, cfg) as plain:
+    with without_tta(model, cfg) as plain:
         once = evaluate_model(model, plain, [r.test for r in results], options=options)
     for result, single in zip(results, once, strict=True):
         images = max(1, len(result.test.dicts))

@@ -111,7 +111,7 @@ def evaluate(
         reason = without_hotcoco()
         backend = "pycocotools" if reason else "hotcoco"
         if reason:
-            say_slower(reason)
+            warn_of_fallback(reason)
     run = {"hotcoco": run_hotcoco, "pycocotools": run_pycocotools}[backend]
     names = list(truth.class_names)
     limits = tuple(int(n) for n in max_detections)
@@ -140,7 +140,7 @@ def without_hotcoco() -> str:
 
 
 @functools.cache
-def say_slower(reason: str) -> None:
+def warn_of_fallback(reason: str) -> None:
     """Say once that the slower reference scores."""
     log.warning("%s: pycocotools scores instead, the same figures, several times slower", reason)
 

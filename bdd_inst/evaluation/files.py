@@ -44,15 +44,15 @@ def evaluate_files(
         protocol: ``coco``, ``bdd`` or ``both``.
         output_dir: where ``metrics.json`` and the PR curves go; None writes nothing.
         images: the folder of images, where labels do not say their sizes.
-        options: see :func:`outcome_of_files`.
+        options: see :func:`result_of_files`.
     """
-    outcome = outcome_of_files(ground_truth, predictions, protocol, images, **options)
+    outcome = result_of_files(ground_truth, predictions, protocol, images, **options)
     if output_dir is not None:
         outcome.write(output_dir)
     return outcome.metrics
 
 
-def outcome_of_files(
+def result_of_files(
     ground_truth: str | Path,
     predictions: str | Path,
     protocol: str = "coco",
@@ -90,7 +90,7 @@ def outcome_of_files(
     if found.kind in PANOPTIC_KINDS and not is_empty_list(Path(predictions)):
         given = formats.inspect(predictions)
         if given.kind in PANOPTIC_KINDS:
-            return outcome_of_panoptic(formats.read(found), formats.read(given), protocol)
+            return result_of_panoptic(formats.read(found), formats.read(given), protocol)
     if found.kind in MAP_KINDS:
         empty = is_empty_list(Path(predictions))
         given = None if empty else formats.inspect(predictions, named=True)
@@ -98,7 +98,7 @@ def outcome_of_files(
         predicted = open_maps(given, values=values) if is_map else None
         maps = open_maps(found, predicted, values)
         if predicted is not None:
-            return outcome_of_maps(maps, predicted, class_names)
+            return result_of_maps(maps, predicted, class_names)
     elif values:
         raise DataError(f"{ground_truth}: no label maps; --values is for label maps")
     truth = read_truth(found, images) if maps is None else truth_of_maps(maps, class_names)
@@ -114,7 +114,7 @@ def outcome_of_files(
     return outcome
 
 
-def outcome_of_maps(
+def result_of_maps(
     truth: MapFolder, predicted: MapFolder, class_names: Sequence[str] | None = None
 ) -> EvaluationResult:
     """Prediction PNGs against label map PNGs: the ``label_map`` and ``sem_seg`` blocks."""
@@ -135,7 +135,7 @@ def outcome_of_maps(
     return EvaluationResult(metrics, nothing, ResultsBuilder().build(predicted.source), {}, notes)
 
 
-def outcome_of_panoptic(truth: LabelSet, predicted: LabelSet, protocol: str) -> EvaluationResult:
+def result_of_panoptic(truth: LabelSet, predicted: LabelSet, protocol: str) -> EvaluationResult:
     """Panoptic segments against panoptic labels: the ``panoptic_seg`` block."""
     metrics = score_panoptic(truth, predicted, protocol)
     names = classes_of(truth).names
@@ -201,7 +201,7 @@ def read_predictions(
         DataError: as :func:`read_truth`, and whatever the protocol has no answer to.
     """
     path = Path(path)
-    beside = score_files.beside(path) if path.is_dir() else None
+    beside = score_files.find_scores(path) if path.is_dir() else None
     # A folder of bitmasks may hold its scores as well; that JSON alone would look like labels without shapes.
     known = (
         "coco-results"

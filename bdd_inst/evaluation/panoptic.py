@@ -58,12 +58,12 @@ def image_counts(
     false = area > 0
     false[hits[:, 1]] = False
     false[0] = False
-    false &= ~_excused(shared, true_class, pred_class, crowd, rule)
+    false &= ~_over_ignored(shared, true_class, pred_class, crowd, rule)
     np.add.at(out[:, FALSE], pred_class[false], 1)
     return out
 
 
-def _excused(
+def _over_ignored(
     shared: np.ndarray, true_class: np.ndarray, pred_class: np.ndarray, crowd: np.ndarray, rule: str
 ) -> np.ndarray:
     """P bool: predicted segments that are not false though they hit nothing, for where they lie."""

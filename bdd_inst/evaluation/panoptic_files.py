@@ -78,7 +78,7 @@ def pairs(
         number += 1
         if _size(other, predicted.source) != size:
             raise DataError(
-                f"{predicted.source} ({other.name}): {_told(_size(other, predicted.source))}, but its labels are {_told(size)}; "
+                f"{predicted.source} ({other.name}): {_size_text(_size(other, predicted.source))}, but its labels are {_size_text(size)}; "
                 "predictions must be of the labels' size"
             )
         wanted = segments_of_labels(image, size, classes, problems)
@@ -128,5 +128,5 @@ def _size(image: ImageLabels, source: str) -> tuple[int, int]:
     return size
 
 
-def _told(size: tuple[int, int]) -> str:
+def _size_text(size: tuple[int, int]) -> str:
     return f"{size[1]}x{size[0]}"

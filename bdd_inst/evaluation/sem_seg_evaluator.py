@@ -97,7 +97,7 @@ class SemSegEvaluator:
             if missing
             else []
         )
-        self.outcome = outcome_of_counter(
+        self.outcome = result_of_counter(
             counter, self.source, THRESHOLD if planes == 1 else None, notes
         )
         if self.output_dir is not None:
@@ -112,7 +112,7 @@ def image_name(record: dict) -> str:
     return own if isinstance(own, str) and "/" in own else Path(record["file_name"]).name
 
 
-def outcome_of_counter(
+def result_of_counter(
     counter: SemSegCounter, source: str, threshold: float | None, notes: Sequence[str] = ()
 ) -> EvaluationResult:
     """Counted pixels as an outcome that reports and tables take: the ``sem_seg`` block alone."""

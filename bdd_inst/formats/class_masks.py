@@ -51,7 +51,7 @@ class ClassMaskTarget(PngTarget):
             return label_map.VOID if self.crowds == "void" else 0
         return self.plan.number[name]
 
-    def _say_lost(self, image: ImageLabels, chosen: Chosen, values: np.ndarray) -> None:
+    def _count_lost(self, image: ImageLabels, chosen: Chosen, values: np.ndarray) -> None:
         by_value: dict[int, list[dict]] = {}
         for instance, rle, name, _ in chosen:
             by_value.setdefault(self._value(instance, name), []).append(rle)
@@ -123,11 +123,11 @@ def write_class_masks(
     }
     mark = fingerprint_of(labels.source, labels.files, options) if labels.files else ""
     # What was not asked for need not be drawn, nor travel to another process.
-    chosen = replace(labels, images=(only(image, target) for image in labels.images))
+    chosen = replace(labels, images=(with_chosen_classes(image, target) for image in labels.images))
     return convert(chosen, target, fingerprint=mark, workers=workers, progress=progress)
 
 
-def only(image: ImageLabels, target: ClassMaskTarget) -> ImageLabels:
+def with_chosen_classes(image: ImageLabels, target: ClassMaskTarget) -> ImageLabels:
     """An image with the objects of the target's classes alone."""
     kept = [i for i in image.instances if target.category(i.category) is not None]
     return replace(image, instances=kept)

@@ -33,7 +33,7 @@ class ScoredFrames(msgspec.Struct, gc=False):
     frames: list[ScoredFrame]
 
 
-def beside(folder: Path) -> Path | None:
+def find_scores(folder: Path) -> Path | None:
     """The scores that lie with a bitmask folder: the one JSON file inside it, or ``<folder>.json`` next to it.
 
     Args:

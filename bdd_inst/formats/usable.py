@@ -35,7 +35,7 @@ def usable_images(labels: LabelSet) -> LazyImages:
             suspects = suspect_outlines(chunk, official)
             for image in chunk:
                 where = f"{labels.source} ({image.name})"
-                judge = _Judge(image, suspects, official, where, log)
+                judge = _ShapeCheck(image, suspects, official, where, log)
                 image.instances = [i for i in image.instances if judge.keeps(i)]
                 yield image
 
@@ -140,7 +140,7 @@ def are_shares(low: float, high: float, whole: bool) -> bool:
     return low >= 0 and high <= 1 and not whole
 
 
-class _Judge:
+class _ShapeCheck:
     """The shapes of one image."""
 
     def __init__(

@@ -61,11 +61,11 @@ class PngTarget(Target):
             chosen.append((instance, rle, *found))
         file = self.path / self.file_of(image)
         values = self.pixels(chosen, height, width)
-        self._say_lost(image, chosen, values)
+        self._count_lost(image, chosen, values)
         size = self.save(file, values)
         return [image.name, str(file.relative_to(self.path)), self.scores(chosen), size]
 
-    def _say_lost(
+    def _count_lost(
         self,
         image: ImageLabels,
         chosen: Chosen,
@@ -209,13 +209,13 @@ class BitmaskTarget(PngTarget):
             return False
         return isinstance(note, dict) and note.get("scores") == file.name
 
-    def _say_lost(
+    def _count_lost(
         self,
         image: ImageLabels,
         chosen: Chosen,
         values: np.ndarray,
     ) -> None:
-        super()._say_lost(image, chosen, values)
+        super()._count_lost(image, chosen, values)
         hidden = len(chosen) - len(np.unique(bitmask.instance_numbers(values)[values[..., 0] > 0]))
         if hidden:
             self.lost.add(
@@ -255,13 +255,13 @@ class BinaryTarget(PngTarget):
     def class_number(self, name: str) -> int | None:
         return 255
 
-    def _say_lost(
+    def _count_lost(
         self,
         image: ImageLabels,
         chosen: Chosen,
         values: np.ndarray,
     ) -> None:
-        super()._say_lost(image, chosen, values)
+        super()._count_lost(image, chosen, values)
         if len(chosen) > 1:
             self.lost.add(
                 "lost-instances", image.name, f"{len(chosen)} objects become one foreground"

@@ -127,7 +127,7 @@ def scale(values: np.ndarray, name: str | os.PathLike | IO[bytes] = "image") -> 
     else:
         start, full, what = low, (high - low) or 1.0, f"values from {low:g} to {high:g}"
     if full != 255.0 or start:
-        _say_scaled(what, name if isinstance(name, (str, os.PathLike)) else "image")
+        _log_scaled(what, name if isinstance(name, (str, os.PathLike)) else "image")
     if what == "16-bit values" and values.dtype.kind in "ui":
         return (values >> 8).astype(np.uint8)  # the upper byte, as other readers have it
     scaled = (np.where(finite, values, start).astype(np.float64) - start) * (255.0 / full)
@@ -137,7 +137,7 @@ def scale(values: np.ndarray, name: str | os.PathLike | IO[bytes] = "image") -> 
 _said: set[str] = set()
 
 
-def _say_scaled(what: str, name: str | os.PathLike) -> None:
+def _log_scaled(what: str, name: str | os.PathLike) -> None:
     """One line for each kind of values, not one for each image and epoch."""
     kind = "values" if what.startswith("values") else what
     if kind not in _said:

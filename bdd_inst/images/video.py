@@ -198,7 +198,7 @@ class VideoWriter:
             for _ in range(max(1, times)):
                 self.writer.write(frame)
                 self.written += 1
-        if not has_room(self.path.parent):
+        if not has_free_space(self.path.parent):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
 
     def _fitted(self, frame: np.ndarray) -> np.ndarray:
@@ -245,7 +245,7 @@ class VideoWriter:
             )
 
 
-def has_room(folder: str | os.PathLike) -> bool:
+def has_free_space(folder: str | os.PathLike) -> bool:
     """Whether the disk of ``folder`` has space left for this user."""
     if not hasattr(os, "statvfs"):
         return shutil.disk_usage(folder).free > 0

@@ -12,7 +12,7 @@ from torch import nn
 
 
 @contextlib.contextmanager
-def seen_once(model: nn.Module, cfg: CfgNode) -> Iterator[CfgNode]:
+def without_tta(model: nn.Module, cfg: CfgNode) -> Iterator[CfgNode]:
     """The model as if TEST.AUG were off; afterwards it is as before.
 
     Args:
@@ -42,7 +42,7 @@ def cost_of_views(predictor, image: np.ndarray) -> tuple[float, float]:
     Returns:
         with all views, and once.
     """
-    with seen_once(predictor.model, predictor.cfg) as plain:
+    with without_tta(predictor.model, predictor.cfg) as plain:
         once = type(predictor)(plain, predictor.model)
         once(image)  # the first call also allocates
         single = _seconds(once, image)

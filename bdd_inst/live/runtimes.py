@@ -101,7 +101,7 @@ def _no_graphs() -> Iterator[None]:
 
 def openvino_runtime(model: nn.Module, size: tuple[int, int], precision: str = "f32") -> Runtime:
     """OpenVINO in float32 (by itself it would take bfloat16 where the processor has it); ImportError where it is missing."""
-    with warnings.catch_warnings(), torch.inference_mode(), _untold():
+    with warnings.catch_warnings(), torch.inference_mode(), _without_telemetry():
         import openvino
 
         warnings.simplefilter("ignore")
@@ -124,7 +124,7 @@ def openvino_runtime(model: nn.Module, size: tuple[int, int], precision: str = "
 
 
 @contextlib.contextmanager
-def _untold() -> Iterator[None]:
+def _without_telemetry() -> Iterator[None]:
     """OpenVINO's converter reports each call to its makers, from threads that stay; without that package it does not."""
     name = "openvino_telemetry"
     known = name in sys.modules

@@ -94,7 +94,7 @@ class ModelSegmenter:
         image = cv2.resize(rng.uniform(0, 255, (6, 6, 3)).astype(np.float32), shape[::-1])
         image = np.ascontiguousarray(image.transpose(2, 0, 1))[None]
         right = runtimes.torch_runtime(self.model, shape)(image)
-        self.model = _lean(self.model, image, right)
+        self.model = _fold_if_exact(self.model, image, right)
         found, times, ready = {}, {}, {}
         for name in names:
             try:
@@ -121,7 +121,7 @@ class ModelSegmenter:
         return found
 
 
-def _lean(model: nn.Module, image: np.ndarray, right: np.ndarray) -> nn.Module:
+def _fold_if_exact(model: nn.Module, image: np.ndarray, right: np.ndarray) -> nn.Module:
     """``model`` with its norms folded away, where that can be done and gives what is ``right``."""
     try:
         lean = folded(model, torch.from_numpy(image))

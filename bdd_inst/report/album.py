@@ -18,7 +18,7 @@ from bdd_inst.base.files import atomic_write
 from bdd_inst.base.output_paths import OutputPaths
 from bdd_inst.base.pipeline import ordered_map
 from bdd_inst.drawing.draw import caption, count, draw_objects, enlarge, side_by_side
-from bdd_inst.drawing.matching import judge
+from bdd_inst.drawing.matching import with_verdicts
 from bdd_inst.drawing.paint import Style
 from bdd_inst.images.read import read_bgr
 from bdd_inst.report.annotated_images import AnnotatedImage, ClassTable
@@ -105,7 +105,7 @@ def compose(entry: AnnotatedImage, class_table: ClassTable, options: AlbumOption
         )
     style = options.style
     if labels is not None and found is not None and options.verdicts:
-        labels, found = judge(labels, found, options.iou)
+        labels, found = with_verdicts(labels, found, options.iou)
         style = replace(style, color_by="verdict")
     alone, what = (
         (labels, "labeled") if found is None or options.show == "labels" else (found, "predicted")

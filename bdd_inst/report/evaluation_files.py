@@ -20,7 +20,7 @@ from bdd_inst.report.side_by_side import image_names, write_side_by_side
 Comparison = tuple[Sequence[Difference], str, str, str]
 
 
-def write_outcome_files(
+def write_result_files(
     outcome: EvaluationResult,
     folder: Path,
     title: str,
@@ -69,14 +69,14 @@ def write_test_files(
     comparison: Comparison | None = None,
     report: bool = True,
 ) -> Path | None:
-    """A model's result on one data set: as :func:`write_outcome_files`, and its images. Every process draws those it has predicted.
+    """A model's result on one data set: as :func:`write_result_files`, and its images. Every process draws those it has predicted.
 
     Args:
         result: with a folder.
         cfg: the model's config.
         source: the weights, as the page calls them.
         run_folder: the training run's; None looks for it around the weights, then around the result's folder.
-        comparison, report: as :func:`write_outcome_files` takes them.
+        comparison, report: as :func:`write_result_files` takes them.
 
     Returns:
         the page's path, None without one and on every process but the first.
@@ -95,7 +95,7 @@ def write_test_files(
     if result.outcome is None:
         return None
     result.outcome.results.source = source
-    return write_outcome_files(
+    return write_result_files(
         result.outcome,
         result.folder,
         f"{Path(source).name} on {result.test.name}",

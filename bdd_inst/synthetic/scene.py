@@ -140,7 +140,7 @@ def traffic(rng: np.random.Generator, kind: str) -> list[Thing]:
                     bool(rng.random() < 0.5),
                 )
             )
-    return apart(things)
+    return without_collisions(things)
 
 
 def end_view(category: str, rng: np.random.Generator, rear: bool) -> Shape:
@@ -150,7 +150,7 @@ def end_view(category: str, rng: np.random.Generator, rear: bool) -> Shape:
     ](rng, rear)
 
 
-def apart(things: list[Thing], clearance: float = 2.0) -> list[Thing]:
+def without_collisions(things: list[Thing], clearance: float = 2.0) -> list[Thing]:
     """Leave out vehicles that would stand inside an earlier one."""
     kept: list[Thing] = []
     for thing in things:

@@ -324,7 +324,9 @@ def test_near_pairs_finds_all_that_differ_in_few_bits(values, data):
         (a, b)
         for a, x in first.items()
         for b, y in second.items()
-        if (x ^ y).bit_count() <= images.NEAR_BITS and images.telling(x) and images.telling(y)
+        if (x ^ y).bit_count() <= images.NEAR_BITS
+        and images.is_informative(x)
+        and images.is_informative(y)
     }
     assert {(a, b) for a, b, _ in images.near_pairs(first, second)} == wanted
 

@@ -138,7 +138,7 @@ def test_an_image_that_cannot_be_written_is_named(call, images, tmp_path, monkey
 
 def test_a_video_on_a_full_disk_does_not_keep_its_name(call, drive, tmp_path, monkeypatch):
     room = iter([True] * 3)
-    monkeypatch.setattr(video, "has_room", lambda _: next(room, False))
+    monkeypatch.setattr(video, "has_free_space", lambda _: next(room, False))
     code, err = call(drive)
     assert (code, err.splitlines()[-1]) == (
         1,

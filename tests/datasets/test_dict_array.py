@@ -95,7 +95,7 @@ def dicts():
 
 def test_views_for_samplers_agree_with_the_dicts(dicts):
     array = DictArray.from_dicts(dicts)
-    assert array.wide.tolist() == [True, False, False]
+    assert array.is_wide.tolist() == [True, False, False]
     assert array.object_counts().tolist() == [2, 1, 2]
     assert array.object_counts(crowds=False).tolist() == [1, 0, 2]
     assert array.category_sets() == [{0, 3}, {2}, {1}]

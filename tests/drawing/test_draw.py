@@ -18,7 +18,7 @@ from bdd_inst.drawing.colors import (
     contrast,
     instance_color,
 )
-from bdd_inst.drawing.matching import judge
+from bdd_inst.drawing.matching import with_verdicts
 from bdd_inst.drawing.objects import from_fields, from_record, gather
 from bdd_inst.structures import Boxes, BoxMode, Instances, RLEMasks
 
@@ -234,7 +234,7 @@ def test_verdicts_by_hand():
         classes=[0, 0, 0, 0, 1],
         scores=[0.9, 0.8, 0.7, 0.6, 0.5],
     )
-    left, right = judge(labels, found)
+    left, right = with_verdicts(labels, found)
     assert left.verdicts == ["matched", "confused", "ignored", "missed"]
     assert right.verdicts == ["matched", "false", "confused", "ignored", "false"]
 
@@ -251,7 +251,7 @@ def test_matching_agrees_with_pycocotools():
     truth_classes, guess_classes = rng.integers(0, 2, 40), rng.integers(0, 2, 60)
     scores, crowd = rng.permutation(60) / 60 + 0.001, rng.random(40) < 0.15
     labels = gather((400, 400), boxes=truth, classes=truth_classes, crowd=crowd)
-    left, right = judge(
+    left, right = with_verdicts(
         labels, gather((400, 400), boxes=guess, classes=guess_classes, scores=scores)
     )
 

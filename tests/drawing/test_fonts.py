@@ -18,8 +18,8 @@ from bdd_inst.evaluation.outputs import draw_curves
 @pytest.fixture
 def own_font_only(monkeypatch):
     """No other font than our own; what was found before is forgotten, and again afterwards."""
-    caches = (fonts.face_of, fonts.drawable, text.glyphs, text.tag, objects.say_undrawable)
-    caches += (fonts.say_escaped,)
+    caches = (fonts.face_of, fonts.drawable, text.glyphs, text.tag, objects.log_undrawable)
+    caches += (fonts.log_escaped,)
     monkeypatch.setattr(fonts, "other_faces", lambda: ())
     for cache in caches:
         cache.cache_clear()

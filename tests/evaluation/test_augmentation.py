@@ -9,7 +9,7 @@ import pytest
 from bdd_inst.cli import evaluate, predict
 from bdd_inst.config.loading import load_cfg
 from bdd_inst.engines import build_model
-from bdd_inst.inference.views import seen_once
+from bdd_inst.inference.views import without_tta
 from bdd_inst.weights.checkpoint import save_weights
 from tests.product.tiny import MODEL, coco_data
 
@@ -53,7 +53,7 @@ def test_the_model_is_as_before(words):
     cfg = load_cfg("demo.yaml", [*words[0], *AUG])
     model = build_model(cfg)
     views = model.tta
-    with pytest.raises(ZeroDivisionError), seen_once(model, cfg) as plain:
+    with pytest.raises(ZeroDivisionError), without_tta(model, cfg) as plain:
         assert model.tta is None
         assert not plain.TEST.AUG.ENABLED
         raise ZeroDivisionError

@@ -343,7 +343,7 @@ def test_bitmasks_in_folders_have_scores_of_their_own(tmp_path):
     formats.write(
         formats.read(write(tmp_path / "dt.json", content)), tmp_path / "masks", to="bitmask"
     )
-    outcome = files.outcome_of_files(truth, tmp_path / "masks")
+    outcome = files.result_of_files(truth, tmp_path / "masks")
     assert outcome.metrics["segm"]["AP"] == pytest.approx(100)
     assert sorted(outcome.results.scores.tolist()) == [0.3, 0.9]
 

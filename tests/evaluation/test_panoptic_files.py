@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bdd_inst.base.errors import DataError
-from bdd_inst.evaluation.files import outcome_of_files
+from bdd_inst.evaluation.files import result_of_files
 from bdd_inst.formats.panoptic_png import write_ids
 from bdd_inst.formats.write_panoptic import segment_rows
 from tests.evaluation.test_panoptic import CLASSES, random_case
@@ -46,7 +46,7 @@ def test_figures_are_hotcocos(pair):
     if panoptic is None:
         pytest.skip("this hotcoco has no panoptic evaluation")
     theirs = panoptic.pq_compute(*map(str, pair))
-    ours = outcome_of_files(*pair).metrics["panoptic_seg"]
+    ours = result_of_files(*pair).metrics["panoptic_seg"]
     for group, suffix in (("All", ""), ("Things", "_th"), ("Stuff", "_st")):
         for name in ("pq", "sq", "rq"):
             assert ours[f"{name.upper()}{suffix}"] == pytest.approx(
@@ -56,12 +56,12 @@ def test_figures_are_hotcocos(pair):
 
 
 def test_both_rules_stand_side_by_side(pair):
-    metrics = outcome_of_files(*pair, "both").metrics
+    metrics = result_of_files(*pair, "both").metrics
     assert metrics["panoptic_seg"] == metrics["coco"]["panoptic_seg"]
-    assert metrics["bdd"]["panoptic_seg"] == outcome_of_files(*pair, "bdd").metrics["panoptic_seg"]
+    assert metrics["bdd"]["panoptic_seg"] == result_of_files(*pair, "bdd").metrics["panoptic_seg"]
     assert metrics["bdd"]["panoptic_seg"]["PQ"] != metrics["coco"]["panoptic_seg"]["PQ"]
     with pytest.raises(DataError, match="--protocol voc"):
-        outcome_of_files(*pair, "voc")
+        result_of_files(*pair, "voc")
 
 
 def changed(file, change):
@@ -74,9 +74,9 @@ def test_an_image_without_prediction_misses_all_its_segments(pair):
     def drop(content):
         del content["images"][0], content["annotations"][0]
 
-    before = outcome_of_files(*pair).metrics["panoptic_seg"]["counts"]
+    before = result_of_files(*pair).metrics["panoptic_seg"]["counts"]
     changed(pair[1], drop)
-    metrics = outcome_of_files(*pair).metrics
+    metrics = result_of_files(*pair).metrics
     assert any("image-without-prediction" in note for note in metrics["notes"])
     after = metrics["panoptic_seg"]["counts"]
     assert sum(r["missed"] for r in after.values()) > sum(r["missed"] for r in before.values())
@@ -88,7 +88,7 @@ def test_what_does_not_fit_is_one_line(pair):
 
     changed(pair[1], rename)
     with pytest.raises(DataError, match=r"elsewhere\.jpg is no image of .*gt\.json"):
-        outcome_of_files(*pair)
+        result_of_files(*pair)
 
 
 def test_a_size_that_does_not_fit_is_named(tmp_path):
@@ -97,7 +97,7 @@ def test_a_size_that_does_not_fit_is_named(tmp_path):
     small = [(ids[:-2], [s for s in segments if (ids[:-2] == s["id"]).any()]) for _, (ids, segments) in cases]  # fmt: skip
     predicted = files_of(tmp_path, "dt", small, (22, 30))
     with pytest.raises(DataError, match="1.jpg.*30x22, but its labels are 30x24"):
-        outcome_of_files(truth, predicted)
+        result_of_files(truth, predicted)
 
 
 def test_classes_that_the_truth_lacks_are_counted_and_left_out(pair):
@@ -105,6 +105,6 @@ def test_classes_that_the_truth_lacks_are_counted_and_left_out(pair):
         content["categories"][0]["name"] = "lorry"
 
     changed(pair[1], rename)
-    metrics = outcome_of_files(*pair).metrics
+    metrics = result_of_files(*pair).metrics
     assert any("unknown-category" in note and "lorry" in note for note in metrics["notes"])
     assert metrics["panoptic_seg"]["counts"]["car"]["hits"] == 0

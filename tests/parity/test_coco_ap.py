@@ -141,7 +141,7 @@ def test_without_a_hotcoco_that_works_the_reference_scores_and_says_so_once(
 ):
     truth, results = random_case(0)
     expected = coco.evaluate(truth, results, "segm").figures()
-    coco.say_slower.cache_clear()
+    coco.warn_of_fallback.cache_clear()
     hide(monkeypatch)
     for _ in range(2):
         assert coco.evaluate(truth, results, "segm").figures() == expected

@@ -40,7 +40,7 @@ def run_mapper(options: argparse.Namespace) -> None:
             }
             verdict = "Detectron2 is not installed"
             if importable("detectron2"):
-                theirs = their_mapper(mask_format)
+                theirs = peer_mapper(mask_format)
                 functions["Detectron2"] = lambda theirs=theirs, record=record: theirs(record)
                 verdict = compare(functions["ours"](), functions["Detectron2"]())
             seconds = measure_all(functions, max(options.repeat, 3 if options.quick else 15))
@@ -112,7 +112,7 @@ def our_mapper(mask_format: str) -> DatasetMapper:
     return DatasetMapper(cfg, True)
 
 
-def their_mapper(mask_format: str):
+def peer_mapper(mask_format: str):
     """Detectron2's with the same transforms; its dicts' modes are its own type."""
     warnings.filterwarnings("ignore")
     logging.getLogger("detectron2").setLevel(logging.ERROR)

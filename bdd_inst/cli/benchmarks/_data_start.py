@@ -27,7 +27,7 @@ def run_start(options: argparse.Namespace) -> None:
         ours = (our_start, labels, images, f"{folder}/cache")
         cases = {"first start": ours, "second start": ours}
         if importable("detectron2"):
-            cases["Detectron2"] = (their_start, labels, images)
+            cases["Detectron2"] = (peer_start, labels, images)
         seconds, rows = {}, []
         for name, (function, *arguments) in cases.items():
             (seconds[name], parts), peak = in_child(function, *arguments)
@@ -45,7 +45,7 @@ def memory(labels: Path, images: Path, cache: str) -> None:
     rows = []
     cases = {"ours": (our_workers, labels, images, cache)}
     if importable("detectron2"):
-        cases["Detectron2"] = (their_workers, labels, images)
+        cases["Detectron2"] = (peer_workers, labels, images)
     for name, (function, *arguments) in cases.items():
         private, proportional = in_child(function, *arguments)[0]
         rows.append([name, private, proportional])
@@ -93,7 +93,7 @@ def our_workers(labels: Path, images: Path, cache: str) -> tuple[float, float]:
     return worker_memory(our_loader(labels, images, cache, WORKERS)[0])
 
 
-def their_loader(labels: Path, images: Path, workers: int):
+def peer_loader(labels: Path, images: Path, workers: int):
     """Detectron2's training loader on the same data, and the time it was begun."""
     warnings.filterwarnings("ignore")
     logging.disable(logging.CRITICAL)
@@ -114,18 +114,18 @@ def their_loader(labels: Path, images: Path, workers: int):
     return build_detection_train_loader(cfg), start
 
 
-def their_start(labels: Path, images: Path) -> tuple[float, str]:
+def peer_start(labels: Path, images: Path) -> tuple[float, str]:
     """Seconds to the first batch of Detectron2."""
-    loader, start = their_loader(labels, images, 0)
+    loader, start = peer_loader(labels, images, 0)
     built = time.perf_counter()
     next(iter(loader))
     end = time.perf_counter()
     return end - start, f"loader {built - start:.2f}, batch {end - built:.2f}"
 
 
-def their_workers(labels: Path, images: Path) -> tuple[float, float]:
+def peer_workers(labels: Path, images: Path) -> tuple[float, float]:
     """Memory of Detectron2's workers."""
-    return worker_memory(their_loader(labels, images, WORKERS)[0])
+    return worker_memory(peer_loader(labels, images, WORKERS)[0])
 
 
 def worker_memory(loader) -> tuple[float, float]:

@@ -57,7 +57,7 @@ def blob(rng: np.random.Generator) -> dict:
     return {"bbox": [x1, y1, x2 - x1, y2 - y1], "segmentation": code}
 
 
-def ours(folder: Path) -> tuple[float, float, float]:
+def run_bdd_inst(folder: Path) -> tuple[float, float, float]:
     """Reading, scoring (seconds) and AP in percent."""
     from bdd_inst.evaluation import coco, coco_files, results_file
 
@@ -69,8 +69,8 @@ def ours(folder: Path) -> tuple[float, float, float]:
     return read - start, time.perf_counter() - read, figure
 
 
-def in_their_way(folder: Path, coco_class: type, evaluator: type) -> tuple[float, float, float]:
-    """As :func:`ours` with a library of pycocotools' interface, boxes stripped so that masks are measured by their own areas."""
+def run_reference(folder: Path, coco_class: type, evaluator: type) -> tuple[float, float, float]:
+    """As :func:`run_bdd_inst` with a library of pycocotools' interface, boxes stripped so that masks are measured by their own areas."""
     start = time.perf_counter()
     with contextlib.redirect_stdout(io.StringIO()):
         truth = coco_class(str(folder / "gt.json"))
@@ -91,14 +91,14 @@ def pycocotools(folder: Path) -> tuple[float, float, float]:
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
-    return in_their_way(folder, COCO, COCOeval)
+    return run_reference(folder, COCO, COCOeval)
 
 
 def faster_coco_eval(folder: Path) -> tuple[float, float, float]:
     """A C++ re-implementation."""
     from faster_coco_eval import COCO, COCOeval_faster
 
-    return in_their_way(folder, COCO, COCOeval_faster)
+    return run_reference(folder, COCO, COCOeval_faster)
 
 
 def detectron2(folder: Path) -> tuple[float, float, float]:
@@ -106,13 +106,13 @@ def detectron2(folder: Path) -> tuple[float, float, float]:
     from detectron2.evaluation.fast_eval_api import COCOeval_opt
     from pycocotools.coco import COCO
 
-    return in_their_way(folder, COCO, COCOeval_opt)
+    return run_reference(folder, COCO, COCOeval_opt)
 
 
 def run(options: argparse.Namespace) -> None:
     """Print seconds, peak memory and AP of each; every run in a process of its own."""
     images = 500 if options.quick else 5000
-    peers = {"bdd_inst": ours, "pycocotools": pycocotools}
+    peers = {"bdd_inst": run_bdd_inst, "pycocotools": pycocotools}
     for name, function in (("faster_coco_eval", faster_coco_eval), ("detectron2", detectron2)):
         if importable(name):
             peers[name] = function

@@ -141,13 +141,13 @@ def runs(
 def figures(segmenter: Segmenter, clip: Path, background: str) -> list[float]:
     """Of one run: frames a second, milliseconds of the processor a frame, median milliseconds of model, smoothing and drawing."""
     wall, processor = time.perf_counter(), time.process_time()
-    meter = whole(segmenter, clip, background)
+    meter = run_end_to_end(segmenter, clip, background)
     wall, processor = time.perf_counter() - wall, time.process_time() - processor
     times = [1e3 * float(np.median(meter.stages[s])) for s in ("model", "smooth", "draw")]
     return [meter.frames / wall, 1e3 * processor / meter.frames, *times]
 
 
-def whole(segmenter: Segmenter, clip: Path, background: str) -> pipeline.Meter:
+def run_end_to_end(segmenter: Segmenter, clip: Path, background: str) -> pipeline.Meter:
     """One run of the clip into another video."""
     with tempfile.TemporaryDirectory() as folder:
         source = sources.open_source(str(clip))

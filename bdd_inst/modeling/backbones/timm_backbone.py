@@ -103,7 +103,7 @@ def build_timm(name: str, norm: str) -> TimmBackbone:
 def timm_from_config(cfg: CfgNode) -> TimmBackbone:
     """The model of MODEL.BACKBONE.TIMM_NAME, its batch norms by MODEL.RESNETS.NORM."""
     backbone = build_timm(cfg.MODEL.BACKBONE.TIMM_NAME, cfg.MODEL.RESNETS.NORM)
-    _say_unused(cfg)
+    _warn_unused(cfg)
     return backbone
 
 
@@ -225,7 +225,7 @@ def _with_norm(body: nn.Module, norm: str) -> nn.Module:
     return convert_sync_batchnorm(body) if norm in ("SyncBN", "nnSyncBN") else body
 
 
-def _say_unused(cfg: CfgNode) -> None:
+def _warn_unused(cfg: CfgNode) -> None:
     """Keys of the ResNet that a config sets have no meaning here: say so rather than drop them in silence."""
     default = get_cfg().MODEL.RESNETS
     unused = [

@@ -85,7 +85,7 @@ class SemanticSegmentor(ImageModel):
         means = [MeanProbability() for _ in batch]
         views = [self.tta.of(entry) for entry in batch]
         for row in zip(*views, strict=True):
-            seen = [see(entry, view) for entry, view in zip(batch, row, strict=True)]
+            seen = [apply_view(entry, view) for entry, view in zip(batch, row, strict=True)]
             for mean, output, view in zip(means, self.infer_once(seen), row, strict=True):
                 mean.add(output["sem_seg"], view.mirrored)
         return [{"sem_seg": mean.logits()} for mean in means]
@@ -129,7 +129,7 @@ class SemanticSegmentor(ImageModel):
         return torch.autocast(self.device.type, self.precision)
 
 
-def see(entry: dict, view: View) -> dict:
+def apply_view(entry: dict, view: View) -> dict:
     """A model input with its image seen so, its outputs wanted on the same size as before."""
     height, width = view.original
     return {**entry, "image": view.image(entry["image"]), "height": height, "width": width}
