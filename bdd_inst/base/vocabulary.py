@@ -134,6 +134,7 @@ class ClassVocabulary:
 
 
 BDD100K = ClassVocabulary(BDD100K_DET, BDD100K_ALIASES, BDD100K_IGNORED)
+BDD100K_PAN = ClassVocabulary(BDD100K_PAN_SEG, BDD100K_PAN_ALIASES)
 
 
 def bdd_word(word: str) -> tuple[str, bool] | None:

@@ -59,7 +59,9 @@ def examine(path: str | Path) -> ImageState:
         code = "truncated-image" if cut else "unreadable-image"
         return ImageState(path, fault=code, message=text, digest=digest)
     scaled = mode if mode.startswith(("I", "F")) else ""
-    return ImageState(path, height, width, digest, look, turn != 1, scaled)
+    return ImageState(
+        path, height=height, width=width, digest=digest, look=look, rotated=turn != 1, scaled=scaled
+    )
 
 
 def _without(path: str, error: BaseException) -> str:

@@ -141,7 +141,7 @@ class LabelChecker:
                     f"{part}edges {crossing[0]} and {crossing[1]} cross near ({x:.0f}, {y:.0f})",
                 )
             if size is not None:
-                self._edges(image, instance, points, size, part)
+                self._edges(image, instance, points=points, size=size, part=part)
 
     def _edges(
         self,

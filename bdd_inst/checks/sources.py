@@ -40,11 +40,11 @@ def split_of_dataset(name: str, dicts: Sequence[dict], metadata: Mapping[str, An
         problems.merge(metadata["problems"])
     labels = LabelSet(
         "dicts",
-        name,
-        names or None,
-        [_image(d, names, metadata.get("stuff_classes") or (), problems) for d in dicts],
-        problems,
-        metadata.get("mask_rule", "coco"),
+        source=name,
+        categories=names or None,
+        images=[_image(d, names, metadata.get("stuff_classes") or (), problems) for d in dicts],
+        problems=problems,
+        rule=metadata.get("mask_rule", "coco"),
     )
     # Such a set is part of what lies in its folder; what it leaves out was counted by its loader.
     return Split(name, labels, images, whole_folder=False)
@@ -58,10 +58,10 @@ def _image(
         instances += _regions(record, stuff, problems)
     return ImageLabels(
         record["file_name"],
-        record.get("width"),
-        record.get("height"),
-        dict(record.get("attributes") or {}),
-        instances,
+        width=record.get("width"),
+        height=record.get("height"),
+        attributes=dict(record.get("attributes") or {}),
+        instances=instances,
         image_id=record.get("image_id"),
     )
 

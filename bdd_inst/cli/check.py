@@ -22,6 +22,7 @@ from bdd_inst.checks.sources import split_of_dataset
 from bdd_inst.checks.table import finding_lines, statistics_lines, write_csv
 from bdd_inst.cli.common import (
     add_import_option,
+    add_kind,
     add_values,
     guarded,
     import_own,
@@ -51,11 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="folders of the images: one for all inputs, or one for each",
     )
-    parser.add_argument(
-        "--kind",
-        metavar="KIND",
-        help="what the inputs are, where that cannot be told from their content",
-    )
+    add_kind(parser)
     add_values(parser)
     parser.add_argument("--output", metavar="DIR", help="write problems.csv and data.html there")
     parser.add_argument(

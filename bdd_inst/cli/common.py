@@ -241,6 +241,15 @@ def values(text: str) -> dict[int, str]:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+def add_kind(parser: argparse.ArgumentParser) -> None:
+    """``--kind``: the label format of what is read."""
+    parser.add_argument(
+        "--kind",
+        metavar="KIND",
+        help="the format of the input's labels, where that cannot be told from their content",
+    )
+
+
 def add_raster(parser: argparse.ArgumentParser) -> None:
     """``--raster``: the rule that draws outlines."""
     from bdd_inst.masks.rasterize import RULES

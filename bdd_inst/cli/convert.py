@@ -20,6 +20,7 @@ from bdd_inst import formats
 from bdd_inst.base.errors import printable
 from bdd_inst.cli.common import (
     add_import_option,
+    add_kind,
     add_processes,
     add_raster,
     add_values,
@@ -45,11 +46,7 @@ def add_source(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="label file, folder, or pattern such as 'labels/*_person.png'",
     )
-    parser.add_argument(
-        "--kind",
-        metavar="KIND",
-        help="what the input is, where that cannot be told from its content",
-    )
+    add_kind(parser)
     parser.add_argument(
         "--images",
         metavar="DIR",

@@ -90,13 +90,15 @@ def run(options: argparse.Namespace) -> int:
         smooth=not options.no_smoothing,
     )
     source, camera = open_input(options, stop)
-    sink, source = open_sink(options, source, camera, settings, meter, stop)
+    sink, source = open_sink(
+        options, source, camera=camera, settings=settings, meter=meter, stop=stop
+    )
     segmenter = prepare(options, source)
     if isinstance(sink, page.Page):
         print(f"look at {sink.address} (Ctrl-C ends)", flush=True)
     interrupted = None
     try:
-        pipeline.run(source, segmenter, sink, settings, meter, stop)
+        pipeline.run(source, segmenter, sink=sink, settings=settings, meter=meter, stop=stop)
     except KeyboardInterrupt as error:
         interrupted = error
     finally:
@@ -161,7 +163,9 @@ def open_sink(options: argparse.Namespace, source, camera, settings, meter, stop
         if sinks.has_window() and not options.page and camera is None:
             return sinks.Window(), paced(source, stop)
         name = f"camera {source.name}" if source.name.isdecimal() else source.name
-        shown = page.Page(settings, meter, stop, options.port, camera, name)
+        shown = page.Page(
+            settings, meter=meter, stop=stop, port=options.port, camera=camera, source=name
+        )
         return shown, paced(source, stop, again=True)
     output = Path(options.output)
     if Path(options.input).exists():

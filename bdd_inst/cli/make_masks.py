@@ -17,6 +17,7 @@ import sys
 from bdd_inst import formats
 from bdd_inst.cli.common import (
     add_import_option,
+    add_kind,
     add_processes,
     add_raster,
     add_values,
@@ -37,11 +38,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         metavar="PATH",
         help="COCO JSON, or any other label file or folder",
     )
-    parser.add_argument(
-        "--kind",
-        metavar="KIND",
-        help="what the input is, where that cannot be told from its content",
-    )
+    add_kind(parser)
     parser.add_argument(
         "--images",
         metavar="DIR",

@@ -176,7 +176,11 @@ def find_objects(options: argparse.Namespace, source, predictor) -> None:
                 style=style,
             )
 
-        images = some(predict_all(options, source, predictor, draw, record), options, source)
+        images = some(
+            predict_all(options, source, predictor=predictor, draw=draw, record=record),
+            options,
+            source,
+        )
     print(f"{images} images, {results.number} objects: {file}")
     if segments is not None:
         print(f"segments: {segments.folder}.json")

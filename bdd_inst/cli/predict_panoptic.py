@@ -36,7 +36,7 @@ class PanopticWriter:
         path = self.pngs(frame)
         write_ids(path, ids)
         png = path.relative_to(self.folder).as_posix()
-        self.file.add_image(image_id, frame.name, png, ids, segments)
+        self.file.add_image(image_id, frame.name, png=png, ids=ids, segments=segments)
 
     def draw(self, frame: Frame, output: dict) -> np.ndarray:
         """H,W,3 uint8 BGR: the frame with its segments, by name."""

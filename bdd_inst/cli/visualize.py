@@ -131,9 +131,22 @@ def run(options: argparse.Namespace) -> int:
             min(options.limit, number or options.limit),
         )
     style = Style(color_by=options.color_by, show_boxes=not options.no_boxes)
-    page = AlbumOptions(options.show, options.verdicts, options.iou, options.score_threshold, style)
+    page = AlbumOptions(
+        options.show,
+        verdicts=options.verdicts,
+        iou=options.iou,
+        score_threshold=options.score_threshold,
+        style=style,
+    )
     with FolderLock(Path(options.output)):
-        pages = fill_album(entries, options.output, class_table, page, problems, options.workers)
+        pages = fill_album(
+            entries,
+            options.output,
+            class_table=class_table,
+            options=page,
+            problems=problems,
+            workers=options.workers,
+        )
         drawn = list(cli.progress(pages, number, "images"))
         for log in logs:
             problems.merge(log)

@@ -150,4 +150,4 @@ def large_scale_jitter(
     # One number for both axes, as in Detectron2's FixedSizeCrop.
     y, x = (int(v) for v in np.round(spare * rng.random()))
     steps: list[Transform] = [] if out == tuple(size) else [Resize(tuple(size), out)]
-    return [*steps, Crop(out, x, y, tuple(int(v) for v in target), PADDING)]
+    return [*steps, Crop(out, x=x, y=y, out=tuple(int(v) for v in target), fill=PADDING)]

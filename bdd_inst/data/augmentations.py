@@ -84,7 +84,11 @@ class RandomCrop(Augmentation):
 
     def transforms(self, size, objects, rng):
         out = augment.crop_size(self.kind, self.size, size, rng)
-        return (augment.random_crop(out, size, objects, self.instance_prob, rng),)
+        return (
+            augment.random_crop(
+                out, size, objects=objects, instance_prob=self.instance_prob, rng=rng
+            ),
+        )
 
 
 class RandomResize(Augmentation):

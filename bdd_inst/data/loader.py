@@ -10,16 +10,11 @@ import torch
 from fvcore.common.config import CfgNode
 from torch.utils.data import DataLoader, Dataset
 
-from bdd_inst.base.errors import ConfigError, DataError, ProblemLog
+from bdd_inst.base.errors import ConfigError, DataError
 from bdd_inst.config.consistency import check_batch
-from bdd_inst.data.ground_truth import usable
 from bdd_inst.data.mapper import DatasetMapper, Mapper
-from bdd_inst.data.panoptic import is_panoptic
 from bdd_inst.data.samplers import batches, build_sampler, inference_shard
-from bdd_inst.data.sem_seg import BACKGROUND, class_names, is_pixelwise
 from bdd_inst.data.user_mapper import as_mapper
-from bdd_inst.data.validation import checked_dicts
-from bdd_inst.datasets.catalog import DatasetCatalog, MetadataCatalog
 from bdd_inst.datasets.dict_array import DictArray
 
 log = logging.getLogger(__name__)
@@ -133,7 +128,9 @@ def build_train_loader(
     sampler = build_sampler(cfg, dataset_dicts, seed)
     wide = wider_than_high(dataset_dicts) if cfg.DATALOADER.ASPECT_RATIO_GROUPING else None
     dataset = TrainDataset(dataset_dicts, mapper or DatasetMapper(cfg, True), seed)
-    plan = RankBatches(sampler, total, wide, rank, world_size, start_iteration)
+    plan = RankBatches(
+        sampler, size=total, wide=wide, rank=rank, world_size=world_size, start=start_iteration
+    )
     return make_loader(cfg, dataset, plan)
 
 
@@ -221,125 +218,3 @@ def common_seed(seed: int, world_size: int) -> int:
             raise ConfigError("several processes need one seed: set SEED to a number >= 0")
         torch.distributed.broadcast_object_list(drawn, src=0)
     return drawn[0]
-
-
-def load_datasets(
-    cfg: CfgNode, names: Sequence[str], is_train: bool
-) -> tuple[Sequence[dict], dict, ProblemLog]:
-    """The dicts of all named data sets, their metadata, and what was skipped and why.
-
-    In training, images without a usable object are left out (DATALOADER.FILTER_EMPTY_ANNOTATIONS) and counted.
-
-    Args:
-        cfg: DATALOADER.FILTER_EMPTY_ANNOTATIONS, and the classes that MODEL has.
-        names: of the catalog.
-        is_train: leave out what cannot train.
-
-    Returns:
-        Detectron2's standard dicts, the metadata that the sets share, and the counts.
-
-    Raises:
-        ConfigError: no names, names of sets with different classes, or a model with another number of classes.
-        DataError: a data set that is not there, dicts that would train or score wrongly (see :mod:`bdd_inst.data.validation`), or nothing left to train or evaluate on.
-    """
-    if not names:
-        raise ConfigError(
-            f"DATASETS.{'TRAIN' if is_train else 'TEST'} is empty; name a data set, e.g. synthetic_bdd_train"
-        )
-    problems = ProblemLog()
-    parts: list[Sequence[dict]] = []
-    for name in names:
-        loaded = DatasetCatalog.get(
-            name,
-            raster=cfg.DATASETS.RASTER,
-            instances=cfg.DATASETS.INSTANCES,
-            source=cfg.DATASETS.SOURCE,
-        )
-        metadata = MetadataCatalog.get(name)
-        if metadata.get("problems") is not None:
-            problems.merge(metadata.get("problems"))
-        parts.append(checked_dicts(name, loaded, metadata.as_dict(), cfg, is_train, problems))
-    metadata = common_metadata(names)
-    check_classes(cfg, metadata, names)
-    dicts = parts[0] if len(parts) == 1 else [d for part in parts for d in part]
-    # A label map of stuff trains a pixel-wise model without any object.
-    stuff = is_pixelwise(cfg) and metadata.get("stuff_classes")
-    if is_train and cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS and not stuff:
-        dicts = without_empty(dicts, problems)
-    if not len(dicts):
-        reasons = "; ".join(problems.lines()) or "the label files list no images"
-        raise DataError(
-            f"{', '.join(names)}: nothing left to {'train' if is_train else 'evaluate'} on: {reasons}"
-        )
-    if len(names) > 1:  # each of them has been announced by the catalog
-        log.info("%s: %d images in all", ", ".join(names), len(dicts))
-    return dicts, metadata, problems
-
-
-def common_metadata(names: Sequence[str]) -> dict:
-    """The metadata of the first data set; the others must have the same classes."""
-    first = MetadataCatalog.get(names[0]).as_dict()
-    for name in names[1:]:
-        other = MetadataCatalog.get(name).as_dict()
-        for mine, theirs in zip(vocabularies(first), vocabularies(other), strict=True):
-            if mine == theirs:
-                continue
-            both = f"{mine} and {theirs}"
-            raise ConfigError(
-                f"{names[0]} and {name} have different classes, {both}, and cannot be joined"
-            )
-    return first
-
-
-def vocabularies(metadata: dict) -> tuple[list[str], list[str]]:
-    """The classes of objects and those of label maps."""
-    return list(metadata.get("thing_classes") or ()), class_names(metadata)
-
-
-def check_classes(cfg: CfgNode, metadata: dict, names: Sequence[str]) -> None:
-    """Raise ConfigError where the model has another number of classes than the data."""
-    if is_panoptic(cfg) and not metadata.get("stuff_classes"):
-        raise ConfigError(
-            f"{', '.join(names)}: its labels know no stuff, which MODEL.META_ARCHITECTURE PanopticFPN needs; "
-            "name a panoptic data set, e.g. synthetic_bdd_pan_seg_train"
-        )
-    if is_pixelwise(cfg) or is_panoptic(cfg):
-        check_label_classes(cfg, metadata, names)
-    if is_pixelwise(cfg):
-        return
-    there, wanted = len(metadata["thing_classes"]), cfg.MODEL.ROI_HEADS.NUM_CLASSES
-    if there != wanted:
-        raise ConfigError(
-            f"MODEL.ROI_HEADS.NUM_CLASSES is {wanted}, but {', '.join(names)} has {there} classes: set it to {there}"
-        )
-
-
-def check_label_classes(cfg: CfgNode, metadata: dict, names: Sequence[str]) -> None:
-    """As :func:`check_classes` of label maps: as many classes as values, or 1 where they are background and one class."""
-    there, wanted = class_names(metadata), cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES
-    fits = {len(there), 1} if len(there) == 2 and there[0] == BACKGROUND else {len(there)}
-    if wanted not in fits:
-        raise ConfigError(
-            f"MODEL.SEM_SEG_HEAD.NUM_CLASSES is {wanted}, but the label maps of {', '.join(names)} have {len(there)} values "
-            f"({', '.join(there[:4])}{', ...' if len(there) > 4 else ''}): set it to {' or '.join(map(str, sorted(fits)))}"
-        )
-
-
-def without_empty(dicts: Sequence[dict], problems: ProblemLog) -> Sequence[dict]:
-    """Images with at least one object that is no crowd; the others are counted."""
-    if isinstance(dicts, DictArray):
-        keep = dicts.object_counts(crowds=False) > 0
-    else:
-        keep = np.array(
-            ["sem_seg_file_name" in d or bool(usable(d.get("annotations", ()))) for d in dicts],
-            bool,
-        )
-    if not keep.all():
-        example = dicts[int(np.flatnonzero(~keep)[0])]["file_name"]
-        message = "no object to train on (none labeled, or only crowds); left out of training"
-        problems.add("no-usable-object", example, message, count=int((~keep).sum()))
-    return (
-        dicts.select(keep)
-        if isinstance(dicts, DictArray)
-        else [d for d, k in zip(dicts, keep) if k]
-    )

@@ -122,7 +122,11 @@ class DatasetMapper:
         annotations = ground_truth.usable(dataset_dict["annotations"])
         name = Path(dataset_dict["file_name"]).name
         return ground_truth.to_instances(
-            annotations, chain, self.mask_format, self.recompute_boxes, name
+            annotations,
+            chain,
+            mask_format=self.mask_format,
+            recompute_boxes=self.recompute_boxes,
+            where=name,
         )
 
     def pasted(self, sample: tuple, other: dict, rng: np.random.Generator) -> tuple:
@@ -145,7 +149,11 @@ class DatasetMapper:
         values = sem_seg.label_map_of(dataset_dict, head.IGNORE_VALUE, self.priority)
         # One class is one plane: its label is 1, background 0.
         return sem_seg.moved(
-            values, chain, head.IGNORE_VALUE, max(head.NUM_CLASSES, 2), dataset_dict["file_name"]
+            values,
+            chain,
+            ignore=head.IGNORE_VALUE,
+            classes=max(head.NUM_CLASSES, 2),
+            where=dataset_dict["file_name"],
         )
 
 

@@ -135,9 +135,9 @@ def painted(
     return paint(
         [rle for _, _, rle in rows],
         [value for _, value, _ in rows],
-        height,
-        width,
-        np.uint8 if largest < 256 else np.uint16,
+        height=height,
+        width=width,
+        dtype=np.uint8 if largest < 256 else np.uint16,
     )
 
 

@@ -58,7 +58,14 @@ def checked_dicts(
         )
     masks = is_train and cfg.MODEL.MASK_ON
     polygons = cfg.INPUT.MASK_FORMAT == "polygon"
-    check = _Check(name, len(classes), is_train, masks, polygons, problems)
+    check = _Check(
+        name,
+        classes=len(classes),
+        is_train=is_train,
+        masks=masks,
+        polygons=polygons,
+        problems=problems,
+    )
     check.stuff = len(metadata.get("stuff_classes") or ())
     out = [check.image(record, number) for number, record in enumerate(dicts)]
     check.ids(out)
@@ -163,7 +170,9 @@ class _Check:
                 )
         if record.get("segments_info") is not None:
             size, classes = (out["height"], out["width"]), (self.classes, self.stuff)
-            out["segments_info"] = checked_segments(record, where, classes, size, self.problems)
+            out["segments_info"] = checked_segments(
+                record, where, classes=classes, size=size, problems=self.problems
+            )
         if record.get("annotations") is None:
             out.pop("annotations", None)
             return out

@@ -39,7 +39,14 @@ def checked_segments(
             f"{where}: pan_seg_file_name is {shown(record, 'pan_seg_file_name')}, not a path"
         )
     return [
-        _segment(item, f"{where}, segments_info[{i}]", path is not None, classes, size, problems)
+        _segment(
+            item,
+            f"{where}, segments_info[{i}]",
+            in_png=path is not None,
+            classes=classes,
+            size=size,
+            problems=problems,
+        )
         for i, item in enumerate(found)
     ]
 

@@ -71,7 +71,9 @@ def load_bdd100k(
         raise MissingDataError(f"{folder}_{task}_{split}", root, [labels, image_root], folder)
     options = {"loader": FOLDER, "task": task, "kind": kind, "raster": raster}
     return cached(
-        [labels, image_root], options, lambda: parse(labels, image_root, task, kind, raster)
+        [labels, image_root],
+        options,
+        lambda: parse(labels, image_root, task=task, kind=kind, raster=raster),
     )
 
 
@@ -85,7 +87,13 @@ def parse(labels: Path, image_root: Path, task: str, kind: str, raster: str) -> 
         names, classes.BDD100K_ALIASES, classes.BDD100K_IGNORED, known
     )
     options = Options(task == "ins_seg", raster, "rle" if kind == "rles" else "paths")
-    dicts = to_dicts(label_set.images, ImageFinder(image_root), categories, options, problems)
+    dicts = to_dicts(
+        label_set.images,
+        ImageFinder(image_root),
+        categories=categories,
+        options=options,
+        problems=problems,
+    )
     problems.merge(label_set.problems)
     metadata = {
         "thing_classes": list(names),

@@ -12,7 +12,7 @@ from bdd_inst.base import vocabulary as words
 from bdd_inst.base.vocabulary import BDD100K_SEM_SEG as SEM_SEG
 from bdd_inst.datasets.bdd100k import load_bdd100k
 from bdd_inst.datasets.coco_panoptic import CLASSES as COCO_ALL
-from bdd_inst.datasets.coco_panoptic import load_coco_2017_panoptic as load_coco_panoptic
+from bdd_inst.datasets.coco_panoptic import load_coco_2017_panoptic
 from bdd_inst.datasets.coco_person import load_coco_2017
 from bdd_inst.datasets.dataset import DatasetRecords
 from bdd_inst.datasets.fashion import SPLITS, TARGETS, load_fashion
@@ -106,7 +106,12 @@ def known(
     classes = tuple(panoptic.things if panoptic else names)
     return {
         name.format(split=split): KnownSet(
-            loader, options | {"split": split}, classes, tuple(stuff), ids or {}, panoptic
+            loader,
+            options=options | {"split": split},
+            classes=classes,
+            stuff=tuple(stuff),
+            ids=ids or {},
+            panoptic=panoptic,
         )
         for split in splits
     }
@@ -127,8 +132,12 @@ DATASETS: dict[str, KnownSet] = {
     **known("coco_2017_{split}", load_coco_2017, COCO, ids=COCO_IDS, categories=COCO),
     **known("bdd100k_sem_seg_{split}", load_bdd100k_sem_seg, SEM_SEG, stuff=SEM_SEG),
     **known("bdd100k_pan_seg_{split}", load_bdd100k_pan_seg, panoptic=BDD100K),
-    **known(f"{COCO_PANOPTIC}separated", load_coco_panoptic, panoptic=COCO_ALL, stuff_only=False),
-    **known(f"{COCO_PANOPTIC}stuffonly", load_coco_panoptic, panoptic=COCO_ALL, stuff_only=True),
+    **known(
+        f"{COCO_PANOPTIC}separated", load_coco_2017_panoptic, panoptic=COCO_ALL, stuff_only=False
+    ),
+    **known(
+        f"{COCO_PANOPTIC}stuffonly", load_coco_2017_panoptic, panoptic=COCO_ALL, stuff_only=True
+    ),
     **known("synthetic_bdd_pan_seg_{split}", load_synthetic_panoptic, panoptic=BDD100K),
     **known("people_{split}", load_people, ("person",), PEOPLE, stuff=("background", "person")),
     **known("synthetic_bdd_{split}", load_synthetic, words.BDD100K_INS_SEG),

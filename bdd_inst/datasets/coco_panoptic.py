@@ -44,7 +44,7 @@ def load_coco_2017_panoptic(
         raise MissingDataError(f"coco_2017_{split}_panoptic_{kind}", root, wanted, FOLDER)
 
     def build() -> DatasetRecords:
-        return parse(labels, instances, masks, images, stuff_only)
+        return parse(labels, instances, masks=masks, images=images, stuff_only=stuff_only)
 
     options = {"loader": "coco_panoptic", "stuff_only": stuff_only}
     return cached([labels, instances, images], options, build)

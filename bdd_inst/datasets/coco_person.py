@@ -73,9 +73,9 @@ def parse(
     dicts = to_dicts(
         label_set.images,
         ImageFinder(images),
-        ClassVocabulary(tuple(categories), known=others),
-        options,
-        problems,
+        categories=ClassVocabulary(tuple(categories), known=others),
+        options=options,
+        problems=problems,
     )
     problems.merge(label_set.problems)
     ids = dict(zip(names, label_set.category_ids or range(1, len(names) + 1)))

@@ -77,7 +77,12 @@ def parse(root: str | os.PathLike, target: str, split: str, instances: str) -> D
     dicts = []
     for number in SPLITS[split]:
         record = load_sample(
-            number, files.get(number), masks.get(number), target, instances, problems
+            number,
+            files.get(number),
+            mask=masks.get(number),
+            target=target,
+            instances=instances,
+            problems=problems,
         )
         if record is not None:
             dicts.append(record)
@@ -162,7 +167,9 @@ def load_sample(
         "image_id": number,
         "label_file": mask,
     }
-    record["annotations"] = annotations(values, len(TARGETS[target]), instances, where, problems)
+    record["annotations"] = annotations(
+        values, len(TARGETS[target]), instances=instances, where=where, problems=problems
+    )
     return record
 
 

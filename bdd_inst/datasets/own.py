@@ -77,7 +77,7 @@ def _prepare_panoptic(cfg: CfgNode, places: Mapping[str, str]) -> None:
     DatasetCatalog.ensure_registered()
     for name, images in places.items():
         DatasetCatalog.remove(name)
-        loader = partial(load_panoptic_labels, name, images or None, things, stuff)
+        loader = partial(load_panoptic_labels, name, images or None, things=things, stuff=stuff)
         DatasetCatalog.register(name, loader)
         MetadataCatalog.get(name).set(**PanopticClasses(things, stuff).metadata())
     _fit_heads(cfg, things)
@@ -176,7 +176,7 @@ def load_labels(
     """
 
     def build() -> DatasetRecords:
-        return _parse(path, images, classes, masks, raster, values)
+        return _parse(path, images, classes=classes, masks=masks, raster=raster, values=values)
 
     sources = [Path(path), *([Path(images)] if images else [])]
     if not all(source.exists() for source in sources):
@@ -229,7 +229,7 @@ def _parse(
     )
     problems = ProblemLog()
     options = Options(masks, rule, box="mask" if rule == "official" else "file")
-    dicts = to_dicts(labels.images, finder, words, options, problems)
+    dicts = to_dicts(labels.images, finder, categories=words, options=options, problems=problems)
     problems.merge(labels.problems)
     ids = {i: classes.index(name) for name, i in plan.number.items() if name in classes}
     if len(ids) != len(classes):

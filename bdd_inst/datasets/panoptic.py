@@ -71,7 +71,13 @@ def parse(
     rule = raster if labels.rule == "official" else "coco"
     known = words.ClassVocabulary((*classes.things, *classes.stuff), classes.aliases)
     problems = ProblemLog()
-    found = records(labels.images, ImageFinder(images), known, Options(True, rule), problems)
+    found = records(
+        labels.images,
+        ImageFinder(images),
+        categories=known,
+        options=Options(True, rule),
+        problems=problems,
+    )
     dicts = DictArray.from_dicts(separated(found, len(classes.things), problems))
     if not dicts.has_ids():
         dicts.number()
@@ -123,7 +129,7 @@ def flat(
     rles = [_as_rle(item["segmentation"], height, width) for item in annotations]
     # Areas add up to the union's only where no pixel is shared: then nothing has to be painted.
     if rles and sum(map(run_lengths.area, rles)) > run_lengths.area(run_lengths.union(rles)):
-        numbers = paint(rles, range(1, len(rles) + 1), height, width, "<u4")
+        numbers = paint(rles, range(1, len(rles) + 1), height=height, width=width, dtype="<u4")
         visible = {int(n): rle for n, rle in zip(*label_rles(numbers), strict=True)}
         rles = [visible.get(n) for n in range(1, len(rles) + 1)]
     groups: dict[object, list[int]] = {}

@@ -166,7 +166,13 @@ def load_labels(labels: str | os.PathLike, images: str | os.PathLike, kind: str)
     others = frozenset(name.lower() for name in label_set.categories or ())
     categories = ClassVocabulary(PERSON.names, PERSON.aliases, PERSON.ignored, others)
     options = Options(masks=True, rule="coco", prefer="rle")
-    dicts = to_dicts(label_set.images, ImageFinder(images), categories, options, problems)
+    dicts = to_dicts(
+        label_set.images,
+        ImageFinder(images),
+        categories=categories,
+        options=options,
+        problems=problems,
+    )
     problems.merge(label_set.problems)
     return DatasetRecords(dicts, {"thing_classes": ["person"]}, problems)
 

@@ -48,7 +48,9 @@ def to_dicts(
 
     They become arrays as they come, so that the whole never exists as Python objects.
     """
-    out = DictArray.from_dicts(records(labels, images, categories, options, problems))
+    out = DictArray.from_dicts(
+        records(labels, images, categories=categories, options=options, problems=problems)
+    )
     # All or none: a number given to one image could be the id of another.
     if not out.has_ids():
         out.number()
@@ -75,7 +77,15 @@ def records(
                         [
                             candidate
                             for i in image.instances
-                            if (candidate := accept(i, image, categories, options, problems))
+                            if (
+                                candidate := accept(
+                                    i,
+                                    image,
+                                    categories=categories,
+                                    options=options,
+                                    problems=problems,
+                                )
+                            )
                         ],
                     )
                 )
@@ -226,7 +236,13 @@ def annotate(
     ):
         problems.add("empty-object", candidate.name, "its mask or box covers no pixel of the image")
         return None
-    return annotation_dict(instance, candidate.category_id, candidate.ignored, box, segmentation)
+    return annotation_dict(
+        instance,
+        candidate.category_id,
+        ignored=candidate.ignored,
+        box=box,
+        segmentation=segmentation,
+    )
 
 
 def box_around(

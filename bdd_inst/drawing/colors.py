@@ -5,7 +5,7 @@ from __future__ import annotations
 import colorsys
 from collections.abc import Sequence
 
-from bdd_inst.base.vocabulary import BDD100K_ALIASES, BDD100K_DET
+from bdd_inst.base.vocabulary import BDD100K_DET, bdd_word
 
 Color = tuple[int, int, int]
 
@@ -79,8 +79,8 @@ def street_color(name: str) -> Color | None:
     Returns:
         R, G, B from 0 to 255, or None.
     """
-    name = BDD100K_ALIASES.get(name, name)
-    return PALETTE[BDD100K_DET.index(name)] if name in BDD100K_DET else None
+    found = bdd_word(name)
+    return PALETTE[BDD100K_DET.index(found[0])] if found is not None and not found[1] else None
 
 
 def instance_color(index: int) -> Color:

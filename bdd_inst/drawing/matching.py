@@ -69,7 +69,10 @@ def _rles(side: DrawnObjects, *sides: DrawnObjects) -> list[dict]:
     boxes = np.array([r.box for s in sides for r in s.regions])
     # pycocotools compares masks of one size only; beyond the last object there is nothing to compare.
     width, height = boxes[:, 2:].max(0).astype(int).tolist()
-    return [run_lengths.encode_crop(r.mask > 0, r.x, r.y, height, width) for r in side.regions]
+    return [
+        run_lengths.encode_crop(r.mask > 0, r.x, y=r.y, height=height, width=width)
+        for r in side.regions
+    ]
 
 
 def _xywh(side: DrawnObjects) -> np.ndarray:

@@ -127,12 +127,12 @@ def gather(
     indices = [0] * number if classes is None else [int(c) for c in array(classes)]
     return DrawnObjects(
         rows,
-        regions,
-        indices,
-        None if scores is None else [float(s) for s in array(scores)],
-        tuple(names),
-        class_colors([*names, *[""] * (max(indices, default=-1) + 1 - len(names))], colors),
-        None if crowd is None else [bool(c) for c in array(crowd)],
+        regions=regions,
+        classes=indices,
+        scores=None if scores is None else [float(s) for s in array(scores)],
+        names=tuple(names),
+        colors=class_colors([*names, *[""] * (max(indices, default=-1) + 1 - len(names))], colors),
+        crowd=None if crowd is None else [bool(c) for c in array(crowd)],
     )
 
 

@@ -166,4 +166,4 @@ def write_labels(canvas: np.ndarray, objects: DrawnObjects, shown: list[int], st
             )
     # Words after all lines, so that none is crossed out.
     for tile, (x, y) in zip(tiles, corners.tolist(), strict=True):
-        text.paste(canvas, tile, x, y, 0.88)
+        text.paste(canvas, tile, x=x, y=y, opacity=0.88)

@@ -102,10 +102,10 @@ def from_crop(crop: np.ndarray, x: int, y: int) -> Region:
     found, _ = cv2.findContours(crop, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     return Region(
         x,
-        y,
-        crop,
-        [c[:, 0].astype(np.float32) + np.float32([x + 0.5, y + 0.5]) for c in found],
-        True,
+        y=y,
+        mask=crop,
+        contours=[c[:, 0].astype(np.float32) + np.float32([x + 0.5, y + 0.5]) for c in found],
+        traced=True,
     )
 
 

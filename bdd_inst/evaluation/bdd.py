@@ -53,7 +53,7 @@ def evaluate(truth: GroundTruth, results: Results, *, official_crowds: bool = Fa
             ignoring them.
     """
     images = [
-        image_maps(truth, results, i, own, found, official_crowds)
+        image_maps(truth, results, image=i, own=own, found=found, official_crowds=official_crowds)
         for i, own, found in by_image(truth, results)
     ]
     classes = len(truth.class_names)
@@ -71,7 +71,13 @@ def evaluate(truth: GroundTruth, results: Results, *, official_crowds: bool = Fa
                 found = summed(matched, most)
                 if found is not None:
                     precision[:, :, k, a, m], recall[:, k, a, m], scores[:, :, k, a, m] = found
-    return CocoScores(precision, recall, scores, list(truth.class_names), LIMITS)
+    return CocoScores(
+        precision,
+        recall=recall,
+        scores=scores,
+        class_names=list(truth.class_names),
+        max_detections=LIMITS,
+    )
 
 
 def without_overlaps(truth: GroundTruth, results: Results) -> tuple[Results, int]:
@@ -115,19 +121,23 @@ def image_maps(
     own = np.array([n for n in own if truth.masks[n] is not None], np.int64)
     # Best score first, for that is the order in which they choose; equals stay as in the file.
     found = found[np.argsort(-results.scores[found], kind="stable")]
-    height, width = image_size(truth, results, image, own, found)
+    height, width = image_size(truth, results, image=image, own=own, found=found)
     g, d = len(own), len(found)
     truth_map = label_runs.paint(
         [to_rle(truth.masks[n], height, width) for n in own],
         range(1, g + 1),
-        height,
-        width,
-        np.int64,
+        height=height,
+        width=width,
+        dtype=np.int64,
     )
     # Painted from the lowest score up: the last to be painted keeps a pixel.
     layers = sorted(range(d), key=lambda n: (results.scores[found[n]], found[n]))
     found_map = label_runs.paint(
-        [results.masks[found[n]] for n in layers], [n + 1 for n in layers], height, width, np.int64
+        [results.masks[found[n]] for n in layers],
+        [n + 1 for n in layers],
+        height=height,
+        width=width,
+        dtype=np.int64,
     )
     # Every pair's shared pixels from one pass over the image, where mask by mask would be D x G passes.
     table = np.bincount(

@@ -71,4 +71,11 @@ def build_evaluator(
     order = cfg.DATASETS.PRIORITY
     priority = layers(metadata["thing_classes"], order) if order else None
     ignore = cfg.MODEL.SEM_SEG_HEAD.IGNORE_VALUE
-    return SemSegEvaluator(dataset_dicts, metadata, ignore, priority, output_dir, name)
+    return SemSegEvaluator(
+        dataset_dicts,
+        metadata=metadata,
+        ignore=ignore,
+        priority=priority,
+        output_dir=output_dir,
+        name=name,
+    )

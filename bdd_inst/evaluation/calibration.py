@@ -41,5 +41,9 @@ def calibration(
     # An empty bin is 0/0 and weighs nothing.
     gap = np.nansum(np.abs(score - precision) * count)
     return Calibration(
-        edges, count, score, precision, float(gap / count.sum()) if count.sum() else None
+        edges,
+        count=count,
+        score=score,
+        precision=precision,
+        error=float(gap / count.sum()) if count.sum() else None,
     )

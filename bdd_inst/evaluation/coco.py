@@ -117,9 +117,13 @@ def evaluate(
     limits = tuple(int(n) for n in max_detections)
     if not len(truth.image_ids) or not names:
         empty = np.full((10, 101, len(names), 4, len(limits)), -1.0)
-        return CocoScores(empty, empty[:, 0], empty, names, limits)
+        return CocoScores(
+            empty, recall=empty[:, 0], scores=empty, class_names=names, max_detections=limits
+        )
     precision, recall, scores = run(truth, results, iou_type, limits)
-    return CocoScores(precision, recall, scores, names, limits)
+    return CocoScores(
+        precision, recall=recall, scores=scores, class_names=names, max_detections=limits
+    )
 
 
 def without_hotcoco() -> str:

@@ -85,7 +85,12 @@ def compare(
         change = 100 * (values[1] - values[0]) if known else None
         out.append(
             Difference(
-                f"AP-{one['cat_name']}", percent(values[0]), percent(values[1]), change, None, None
+                f"AP-{one['cat_name']}",
+                first=percent(values[0]),
+                second=percent(values[1]),
+                difference=change,
+                low=None,
+                high=None,
             )
         )
     return out

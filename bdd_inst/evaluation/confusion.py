@@ -65,7 +65,12 @@ def confusion(
         if verdict[d] == "false" and free[g]:
             partner[d], verdict[d], free[g] = g, "confused", False
     return Confusion(
-        count(truth, results, partner, verdict, free), threshold, iou, partner, verdict, free
+        count(truth, results, partner=partner, verdict=verdict, missed=free),
+        threshold=threshold,
+        iou=iou,
+        partner=partner,
+        verdict=verdict,
+        missed=free,
     )
 
 

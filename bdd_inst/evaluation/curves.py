@@ -61,17 +61,22 @@ def pr_curves(scores: CocoScores, kind: str) -> list[Curve]:
             mean = precision[t][:, known].mean(axis=1)
             out.append(
                 Curve(
-                    kind, MEAN, float(iou), scores.recall_points, mean, np.full_like(mean, np.nan)
+                    kind,
+                    name=MEAN,
+                    iou=float(iou),
+                    recall=scores.recall_points,
+                    precision=mean,
+                    scores=np.full_like(mean, np.nan),
                 )
             )
         out += [
             Curve(
                 kind,
-                scores.class_names[k],
-                float(iou),
-                scores.recall_points,
-                precision[t, :, k],
-                score[t, :, k],
+                name=scores.class_names[k],
+                iou=float(iou),
+                recall=scores.recall_points,
+                precision=precision[t, :, k],
+                scores=score[t, :, k],
             )
             for k in known
         ]
@@ -93,10 +98,10 @@ def best_thresholds(curves: list[Curve], iou: float = 0.5) -> list[BestThreshold
         out.append(
             BestThreshold(
                 curve.name,
-                float(curve.scores[best]) if found else 1.0,
-                float(f1[best]),
-                float(curve.precision[best]) if found else 0.0,
-                float(curve.recall[best]) if found else 0.0,
+                score=float(curve.scores[best]) if found else 1.0,
+                f1=float(f1[best]),
+                precision=float(curve.precision[best]) if found else 0.0,
+                recall=float(curve.recall[best]) if found else 0.0,
             )
         )
     return out

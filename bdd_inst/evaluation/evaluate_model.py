@@ -17,7 +17,8 @@ from tqdm import tqdm
 
 from bdd_inst.base import distributed
 from bdd_inst.base.errors import ProblemLog
-from bdd_inst.data.loader import build_test_loader, load_datasets
+from bdd_inst.data.loader import build_test_loader
+from bdd_inst.data.loading import load_datasets
 from bdd_inst.data.worker_errors import plain_worker_errors
 from bdd_inst.datasets.own import folder_name
 from bdd_inst.evaluation.build import ScoringOptions, build_evaluator
@@ -126,13 +127,31 @@ def evaluate_model(
         place = folder
         if folder is not None and len(test_sets) > 1:
             place = folder / folder_name(test.name)
-        evaluator = build_evaluator(cfg, test.name, test.dicts, test.metadata, place, options)
+        evaluator = build_evaluator(
+            cfg,
+            test.name,
+            dataset_dicts=test.dicts,
+            metadata=test.metadata,
+            output_dir=place,
+            options=options,
+        )
         start = time.perf_counter()
-        shown = _predict(model, cfg, test, evaluator, place, images_shown)
+        shown = _predict(
+            model, cfg, test=test, evaluator=evaluator, folder=place, images_shown=images_shown
+        )
         seconds = time.perf_counter() - start
         with _kept_when_interrupted(evaluator, place):
             metrics = evaluator.evaluate()
-        results.append(TestResult(test, metrics, evaluator.outcome, shown, place, seconds))
+        results.append(
+            TestResult(
+                test,
+                metrics=metrics,
+                outcome=evaluator.outcome,
+                shown=shown,
+                folder=place,
+                seconds=seconds,
+            )
+        )
         if options.label_threshold is None and "label_map" in metrics:
             # Chosen on the images it scores, a threshold flatters: later data sets take the first one's.
             threshold = metrics["label_map"]["threshold"]

@@ -132,7 +132,13 @@ def result_of_maps(
     nothing = GroundTruthBuilder(
         found.class_names, range(1, len(found.class_names) + 1), truth.source
     ).build()
-    return EvaluationResult(metrics, nothing, ResultsBuilder().build(predicted.source), {}, notes)
+    return EvaluationResult(
+        metrics,
+        truth=nothing,
+        results=ResultsBuilder().build(predicted.source),
+        scores={},
+        notes=notes,
+    )
 
 
 def result_of_panoptic(truth: LabelSet, predicted: LabelSet, protocol: str) -> EvaluationResult:
@@ -141,7 +147,9 @@ def result_of_panoptic(truth: LabelSet, predicted: LabelSet, protocol: str) -> E
     names = classes_of(truth).names
     nothing = GroundTruthBuilder(names, range(1, len(names) + 1), truth.source).build()
     results = ResultsBuilder().build(predicted.source)
-    return EvaluationResult(metrics, nothing, results, {}, metrics.get("notes", []))
+    return EvaluationResult(
+        metrics, truth=nothing, results=results, scores={}, notes=metrics.get("notes", [])
+    )
 
 
 def compare_with(

@@ -81,7 +81,9 @@ def open_maps(
             raise DataError(f"{path}: {files[key].name} and {file.name} are of one image")
         files[key] = file
     binary = kind_of(chosen, path, named=True) == "binary-masks"
-    return MapFolder(files, binary, str(path), ending, values or ENDINGS.get(ending))
+    return MapFolder(
+        files, binary=binary, source=str(path), ending=ending, values=values or ENDINGS.get(ending)
+    )
 
 
 def compare_folders(
@@ -203,5 +205,9 @@ def truth_map(
         VOID if truth.crowd[n] or truth.ignored[n] else int(truth.category[n]) + 1 for n in own
     ]
     return paint(
-        [to_rle(truth.masks[n], height, width) for n in own], values, height, width, np.uint8
+        [to_rle(truth.masks[n], height, width) for n in own],
+        values,
+        height=height,
+        width=width,
+        dtype=np.uint8,
     )

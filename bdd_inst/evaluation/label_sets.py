@@ -54,7 +54,7 @@ def truth_from_labels(labels: LabelSet) -> GroundTruth:
             )
         masks = masks_of(image, *builder.sizes[-1], labels.drawing_rule, builder.problems)
         for instance, mask in zip(image.instances, masks, strict=True):
-            add_instance(builder, instance, mask, image, position)
+            add_instance(builder, instance, mask=mask, image=image, position=position)
     if not builder.image_ids:
         raise DataError(f"{labels.source}: no image in it; there is nothing to score against")
     built = builder.build()
@@ -132,7 +132,7 @@ def masks_of(
             )
         return [instance.rle for instance in image.instances]
     return shapes.image_masks(
-        image, int(height), int(width), rule, problems, prefer="rle", lines=False
+        image, int(height), width=int(width), rule=rule, log=problems, prefer="rle", lines=False
     )
 
 

@@ -124,12 +124,12 @@ def match(
     d, m, t = len(results), len(truth), len(thresholds)
     out = Matches(
         thresholds,
-        counted,
-        np.zeros((t, d), bool),
-        np.zeros((t, d), bool),
-        np.full((t, d), -1),
-        np.zeros((t, m), bool),
-        aside,
+        counted=counted,
+        hit=np.zeros((t, d), bool),
+        out=np.zeros((t, d), bool),
+        partner=np.full((t, d), -1),
+        found=np.zeros((t, m), bool),
+        ignored=aside,
     )
     starts = np.flatnonzero(np.diff(same.found, prepend=-1))
     bounds = list(zip(starts.tolist(), [*starts[1:].tolist(), len(same.found)]))
@@ -138,13 +138,13 @@ def match(
         choose(
             row,
             min(threshold, 1 - 1e-10),
-            bounds,
-            found,
-            objects,
-            ious,
-            aside.tolist(),
-            crowd.tolist(),
-            out,
+            bounds=bounds,
+            found=found,
+            objects=objects,
+            ious=ious,
+            aside=aside.tolist(),
+            crowd=crowd.tolist(),
+            out=out,
         )
     return out
 
@@ -152,6 +152,7 @@ def match(
 def choose(
     row: int,
     threshold: float,
+    *,
     bounds: list,
     found: list,
     objects: list,

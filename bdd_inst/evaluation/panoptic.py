@@ -58,7 +58,7 @@ def image_counts(
     false = area > 0
     false[hits[:, 1]] = False
     false[0] = False
-    false &= ~_over_ignored(shared, true_class, pred_class, crowd, rule)
+    false &= ~_over_ignored(shared, true_class, pred_class=pred_class, crowd=crowd, rule=rule)
     np.add.at(out[:, FALSE], pred_class[false], 1)
     return out
 

@@ -114,7 +114,7 @@ def score(
     notes += maskless_notes(truth) if "segm" in kinds else []
     notes += found.notes + truth.problems.lines() + results.problems.lines()
     metrics = {"protocol": protocol} | found.figures | ({"notes": notes} if notes else {})
-    return EvaluationResult(metrics, truth, results, found.scores, notes)
+    return EvaluationResult(metrics, truth=truth, results=results, scores=found.scores, notes=notes)
 
 
 def coco_scores(truth: GroundTruth, results: Results, kind: str, max_detections: int) -> CocoScores:

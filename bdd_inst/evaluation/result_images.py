@@ -51,7 +51,7 @@ def match_images(
         return np.asarray(named, np.int64)
     strays = [n for n, position in enumerate(found) if position < 0]
     if any(isinstance(image_ids[n], str) for n in strays):
-        found = by_stem(image_ids, truth, names, source, problems)
+        found = by_stem(image_ids, truth, names=names, source=source, problems=problems)
     elif strays:
         n = strays[0]
         raise DataError(f"{source}: entry {n + 1}: {unknown_image(image_ids[n], truth)}")
@@ -61,7 +61,9 @@ def match_images(
                 f"{source}: entry {n + 1}: image_id {image_ids[n]!r} is {truth.file_names[found[n]]} in the ground truth, "
                 f"but the entry says {file_names[n]}; the ids do not belong together"
             )
-    note_numbered_names(found, image_ids, file_names, truth, source, problems)
+    note_numbered_names(
+        found, image_ids, file_names=file_names, truth=truth, source=source, problems=problems
+    )
     return np.asarray(found, np.int64).reshape(-1)
 
 

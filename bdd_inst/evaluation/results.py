@@ -55,12 +55,12 @@ class Results:
         masks = None if self.masks is None else [self.masks[i] for i in chosen]
         return Results(
             self.image[chosen],
-            self.category[chosen],
-            self.scores[chosen],
-            boxes,
-            masks,
-            self.source,
-            self.problems,
+            category=self.category[chosen],
+            scores=self.scores[chosen],
+            boxes=boxes,
+            masks=masks,
+            source=self.source,
+            problems=self.problems,
         )
 
 
@@ -122,4 +122,6 @@ class ResultsBuilder:
             else (np.zeros((0, 4)) if not len(scores) else None)
         )
         masks = self.masks if self.with_masks == len(scores) else None
-        return Results(image, category, scores, boxes, masks, source)
+        return Results(
+            image, category=category, scores=scores, boxes=boxes, masks=masks, source=source
+        )

@@ -47,17 +47,27 @@ def read_results(path: str | Path | Found, truth: GroundTruth) -> Results:
         return f"{source}: entry {n + 1} (image {rows.image_ids[n]!r})"
 
     problems = ProblemLog()
-    image = match_images(rows.image_ids, rows.file_names, truth, source, problems)
+    image = match_images(
+        rows.image_ids, rows.file_names, truth=truth, source=source, problems=problems
+    )
     category = match_classes(rows, truth, source)
     scores = np.array(rows.scores, np.float64)
     refuse(~np.isfinite(scores), where, "its score is not a finite number")
     boxes = check_boxes(rows, where, problems)
-    masks = scored_masks(rows, truth, truth.sizes[image], where, problems)
+    masks = scored_masks(rows, truth, sizes=truth.sizes[image], where=where, problems=problems)
     if len(scores) and boxes is None and masks is None:
         raise DataError(
             f"{source}: its entries have neither bbox nor segmentation; there is nothing to score"
         )
-    results = Results(image, category, scores, boxes, masks, source, problems)
+    results = Results(
+        image,
+        category=category,
+        scores=scores,
+        boxes=boxes,
+        masks=masks,
+        source=source,
+        problems=problems,
+    )
     note_duplicates(results)
     return results
 

@@ -121,4 +121,10 @@ def result_of_counter(
         metrics["notes"] = list(notes)
     classes = counter.names[counter.first :]
     nothing = GroundTruthBuilder(classes, range(1, len(classes) + 1), source).build()
-    return EvaluationResult(metrics, nothing, ResultsBuilder().build("label maps"), {}, list(notes))
+    return EvaluationResult(
+        metrics,
+        truth=nothing,
+        results=ResultsBuilder().build("label maps"),
+        scores={},
+        notes=list(notes),
+    )

@@ -40,21 +40,36 @@ def slices(truth: GroundTruth, results: Results, pairs: Pairs) -> list[Slice]:
     for name, value, chosen in image_slices(truth):
         p, r = precision(truth, results, matches, chosen), recall(truth, matches, chosen)
         objects = int((chosen[truth.image] & ~matches.ignored).sum())
-        out.append(row(name, value, int(chosen.sum()), objects, p, r))
+        out.append(row(name, value, images=int(chosen.sum()), objects=objects, p=p, r=r))
     for name, value, chosen in object_slices(truth):
         # Matched anew: an object that does not count may still excuse a detection.
         own = match(truth, results, pairs, ignored=~chosen)
         objects = int((~own.ignored).sum())
         images = len(np.unique(truth.image[~own.ignored]))
         out.append(
-            row(name, value, images, objects, precision(truth, results, own), recall(truth, own))
+            row(
+                name,
+                value,
+                images=images,
+                objects=objects,
+                p=precision(truth, results, own),
+                r=recall(truth, own),
+            )
         )
     return out
 
 
 def row(name: str, value: str, images: int, objects: int, p: np.ndarray, r: np.ndarray) -> Slice:
     """A slice from its precision T,R,K and recall T,K, float64."""
-    return Slice(name, value, images, objects, percent(p), percent(p[:1]), percent(r))
+    return Slice(
+        name,
+        value=value,
+        images=images,
+        objects=objects,
+        ap=percent(p),
+        ap50=percent(p[:1]),
+        ar=percent(r),
+    )
 
 
 def percent(values: np.ndarray) -> float | None:

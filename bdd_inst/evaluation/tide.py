@@ -113,12 +113,20 @@ def costs(
             mended = mean_ap(
                 results.category[counted],
                 results.scores[counted],
-                matches.hit[0][counted],
-                fewer,
-                wanted > 0,
+                hit=matches.hit[0][counted],
+                wanted=fewer,
+                classes=wanted > 0,
             )
         else:
-            mended = mend(truth, results, matches, errors, name, counted, wanted)
+            mended = mend(
+                truth,
+                results,
+                matches=matches,
+                errors=errors,
+                name=name,
+                counted=counted,
+                wanted=wanted,
+            )
         # A class whose objects are all taken out stays in the mean with 0, which may lower it: a cost below 0 has no meaning.
         out[name] = max(mended - base, 0.0)
     hit = matches.hit[0][counted]
@@ -127,7 +135,14 @@ def costs(
     out["FP"] = mean_ap(results.category[counted], hit.astype(float), hit, wanted) - base
     fewer = wanted - np.bincount(lost, minlength=len(wanted))
     out["FN"] = (
-        mean_ap(results.category[counted], results.scores[counted], hit, fewer, wanted > 0) - base
+        mean_ap(
+            results.category[counted],
+            results.scores[counted],
+            hit=hit,
+            wanted=fewer,
+            classes=wanted > 0,
+        )
+        - base
     )
     return {name: 100 * value for name, value in out.items()}
 
@@ -136,6 +151,7 @@ def mend(
     truth: GroundTruth,
     results: Results,
     matches: Matches,
+    *,
     errors: Errors,
     name: str,
     counted: np.ndarray,

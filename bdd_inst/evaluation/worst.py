@@ -49,9 +49,18 @@ def rank_images(
         wrong = missed + false + confused + badly / 3
         # Below 1 in most images: one error among two objects is worse than one among twenty, but no worse than two.
         share = wrong / max(right + missed + false + confused, 1)
-        reasons = in_words(truth, results, own, mine, found, cut)
+        reasons = in_words(truth, results, own=own, mine=mine, found=found, cut=cut)
         out.append(
-            RankedImage(i, right, missed, false, confused, badly, round(wrong + share, 4), reasons)
+            RankedImage(
+                i,
+                right=right,
+                missed=missed,
+                false=false,
+                confused=confused,
+                badly_cut=badly,
+                badness=round(wrong + share, 4),
+                reasons=reasons,
+            )
         )
     return sorted(out, key=lambda p: (-p.badness, p.position))
 

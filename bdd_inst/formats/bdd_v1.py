@@ -68,7 +68,14 @@ def _record(raw: msgspec.Raw, where: str, log: ProblemLog) -> Iterator[ImageLabe
     if not frames:
         yield ImageLabels(image_name(name), attributes=attributes, labeled=False)
     for number, frame in enumerate(frames):
-        yield _frame(frame, name, attributes, number if len(frames) > 1 else None, where, log)
+        yield _frame(
+            frame,
+            name,
+            attributes=attributes,
+            number=number if len(frames) > 1 else None,
+            where=where,
+            log=log,
+        )
 
 
 def _frame(
@@ -95,7 +102,11 @@ def _frame(
         own = fields.identity(label.get("id")) if isinstance(label, dict) else None
         name_of_it = repr(own) if own is not None else f"#{place}"
         instance = careful_label(
-            _lane_opened(label), f"{where}, object {name_of_it}", log, False, (None, None)
+            _lane_opened(label),
+            f"{where}, object {name_of_it}",
+            log=log,
+            inclusive=False,
+            size=(None, None),
         )
         if instance is not None:
             image.instances.append(instance)

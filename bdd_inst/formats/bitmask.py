@@ -137,7 +137,11 @@ def to_bitmask(
         for i, n in zip(instances, numbers)
     ]
     painted = paint(
-        [instances[i].rle for i in order], [packed[i] for i in order], height, width, "<u4"
+        [instances[i].rle for i in order],
+        [packed[i] for i in order],
+        height=height,
+        width=width,
+        dtype="<u4",
     )
     return painted.view(np.uint8).reshape(height, width, 4)
 

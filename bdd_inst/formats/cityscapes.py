@@ -34,7 +34,9 @@ def signs(glimpse: Glimpse) -> bool:
 def read(found: Found) -> LabelSet:
     """The label set of one file or a folder of them."""
     if found.kind == "cityscapes-instances":
-        return png_label_set(found, _numbered, None, {}, ("instance numbers by class * 1000",))
+        return png_label_set(
+            found, _numbered, names=None, note={}, notes=("instance numbers by class * 1000",)
+        )
 
     def generate(log: ProblemLog) -> Iterator[ImageLabels]:
         for file, top in contents(found, log):

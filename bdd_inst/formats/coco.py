@@ -103,14 +103,14 @@ def _images(raws: list[msgspec.Raw], where: str, log: ProblemLog) -> dict[Id, Im
             log.add("bad-image-size", f"{where}: image {image.id!r}", message)
         images[key] = ImageLabels(
             image.file_name,
-            width,
-            height,
-            image.attributes or {},
-            [],
-            image.video_name,
-            image.frame_index,
-            image.id,
-            image.labeled,
+            width=width,
+            height=height,
+            attributes=image.attributes or {},
+            instances=[],
+            video=image.video_name,
+            frame_index=image.frame_index,
+            image_id=image.id,
+            labeled=image.labeled,
         )
     return images
 

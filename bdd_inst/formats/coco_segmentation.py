@@ -106,7 +106,7 @@ class SegmentationReader:
         try:
             value = plain(raw)
         except ValueError as error:
-            self._fault("bad-segmentation", instance, image, where, str(error))
+            self._fault("bad-segmentation", instance, image=image, where=where, message=str(error))
             return
         if isinstance(value, dict):
             self._careful_rle(instance, value, image, where)
@@ -114,7 +114,11 @@ class SegmentationReader:
             self._careful_polygons(instance, as_parts(value), image, where)
         else:
             self._fault(
-                "bad-segmentation", instance, image, where, f"segmentation is {str(value)[:30]!r}"
+                "bad-segmentation",
+                instance,
+                image=image,
+                where=where,
+                message=f"segmentation is {str(value)[:30]!r}",
             )
 
     def _careful_polygons(
@@ -128,7 +132,13 @@ class SegmentationReader:
                     raise DataError(f"a polygon of {len(path)} points")
                 paths.append(path)
             except DataError as error:
-                self._fault("bad-polygon", instance, image, where, f"{error}; that part left out")
+                self._fault(
+                    "bad-polygon",
+                    instance,
+                    image=image,
+                    where=where,
+                    message=f"{error}; that part left out",
+                )
         instance.paths = paths or None
 
     def _careful_rle(self, instance: Instance, value: dict, image: ImageLabels, where: str) -> None:
@@ -136,12 +146,18 @@ class SegmentationReader:
         try:
             rle = run_lengths.normalize(value, default=known)
         except DataError as error:
-            self._fault("bad-rle", instance, image, where, f"{error}; mask left out")
+            self._fault(
+                "bad-rle", instance, image=image, where=where, message=f"{error}; mask left out"
+            )
             return
         if not self._fits(rle, image):
             sizes = f"{rle['size'][1]}x{rle['size'][0]}, the image {image.width}x{image.height}"
             self._fault(
-                "wrong-size-mask", instance, image, where, f"its mask is {sizes}; mask left out"
+                "wrong-size-mask",
+                instance,
+                image=image,
+                where=where,
+                message=f"its mask is {sizes}; mask left out",
             )
             return
         instance.rle = rle

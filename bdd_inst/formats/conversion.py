@@ -62,7 +62,7 @@ def convert(
     """
     try:
         with PartStore(target, fingerprint) as parts:
-            return _convert(labels, target, parts, workers, progress)
+            return _convert(labels, target, parts=parts, workers=workers, progress=progress)
     except BrokenProcessPool:
         raise DataError(
             f"{target.path}: a process that was writing it was killed from outside (is the memory full?); "
@@ -100,12 +100,12 @@ def _convert(
     parts.remove()
     return Conversion(
         target.path,
-        written,
-        target.plan.instances,
-        parts.resumed,
-        skipped,
-        lost,
-        target.plan.made_by,
+        images=written,
+        instances=target.plan.instances,
+        resumed=parts.resumed,
+        skipped=skipped,
+        lost=lost,
+        rule=target.plan.made_by,
     )
 
 

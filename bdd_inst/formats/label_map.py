@@ -159,10 +159,16 @@ def to_label_map(
     if bad:
         raise DataError(f"a label map holds classes 0 to 255, not {bad[0]}")
     if background == 0:
-        return paint(rles, classes, height, width, np.uint8)
+        return paint(rles, classes, height=height, width=width, dtype=np.uint8)
     # Painted by place, for a class may have the background's number.
     few = len(rles) < 256
-    places = paint(rles, range(1, len(rles) + 1), height, width, np.uint8 if few else np.uint32)
+    places = paint(
+        rles,
+        range(1, len(rles) + 1),
+        height=height,
+        width=width,
+        dtype=np.uint8 if few else np.uint32,
+    )
     return np.array([background, *classes], dtype=np.uint8)[places]
 
 

@@ -74,7 +74,7 @@ def _image(top: Any, file: Path, log: ProblemLog) -> ImageLabels | None:
                 message = f"{shape['label']} marks pixels that are no object; left out"
                 log.add("category-left-out", where, message)
                 continue
-            _add(shape, image, groups, where, log)
+            _add(shape, image, groups=groups, where=where, log=log)
         except (DataError, ValueError, TypeError, OverflowError) as error:
             log.add("bad-label", where, f"{error}; left out")
     return image
@@ -99,7 +99,7 @@ def _add(
         shape.get("points") if isinstance(shape.get("points"), list) else []
     ).vertices
     if kind == "mask":
-        new.rle = _mask(shape.get("mask"), points, image, where, log)
+        new.rle = _mask(shape.get("mask"), points, image=image, where=where, log=log)
     elif kind == "rectangle" and len(points) == 2:
         (x1, y1), (x2, y2) = points.min(0).tolist(), points.max(0).tolist()
         if x2 <= x1 or y2 <= y1:
@@ -155,4 +155,6 @@ def _mask(data: Any, points: np.ndarray, image: ImageLabels, where: str, log: Pr
         if not inside.size:
             raise ValueError(f"a mask {sizes[0]} lies outside its image of {sizes[1]}")
         log.add("outside-image", where, f"a mask {sizes[0]} is cut at the edge of {sizes[1]}")
-    return run_lengths.encode_crop(inside, x + left, y + top, image.height, image.width)
+    return run_lengths.encode_crop(
+        inside, x + left, y=y + top, height=image.height, width=image.width
+    )

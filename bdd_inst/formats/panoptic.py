@@ -48,7 +48,7 @@ def read(found: Found) -> LabelSet:
                 images[key] = ImageLabels(image.file_name, *size, image_id=image.id, labeled=False)
         for number, raw in enumerate(items(top.get("annotations")) or []):
             try:
-                _fill(plain(raw), images, folder, names, log)
+                _fill(plain(raw), images, folder=folder, names=names, log=log)
             except (DataError, ValueError, TypeError, KeyError) as error:
                 log.add("bad-label", f"{where}: annotation #{number}", f"{error}; left out")
         yield from images.values()

@@ -44,7 +44,12 @@ def read(found: Found) -> LabelSet:
         names, ids = _numbered(note, known)
         numbers, scores = dict(zip(ids, names, strict=True)), _scores(found, note)
         labels = png_label_set(
-            found, lambda file, log: _bitmask(file, numbers, scores, log), names, note, (), ids
+            found,
+            lambda file, log: _bitmask(file, numbers, scores, log),
+            names=names,
+            note=note,
+            notes=(),
+            ids=ids,
         )
         if found.kind == "pan-seg":
             labels.things = tuple(name for name in names if name not in classes.BDD100K_PAN_STUFF)
@@ -62,16 +67,18 @@ def read(found: Found) -> LabelSet:
         return png_label_set(
             found,
             lambda file, log: _label_map(file, numbers, ending, log),
-            tuple(numbers.values()) or None,
-            note,
-            notes,
+            names=tuple(numbers.values()) or None,
+            note=note,
+            notes=notes,
             # Ids of categories count from 1.
-            None if 0 in numbers else tuple(numbers) or None,
+            ids=None if 0 in numbers else tuple(numbers) or None,
         )
     # Of several classes the pixels no longer tell which.
     name = note["categories"][0] if len(note.get("categories") or ()) == 1 else "foreground"
     notes = (f"values from {HALF} on are the object, called {name!r}",)
-    return png_label_set(found, lambda file, log: _binary(file, name), (name,), note, notes)
+    return png_label_set(
+        found, lambda file, log: _binary(file, name), names=(name,), note=note, notes=notes
+    )
 
 
 def png_label_set(

@@ -67,13 +67,13 @@ def label_set(
     problems = ProblemLog()
     return LabelSet(
         found.kind,
-        str(found.path),
-        categories,
-        LazyImages(generate, problems),
-        problems,
-        rule,
-        category_ids,
-        notes,
+        source=str(found.path),
+        categories=categories,
+        images=LazyImages(generate, problems),
+        problems=problems,
+        rule=rule,
+        category_ids=category_ids,
+        notes=notes,
         files=tuple(found.files),
     )
 

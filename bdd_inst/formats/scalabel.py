@@ -270,16 +270,16 @@ def _instance(label: _Label, paths: list[Outline] | None, inclusive: bool) -> In
     get = flags.get
     return Instance(
         label.category.strip(),
-        box,
-        paths,
-        rle,
-        get("crowd", False),
-        get("ignored", False),
-        get("occluded", False),
-        get("truncated", False),
-        label.score,
-        label.id,
-        others,
+        box=box,
+        paths=paths,
+        rle=rle,
+        crowd=get("crowd", False),
+        ignored=get("ignored", False),
+        occluded=get("occluded", False),
+        truncated=get("truncated", False),
+        score=label.score,
+        id=label.id,
+        attributes=others,
     )
 
 

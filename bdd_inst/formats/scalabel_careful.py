@@ -48,9 +48,9 @@ def careful_frame(
         instance = careful_label(
             label,
             f"{where}, label {_name(label, number)}",
-            log,
-            inclusive,
-            (image.height, image.width),
+            log=log,
+            inclusive=inclusive,
+            size=(image.height, image.width),
         )
         if instance is not None:
             image.instances.append(instance)

@@ -63,7 +63,14 @@ def image_masks(
     """
     names = [instance_name(image, instance) for instance in image.instances]
     return object_masks(
-        image.instances, names, height, width, rule, log, prefer=prefer, lines=lines
+        image.instances,
+        names,
+        height=height,
+        width=width,
+        rule=rule,
+        log=log,
+        prefer=prefer,
+        lines=lines,
     )
 
 

@@ -80,7 +80,7 @@ def _image(top: Any, file: Path, log: ProblemLog) -> ImageLabels | None:
     for number, item in enumerate(objects):
         where = f"{file}: object {item.get('id', f'#{number}') if isinstance(item, dict) else f'#{number}'}"
         try:
-            image.instances.append(_instance(item, height, width, where, log))
+            image.instances.append(_instance(item, height, width=width, where=where, log=log))
         except (DataError, ValueError, TypeError, KeyError, OverflowError) as error:
             log.add("bad-label", where, f"{error}; left out")
     return image
@@ -93,7 +93,7 @@ def _instance(item: Any, height: int, width: int, where: str, log: ProblemLog) -
     out = Instance(fields.word(item.get("classTitle")), id=fields.identity(item.get("id")))
     bitmap, points = item.get("bitmap"), item.get("points")
     if isinstance(bitmap, dict) and bitmap.get("data"):
-        out.rle = _bitmap(bitmap, height, width, where, log)
+        out.rle = _bitmap(bitmap, height, width=width, where=where, log=log)
         return out
     exterior = points.get("exterior") if isinstance(points, dict) else None
     if not isinstance(exterior, list):
@@ -145,7 +145,9 @@ def _bitmap(bitmap: dict, height: int, width: int, where: str, log: ProblemLog) 
             where,
             f"a bitmap of {w}x{h} at {x},{y} leaves its image of {width}x{height}; cut off",
         )
-    return run_lengths.encode_crop(mask[top:bottom, left:right], x + left, y + top, height, width)
+    return run_lengths.encode_crop(
+        mask[top:bottom, left:right], x + left, y=y + top, height=height, width=width
+    )
 
 
 def unpack(data: Any) -> bytes:

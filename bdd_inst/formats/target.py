@@ -128,7 +128,7 @@ class Target:
     ) -> Iterator[tuple[Instance, dict | None]]:
         """The image's objects, each with its mask of (height, width) by the plan's rule, None where it has none that can be used."""
         masks = shapes.image_masks(
-            image, height, width, self.plan.rule, self.skipped, prefer=self.prefer
+            image, height, width=width, rule=self.plan.rule, log=self.skipped, prefer=self.prefer
         )
         return zip(image.instances, masks, strict=True)
 

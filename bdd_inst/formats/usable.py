@@ -35,7 +35,9 @@ def usable_images(labels: LabelSet) -> LazyImages:
             suspects = suspect_outlines(chunk, official)
             for image in chunk:
                 where = f"{labels.source} ({image.name})"
-                judge = _ShapeCheck(image, suspects, official, where, log)
+                judge = _ShapeCheck(
+                    image, suspects=suspects, official=official, where=where, log=log
+                )
                 image.instances = [i for i in image.instances if judge.keeps(i)]
                 yield image
 

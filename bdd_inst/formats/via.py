@@ -49,7 +49,9 @@ def read(found: Found) -> LabelSet:
         for file, top in contents(found, log):
             options = _options(top, attribute)
             for key, record in _records(file, top).items():
-                image = _image(record, f"{file}: {key!r:.80}", attribute, options, log)
+                image = _image(
+                    record, f"{file}: {key!r:.80}", attribute=attribute, options=options, log=log
+                )
                 if image is not None:
                     yield image
 
@@ -131,7 +133,7 @@ def _image(
     for number, region in enumerate(regions):
         try:
             instance = _instance(region)
-            _name(instance, attribute, options, f"{where}, region #{number}", log)
+            _name(instance, attribute, options=options, where=f"{where}, region #{number}", log=log)
             image.instances.append(instance)
         except (DataError, ValueError, TypeError, OverflowError) as error:
             log.add("bad-label", f"{where}, region #{number}", f"{error}; left out")

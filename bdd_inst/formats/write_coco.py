@@ -71,7 +71,14 @@ class CocoTarget(Target):
                 continue
             name, ignored = found
             segmentation = self._segmentation(instance, rle, image)
-            yield WrittenObject(instance, name, ignored or instance.ignored, box, rle, segmentation)
+            yield WrittenObject(
+                instance,
+                name=name,
+                ignored=ignored or instance.ignored,
+                box=box,
+                rle=rle,
+                segmentation=segmentation,
+            )
 
     def _annotation(self, one: WrittenObject) -> dict:
         instance = one.instance

@@ -51,7 +51,9 @@ class DictsTarget(CocoTarget):
 
     def _dict(self, one: WrittenObject) -> dict:
         number = self.plan.categories.index(one.name)
-        out = annotation_dict(one.instance, number, one.ignored, one.box, one.segmentation)
+        out = annotation_dict(
+            one.instance, number, ignored=one.ignored, box=one.box, segmentation=one.segmentation
+        )
         # Detectron2's dicts have no scores: a list with them is a list of predictions.
         return out if one.instance.score is None else out | {"score": one.instance.score}
 

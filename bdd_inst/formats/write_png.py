@@ -166,12 +166,12 @@ class BitmaskTarget(PngTarget):
         return [
             bitmask.BitmaskInstance(
                 rle,
-                self.class_number(name),
-                number,
-                i.truncated,
-                i.occluded,
-                i.crowd,
-                ignored or i.ignored,
+                category=self.class_number(name),
+                number=number,
+                truncated=i.truncated,
+                occluded=i.occluded,
+                crowd=i.crowd,
+                ignored=ignored or i.ignored,
             )
             for (i, rle, name, ignored), number in zip(chosen, numbers, strict=True)
         ]

@@ -86,7 +86,9 @@ def read(found: Found) -> LabelSet:
                 log.add("unreadable-file", str(file), str(error)[:200])
                 continue
             seen += 1
-            yield _image(image.name, width, height, lines, names, str(file), log)
+            yield _image(
+                image.name, width, height=height, lines=lines, names=names, where=str(file), log=log
+            )
         if not seen and log:
             raise DataError(f"{found.path}: no label file could be read, e.g. {log.lines()[0]}")
 
@@ -142,6 +144,7 @@ def _yaml_names(file: Path) -> tuple[str, ...]:
 def _image(
     name: str,
     width: int,
+    *,
     height: int,
     lines: list[str],
     names: tuple[str, ...],

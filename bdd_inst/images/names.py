@@ -9,6 +9,8 @@ SUFFIXES = (
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff",
     ".gif", ".avif", ".jp2", ".j2k", ".ppm", ".pgm", ".pbm", ".pnm",
 )  # fmt: skip
+# Those of the images that we write; what else is read gets the first that fits.
+WRITTEN = (".jpg", ".jpeg", ".png")
 
 
 def is_image_name(name: str) -> bool:

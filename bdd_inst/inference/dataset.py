@@ -124,7 +124,9 @@ def encode_masks(masks: torch.Tensor, boxes: torch.Tensor, size: tuple[int, int]
         x1, y1, x2, y2 = max(x1, 0), max(y1, 0), min(x2, width), min(y2, height)
         # Detectron2's masks may be any: only if nothing lies outside the box is the crop the whole mask.
         if x1 < x2 and y1 < y2 and mask[y1:y2, x1:x2].sum() == mask.sum():
-            out.append(run_lengths.encode_crop(mask[y1:y2, x1:x2], x1, y1, height, width))
+            out.append(
+                run_lengths.encode_crop(mask[y1:y2, x1:x2], x1, y=y1, height=height, width=width)
+            )
         else:
             out.append(run_lengths.encode(mask))
     return out

@@ -136,7 +136,14 @@ class ImageSource:
             return
         stem = entry.name if _stem(entry) in self._twins else _stem(entry)
         for number, (image, until) in enumerate(reader.timed(), 1):
-            yield Frame(_frame_name(stem, number), 0, image, entry, reader.rate, until)
+            yield Frame(
+                _frame_name(stem, number),
+                number=0,
+                image=image,
+                video=entry,
+                rate=reader.rate,
+                until=until,
+            )
         if reader.missing:
             self.problems.add(
                 "video-breaks-off",
@@ -161,7 +168,14 @@ class ImageSource:
                     yield held
                 name = _frame_name(stream.stem, number)
                 until = at - begun + 1 / stream.rate
-                held = Frame(name, number, image, self.entries[0], stream.rate, until)
+                held = Frame(
+                    name,
+                    number=number,
+                    image=image,
+                    video=self.entries[0],
+                    rate=stream.rate,
+                    until=until,
+                )
         except DataError as error:  # what came before is worth keeping
             self.problems.add("stream-ended", stream.name, str(error).partition(": ")[2])
         if held is not None:

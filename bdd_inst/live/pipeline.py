@@ -156,10 +156,27 @@ def run(
     try:
         with sink:
             threads.append(_start(lambda: _capture(source, captured, meter), captured, errors))
-            finding = functools.partial(_find, source, captured, segmenter, settings, masked, meter)
+            finding = functools.partial(
+                _find,
+                source,
+                captured,
+                segmenter=segmenter,
+                settings=settings,
+                out=masked,
+                meter=meter,
+            )
             threads.append(_start(finding, masked, errors))
             for frame, pyramid, mask, at in masked:
-                _draw(frame, pyramid, mask, at, sink, settings, meter, scratch)
+                _draw(
+                    frame,
+                    pyramid,
+                    mask=mask,
+                    at=at,
+                    sink=sink,
+                    settings=settings,
+                    meter=meter,
+                    scratch=scratch,
+                )
                 meter.dropped = captured.replaced + masked.replaced
             if errors:
                 raise errors[0]
@@ -217,6 +234,7 @@ def _find(
 def _draw(
     frame: Frame,
     pyramid: Pyramid,
+    *,
     mask: np.ndarray,
     at: float,
     sink: Sink,

@@ -17,13 +17,12 @@ import numpy as np
 
 from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.base.output_paths import OutputPaths
-from bdd_inst.images.names import SUFFIXES
+from bdd_inst.images.names import SUFFIXES, WRITTEN
 from bdd_inst.images.video import VideoWriter
 from bdd_inst.inference.sources import Frame
 from bdd_inst.live.sources import Source
 from bdd_inst.report.album import image_paths, save_image
 
-ENDINGS = (".jpg", ".jpeg", ".png")
 TITLE = "bdd-inst live (q ends)"
 AUDIO_LIMIT = 600  # seconds that adding the sound may take
 LONGEST_STILL = 5  # seconds of video that one frame of a live source may fill
@@ -112,7 +111,7 @@ class Images:
             raise DataError(f"{path}: the input is more than one image; name a folder")
         if self.single and alpha and self.path.suffix.lower() != ".png":
             raise DataError(f"{path}: alpha needs PNG; name a file that ends in .png")
-        if self.single and self.path.suffix.lower() not in ENDINGS:
+        if self.single and self.path.suffix.lower() not in WRITTEN:
             raise DataError(f"{path}: images are written as .png or .jpg")
 
     def __enter__(self) -> Images:

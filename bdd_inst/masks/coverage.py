@@ -40,7 +40,7 @@ def outline_cells(
     cuts = np.flatnonzero(np.diff(np.cumsum(sizes) // _CELLS_AT_ONCE)) + 1
     parts, held = [], 0
     for lines, owners in zip(np.split(fixed, cuts), np.split(owner, cuts)):
-        parts.append(_reduce(*_cells(*_rows(lines, owners), height, width)))
+        parts.append(_reduce(*_cells(_rows(lines, owners), height, width)))
         held += len(parts[-1][0])
         # Outlines that wind over the same pixels again and again: summed early, their portions stay bounded too.
         if held > 4 * _CELLS_AT_ONCE:
@@ -143,16 +143,10 @@ def _rows(lines: np.ndarray, owner: np.ndarray) -> tuple[np.ndarray, ...]:
 
 
 def _cells(
-    x1: np.ndarray,
-    y1: np.ndarray,
-    x2: np.ndarray,
-    y2: np.ndarray,
-    row: np.ndarray,
-    owner: np.ndarray,
-    height: int,
-    width: int,
+    pieces: tuple[np.ndarray, ...], height: int, width: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Cut the pieces of :func:`_rows` at pixel columns -> key, cover and area of each bit."""
+    x1, y1, x2, y2, row, owner = pieces
     right = x2 > x1
     column1, column2 = x1 >> 8, x2 >> 8
     count = np.abs(column2 - column1) + 1

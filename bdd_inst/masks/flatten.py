@@ -23,7 +23,13 @@ def top_instances(
         H,W int64: n + 1 where instance n is on top, 0 where there is none.
     """
     order = drawing_order(list(scores), len(masks))
-    return paint([masks[n] for n in order], [n + 1 for n in order], height, width, np.int64)
+    return paint(
+        [masks[n] for n in order],
+        [n + 1 for n in order],
+        height=height,
+        width=width,
+        dtype=np.int64,
+    )
 
 
 def to_label_map(

@@ -120,7 +120,13 @@ def resolve_overlaps(
         return []
     height, width = rles[0]["size"]
     order = drawing_order(scores, len(rles))
-    numbers = paint([rles[i] for i in order], [i + 1 for i in order], height, width, np.uint32)
+    numbers = paint(
+        [rles[i] for i in order],
+        [i + 1 for i in order],
+        height=height,
+        width=width,
+        dtype=np.uint32,
+    )
     out = [run_lengths.empty(height, width) for _ in rles]
     for label, rle in zip(*label_rles(numbers)):
         out[int(label) - 1] = rle

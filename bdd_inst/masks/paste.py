@@ -69,14 +69,14 @@ def paste_to_rles(
     boxes = boxes.detach().to(device="cpu", dtype=torch.float32)
     if not len(probs):
         return []
-    search = _CrossingSearch(probs, boxes, height, width, threshold)
+    search = _CrossingSearch(probs, boxes=boxes, height=height, width=width, threshold=threshold)
     texts = search.run()
     rles = [{"size": [height, width], "counts": text} for text in texts]
     for index in np.flatnonzero(search.unsure).tolist():
         x1, y1, x2, y2 = search.regions[index].tolist()
         if x2 > x1 and y2 > y1:
             crop = (_sample(probs[index], boxes[index], (x1, y1, x2, y2)) >= threshold).numpy()
-            rles[index] = run_lengths.encode_crop(crop, x1, y1, height, width)
+            rles[index] = run_lengths.encode_crop(crop, x1, y=y1, height=height, width=width)
     return rles
 
 
@@ -161,7 +161,7 @@ class _CrossingSearch:
         inside = above >= 0
         place = np.flatnonzero(inside[:, 1:] != inside[:, :-1])
         line, knot = np.divmod(place, self.grid + 1)
-        rows = self._rows(above, line, knot, owner[line], column[line])
+        rows = self._rows(above, line, knot=knot, owner=owner[line], column=column[line])
         return owner[line], column[line] * self.height + rows
 
     def _column_values(self, owner: np.ndarray, column: np.ndarray) -> np.ndarray:

@@ -176,7 +176,7 @@ def _outlines_to_counts(paths: list[Outline], height: int, width: int) -> list[s
             np.concatenate([edge_owner, line_owner]),
         )
     texts: list[str] = []
-    for first, last in _groups(edges, edge_owner, len(paths), height, width):
+    for first, last in _groups(edges, edge_owner, count=len(paths), height=height, width=width):
         chosen = (
             slice(None)
             if last - first == len(paths)

@@ -57,12 +57,12 @@ def encode_crop(crop: np.ndarray, x: int, y: int, height: int, width: int) -> di
     Raises:
         ValueError: the crop leaves the image.
     """
-    return encode_columns(np.ascontiguousarray(crop.T), x, y, height, width)
+    return encode_columns(np.ascontiguousarray(crop.T), x, y=y, height=height, width=width)
 
 
 def encode_columns(columns: np.ndarray, x: int, y: int, height: int, width: int) -> dict:
     """As :func:`encode_crop` with the crop given column by column: w,h bool, contiguous."""
-    counts = column_counts(columns, x, y, height, width)
+    counts = column_counts(columns, x, y=y, height=height, width=width)
     text = pack_counts(counts, np.array([len(counts)]))[0]
     return {"size": [int(height), int(width)], "counts": text}
 

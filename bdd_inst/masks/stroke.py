@@ -72,7 +72,7 @@ def _corner_points(
     # On the inner side of a turn the sides meet before the corner, at most as far back as the shorter segment.
     inner_limit = np.maximum(np.minimum(in_length, out_length) / _HALF_WIDTH, _INNER_LIMIT)
     limit = _HALF_WIDTH * np.where(turn > 0, inner_limit, _MITER_LIMIT)
-    single, miter = _miters(v0, v1, v2, side1, side2, limit)
+    single, miter = _miters(v0, v1, v2=v2, side1=side1, side2=side2, limit=limit)
     single &= ~is_cap
     pairs[single, 0] = miter[single]
     return pairs, ~single

@@ -20,6 +20,7 @@ from bdd_inst.base.pipeline import ordered_map
 from bdd_inst.drawing.draw import caption, count, draw_objects, enlarge, side_by_side
 from bdd_inst.drawing.matching import with_verdicts
 from bdd_inst.drawing.paint import Style
+from bdd_inst.images.names import WRITTEN
 from bdd_inst.images.read import read_bgr
 from bdd_inst.report.annotated_images import AnnotatedImage, ClassTable
 
@@ -35,7 +36,7 @@ def image_paths(folder: str | os.PathLike) -> OutputPaths:
     Returns:
         a function of an image's name that gives no path twice.
     """
-    return OutputPaths(folder, ".png", keep=(".jpg", ".jpeg", ".png"))
+    return OutputPaths(folder, ".png", keep=WRITTEN)
 
 
 def save_image(path: str | os.PathLike, image: np.ndarray) -> Path:

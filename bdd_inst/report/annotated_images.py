@@ -174,7 +174,11 @@ def from_predictions(
     for image in labels.images:
         rows = instance_rows(image, class_table, predicted=True)
         yield AnnotatedImage(
-            full_name(image), find(images, image, problems), image.image_id, None, rows
+            full_name(image),
+            path=find(images, image, problems),
+            image_id=image.image_id,
+            labels=None,
+            predictions=rows,
         )
 
 

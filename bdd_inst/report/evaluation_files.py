@@ -86,7 +86,9 @@ def write_test_files(
         folder = result.folder / "pictures"
         names = image_names(images_to_show(result.test.dicts, cfg.TEST.PICTURES).values())
         ignore = cfg.MODEL.SEM_SEG_HEAD.IGNORE_VALUE
-        write_side_by_side(result.shown, result.test.metadata, folder, names, ignore)
+        write_side_by_side(
+            result.shown, result.test.metadata, folder=folder, names=names, ignore=ignore
+        )
         if {
             "sem_seg",
             "panoptic_seg",

@@ -52,7 +52,16 @@ def build_gallery(
     out, spent = [], 0
     for image in chosen(analysis.worst, most):
         i = image.position
-        item = entry(truth, results, analysis, everything, image, owned[i], found[i], find(i))
+        item = entry(
+            truth,
+            results,
+            analysis=analysis,
+            everything=everything,
+            image=image,
+            own=owned[i],
+            mine=found[i],
+            file=find(i),
+        )
         size = len(item["image"] or "") + sum(
             len(o.get("path", "")) + 90 for o in (*item["truth"], *item["found"])
         )
@@ -76,6 +85,7 @@ def entry(
     truth: GroundTruth,
     results: Results,
     analysis: Analysis,
+    *,
     everything: Confusion,
     image: RankedImage,
     own: np.ndarray,

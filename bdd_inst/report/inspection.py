@@ -78,7 +78,9 @@ class Inspector:
         base = self._canvas(entry["image"], padded)
         instances = entry["instances"]
         levels, anchor_view, drawn, unmatched = self._anchors(base, padded, instances)
-        roi_view, roi_counts = self._rois(base, images, instances, levels, entry["sample_seed"])
+        roi_view, roi_counts = self._rois(
+            base, images, instances=instances, levels=levels, seed=entry["sample_seed"]
+        )
         return Sample(
             name=str(record["file_name"]).rsplit("/", 1)[-1],
             original=(entry["height"], entry["width"]),
@@ -156,11 +158,11 @@ class Inspector:
             )
             counts = LevelCounts(
                 name,
-                stride,
-                ", ".join(map(str, sizes)),
-                len(grid),
-                int((part == 1).sum()),
-                int((part == -1).sum()),
+                stride=stride,
+                sizes=", ".join(map(str, sizes)),
+                anchors=len(grid),
+                positive=int((part == 1).sum()),
+                ignored=int((part == -1).sum()),
             )
             levels.append(counts)
             for box in grid[part == 1].tolist():

@@ -59,7 +59,7 @@ def training_curves(folder: str | os.PathLike) -> Path | None:
         figure = Figure(figsize=(4.6 * panels, 3.6), layout="constrained")
         axes = figure.subplots(1, panels)
         draw_losses(axes[0], rows, scores)
-        line(axes[1], rows, "lr", "learning rate", LINES[0])
+        line(axes[1], rows, name="lr", label="learning rate", color=LINES[0])
         axes[1].set_title("learning rate")
         axes[1].ticklabel_format(axis="y", style="sci", scilimits=(-3, 3))
         if quality:
@@ -67,9 +67,9 @@ def training_curves(folder: str | os.PathLike) -> Path | None:
                 line(
                     axes[2],
                     scores,
-                    name,
-                    name.replace("segm/", "mask ").replace("bbox/", "box "),
-                    color,
+                    name=name,
+                    label=name.replace("segm/", "mask ").replace("bbox/", "box "),
+                    color=color,
                     marker="o",
                 )
             axes[2].set(title="average precision (%)", ylim=(0, None))
@@ -84,15 +84,22 @@ def draw_losses(axes: Axes, rows: Sequence[dict], scores: Sequence[dict]) -> Non
     """The total and its parts, faint as logged and strong as a running mean, and the validation loss."""
     parts = sorted({name for row in rows for name in row if name.startswith("loss_")})
     for name, color in zip(parts, LINES[1:] * 3):
-        line(axes, rows, name, name.removeprefix("loss_").replace("_", " "), color, smooth=True)
-    line(axes, rows, "total_loss", "total", "#222222", smooth=True)
+        line(
+            axes,
+            rows,
+            name=name,
+            label=name.removeprefix("loss_").replace("_", " "),
+            color=color,
+            smooth=True,
+        )
+    line(axes, rows, name="total_loss", label="total", color="#222222", smooth=True)
     if any("val/total_loss" in row for row in scores):
         line(
             axes,
             scores,
-            "val/total_loss",
-            "total, validation",
-            "#222222",
+            name="val/total_loss",
+            label="total, validation",
+            color="#222222",
             marker="o",
             linestyle="--",
         )

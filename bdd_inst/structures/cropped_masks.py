@@ -103,7 +103,13 @@ class CroppedMasks:
             if x2 > x1:
                 mine = np.flatnonzero(chosen == i)
                 out[mine] = (
-                    average_cells(self.crop(i), (x1, y1), self.image_size, rois[mine], mask_size)
+                    average_cells(
+                        self.crop(i),
+                        (x1, y1),
+                        image_size=self.image_size,
+                        rois=rois[mine],
+                        side=mask_size,
+                    )
                     >= 0.5
                 )
         return torch.from_numpy(out).to(boxes.device)

@@ -36,8 +36,8 @@ def average_cells(
     height, width = image_size
     rows = axis_samples(rois[:, 1], rois[:, 3], height, side)
     columns = axis_samples(rois[:, 0], rois[:, 2], width, side)
-    down = axis_weights(rows, corner[1], crop.shape[0], len(rois), side)
-    across = axis_weights(columns, corner[0], crop.shape[1], len(rois), side)
+    down = axis_weights(rows, corner[1], extent=crop.shape[0], boxes=len(rois), side=side)
+    across = axis_weights(columns, corner[0], extent=crop.shape[1], boxes=len(rois), side=side)
     # Two matrix products for all cells of all boxes, where the operator goes sample by sample.
     half = down.reshape(-1, crop.shape[0]) @ crop.astype(np.float32)
     out = np.matmul(half.reshape(len(rois), side, -1), across.transpose(0, 2, 1))
@@ -105,7 +105,7 @@ def axis_samples(start: np.ndarray, end: np.ndarray, length: int, side: int) -> 
     near = np.float32(1) - far
     near[outside] = 0
     far[outside] = 0
-    return AxisSamples(low, near, far, length - 1, grid, side)
+    return AxisSamples(low, near=near, far=far, last=length - 1, grid=grid, side=side)
 
 
 def axis_weights(

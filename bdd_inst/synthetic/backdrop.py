@@ -89,12 +89,12 @@ def skyline(image: np.ndarray, scene: Scene, rng: np.random.Generator, stuff: St
             house(
                 image,
                 stuff,
-                scene,
-                rng,
-                side * rng.uniform(8.5, 11),
-                z,
-                max(z - depth, 5.0),
-                rng.uniform(4, 13 if scene.kind == "city street" else 7),
+                scene=scene,
+                rng=rng,
+                x=side * rng.uniform(8.5, 11),
+                far=z,
+                near=max(z - depth, 5.0),
+                tall=rng.uniform(4, 13 if scene.kind == "city street" else 7),
             )
             z -= depth + (rng.uniform(0, 6) if scene.kind == "residential" else 0)
 
@@ -102,6 +102,7 @@ def skyline(image: np.ndarray, scene: Scene, rng: np.random.Generator, stuff: St
 def house(
     image: np.ndarray,
     stuff: StuffMap,
+    *,
     scene: Scene,
     rng: np.random.Generator,
     x: float,
@@ -122,7 +123,7 @@ def house(
         fill(image, points, color)
         stuff.fill(points, "building")
 
-    quad(far, near, 0, tall, wall)
+    quad(far, near, y1=0, y2=tall, color=wall)
     # The face turned to the viewer, of a house that stands free.
     px, py = camera.ground(x, far)
     s = camera.scale(far)
@@ -143,9 +144,9 @@ def house(
             quad(
                 z + 1.4,
                 z,
-                y,
-                y + 1.5,
-                np.array((900, 760, 420)) if glow else wall * rng.uniform(0.25, 0.6),
+                y1=y,
+                y2=y + 1.5,
+                color=np.array((900, 760, 420)) if glow else wall * rng.uniform(0.25, 0.6),
             )
 
 
@@ -173,19 +174,23 @@ def road(image: np.ndarray, scene: Scene, rng: np.random.Generator, stuff: Stuff
         stuff.fill(points, name)
 
     if scene.kind != "highway":
-        strip(-8.5, 8.5, 2.2, 200, (gray * 1.5, gray * 1.46, gray * 1.42), "sidewalk")
-        strip(-half - 2.3, half + 2.3, 2.2, 200, (gray * 1.12, gray * 1.12, gray * 1.12))
-    strip(-half, half, 2.2, 200, (gray, gray, gray * 1.03))
+        strip(
+            -8.5, 8.5, z1=2.2, z2=200, color=(gray * 1.5, gray * 1.46, gray * 1.42), name="sidewalk"
+        )
+        strip(
+            -half - 2.3, half + 2.3, z1=2.2, z2=200, color=(gray * 1.12, gray * 1.12, gray * 1.12)
+        )
+    strip(-half, half, z1=2.2, z2=200, color=(gray, gray, gray * 1.03))
     paint = (205, 205, 200)
     for x in (-1.6, 1.8) if scene.kind != "highway" else (-5.1, -1.7, 1.7, 5.1):
         for z in np.arange(3 + rng.uniform(0, 4), 60, 6.0):
-            strip(x - 0.07, x + 0.07, z, z + 2.6, paint)
+            strip(x - 0.07, x + 0.07, z1=z, z2=z + 2.6, color=paint)
     for x in (-half + 0.3, half - 0.3):
-        strip(x - 0.07, x + 0.07, 2.2, 120, paint)
+        strip(x - 0.07, x + 0.07, z1=2.2, z2=120, color=paint)
     if scene.kind == "city street" and rng.random() < 0.35:
         z = rng.uniform(7, 14)
         for x in np.arange(-half + 0.4, half - 0.4, 0.9):
-            strip(x, x + 0.45, z, z + 2.5, paint)
+            strip(x, x + 0.45, z1=z, z2=z + 2.5, color=paint)
     top = int(camera.horizon)
     grain = (
         clouds(rng, camera.height - top, camera.width, (6, 40, 160)) * 7
@@ -204,9 +209,11 @@ def finish(
     strength = {"daytime": 0.15, "dawn/dusk": 0.6, "night": 1.0}[scene.time]
     image += strength * cv2.GaussianBlur(glow, (0, 0), 0.02 * w) * 2.2 + strength * 0.7 * glow
     if scene.weather == "rainy":
-        image = cv2.addWeighted(image, 0.9, drops(rng, h, w, 260, (2, 14)), 0.5, 6.0)
+        image = cv2.addWeighted(
+            image, 0.9, drops(rng, h, width=w, count=260, size=(2, 14)), 0.5, 6.0
+        )
     elif scene.weather == "snowy":
-        image = image + drops(rng, h, w, 200, (2, 2)) * 0.8
+        image = image + drops(rng, h, width=w, count=200, size=(2, 2)) * 0.8
     image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.35, 0.75))
     noise = {"daytime": 3.0, "dawn/dusk": 4.5, "night": 6.5}[scene.time]
     image = image + rng.standard_normal(image.shape).astype(np.float32) * noise

@@ -61,6 +61,14 @@ def distractor(name: str, rng: np.random.Generator) -> Shape:
                 (2.58, (12.0, 50.0, 30.0)),
             )
         ]
-        return Shape([post, head], (34, 36, 38), lamps, 0.0, [(0, 3.12, (230, 40, 30))])
+        return Shape(
+            [post, head],
+            color=(34, 36, 38),
+            parts=lamps,
+            depth=0.0,
+            lights=[(0, 3.12, (230, 40, 30))],
+        )
     arm = Contour().line((-0.07, 0), (0.07, 0), (0.05, 5.6), (1.3, 5.9), (1.3, 6.0), (-0.05, 5.75))
-    return Shape([arm], (104, 108, 110), [], 0.0, [(1.15, 5.9, (255, 214, 150))])
+    return Shape(
+        [arm], color=(104, 108, 110), parts=[], depth=0.0, lights=[(1.15, 5.9, (255, 214, 150))]
+    )

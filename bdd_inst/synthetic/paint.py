@@ -52,14 +52,20 @@ def paint(scene: Scene, rng: np.random.Generator) -> tuple[np.ndarray, list[Pain
         if silhouette is None:
             continue
         cast_shadow(image, thing, camera, scene)
-        paint_thing(image, thing, silhouette, texture, scene)
+        paint_thing(image, thing, silhouette=silhouette, texture=texture, scene=scene)
         light_up(glow, thing, camera, silhouette)
         for other in painted:
             other.visible &= ~silhouette
         stuff.mark(silhouette, thing.stuff)
         if thing.category is not None:
             painted.append(
-                Painted(thing, outline, silhouette, silhouette.copy(), is_cut(thing, camera))
+                Painted(
+                    thing,
+                    outline=outline,
+                    whole=silhouette,
+                    visible=silhouette.copy(),
+                    cut=is_cut(thing, camera),
+                )
             )
     return finish(image, scene, rng, glow), painted, stuff
 

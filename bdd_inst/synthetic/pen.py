@@ -82,7 +82,7 @@ def unit(quarter: int) -> tuple[int, int]:
 def ellipse(x: float, y: float, rx: float, ry: float | None = None) -> Contour:
     """A whole ellipse of four Bezier quarters."""
     ry = rx if ry is None else ry
-    return Contour().line((x + rx, y)).arc((x, y), rx, ry, 0, 4)
+    return Contour().line((x + rx, y)).arc((x, y), rx, ry=ry, start=0, quarters=4)
 
 
 def rectangle(x1: float, y1: float, x2: float, y2: float) -> Contour:

@@ -152,10 +152,10 @@ def motorcycle_side(rng: np.random.Generator) -> Shape:
     ]
     return Shape(
         [ellipse(-d, r, r), ellipse(d, r, r), body],
-        color,
-        parts,
-        0.0,
-        [(d - 0.05, 0.9, (245, 240, 215))],
+        color=color,
+        parts=parts,
+        depth=0.0,
+        lights=[(d - 0.05, 0.9, (245, 240, 215))],
     )
 
 
@@ -200,7 +200,7 @@ def rider_side(rng: np.random.Generator, motor: bool) -> Shape:
     lean = rng.uniform(0.12, 0.3)
     shoulder = (sx + lean, sy + 0.56)
     head = (shoulder[0] + 0.09, shoulder[1] + 0.2)
-    out = rider_outline(seat, hand, foot, shoulder, head)
+    out = rider_outline(seat, hand, foot=foot, shoulder=shoulder, head=head)
     skin = tuple(float(v) for v in np.array([224, 178, 150]) * rng.uniform(0.4, 1.0))
     helmet, trousers = paint_color(rng, 0.8), shade(paint_color(rng, 0.3), 0.55)
     parts = [
@@ -242,7 +242,7 @@ def two_wheeler_end(rng: np.random.Generator, motor: bool) -> Shape:
     r, w = (0.31, 0.09) if motor else (0.34, 0.045)
     bar, top = (0.36, 1.05) if motor else (0.29, 1.05)
     color = paint_color(rng, 0.9)
-    out = Contour().line((w, r)).arc((0, r), w, r, 0, -2).line((-w - 0.02, 0.7))
+    out = Contour().line((w, r)).arc((0, r), w, ry=r, start=0, quarters=-2).line((-w - 0.02, 0.7))
     if motor:
         out.line((-0.2, 0.62), (-0.17, 0.92))
     out.line(
@@ -264,7 +264,11 @@ def two_wheeler_end(rng: np.random.Generator, motor: bool) -> Shape:
             (ellipse(0, 0.84, 0.09), lamp[2]),
         ]
     return Shape(
-        [out], shade(color, 0.5) if motor else (70, 70, 74), parts, 0.0, [lamp] if motor else []
+        [out],
+        color=shade(color, 0.5) if motor else (70, 70, 74),
+        parts=parts,
+        depth=0.0,
+        lights=[lamp] if motor else [],
     )
 
 

@@ -65,7 +65,7 @@ def render(
         jobs = [(split, i) for split, count in counts.items() for i in range(count)]
         frames: dict[str, list[dict]] = {split: [] for split in counts}
         for split, i in progress(jobs) if progress else jobs:
-            frames[split].append(render_image(scratch, split, i, size, seed))
+            frames[split].append(render_image(scratch, split, index=i, size=size, seed=seed))
         for split, content in frames.items():
             path = scratch / "labels" / "ins_seg" / "polygons" / f"ins_seg_{split}.json"
             path.parent.mkdir(parents=True, exist_ok=True)

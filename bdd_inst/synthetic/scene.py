@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bdd_inst.synthetic import furniture, people, vehicles
+from bdd_inst.synthetic import furniture, people, trains, vehicles
 from bdd_inst.synthetic.pen import Contour
 from bdd_inst.synthetic.shapes import Shape
 
@@ -90,15 +90,17 @@ def compose(rng: np.random.Generator, width: int, height: int) -> Scene:
     """
     camera = Camera(
         width,
-        height,
-        height * rng.uniform(0.36, 0.46),
-        width * rng.uniform(0.42, 0.58),
-        width * EYE,
+        height=height,
+        horizon=height * rng.uniform(0.36, 0.46),
+        center=width * rng.uniform(0.42, 0.58),
+        focal=width * EYE,
     )
     kind = choose(rng, SCENE)
     things = traffic(rng, kind) + street_life(rng, kind) + rails(rng, kind) + distractors(rng, kind)
     things.sort(key=lambda thing: -thing.z)
-    return Scene(camera, choose(rng, WEATHER), kind, choose(rng, TIME), things)
+    return Scene(
+        camera, weather=choose(rng, WEATHER), kind=kind, time=choose(rng, TIME), things=things
+    )
 
 
 def traffic(rng: np.random.Generator, kind: str) -> list[Thing]:
@@ -134,10 +136,10 @@ def traffic(rng: np.random.Generator, kind: str) -> list[Thing]:
             things.append(
                 Thing(
                     category,
-                    side_view(rng),
-                    rng.uniform(-7, 7),
-                    rng.uniform(11, 24),
-                    bool(rng.random() < 0.5),
+                    shape=side_view(rng),
+                    x=rng.uniform(-7, 7),
+                    z=rng.uniform(11, 24),
+                    mirror=bool(rng.random() < 0.5),
                 )
             )
     return without_collisions(things)
@@ -179,10 +181,10 @@ def street_life(rng: np.random.Generator, kind: str) -> list[Thing]:
         things.append(
             Thing(
                 "pedestrian",
-                people.person(rng),
-                float(spot),
-                rng.uniform(6.5, 19),
-                bool(rng.random() < 0.5),
+                shape=people.person(rng),
+                x=float(spot),
+                z=rng.uniform(6.5, 19),
+                mirror=bool(rng.random() < 0.5),
             )
         )
     for _ in range(rng.poisson(busy * 0.3)):
@@ -194,10 +196,10 @@ def street_life(rng: np.random.Generator, kind: str) -> list[Thing]:
         things.append(
             Thing(
                 "motorcycle" if motor else "bicycle",
-                shape,
-                float(spot),
-                rng.uniform(6, 15),
-                bool(rng.random() < 0.5),
+                shape=shape,
+                x=float(spot),
+                z=rng.uniform(6, 15),
+                mirror=bool(rng.random() < 0.5),
             )
         )
     return things
@@ -213,8 +215,8 @@ def rider(rng: np.random.Generator) -> list[Thing]:
     else:
         vehicle, body = people.two_wheeler_end(rng, motor), people.rider_end(rng, motor)
     return [
-        Thing("motorcycle" if motor else "bicycle", vehicle, x, z, mirror),
-        Thing("rider", body, x, z - 0.01, mirror),
+        Thing("motorcycle" if motor else "bicycle", shape=vehicle, x=x, z=z, mirror=mirror),
+        Thing("rider", shape=body, x=x, z=z - 0.01, mirror=mirror),
     ]
 
 
@@ -223,16 +225,14 @@ def rails(rng: np.random.Generator, kind: str) -> list[Thing]:
     if rng.random() > (0.08 if kind == "residential" else 0.2):
         return []
     if rng.random() < 0.4:
-        return [
-            Thing("train", vehicles.train_end(rng), rng.uniform(-8.5, -5.5), rng.uniform(13, 22))
-        ]
+        return [Thing("train", trains.train_end(rng), rng.uniform(-8.5, -5.5), rng.uniform(13, 22))]
     return [
         Thing(
             "train",
-            vehicles.train_side(rng),
-            rng.uniform(-9, 9),
-            rng.uniform(20, 32),
-            bool(rng.random() < 0.5),
+            shape=trains.train_side(rng),
+            x=rng.uniform(-9, 9),
+            z=rng.uniform(20, 32),
+            mirror=bool(rng.random() < 0.5),
         )
     ]
 

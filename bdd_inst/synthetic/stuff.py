@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bdd_inst.base.vocabulary import BDD100K_PAN_ALIASES, BDD100K_PAN_SEG
+from bdd_inst.base.vocabulary import BDD100K_PAN
 from bdd_inst.formats.bitmask import BitmaskInstance
 from bdd_inst.masks import run_lengths
 from bdd_inst.masks.label_runs import label_rles
@@ -38,8 +38,8 @@ class StuffMap:
 
 
 def number(name: str) -> int:
-    """A panoptic class's number from 1."""
-    return BDD100K_PAN_SEG.index(name) + 1
+    """The number from 1 of a panoptic class, in any of its spellings."""
+    return BDD100K_PAN.resolve(name)[0] + 1
 
 
 def panoptic_instances(
@@ -56,7 +56,11 @@ def panoptic_instances(
         if run_lengths.area(rle) >= SMALLEST
     ]
     for place, (category, visible, occluded, truncated) in enumerate(things):
-        kind = number(BDD100K_PAN_ALIASES.get(category, category))
+        kind = number(category)
         rle = run_lengths.encode(visible)
-        out.append(BitmaskInstance(rle, kind, 31 + place, truncated, occluded))
+        out.append(
+            BitmaskInstance(
+                rle, category=kind, number=31 + place, truncated=truncated, occluded=occluded
+            )
+        )
     return out

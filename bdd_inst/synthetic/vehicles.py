@@ -1,4 +1,4 @@
-"""Cars, trucks, buses and trains, from the side and from their ends."""
+"""Cars, trucks and buses, from the side and from their ends."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 
-from bdd_inst.synthetic.pen import Contour, ellipse, rectangle
+from bdd_inst.synthetic.pen import Contour, rectangle
 from bdd_inst.synthetic.shapes import (
     GLASS,
     TIRE,
@@ -60,7 +60,11 @@ def car_end(rng: np.random.Generator, rear: bool) -> Shape:
         ),
     ]
     return Shape(
-        [body], color, parts, rng.uniform(3.6, 4.6), [(-w * 0.8, y, lamp), (w * 0.8, y, lamp)]
+        [body],
+        color=color,
+        parts=parts,
+        depth=rng.uniform(3.6, 4.6),
+        lights=[(-w * 0.8, y, lamp), (w * 0.8, y, lamp)],
     )
 
 
@@ -73,9 +77,9 @@ def car_side(rng: np.random.Generator) -> Shape:
     body = (
         Contour()
         .line((-half, 0.3), (rear - r, 0.25))
-        .arc((rear, r), r, r, 2, 2)
+        .arc((rear, r), r, ry=r, start=2, quarters=2)
         .line((front - r, 0.25))
-        .arc((front, r), r, r, 2, 2)
+        .arc((front, r), r, ry=r, start=2, quarters=2)
     )
     body.line((half, 0.32)).curve(
         (half + 0.06, 0.6), (half - 0.02, 0.75), (half - 0.15, 0.8)
@@ -105,7 +109,9 @@ def car_side(rng: np.random.Generator) -> Shape:
         *wheel(front, r),
         *wheel(rear, r),
     ]
-    return Shape([body], color, parts, 0.0, [(half - 0.1, 0.68, (240, 238, 215))])
+    return Shape(
+        [body], color=color, parts=parts, depth=0.0, lights=[(half - 0.1, 0.68, (240, 238, 215))]
+    )
 
 
 def truck_end(rng: np.random.Generator, rear: bool) -> Shape:
@@ -149,7 +155,7 @@ def truck_end(rng: np.random.Generator, rear: bool) -> Shape:
             (rectangle(w * 0.62, 0.65, w * 0.95, 0.9), (240, 238, 215)),
         ]
         lamps = [(-w * 0.8, 0.78, (240.0, 238.0, 215.0)), (w * 0.8, 0.78, (240.0, 238.0, 215.0))]
-    return Shape([body], box, parts, rng.uniform(5, 8), lamps)
+    return Shape([body], color=box, parts=parts, depth=rng.uniform(5, 8), lights=lamps)
 
 
 def truck_side(rng: np.random.Generator) -> Shape:
@@ -159,7 +165,7 @@ def truck_side(rng: np.random.Generator) -> Shape:
     wheels = (-half * 0.72, -half * 0.72 + 2.2 * r, half * 0.72)
     body = Contour().line((-half, 0.7), (-half + 0.1, 0.45))
     for x in wheels:
-        body.line((x - r, 0.45)).arc((x, r), r, r, 2, 2)
+        body.line((x - r, 0.45)).arc((x, r), r, ry=r, start=2, quarters=2)
     body.line((half, 0.45), (half, 1.35)).curve(
         (half - 0.02, 1.8), (half - 0.2, 2.3), (half - 0.45, h * 0.8)
     ).line((half - 1.7, h * 0.8), (half - 1.7, h), (-half, h))
@@ -189,7 +195,9 @@ def truck_side(rng: np.random.Generator) -> Shape:
     ]
     for x in wheels:
         parts += wheel(x, r)
-    return Shape([body], box, parts, 0.0, [(half - 0.05, 0.8, (240, 238, 215))])
+    return Shape(
+        [body], color=box, parts=parts, depth=0.0, lights=[(half - 0.05, 0.8, (240, 238, 215))]
+    )
 
 
 def bus_end(rng: np.random.Generator, rear: bool) -> Shape:
@@ -222,10 +230,10 @@ def bus_end(rng: np.random.Generator, rear: bool) -> Shape:
     ]
     return Shape(
         [body],
-        color,
-        parts,
-        rng.uniform(8, 11),
-        [(-w * 0.8, 0.68, lamp), (w * 0.8, 0.68, lamp), (0, h * 0.9, (245, 175, 40))],
+        color=color,
+        parts=parts,
+        depth=rng.uniform(8, 11),
+        lights=[(-w * 0.8, 0.68, lamp), (w * 0.8, 0.68, lamp), (0, h * 0.9, (245, 175, 40))],
     )
 
 
@@ -237,9 +245,9 @@ def bus_side(rng: np.random.Generator) -> Shape:
     body = (
         Contour()
         .line((-half, 0.4), (rear - r, 0.32))
-        .arc((rear, r), r, r, 2, 2)
+        .arc((rear, r), r, ry=r, start=2, quarters=2)
         .line((front - r, 0.32))
-        .arc((front, r), r, r, 2, 2)
+        .arc((front, r), r, ry=r, start=2, quarters=2)
     )
     body.line((half, 0.35), (half, h - 0.35)).curve(
         (half, h - 0.1), (half - 0.1, h), (half - 0.35, h)
@@ -259,84 +267,6 @@ def bus_side(rng: np.random.Generator) -> Shape:
         for x in (half * 0.8 - 0.3, -half * 0.05)
     ]
     parts += wheel(front, r) + wheel(rear, r)
-    return Shape([body], color, parts, 0.0, [(half - 0.05, 0.7, (240, 238, 215))])
-
-
-def train_side(rng: np.random.Generator) -> Shape:
-    """A tram or train from the side: long cars with a livery stripe, bogies, a slanted nose."""
-    half, h = rng.uniform(9, 12), rng.uniform(3.4, 3.9)
-    color = paint_color(rng, 0.3) if rng.random() < 0.4 else (205.0, 208.0, 212.0)
-    stripe = paint_color(rng, 1.0)
-    body = (
-        Contour()
-        .line((-half, 0.25), (half - 1.2, 0.25))
-        .curve((half - 0.3, 0.3), (half, 0.8), (half, 1.3))
-        .curve((half - 0.1, h * 0.8), (half - 0.9, h), (half - 2.0, h))
-        .line((-half, h))
-    )
-    parts = [
-        (rectangle(-half, 0.25, half - 1.0, 0.7), (48, 48, 52)),
-        (rectangle(-half, 0.95, half - 0.1, 1.35), stripe),
-        (rectangle(-half, h * 0.88, half - 1.5, h), shade(color, 0.6)),
-    ]
-    edges = np.linspace(-half, half - 2.2, 12)
-    parts += [
-        (rectangle(a + 0.15, h * 0.48, b - 0.15, h * 0.78), GLASS)
-        for a, b in itertools.pairwise(edges)
-    ]
-    parts += [
-        (
-            Contour().line(
-                (half - 1.8, h * 0.48),
-                (half - 0.12, h * 0.48),
-                (half - 0.75, h * 0.85),
-                (half - 1.8, h * 0.85),
-            ),
-            GLASS,
-        )
-    ]
-    parts += [
-        (rectangle(x, 0.25, x + 0.1, h * 0.9), (40, 40, 44)) for x in (-half * 0.36, half * 0.27)
-    ]
-    parts += [(ellipse(x, 0.4, 0.32), (30, 30, 32)) for x in np.linspace(-half + 1, half - 2.5, 6)]
-    return Shape([body], color, parts, 0.0, [(half - 0.3, 1.0, (240, 238, 215))])
-
-
-def train_end(rng: np.random.Generator) -> Shape:
-    """A tram from ahead: one tall rounded face, one center lamp, a pantograph left off (labellers do)."""
-    w, h = 1.3, rng.uniform(3.4, 3.8)
-    color, stripe = (205.0, 208.0, 212.0), paint_color(rng, 1.0)
-    body = (
-        Contour()
-        .line((-w * 0.85, 0.1), (w * 0.85, 0.1), (w, 0.7), (w, h * 0.6))
-        .curve((w, h * 0.95), (w * 0.6, h), (0, h))
-        .curve((-w * 0.6, h), (-w, h * 0.95), (-w, h * 0.6))
-        .line((-w, 0.7))
-    )
-    parts = [
-        (rectangle(-w * 0.85, 0.1, w * 0.85, 0.45), (48, 48, 52)),
-        (rectangle(-w, 0.8, w, 1.25), stripe),
-        (
-            Contour().line(
-                (-w * 0.75, h * 0.42),
-                (w * 0.75, h * 0.42),
-                (w * 0.6, h * 0.82),
-                (-w * 0.6, h * 0.82),
-            ),
-            GLASS,
-        ),
-        (ellipse(0, h * 0.9, 0.14), (250, 245, 220)),
-        (ellipse(-w * 0.6, 0.62, 0.12), (250, 245, 220)),
-        (ellipse(w * 0.6, 0.62, 0.12), (250, 245, 220)),
-    ]
     return Shape(
-        [body],
-        color,
-        parts,
-        rng.uniform(14, 20),
-        [
-            (0, h * 0.9, (250, 245, 220)),
-            (-w * 0.6, 0.62, (250, 245, 220)),
-            (w * 0.6, 0.62, (250, 245, 220)),
-        ],
+        [body], color=color, parts=parts, depth=0.0, lights=[(half - 0.05, 0.7, (240, 238, 215))]
     )

@@ -89,9 +89,9 @@ def start_processes(launch_config: LaunchConfig, machine_rank: int, dist_url: st
     return wait_for_all(
         [*restart_words(), *option_words()],
         launch_config.processes,
-        launch_config.machines,
-        machine_rank,
-        dist_url,
+        machines=launch_config.machines,
+        machine_rank=machine_rank,
+        url=dist_url,
     )
 
 

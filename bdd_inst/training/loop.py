@@ -135,7 +135,7 @@ class Trainer(TrainingState):
                 losses = self.wrapped(part)
                 # Divided: the parts' gradients add up to the mean over the whole batch, as without parts.
                 self.fabric.backward(sum(losses.values()) / parts)
-            guards.add_losses(report.losses, losses, parts, part, self)
+            guards.add_losses(report.losses, losses, parts=parts, batch=part, state=self)
         if cfg.SOLVER.CLIP_GRADIENTS.ENABLED:
             # fp16 gradients carry the loss scale: clipped with it, the limit would mean something else at every step.
             self.fabric.strategy.precision.unscale_gradients(self.optimizer)

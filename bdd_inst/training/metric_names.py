@@ -36,7 +36,9 @@ def sample_metrics(cfg: CfgNode, name: str, dicts: Sequence[dict], metadata: dic
         dicts[0],
     )
     size = (sample["height"], sample["width"])
-    evaluator = build_evaluator(cfg, name, [sample], metadata, None)
+    evaluator = build_evaluator(
+        cfg, name, dataset_dicts=[sample], metadata=metadata, output_dir=None
+    )
     evaluator.process([sample], [fake_output(cfg, size)])
     return evaluator.evaluate()
 

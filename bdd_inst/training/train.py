@@ -116,9 +116,9 @@ def train(
             return evaluate_only(cfg, folder, fabric, scorer)
         last = CheckpointFolder(folder, cfg.SOLVER.KEEP_CHECKPOINTS).load_last() if resume else None
         on_first(lambda: mark_folder(folder))
-        run = build_run(cfg, folder, fabric, data, last)
+        run = build_run(cfg, folder, fabric=fabric, data=data, last=last)
         run.stop, run.hooks = stop, list(hooks)
-        return train_and_evaluate(run, cfg, folder, scorer, data, resume)
+        return train_and_evaluate(run, cfg, folder=folder, scorer=scorer, data=data, resume=resume)
 
 
 def evaluate(
@@ -206,11 +206,11 @@ def build_run(
     dry_run(model, stages, data.of)
     run = Trainer(
         fabric,
-        model,
-        stages,
-        data.batches,
-        CheckpointFolder(folder, cfg.SOLVER.KEEP_CHECKPOINTS),
-        seed,
+        model=model,
+        stages=stages,
+        batches=data.batches,
+        checkpoints=CheckpointFolder(folder, cfg.SOLVER.KEEP_CHECKPOINTS),
+        seed=seed,
     )
     run.last_saved, run.resumed = path, state
     names = stages[0].cfg.DATASETS.TRAIN
@@ -247,7 +247,9 @@ def train_and_evaluate(
     if run.stopped:
         metrics.close()
         return TrainingResult(folder, None, stop_text(run, folder), distributed.world()[0])
-    return finish(run, cfg, folder, scorer, evaluation, metrics, facts)
+    return finish(
+        run, cfg, folder=folder, scorer=scorer, evaluation=evaluation, metrics=metrics, facts=facts
+    )
 
 
 def save_final(run: Trainer, folder: Path, average: MovingAverage | None) -> None:
@@ -284,6 +286,7 @@ def log_resume(run: Trainer, cfg: CfgNode, folder: Path, metrics: MetricLog) -> 
 def finish(
     run: Trainer,
     cfg: CfgNode,
+    *,
     folder: Path,
     scorer: Scorer,
     evaluation: Evaluation,

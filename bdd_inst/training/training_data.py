@@ -8,7 +8,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from bdd_inst.base import distributed
-from bdd_inst.data.loader import build_train_loader, load_datasets
+from bdd_inst.data.loader import build_train_loader
+from bdd_inst.data.loading import load_datasets
 from bdd_inst.data.mapper import DatasetMapper, Mapper
 from bdd_inst.datasets.catalog import unreported
 from bdd_inst.training.stages import Stage

@@ -141,7 +141,7 @@ def apply_weights(model: nn.Module, weights: NamedWeights, source: str = "weight
             report.mismatched.append(
                 f"{name} ({_shape(tensor)} in the file, {_shape(own[name])} here)"
             )
-    _fill_norm_statistics(model, own, pairs, chosen, report)
+    _fill_norm_statistics(model, own, pairs=pairs, chosen=chosen, report=report)
     # Not strict: what is missing has been reported above, by kind, and keeps its values.
     model.load_state_dict(chosen, strict=False)
     report.loaded = sorted(chosen)

@@ -41,7 +41,7 @@ class NoDowngrade(urllib.request.HTTPRedirectHandler):
             raise DataError(
                 f"{req.full_url}: leads to an address without encryption ({newurl[:200]}); not followed"
             )
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
+        return super().redirect_request(req, fp, code=code, msg=msg, headers=headers, newurl=newurl)
 
 
 def spelled(url: str) -> str:

@@ -20,7 +20,7 @@ from bdd_inst.checks.run import check
 from bdd_inst.cli import check as check_tool
 from bdd_inst.cli import convert, make_masks
 from bdd_inst.config.loading import load_cfg
-from bdd_inst.data.loader import load_datasets
+from bdd_inst.data.loading import load_datasets
 from bdd_inst.datasets import own
 from bdd_inst.evaluation import files
 from bdd_inst.formats.plan import make_plan

@@ -8,7 +8,8 @@ import pytest
 
 from bdd_inst.base.errors import ConfigError, DataError, ProblemLog
 from bdd_inst.config.loading import get_cfg
-from bdd_inst.data.loader import build_test_loader, build_train_loader, load_datasets
+from bdd_inst.data.loader import build_test_loader, build_train_loader
+from bdd_inst.data.loading import load_datasets
 from bdd_inst.datasets.bdd100k import load_bdd100k
 from bdd_inst.datasets.catalog import DatasetCatalog, MetadataCatalog
 from bdd_inst.datasets.dataset import DatasetRecords

@@ -10,7 +10,7 @@ from PIL import Image
 from bdd_inst.base.errors import ConfigError, DataError, ProblemLog
 from bdd_inst.config.checking import check_config
 from bdd_inst.config.loading import load_cfg
-from bdd_inst.data.loader import check_classes
+from bdd_inst.data.loading import check_classes
 from bdd_inst.data.mapper import DatasetMapper
 from bdd_inst.data.panoptic import segments_of, stuff_map_of
 from bdd_inst.data.sem_seg import label_map_of

@@ -9,7 +9,8 @@ import torch
 from bdd_inst.base.errors import ConfigError, DataError
 from bdd_inst.config.loading import get_cfg
 from bdd_inst.data.ground_truth import to_instances
-from bdd_inst.data.loader import build_train_loader, load_datasets
+from bdd_inst.data.loader import build_train_loader
+from bdd_inst.data.loading import load_datasets
 from bdd_inst.data.transforms import Chain
 from bdd_inst.datasets.catalog import DatasetCatalog, MetadataCatalog
 from bdd_inst.datasets.dict_array import DictArray

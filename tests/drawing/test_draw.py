@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from bdd_inst.base.errors import DataError
-from bdd_inst.drawing import draw
+from bdd_inst.drawing import colors, draw
 from bdd_inst.drawing.colors import (
     INK,
     PALETTE,
@@ -290,3 +290,10 @@ def test_matching_agrees_with_pycocotools():
     excused = sum(int((e["dtIgnore"][0] > 0).sum()) for e in everything)
     assert right.verdicts.count("matched") == matched == left.verdicts.count("matched")
     assert right.verdicts.count("ignored") == excused
+
+
+@pytest.mark.parametrize("word", ["car", "Car", "van"])
+def test_a_class_has_its_color_in_every_spelling(word):
+    """Which class a word means has one answer: a file that writes Car shows the same blue."""
+    assert colors.street_color(word) == colors.PALETTE[2]
+    assert colors.street_color("other vehicle") is colors.street_color("tree") is None

@@ -59,7 +59,8 @@ def our_loader(labels: Path, images: Path, cache: str, workers: int):
     """Our training loader and the seconds of its two parts."""
     os.environ["BDD_INST_CACHE"] = cache
     from bdd_inst.config.loading import get_cfg
-    from bdd_inst.data.loader import build_train_loader, load_datasets
+    from bdd_inst.data.loader import build_train_loader
+    from bdd_inst.data.loading import load_datasets
     from bdd_inst.datasets.catalog import DatasetCatalog
     from bdd_inst.datasets.coco_person import load_coco
 

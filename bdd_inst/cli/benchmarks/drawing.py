@@ -30,7 +30,9 @@ def run(options: argparse.Namespace) -> None:
 
     functions: dict[str, Callable] = {"bdd_inst": ours}
     if importable("detectron2"):
-        functions["Detectron2"] = peer_drawing(image, boxes, masks, scores, classes)
+        functions["Detectron2"] = peer_drawing(
+            image, boxes, masks=masks, scores=scores, classes=classes
+        )
     else:
         print("  detectron2 is not installed: its row is missing")
     seconds = measure_all(functions, 1 if options.quick else options.repeat)

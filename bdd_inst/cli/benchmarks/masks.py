@@ -76,7 +76,13 @@ def pasting(generator: np.random.Generator, options: argparse.Namespace) -> None
         paste_torchvision(probs[:, None], boxes, (HEIGHT, WIDTH))[:, 0] > 0.5
     )
     remarks["torchvision: paste + encode"] = "another rule: boxes rounded, resized"
-    show(f"{MASKS} masks of 28x28 to COCO RLE", "ms", functions, remarks, options.repeat)
+    show(
+        f"{MASKS} masks of 28x28 to COCO RLE",
+        "ms",
+        functions=functions,
+        remarks=remarks,
+        repeat=options.repeat,
+    )
 
 
 def _detections(generator: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
@@ -119,7 +125,14 @@ def drawing(generator: np.random.Generator, options: argparse.Namespace) -> None
             coco_mask.frPyObjects([points], HEIGHT, WIDTH) for points in flat
         ],
     }
-    show("outlines to COCO RLE", "ms each", functions, {}, options.repeat, len(paths))
+    show(
+        "outlines to COCO RLE",
+        "ms each",
+        functions=functions,
+        remarks={},
+        repeat=options.repeat,
+        count=len(paths),
+    )
     functions = {
         "bdd_inst: official rule": lambda: objects_to_rles([[path] for path in few], HEIGHT, WIDTH),
         "a matplotlib figure each, encoded": lambda: [
@@ -132,10 +145,10 @@ def drawing(generator: np.random.Generator, options: argparse.Namespace) -> None
     show(
         "the same by the official tool's way",
         "ms each",
-        functions,
-        remarks,
-        min(options.repeat, 3),
-        len(few),
+        functions=functions,
+        remarks=remarks,
+        repeat=min(options.repeat, 3),
+        count=len(few),
     )
 
 
@@ -198,13 +211,19 @@ def bitmasks(generator: np.random.Generator, options: argparse.Namespace) -> Non
         "bdd_inst: by runs": lambda: instances_of(values),
         "mask by mask, pycocotools": mask_by_mask,
     }
-    show("a bitmask of 30 instances to COCO RLE", "ms", functions, {}, options.repeat)
+    show(
+        "a bitmask of 30 instances to COCO RLE",
+        "ms",
+        functions=functions,
+        remarks={},
+        repeat=options.repeat,
+    )
     show(
         "30 instances to a bitmask",
         "ms",
-        {"bdd_inst": lambda: to_bitmask(items, HEIGHT, WIDTH)},
-        {},
-        options.repeat,
+        functions={"bdd_inst": lambda: to_bitmask(items, HEIGHT, WIDTH)},
+        remarks={},
+        repeat=options.repeat,
     )
 
 
@@ -217,9 +236,15 @@ def coding(generator: np.random.Generator, options: argparse.Namespace) -> None:
         "bdd_inst: encode": lambda: run_lengths.encode(mask),
         "pycocotools: encode": lambda: coco_mask.encode(np.asfortranarray(mask)),
     }
-    show("one mask of 1280x720 to COCO RLE", "ms", functions, {}, options.repeat * 5)
+    show(
+        "one mask of 1280x720 to COCO RLE",
+        "ms",
+        functions=functions,
+        remarks={},
+        repeat=options.repeat * 5,
+    )
     functions = {
         "bdd_inst: decode": lambda: run_lengths.decode(coded),
         "pycocotools: decode": lambda: coco_mask.decode(coded),
     }
-    show("and back", "ms", functions, {}, options.repeat * 5)
+    show("and back", "ms", functions=functions, remarks={}, repeat=options.repeat * 5)

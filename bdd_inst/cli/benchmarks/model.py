@@ -85,15 +85,19 @@ def inference(options: argparse.Namespace, weights: str) -> None:
     if options.arch != "maskrcnn":  # the only one that torchvision has
         del rows["torchvision (own random weights)"]
     found = table(
-        "one 1280x720 image to detections with full-size masks", "infer", rows, weights, options
+        "one 1280x720 image to detections with full-size masks",
+        "infer",
+        rows=rows,
+        weights=weights,
+        options=options,
     )
     compare(found)
     table(
         "the same to COCO RLE",
         "rle",
-        {k: v for k, v in rows.items() if "torchvision" not in k},
-        weights,
-        options,
+        rows={k: v for k, v in rows.items() if "torchvision" not in k},
+        weights=weights,
+        options=options,
     )
 
 
@@ -109,7 +113,7 @@ def training(options: argparse.Namespace, weights: str) -> None:
         ("train", "training step, batch 2 of 711x400"),
         ("heads", "the same, RPN and ROI heads only"),
     ):
-        found = table(title, task, rows, weights, options)
+        found = table(title, task, rows=rows, weights=weights, options=options)
         ours, theirs = found.get("bdd_inst float32"), found.get("Detectron2 float32")
         if ours and theirs:
             worst = max(abs(ours[k] - theirs[k]) / max(abs(theirs[k]), 1e-9) for k in theirs)
@@ -125,7 +129,12 @@ def table(title: str, task: str, rows: dict, weights: str, options: argparse.Nam
         if engine == "builtin" or importable(engine):
             processes[name] = Process(
                 engines.BenchmarkTask(
-                    engine, task, weights, keys_of(options) | keys, options.threads, pages
+                    engine,
+                    task=task,
+                    weights=weights,
+                    keys=keys_of(options) | keys,
+                    threads=options.threads,
+                    huge_pages=pages,
                 )
             )
     for _ in range(max(1, min(options.repeat, 2) if options.quick else options.repeat)):

@@ -114,5 +114,9 @@ def build_timm_fpn_backbone(cfg: CfgNode) -> FPN:
 def _pyramid(cfg: CfgNode, bottom_up: ResNet | TimmBackbone) -> FPN:
     options = cfg.MODEL.FPN
     return FPN(
-        bottom_up, tuple(options.IN_FEATURES), options.OUT_CHANNELS, options.NORM, options.FUSE_TYPE
+        bottom_up,
+        in_features=tuple(options.IN_FEATURES),
+        width=options.OUT_CHANNELS,
+        norm=options.NORM,
+        fuse_type=options.FUSE_TYPE,
     )

@@ -278,7 +278,9 @@ def build_resnet(options: ResNetOptions, stem_channels: int, out_features: Seque
         halves = index > 0 and not (name == "res5" and options.res5_dilation == 2)
         stride = strides[name] = stride * 2 if halves else stride
     stem = BasicStem(stem_channels, options.norm)
-    return ResNet(stem, stages, channels, strides, tuple(out_features))
+    return ResNet(
+        stem, stages=stages, channels=channels, strides=strides, out_features=tuple(out_features)
+    )
 
 
 def resnet_from_config(cfg: CfgNode) -> ResNet:

@@ -44,7 +44,7 @@ class ConvFCHead(nn.Module):
     ):
         super().__init__()
         self.convs = [f"conv{index + 1}" for index in range(num_conv)]
-        channels = add_convs(self, self.convs, channels, conv_dim, norm)
+        channels = add_convs(self, self.convs, channels=channels, width=conv_dim, norm=norm)
         self.fcs = []
         self.outputs = channels * size * size
         for index in range(num_fc):
@@ -164,10 +164,10 @@ class BoxPredictor(nn.Module):
         box = box_regression_loss(
             self.transform,
             proposals[foreground],
-            chosen,
-            gt_boxes[foreground],
-            self.loss_kind,
-            self.beta,
+            deltas=chosen,
+            target=gt_boxes[foreground],
+            kind=self.loss_kind,
+            beta=self.beta,
         )
         # Over all regions, not the foreground only: so each foreground region weighs the same in every image.
         return {
@@ -228,7 +228,14 @@ class BoxPredictor(nn.Module):
     ) -> list[Instances]:
         """As :meth:`detect`, of predictions that are boxes R,4K and probabilities R,K+1 already; ``counts`` says how many rows each image has."""
         return [
-            choose_detections(b, s, size, self.score_threshold, self.nms_threshold, self.most)
+            choose_detections(
+                b,
+                s,
+                size=size,
+                score_threshold=self.score_threshold,
+                nms_threshold=self.nms_threshold,
+                most=self.most,
+            )
             for b, s, size in zip(boxes.split(counts), scores.split(counts), sizes, strict=True)
         ]
 

@@ -40,7 +40,7 @@ class MaskHead(nn.Module):
         super().__init__()
         self.agnostic = class_agnostic
         self.convs = [f"mask_fcn{index + 1}" for index in range(num_conv)]
-        channels = add_convs(self, self.convs, channels, conv_dim, norm)
+        channels = add_convs(self, self.convs, channels=channels, width=conv_dim, norm=norm)
         # From the 14x14 that are pooled to the 28x28 that are learned.
         self.deconv = ConvTranspose2d(channels, conv_dim, 2, stride=2)
         c2_msra_fill(self.deconv)

@@ -52,10 +52,10 @@ class Res5ROIHeads(ROIHeads):
         width = options.channels("res5")
         return cls(
             sampling,
-            build_pooler(cfg.MODEL.ROI_BOX_HEAD, [strides[name]]),
-            build_stage(options, "res5", channels[name]),
-            BoxPredictor.from_config(cfg, width),
-            MaskHead.from_config(cfg, width) if cfg.MODEL.MASK_ON else None,
+            pooler=build_pooler(cfg.MODEL.ROI_BOX_HEAD, [strides[name]]),
+            res5=build_stage(options, "res5", channels[name]),
+            box_predictor=BoxPredictor.from_config(cfg, width),
+            mask_head=MaskHead.from_config(cfg, width) if cfg.MODEL.MASK_ON else None,
         )
 
     def detect(

@@ -61,12 +61,12 @@ class SamplingOptions:
         options = cfg.MODEL.ROI_HEADS
         return cls(
             tuple(options.IN_FEATURES),
-            options.NUM_CLASSES,
-            Matcher(options.IOU_THRESHOLDS, options.IOU_LABELS, keep_best=False),
-            options.BATCH_SIZE_PER_IMAGE,
-            options.POSITIVE_FRACTION,
-            options.PROPOSAL_APPEND_GT,
-            cfg.MODEL.ROI_BOX_HEAD.TRAIN_ON_PRED_BOXES,
+            num_classes=options.NUM_CLASSES,
+            matcher=Matcher(options.IOU_THRESHOLDS, options.IOU_LABELS, keep_best=False),
+            samples=options.BATCH_SIZE_PER_IMAGE,
+            fraction=options.POSITIVE_FRACTION,
+            append_objects=options.PROPOSAL_APPEND_GT,
+            train_on_predictions=cfg.MODEL.ROI_BOX_HEAD.TRAIN_ON_PRED_BOXES,
         )
 
 
@@ -130,7 +130,17 @@ class ROIHeads(nn.Module):
         whole = self.label(self.matcher, proposals, instances)
         positive = (whole.classes != -1) & (whole.classes != self.classes)
         negative = whole.classes == self.classes
-        return whole[torch.cat(sample(positive, negative, self.samples, self.fraction, generator))]
+        return whole[
+            torch.cat(
+                sample(
+                    positive,
+                    negative,
+                    total=self.samples,
+                    fraction=self.fraction,
+                    generator=generator,
+                )
+            )
+        ]
 
     def label(self, matcher: Matcher, proposals: Tensor, instances: Instances) -> SampledProposals:
         """All of one image's proposals, n,4, with their classes: background, -1 for ignored, else the matched object's."""

@@ -135,17 +135,17 @@ class RPN(nn.Module):
         names = options.IN_FEATURES
         generator = AnchorGenerator(
             anchors.SIZES,
-            anchors.ASPECT_RATIOS,
-            [strides[name] for name in names],
-            anchors.OFFSET,
-            anchors.ROUND,
+            ratios=anchors.ASPECT_RATIOS,
+            strides=[strides[name] for name in names],
+            offset=anchors.OFFSET,
+            rounded=anchors.ROUND,
         )
         return cls(
             names,
-            generator,
-            RPNHead(channels[names[0]], generator.per_cell[0], options.CONV_DIMS),
-            BoxTransform(options.BBOX_REG_WEIGHTS),
-            Matcher(options.IOU_THRESHOLDS, options.IOU_LABELS, keep_best=True),
+            anchor_generator=generator,
+            head=RPNHead(channels[names[0]], generator.per_cell[0], options.CONV_DIMS),
+            transform=BoxTransform(options.BBOX_REG_WEIGHTS),
+            matcher=Matcher(options.IOU_THRESHOLDS, options.IOU_LABELS, keep_best=True),
             samples=options.BATCH_SIZE_PER_IMAGE,
             fraction=options.POSITIVE_FRACTION,
             boundary=options.BOUNDARY_THRESH,
@@ -165,7 +165,11 @@ class RPN(nn.Module):
         maps = [features[name] for name in self.in_features]
         logits, deltas = self.rpn_head(maps)
         anchors = self.anchor_generator([m.shape[-2:] for m in maps])
-        losses = self.losses(anchors, logits, deltas, targets, generators) if self.training else {}
+        losses = (
+            self.losses(anchors, logits, deltas=deltas, targets=targets, generators=generators)
+            if self.training
+            else {}
+        )
         with torch.no_grad():
             return self.propose(anchors, logits, deltas, sizes), losses
 
@@ -193,10 +197,10 @@ class RPN(nn.Module):
         location = box_regression_loss(
             self.transform,
             anchors[torch.cat(sources)],
-            deltas.flatten(0, 1)[foreground],
-            torch.cat(gt_boxes),
-            self.loss_kind,
-            self.beta,
+            deltas=deltas.flatten(0, 1)[foreground],
+            target=torch.cat(gt_boxes),
+            kind=self.loss_kind,
+            beta=self.beta,
         )
         # By the number wanted, not found: an image with few positives does not weigh its boxes more, and learning rates carry over.
         sampled = self.samples * len(targets)
@@ -217,7 +221,9 @@ class RPN(nn.Module):
         match, label = self.matcher(pairwise_iou(instances.gt_boxes, Boxes(anchors)))
         if self.boundary >= 0:
             label[~Boxes(anchors).inside_box(instances.image_size, self.boundary)] = -1
-        return *sample(label == 1, label == 0, self.samples, self.fraction, generator), match
+        return *sample(
+            label == 1, label == 0, total=self.samples, fraction=self.fraction, generator=generator
+        ), match
 
     def propose(self, anchors, logits, deltas, sizes) -> list[Tensor]:
         """The best anchors of each map, moved by their deltas, clipped, NMS by map; the best of all maps remain.

@@ -80,7 +80,12 @@ class ROIPooler(nn.Module):
             # Gradients of many overlapping boxes are summed pixel by pixel: in float32, whatever the precision of the map.
             table = feature.float() if learns else feature
             pooled = roi_align_rows(
-                table, rois, self.size, 1.0 / stride, self.sampling_ratio, self.aligned
+                table,
+                rois,
+                size=self.size,
+                scale=1.0 / stride,
+                sampling_ratio=self.sampling_ratio,
+                aligned=self.aligned,
             )
             return pooled.to(feature.dtype)
         return roi_align(

@@ -51,7 +51,17 @@ def roi_align_rows(
     _, channels, height, width = feature.shape
     table = feature.permute(0, 2, 3, 1).reshape(-1, channels)
     out = table.new_zeros(len(rois), size, size, channels)
-    axes = [_axis(rois[:, i], rois[:, i + 2], size, scale, sampling_ratio, aligned) for i in (2, 1)]
+    axes = [
+        _axis(
+            rois[:, i],
+            rois[:, i + 2],
+            size=size,
+            scale=scale,
+            ratio=sampling_ratio,
+            aligned=aligned,
+        )
+        for i in (2, 1)
+    ]
     buckets = [torch.bucketize(axis.samples, BUCKETS) for axis in axes]
     order, counts = _groups(buckets[0] * len(BUCKETS) + buckets[1])
     first = rois[:, 0].to(torch.int32) * (height * width)

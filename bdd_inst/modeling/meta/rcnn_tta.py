@@ -46,10 +46,10 @@ class RCNNTTA:
             return None
         return cls(
             views,
-            heads.NUM_CLASSES,
-            heads.NMS_THRESH_TEST,
-            cfg.TEST.DETECTIONS_PER_IMAGE,
-            bool(cfg.MODEL.MASK_ON),
+            num_classes=heads.NUM_CLASSES,
+            nms_threshold=heads.NMS_THRESH_TEST,
+            most=cfg.TEST.DETECTIONS_PER_IMAGE,
+            masks=bool(cfg.MODEL.MASK_ON),
         )
 
     def detect(
@@ -80,13 +80,13 @@ class RCNNTTA:
         merged = choose_detections(
             torch.cat(boxes),
             torch.cat(scores),
-            views[0].original,
-            SCORE_THRESHOLD,
-            self.nms_threshold,
-            self.most,
+            size=views[0].original,
+            score_threshold=SCORE_THRESHOLD,
+            nms_threshold=self.nms_threshold,
+            most=self.most,
         )
         if self.masks:
-            merged.pred_masks = self._masks(model, merged, groups, inputs, kept)
+            merged.pred_masks = self._masks(model, merged, groups=groups, inputs=inputs, kept=kept)
         return merged
 
     def _rows(self, found: Instances) -> Tensor:

@@ -146,7 +146,11 @@ def sem_seg_targets(batch: Sequence[dict], images: ImageList, head: PixelHead) -
     maps = []
     for index, (entry, size) in enumerate(zip(batch, images.image_sizes, strict=True)):
         name = entry.get("file_name") or f"image {index} of the batch"
-        maps.append(check_sem_seg(entry.get("sem_seg"), name, size, classes, head.ignore_value))
+        maps.append(
+            check_sem_seg(
+                entry.get("sem_seg"), name, size=size, classes=classes, ignore=head.ignore_value
+            )
+        )
     height, width = images.tensor.shape[-2:]
     # What lies beside an image in its batch is nobody's label.
     out = torch.full((len(maps), height, width), head.ignore_value, dtype=torch.int64)
