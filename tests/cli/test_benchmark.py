@@ -8,8 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
+from bdd_inst import formats
 from bdd_inst.cli import benchmark
-from bdd_inst.cli.benchmarks import _live_peers, common, live
+from bdd_inst.cli.benchmarks import _data_mapper, _data_source, _live_peers, common, live
 from bdd_inst.live import weights
 from bdd_inst.live.pyramid import Pyramid
 
@@ -111,3 +112,15 @@ def test_tables_align_numbers_to_the_right(capsys):
         "  long name  1.23",
         "  x            12",
     ]
+
+
+def test_the_data_benchmark_makes_its_own_data(tmp_path, monkeypatch):
+    """It uses the rendered streets, whose painter gives more than it once did: the image, its objects, and what else is there."""
+    monkeypatch.setattr(_data_source, "DIFFERENT", 2)
+    labels, images = _data_source.make_coco(tmp_path / "coco", number=4, objects=9)
+    assert len(formats.read(labels, images=images).load().images) == 4
+    record = _data_mapper.make_record(tmp_path, "polygon")
+    assert len(record["annotations"]) == _data_mapper.OBJECTS
+    assert all(len(a["segmentation"][0]) >= 6 for a in record["annotations"])
+    mapped = _data_mapper.our_mapper("polygon")(record, np.random.default_rng(0))
+    assert len(mapped["instances"]) > 0

@@ -73,7 +73,7 @@ def make_record(folder: Path, mask_format: str) -> dict:
         >= 16
     )
     rng = np.random.default_rng([seed])
-    image, painted = paint(compose(rng, 1280, 720), rng)
+    image, painted, _ = paint(compose(rng, 1280, 720), rng)
     path = folder / "street.jpg"
     cv2.imwrite(str(path), image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])
     seen = [item.visible for item in painted if item.visible.sum() > 200]

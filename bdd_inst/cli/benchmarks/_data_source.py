@@ -22,7 +22,7 @@ def make_coco(folder: Path, number: int, objects: int, seed: int = 1) -> tuple[P
     images, labels = folder / "images", folder / "instances.json"
     images.mkdir(parents=True, exist_ok=True)
     for i in range(DIFFERENT):
-        image, _ = paint(
+        image, _, _ = paint(
             compose(np.random.default_rng([seed, i]), *SIZE), np.random.default_rng([seed, i])
         )
         cv2.imwrite(str(folder / f"{i}.jpg"), image[..., ::-1])
