@@ -65,16 +65,3 @@ def read_regular(path: str | os.PathLike, most: int, missing: str = "no such fil
         except OSError as error:
             why = error.strerror or error
             raise DataError(f"{os.fspath(path)}: cannot be read ({why})") from None
-
-
-def check_regular(path: str | os.PathLike, missing: str = "no such file") -> None:
-    """Look at a file that a library will open by its name.
-
-    Args:
-        path: of the file.
-        missing: what is said where there is none.
-
-    Raises:
-        DataError: as :func:`open_regular`.
-    """
-    open_regular(path, missing).close()

@@ -60,40 +60,35 @@ def compare(
     sides = [side.with_masks() if kind == "segm" else side for side in (first, second)]
     a, b = (hotcoco_evaluator(truth, side, kind) for side in sides)
     found = hotcoco.compare(a, b, n_bootstrap=draws, seed=seed, confidence=confidence)
-    out = []
-    for name in found["metric_keys"]:
-        interval = (found.get("ci") or {}).get(name, {})
-        values = found["metrics_a"][name], found["metrics_b"][name]
-        known = min(values) > -1
-        ends = (
-            (100 * interval["lower"], 100 * interval["upper"])
-            if known and interval
-            else (None, None)
+    headlines = [
+        difference(
+            name,
+            found["metrics_a"][name],
+            found["metrics_b"][name],
+            interval=(found.get("ci") or {}).get(name),
         )
-        out.append(
-            Difference(
-                name,
-                percent(values[0]),
-                percent(values[1]),
-                100 * (values[1] - values[0]) if known else None,
-                *ends,
-            )
-        )
-    for one in found["per_category"]:
-        values = one["ap_a"], one["ap_b"]
-        known = min(values) > -1
-        change = 100 * (values[1] - values[0]) if known else None
-        out.append(
-            Difference(
-                f"AP-{one['cat_name']}",
-                first=percent(values[0]),
-                second=percent(values[1]),
-                difference=change,
-                low=None,
-                high=None,
-            )
-        )
-    return out
+        for name in found["metric_keys"]
+    ]
+    classes = (
+        difference(f"AP-{one['cat_name']}", one["ap_a"], one["ap_b"])
+        for one in found["per_category"]
+    )
+    return [*headlines, *classes]
+
+
+def difference(
+    name: str, first: float, second: float, interval: dict[str, float] | None = None
+) -> Difference:
+    """The second figure less the first, fractions to percent points, with the ends of its interval where there is one."""
+    known = min(first, second) > -1
+    return Difference(
+        name,
+        first=percent(first),
+        second=percent(second),
+        difference=100 * (second - first) if known else None,
+        low=100 * interval["lower"] if known and interval else None,
+        high=100 * interval["upper"] if known and interval else None,
+    )
 
 
 def percent(value: float) -> float | None:

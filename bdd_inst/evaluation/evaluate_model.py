@@ -124,9 +124,8 @@ def evaluate_model(
     options = options or ScoringOptions()
     results = []
     for test in test_sets:
-        place = folder
-        if folder is not None and len(test_sets) > 1:
-            place = folder / folder_name(test.name)
+        several = folder is not None and len(test_sets) > 1
+        place = folder / folder_name(test.name) if several else folder
         evaluator = build_evaluator(
             cfg,
             test.name,
@@ -142,20 +141,12 @@ def evaluate_model(
         seconds = time.perf_counter() - start
         with _kept_when_interrupted(evaluator, place):
             metrics = evaluator.evaluate()
-        results.append(
-            TestResult(
-                test,
-                metrics=metrics,
-                outcome=evaluator.outcome,
-                shown=shown,
-                folder=place,
-                seconds=seconds,
-            )
-        )
+        facts = {"shown": shown, "folder": place, "seconds": seconds}
+        results.append(TestResult(test, metrics=metrics, outcome=evaluator.outcome, **facts))
         if options.label_threshold is None and "label_map" in metrics:
             # Chosen on the images it scores, a threshold flatters: later data sets take the first one's.
-            threshold = metrics["label_map"]["threshold"]
-            options = replace(options, label_threshold=threshold, threshold_source=test.name)
+            chosen = metrics["label_map"]["threshold"]
+            options = replace(options, label_threshold=chosen, threshold_source=test.name)
     return results
 
 

@@ -166,17 +166,8 @@ def run(
                 meter=meter,
             )
             threads.append(_start(finding, masked, errors))
-            for frame, pyramid, mask, at in masked:
-                _draw(
-                    frame,
-                    pyramid,
-                    mask=mask,
-                    at=at,
-                    sink=sink,
-                    settings=settings,
-                    meter=meter,
-                    scratch=scratch,
-                )
+            for masked_frame in masked:
+                _draw(masked_frame, sink, settings, meter=meter, scratch=scratch)
                 meter.dropped = captured.replaced + masked.replaced
             if errors:
                 raise errors[0]
@@ -232,16 +223,13 @@ def _find(
 
 
 def _draw(
-    frame: Frame,
-    pyramid: Pyramid,
-    *,
-    mask: np.ndarray,
-    at: float,
+    masked_frame: tuple[Frame, Pyramid, np.ndarray, float],
     sink: Sink,
     settings: Settings,
     meter: Meter,
     scratch: Scratch,
 ) -> None:
+    frame, pyramid, mask, at = masked_frame
     start = time.perf_counter()
     small = tidy(sharpen(mask, settings.threshold))
     alpha = upsample(small, pyramid, scratch)

@@ -6,12 +6,12 @@ import socket
 import pytest
 
 from bdd_inst.base.errors import DataError
-from bdd_inst.base.regular_files import check_regular, open_regular, read_regular
+from bdd_inst.base.regular_files import open_regular, read_regular
 from bdd_inst.formats.json_files import read_bytes
 from bdd_inst.images.video import VideoReader
 from bdd_inst.weights.reader import read_weights
 
-READERS = (check_regular, open_regular, read_bytes, read_weights, VideoReader)
+READERS = (open_regular, read_bytes, read_weights, VideoReader)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
