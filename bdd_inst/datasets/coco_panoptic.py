@@ -62,8 +62,8 @@ def parse(
         for record in objects.dicts:
             found = segments.get(record["image_id"])
             if found is None:
-                said = f"{labels} has no segments of it; left out"
-                problems.add("image-without-labels", record["file_name"], said)
+                message = f"{labels} has no segments of it; left out"
+                problems.add("image-without-labels", record["file_name"], message)
                 continue
             if stuff_only:
                 record.pop("annotations")

@@ -94,14 +94,14 @@ def in_words(
         ("false", [names[results.category[n]] for n in mine if found.verdict[n] == "false"]),
         ("badly cut", [names[results.category[n]] for n in mine if cut[n]]),
     ]
-    said = [f"{word} {tally(classes)}" for word, classes in parts if classes]
+    parts = [f"{word} {tally(classes)}" for word, classes in parts if classes]
     pairs = [(found.partner[n], n) for n in mine if found.verdict[n] == "confused"]
     mixed = [f"{names[truth.category[g]]} taken for {names[results.category[d]]}" for g, d in pairs]
-    said += [
+    parts += [
         f"{text} ({mixed.count(text)} times)" if mixed.count(text) > 1 else text
         for text in dict.fromkeys(mixed)
     ]
-    return "; ".join(said)
+    return "; ".join(parts)
 
 
 def tally(words: list[str]) -> str:

@@ -29,10 +29,10 @@ def describe_class_counts(reinitialized: Sequence[str]) -> str:
         for pattern, key, classes in LAYERS:
             if match and re.match(pattern, match[1]):
                 found[key] = (classes(int(match[2])), classes(int(match[3])))
-    told = [
+    parts = [
         f"trained for {theirs} classes, the config has {ours}: set {key} {theirs}"
         for key, (theirs, ours) in found.items()
         # Boxes' layers differ with the classifier's, and say the same once more.
         if theirs != ours
     ]
-    return "; ".join(told) or f"layers of other sizes: {reinitialized[0]}"
+    return "; ".join(parts) or f"layers of other sizes: {reinitialized[0]}"

@@ -1,5 +1,6 @@
 """No config key is dropped in silence: each is classified, read somewhere if it is said to be, and refused by name if it is not."""
 
+import ast
 import re
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -279,3 +280,47 @@ def test_keys_that_contradict_a_panoptic_model(overrides, says):
     merge_overrides(cfg, overrides)
     with pytest.raises(ConfigError, match=says):
         check_config(cfg)
+
+
+# Where a key is refused outside the table, by what the check needs that no config holds.
+NEEDS = {
+    "bdd_inst/data/loader.py": "the group of processes",
+    "bdd_inst/data/loading.py": "the data sets' classes",
+    "bdd_inst/data/samplers.py": "how many images there are",
+    "bdd_inst/data/sem_seg.py": "the data's classes",
+    "bdd_inst/data/validation.py": "the labels",
+    "bdd_inst/datasets/own.py": "which data sets are label files; the user's modules",
+    "bdd_inst/engines/detectron2_engine.py": "Detectron2",
+    "bdd_inst/engines/device.py": "the GPUs of the machine",
+    "bdd_inst/inference/predictor.py": "the verb: what predicts needs weights",
+    "bdd_inst/live/segmenter.py": "the verb: live needs masks of pixels",
+    "bdd_inst/modeling/backbones/smp_encoder.py": "segmentation-models-pytorch",
+    "bdd_inst/modeling/backbones/timm_backbone.py": "timm",
+    "bdd_inst/modeling/freeze.py": "the names of the model's modules",
+    "bdd_inst/modeling/meta/semantic_segmentor.py": "the batch of this process",
+    "bdd_inst/training/hooks/metric_log.py": "the loggers' packages",
+    "bdd_inst/training/optim.py": "which parameters train",
+    "bdd_inst/training/stages.py": "the number of processes",
+    "bdd_inst/training/train.py": "the devices; the verb: --eval-only needs data",
+    "bdd_inst/training/tune/sweep.py": "the command line",
+    "bdd_inst/training/tune/tuning.py": "the command line",
+    "bdd_inst/weights/files.py": "where weights lie",
+    "bdd_inst/weights/packages.py": "the packages that are installed",
+    "bdd_inst/weights/trained.py": "what the weights are of",
+}
+
+
+def test_a_key_is_judged_outside_the_table_only_by_what_no_config_holds():
+    """A rule on a value alone, or on two keys, belongs into the room ``config``."""
+    sections = ("MODEL", "INPUT", "DATASETS", "DATALOADER", "SOLVER", "TEST", "STAGES")
+    key = re.compile(rf"\b({'|'.join(sections)})\.[A-Z_]+|\bSTAGES\b|\bLOGGERS\b|\bSEED\b")
+    found = set()
+    for path in (ROOT / "bdd_inst").rglob("*.py"):
+        name = path.relative_to(ROOT).as_posix()
+        if name.startswith(("bdd_inst/config/", "bdd_inst/cli/")):
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            called = isinstance(node, ast.Call) and ast.unparse(node.func) == "ConfigError"
+            if called and key.search(ast.unparse(node)):
+                found.add(name)
+    assert found == set(NEEDS)

@@ -66,6 +66,32 @@ def test_documents_have_one_word_for_an_image(project_root):
         assert not re.findall(r"[Pp]ictures?\b", text), file.name
 
 
+# British forms of words that the libraries' names have in American: color, gray, center, label, normalize.
+BRITISH = re.compile(
+    r"(?i)colour|\bgrey|centre|labelled|labelling|neighbour|honour|normalis|initialis|recognis|analysed?\b|analysing"
+)
+# Names that files of users hold, and so keep.
+KEPT = re.compile(r"unlabelled-image|normalised-coordinates|[\"`]labelled[\"`]")
+
+
+def test_there_is_one_spelling(project_root):
+    """In names, messages, comments and documents; scripts that set it right are no part of the project."""
+    places = (
+        "README.md",
+        "CONTRIBUTING.md",
+        "docs/**/*.md",
+        "examples/**/*.py",
+        "bdd_inst/**/*.py",
+    )
+    places += ("bdd_inst/**/*.html", "configs/*.yaml", "tools/*.py")
+    found = []
+    for file in (file for place in places for file in project_root.glob(place)):
+        for number, line in enumerate(file.read_text("utf-8").splitlines(), start=1):
+            if BRITISH.search(KEPT.sub("", line)):
+                found.append(f"{file.relative_to(project_root)}:{number}")
+    assert not found, found
+
+
 def test_the_readme_names_every_target_of_convert(project_root):
     text = (project_root / "README.md").read_text(encoding="utf-8")
     row = next(line for line in text.splitlines() if "`bdd-inst convert --to`" in line)

@@ -154,14 +154,14 @@ def sweep(trials: Sequence[Trial], folder: Path, command: Callable[[Trial], list
             command(trial), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
         )
         with passing_on([process]) as stop:
-            _, said = process.communicate()
+            _, errors = process.communicate()
         if stop and not trial.results:
             words = (
                 f"stopped by {stop.name} in {trial.folder.name}, which has saved where it stands"
             )
             return f"{words}\nto go on: the same command with --output {folder}"
         if process.returncode or not trial.results:
-            lines = [line for line in said.splitlines() if line.strip()]
+            lines = [line for line in errors.splitlines() if line.strip()]
             failed[i] = lines[-1] if lines else f"exit code {process.returncode}"
             log.error("sweep %d/%d failed: %s", i + 1, len(trials), failed[i])
     if len(failed) == len(trials):
