@@ -122,7 +122,7 @@ def test_installed_in_an_empty_folder_it_trains_evaluates_and_predicts(
     # Two processes: they start themselves again as they were started.
     words = ["--num-gpus", 2, "--output", "run", *SHORT]
     said = call(installed, tmp_path, "demo", *words, **env)
-    assert "segm" in said
+    assert "COCO masks" in said
     assert "results in run" in said
     assert json.loads((tmp_path / "run" / "run.json").read_text())["command"][:2] == [
         "bdd-inst",
