@@ -103,6 +103,11 @@ def test_a_room_imports_only_from_rooms_before_it(path):
         )
 
 
+def test_the_order_names_the_rooms_that_there_are():
+    folders = {path.parent.name for path in (ROOT / PACKAGE).glob("*/__init__.py")}
+    assert set(ROOMS) == folders
+
+
 def module_of(path: Path) -> str:
     """``bdd_inst.training.state`` of a file of the package."""
     parts = path.relative_to(ROOT).with_suffix("").parts

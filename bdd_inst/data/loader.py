@@ -212,9 +212,9 @@ def common_seed(seed: int, world_size: int) -> int:
     """
     if seed >= 0:
         return seed
-    drawn = [int(np.random.SeedSequence().generate_state(1)[0])]
+    shared = [int(np.random.SeedSequence().generate_state(1)[0])]
     if world_size > 1:
         if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
             raise ConfigError("several processes need one seed: set SEED to a number >= 0")
-        torch.distributed.broadcast_object_list(drawn, src=0)
-    return drawn[0]
+        torch.distributed.broadcast_object_list(shared, src=0)
+    return shared[0]

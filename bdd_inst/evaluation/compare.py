@@ -13,7 +13,7 @@ from bdd_inst.evaluation.coco import hotcoco_evaluator, without_hotcoco
 from bdd_inst.evaluation.ground_truth import GroundTruth
 from bdd_inst.evaluation.results import Results
 
-DRAWS = 1000
+RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
@@ -39,14 +39,14 @@ def compare(
     second: Results,
     kind: str,
     *,
-    draws: int = DRAWS,
+    resamples: int = RESAMPLES,
     seed: int = 0,
     confidence: float = 0.95,
 ) -> list[Difference]:
     """COCO's figures of both, headline figures with an interval, then AP by class.
 
     Raises:
-        DataError: one side has no boxes, or no masks, for ``kind``; hotcoco, which draws, is absent or too old.
+        DataError: one side has no boxes, or no masks, for ``kind``; hotcoco, which resamples, is absent or too old.
     """
     if reason := without_hotcoco():
         raise DataError(f"comparing two sets of predictions needs hotcoco: {reason}")
@@ -59,7 +59,7 @@ def compare(
             )
     sides = [side.with_masks() if kind == "segm" else side for side in (first, second)]
     a, b = (hotcoco_evaluator(truth, side, kind) for side in sides)
-    found = hotcoco.compare(a, b, n_bootstrap=draws, seed=seed, confidence=confidence)
+    found = hotcoco.compare(a, b, n_bootstrap=resamples, seed=seed, confidence=confidence)
     headlines = [
         difference(
             name,

@@ -6,7 +6,6 @@ background, as the fashion report has them. Pixels of value 255 in the ground tr
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ import numpy as np
 
 from bdd_inst.base.errors import ConfigError
 from bdd_inst.evaluation.confusion import matrix_content
-from bdd_inst.formats.json_files import read_bytes
+from bdd_inst.formats.json_files import plain, read_bytes
 from bdd_inst.masks.flatten import top_instances
 
 VOID = 255
@@ -157,10 +156,10 @@ def read_threshold(text: str) -> tuple[float | None, str]:
         return None, ""
     if Path(text).is_file():
         try:
-            found = float(json.loads(read_bytes(text))["label_map"]["threshold"])
+            found = float(plain(read_bytes(text))["label_map"]["threshold"])
             if not 0 <= found <= 1:
                 raise ValueError
-        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        except (ValueError, KeyError, TypeError, OverflowError):
             raise ConfigError(
                 f"{text}: holds no label_map threshold from 0 to 1; name the metrics.json of an evaluation with label maps"
             ) from None

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import zlib
 from pathlib import Path
 from typing import Any
@@ -49,9 +48,9 @@ def _classes(path: Path) -> tuple[str, ...] | None:
         meta = place / "meta.json"
         if meta.is_file():
             try:
-                classes = json.loads(read_bytes(meta))["classes"]
+                classes = plain(read_bytes(meta))["classes"]
                 return tuple(dict.fromkeys(str(c["title"]).strip() for c in classes))
-            except (DataError, ValueError, RecursionError, KeyError, TypeError):
+            except (DataError, ValueError, KeyError, TypeError):
                 return None
     return None
 

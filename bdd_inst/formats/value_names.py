@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 from bdd_inst.base import vocabulary as classes
 from bdd_inst.base.errors import DataError
 from bdd_inst.config.yaml_files import parse
-from bdd_inst.formats.json_files import read_bytes
+from bdd_inst.formats.json_files import plain, read_bytes
 from bdd_inst.formats.names import cityscapes_image
 from bdd_inst.images.names import image_stem
 
@@ -108,7 +107,7 @@ def _of_file(file: Path) -> ValueNames:
             return _from(1, [line.strip() for line in lines])
         return _of_lines([line for line in lines if not line.startswith("#")], str(file))
     try:
-        content = json.loads(data) if file.suffix.lower() == ".json" else parse(data, str(file))
+        content = plain(data) if file.suffix.lower() == ".json" else parse(data, str(file))
         if isinstance(content, dict) and isinstance(content.get("names"), (dict, list)):
             content = content["names"]
         if isinstance(content, list):

@@ -241,7 +241,7 @@ def test_boundary_pairs_are_the_smaller_iou(seed):
 
 def test_a_paired_bootstrap_knows_noise_from_progress():
     truth, results = random_case(11, images=60, crowds=False)
-    same = compare(truth, results, results, "bbox", draws=200)
+    same = compare(truth, results, results, "bbox", resamples=200)
     assert same[0].name == "AP"
     assert (same[0].difference, same[0].low, same[0].high) == (0, 0, 0)
     perfect = ResultsBuilder()
@@ -262,7 +262,7 @@ def test_a_paired_bootstrap_knows_noise_from_progress():
 def test_the_interval_is_that_of_drawing_images_by_hand():
     truth, results = random_case(12, images=40, crowds=False)
     weaker = results.take(np.random.default_rng(0).random(len(results)) < 0.7)
-    found = compare(truth, results, weaker, "bbox", draws=2000)[0]
+    found = compare(truth, results, weaker, "bbox", resamples=2000)[0]
     rng = np.random.default_rng(1)
     differences = []
     for _ in range(150):

@@ -66,7 +66,7 @@ def report(outcome, tmp_path_factory):
     )
     (run / "config.yaml").write_text("MODEL: {ENGINE: builtin}\n")
     weaker = made.results.take(np.arange(0, len(made.results), 2))
-    differences = compare(made.truth, weaker, made.results, "segm", draws=20)
+    differences = compare(made.truth, weaker, made.results, "segm", resamples=20)
     folder = tmp_path_factory.mktemp("report")
     comparison = (differences, "before", "after", "segm")
     return write_report(

@@ -170,7 +170,7 @@ def _draw_officially(path: Outline) -> np.ndarray:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.patches import PathPatch
-    from matplotlib.path import Path
+    from matplotlib.path import Path as CanvasPath
 
     canvas = FigureCanvasAgg(
         Figure(figsize=(WIDTH / 100, HEIGHT / 100), dpi=100, facecolor="black")
@@ -179,14 +179,18 @@ def _draw_officially(path: Outline) -> np.ndarray:
     axes.set_axis_off()
     axes.set(xlim=(0, WIDTH), ylim=(HEIGHT, 0))
     codes = [
-        Path.MOVETO,
-        *(Path.CURVE4 if letter == "C" else Path.LINETO for letter in path.types[1:]),
-        Path.LINETO,
+        CanvasPath.MOVETO,
+        *(CanvasPath.CURVE4 if letter == "C" else CanvasPath.LINETO for letter in path.types[1:]),
+        CanvasPath.LINETO,
     ]
     vertices = np.concatenate([path.vertices, path.vertices[:1]])
     axes.add_patch(
         PathPatch(
-            Path(vertices, codes), facecolor="white", linewidth=0, antialiased=False, snap=True
+            CanvasPath(vertices, codes),
+            facecolor="white",
+            linewidth=0,
+            antialiased=False,
+            snap=True,
         )
     )
     canvas.draw()
