@@ -59,6 +59,8 @@ PROBLEMS: dict[str, ProblemCode] = {code: ProblemCode(*row) for code, row in {
     "unknown-category": (WARNING, "a class that the data set does not have", "add the category, or an alias for it"),
     "category-left-out": (NOTE, "a class that was not asked for, or that the target has no number for", "nothing, where that was meant"),
     "category-absent": (NOTE, "no object of a class that was asked for", "nothing, where another split has some"),
+    "annotation-canceled": (NOTE, "an annotation that was canceled or has no result", "nothing; it is left out"),
+    "several-annotations": (NOTE, "an image that was annotated, or predicted, more than once", "keep the one that is meant to count"),
     "no-class": (WARNING, "an object without a class", "give the object its class"),
     "several-classes": (WARNING, "an object with more than one class", "an object has one class: label it once for each"),
     "unused-category": (NOTE, "a category that no object has, of another one's name", "remove the category from the list"),

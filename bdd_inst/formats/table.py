@@ -54,6 +54,7 @@ FORMATS: dict[str, Format] = {
     "dicts": Format("Detectron2 dicts", "dicts.read", "dicts.signs", write="write_dicts.DictsTarget", one_file=True),
     "supervisely": Format("Supervisely", "supervisely.read", "supervisely.signs", beside=("meta.json", "key_id_map.json", "obj_class_to_machine_color.json")),
     "superannotate": Format("SuperAnnotate", "superannotate.read", "superannotate.signs", beside=("classes.json",)),
+    "labelstudio": Format("Label Studio", "label_studio.read", "label_studio.signs", write="write_label_studio.LabelStudioTarget"),
     "labelme": Format("LabelMe", "labelme.read", "labelme.signs"),
     "via": Format("VIA", "via.read", "via.signs", options=("class_attribute",)),
     "cityscapes": Format("Cityscapes", "cityscapes.read", "cityscapes.signs"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,8 @@ from urllib.parse import unquote
 from bdd_inst.base.errors import DataError, printable
 from bdd_inst.images.names import SUFFIXES, as_text, image_stem
 from bdd_inst.images.size import read_size
+
+UPLOAD_MARK = re.compile(r"^[0-9a-f]{8}-(?=.)")
 
 
 class NamedImage(Protocol):
@@ -44,8 +47,13 @@ def _folded(base: str) -> str:
     return _stem(base).casefold()
 
 
+def _uploaded(base: str) -> str:
+    """Without the mark that Label Studio puts in front of what is uploaded to it: ``0a1b2c3d-a.jpg`` is ``a.jpg``."""
+    return UPLOAD_MARK.sub("", _folded(base))
+
+
 # Ways of comparing names, from the strictest to the loosest: the first one that finds a file decides.
-WAYS: tuple[Callable[[str], str], ...] = (_plain, _composed, _decoded, _stem, _folded)
+WAYS: tuple[Callable[[str], str], ...] = (_plain, _composed, _decoded, _stem, _folded, _uploaded)
 
 
 class ImageFinder:

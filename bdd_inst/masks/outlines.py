@@ -121,6 +121,24 @@ def ellipse(
     return points @ rotation + np.asarray(center, np.float64)
 
 
+def turned_rectangle(box: Sequence[float], degrees: float, pivot: Sequence[float]) -> np.ndarray:
+    """A rectangle turned clockwise as it is shown, as a polygon.
+
+    Args:
+        box: x1, y1, x2, y2 in pixels, before it is turned.
+        degrees: by which it is turned, from x towards y.
+        pivot: x, y of the point about which it is turned, in pixels.
+
+    Returns:
+        4,2 float64 x,y in pixels.
+    """
+    x1, y1, x2, y2 = box
+    corners = np.array([[x1, y1], [x2, y1], [x2, y2], [x1, y2]], np.float64) - pivot
+    turn = np.radians(degrees)
+    rotation = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+    return corners @ rotation + np.asarray(pivot, np.float64)
+
+
 def check_vertices(vertices: np.ndarray) -> None:
     """Raise DataError unless all of ``vertices`` (float64 of any shape) are finite and within MAX_COORDINATE."""
     # A NaN fails the comparison as well, so one pass finds all three.

@@ -321,6 +321,53 @@ def via() -> dict:
     }
 
 
+def label_studio() -> list[dict]:
+    """Two annotations and a prediction of one image, a canceled one of another; the brush is four set pixels from the second on."""
+
+    def result(kind: str, label: str, value: dict, **others: Any) -> dict:
+        size = {"original_width": WIDTH, "original_height": HEIGHT, "image_rotation": 0}
+        named = {"id": f"r{label}", "type": kind, "from_name": "label", "to_name": "image"}
+        return named | size | {"value": value | {kind: [label]}} | others
+
+    shapes = [
+        result("polygonlabels", "person", {"points": [[10, 10], [50, 10], [50, 60]]}),
+        result("rectanglelabels", "car", {"x": 10, "y": 10, "width": 20, "height": 30, "rotation": 0}),
+        result("rectanglelabels", "sign", {"x": 50, "y": 50, "width": 25, "height": 20, "rotation": 90}),
+        result("ellipselabels", "wheel", {"x": 50, "y": 50, "radiusX": 10, "radiusY": 10, "rotation": 0}),
+        result("brushlabels", "road", {"format": "rle", "rle": BRUSH}),
+    ]  # fmt: skip
+    other = [result("polygonlabels", "bus", {"points": [[1, 1], [5, 1], [5, 6]]}, score=0.75)]
+    return [
+        {
+            "id": 3,
+            "data": {"image": "/data/upload/1/0a1b2c3d-a.jpg"},
+            "annotations": [
+                {"id": 9, "was_cancelled": False, "ground_truth": False, "result": shapes},
+            ],
+            "predictions": [{"model_version": "v1", "score": 0.5, "result": other}],
+        },
+        {
+            "id": 4,
+            "data": {"image": "/data/local-files/?d=x%20y/b.jpg"},
+            "annotations": [],
+            "predictions": [{"model_version": "v1", "score": 0.5, "result": other}],
+        },
+    ]
+
+
+def brush_bytes() -> list[int]:
+    """Label Studio's coding of HEIGHT x WIDTH pixels RGBA, by the bit: one clear pixel, four set ones, the rest clear."""
+    bits = f"{4 * WIDTH * HEIGHT:032b}" + "00111" + "0010" + "0011" + "0111" + "1111"
+    bits += "1" + "00" + "011" + "00000000"  # four bytes of 0: three bits of length less one
+    bits += "0" + "01" + "1111" + "11111111" * 16  # sixteen bytes of their own: a literal run
+    bits += "1" + "11" + f"{4 * WIDTH * HEIGHT - 21:016b}" + "00000000"
+    bits += "0" * (-len(bits) % 8)
+    return [int(bits[place : place + 8], 2) for place in range(0, len(bits), 8)]
+
+
+BRUSH = brush_bytes()
+
+
 def bitmask() -> bytes:
     values = np.zeros((HEIGHT, WIDTH, 4), np.uint8)
     values[5:20, 5:20] = (3, 8, 0, 1)
@@ -351,6 +398,7 @@ JSON_KINDS: dict[str, Any] = {
     "supervisely": supervisely,
     "labelme": labelme,
     "via": via,
+    "labelstudio": label_studio,
 }
 PNG_KINDS: dict[str, Any] = {"bitmask": bitmask, "label-map": label_map, "binary-masks": binary}
 
