@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import threading
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -57,7 +58,8 @@ def output_name(
 
 
 class OutputPaths:
-    """Paths below one folder: the same name always gets the same one, and no two names share one. Threads may use it together."""
+    """Paths below one folder: the same name always gets the same one, and no two names share one, on whatever system the folder is
+    opened later. Threads may use it together."""
 
     def __init__(
         self, folder: str | os.PathLike, suffix: str | None = None, keep: Iterable[str] = ()
@@ -70,10 +72,10 @@ class OutputPaths:
         """The file for what is called ``name``; see :func:`output_name`."""
         with self._lock:
             out = output_name(name, self.suffix, self.keep, mark=False)
-            if self._owners.setdefault(out, name) != name:
+            if self._owners.setdefault(_alike(out), name) != name:
                 head, slash, last = out.rpartition("/")
                 out = f"{head}{slash}{_marked(last, name)}"
-                self._owners[out] = name
+                self._owners[_alike(out)] = name
             return self.folder / out
 
 
@@ -97,6 +99,11 @@ def refuse_overlap(output: str | os.PathLike, *inputs: str | os.PathLike | None)
             raise DataError(
                 f"{output}: the output {where} the input {source}, whose files it could overwrite; name another folder"
             )
+
+
+def _alike(path: str) -> str:
+    """A path as systems compare names that take no notice of capitals, and of how accents are written."""
+    return unicodedata.normalize("NFC", path).casefold()
 
 
 def _safe(part: str) -> str:

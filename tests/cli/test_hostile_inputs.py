@@ -246,6 +246,7 @@ def test_the_doors_are_open(ended):
     assert done["convert to yolo", "many parts"] == 0
 
 
+# Every hostile file of the shared folder by its name: the words that meet it, and the exit code.
 WEIGHTS = (
     "bytearray.pth",
     "legba.pth",
@@ -254,17 +255,59 @@ WEIGHTS = (
     "pkl_tuplekey.pkl",
     "pkl_dtype.pkl",
 )
+CONFIGS = ("bool", "date", "deep", "f0", "g0", "int", "laugh3", "mapbomb", "self", "selfmap")
+SCORE = ["evaluate", "--ground-truth", "dollar_gt.json", "--predictions", "dollar_r.json"]
+NAMED = {
+    "street.jpg": (["live", "--background", "none", "--input", "street.jpg"], 1),
+    "loop.jpg": (["live", "--background", "none", "--input", "loop.jpg"], 1),
+    "1x3000.png": (["live", "--background", "none", "--input", "1x3000.png"], 0),
+    "dotdot.json": (["convert", "--to", "bitmask", "--input", "dotdot.json"], 0),
+    "nulvideo.json": (["convert", "--to", "bitmask", "--input", "nulvideo.json"], 0),
+    "dollar_gt.json, dollar_r.json": (SCORE, 0),
+    "threshold.json": ([*SCORE, "--label-maps", "--label-threshold", "threshold.json"], 1),
+    "meta/bm": (["convert", "--to", "label-map", "--input", "meta/bm"], 1),
+    "meta/bm2": (["convert", "--to", "label-map", "--input", "meta/bm2"], 1),
+    "meta/bm3": (["convert", "--to", "label-map", "--input", "meta/bm3"], 1),
+    "meta/d.json": (["convert", "--to", "bitmask", "--input", "meta/d.json"], 1),
+}
+NAMED |= {
+    f"yaml/{name}.yaml": (["predict", "--input", ".", "--config", f"yaml/{name}.yaml"], 1)
+    for name in CONFIGS
+}
+NAMED |= {name: (["predict", "--input", ".", "--weights", name], 1) for name in WEIGHTS}
 
 
-def test_weights_that_cost_gigabytes_or_hours(tmp_path):
-    files = [SHARED / name for name in WEIGHTS if (SHARED / name).is_file()]
-    if not files:
-        pytest.skip("the hostile weight files are not in a shared folder")
-    assert [file.name for file in files] == list(WEIGHTS)
-    words = ["--input", str(tmp_path), "--output", str(tmp_path / "out")]
-    wanted = [Run(["predict", "--weights", str(file), *words], seconds=SECONDS) for file in files]
-    for file, end in zip(files, runs(wanted), strict=True):
-        assert end.code == 1, end
-        assert end.err.count("\n") == 1, end
-        assert f"{file.name}: refused" in end.err, end
-        assert end.megabytes < 1000, end
+def test_every_file_of_the_shared_folder(tmp_path):
+    if not SHARED.is_dir():
+        pytest.skip("the hostile files are not in a shared folder")
+    copy = shutil.copytree(SHARED, tmp_path / "in")
+    known = {name for key in NAMED for name in key.split(", ")}
+    for file in copy.iterdir():
+        inner = [f"{file.name}/{f.name}" for f in file.iterdir()] if file.is_dir() else [file.name]
+        # d.meta.json goes with d.json; the other links of the two chains with their first.
+        new = {
+            n
+            for n in inner
+            if n not in known and not n.startswith(("yaml/f", "yaml/g", "meta/d.meta"))
+        }
+        assert not new
+    wanted = []
+    for number, (words, _) in enumerate(NAMED.values()):
+        given = [str(copy / word) if (copy / word).exists() else word for word in words]
+        wanted.append(
+            Run([*given, "--output", str(tmp_path / str(number) / "out")], seconds=SECONDS)
+        )
+    before = {p for p in tmp_path.rglob("*") if p.is_file()}
+    done = runs(wanted)
+    for number, (name, (_, code)) in enumerate(NAMED.items()):
+        end = done[number]
+        said = name, end
+        assert end.code == code, said
+        assert "Traceback" not in end.err, said
+        assert end.megabytes < 1000, said
+        lines = [line for line in end.err.splitlines() if line.startswith("error:")]
+        assert len(lines) == code, said
+        if name in WEIGHTS:
+            assert f"{name}: refused" in end.err, said
+    made = {p for p in tmp_path.rglob("*") if p.is_file()} - before
+    assert all(p.relative_to(tmp_path).parts[1] == "out" for p in made), made
