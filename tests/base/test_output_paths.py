@@ -1,6 +1,7 @@
 """Tests for where results go: inside the folder, under names that every system allows, one for each name."""
 
 import os
+import unicodedata
 
 import pytest
 
@@ -45,10 +46,15 @@ def test_no_two_names_share_a_file(tmp_path):
         "a.jpg",
         "x" * 300,
         "x" * 301,
+        # One file where capitals do not count, or accents are written apart.
+        "A.jpg",
+        "\u00e9.jpg",
+        "e\u0301.jpg",
     ]
     places = OutputPaths(tmp_path, ".png", keep=(".jpg", ".png"))
     found = [places(name) for name in names]
-    assert len(set(found)) == len(names)
+    alike = {unicodedata.normalize("NFC", str(path)).casefold() for path in found}
+    assert len(alike) == len(set(found)) == len(names)
     assert [places(name) for name in names] == found
 
 

@@ -17,12 +17,18 @@ from PIL import Image
 
 from bdd_inst import formats
 from bdd_inst.base.errors import DataError, ProblemLog
+from bdd_inst.base.output_paths import OutputPaths
 from bdd_inst.config.loading import get_cfg, load_cfg
 from bdd_inst.data.validation import checked_dicts
+from bdd_inst.datasets.semantic import color_table
+from bdd_inst.datasets.splits import listed
 from bdd_inst.evaluation.files import evaluate_files
 from bdd_inst.formats.value_names import parse_values
 from bdd_inst.images.read import read_bgr
 from bdd_inst.images.video import VideoReader
+from bdd_inst.inference.sources import Frame, open_source
+from bdd_inst.report.html import run_rows
+from bdd_inst.report.report_data import training_tree
 from bdd_inst.weights.reader import read_weights
 from bdd_inst.weights.trained import read_identity
 from tests.formats import examples
@@ -311,6 +317,111 @@ class Names(JsonDoor):
         }
 
 
+class Files(JsonDoor):
+    """Images and masks whose file has such a name."""
+
+    def valid(self) -> list:
+        return [["a.png"], ["b/c.png"], ["image_1.png"]]
+
+    def wrong(self, seed: list[str], rng: random.Random) -> bytes:
+        name = mutated_name(seed[0], rng)
+        if rng.random() < 0.3:
+            place = rng.randrange(len(name) + 1)
+            name = name[:place] + rng.choice(["\udcff", "\udc80\n", "\u0130", "ﬁ"]) + name[place:]
+        return json.dumps([name]).encode()
+
+    def enter(self, file: Path) -> None:
+        folder = file.parent / "in"
+        place = folder / json.loads(file.read_bytes())[0].strip("/").replace("..", "")
+        try:
+            place.parent.mkdir(parents=True)
+            Image.fromarray(np.eye(8, dtype=np.uint8)).save(place, "PNG")
+        except (OSError, ValueError):
+            return  # no file can be called so
+        for frame in self.frames(folder):
+            assert OutputPaths(file.parent / "out")(frame.name).is_relative_to(file.parent / "out")
+        for to in ("coco", "label-map"):
+            with allowed():
+                labels = formats.read(folder, kind="label-map", values={1: "cat"})
+                formats.write(labels, file.parent / "out" / to, to=to)
+
+    @staticmethod
+    def frames(folder: Path) -> Iterator[Frame]:
+        with contextlib.suppress(DataError):
+            yield from open_source(folder)
+
+
+class Panoptic(JsonDoor):
+    """Segments beside a PNG of their ids."""
+
+    def valid(self) -> list:
+        segments = [
+            {"id": 1, "category_id": 1, "area": 24, "bbox": [0, 0, 8, 3], "iscrowd": 0},
+            {"id": 2, "category_id": 2, "area": 40, "bbox": [0, 3, 8, 5], "iscrowd": 0},
+        ]
+        image = {"id": 1, "file_name": "a.jpg", "width": 8, "height": 8}
+        row = {"image_id": 1, "file_name": "a.png", "segments_info": segments}
+        names = [{"id": 1, "name": "car", "isthing": 1}, {"id": 2, "name": "sky", "isthing": 0}]
+        return [{"images": [image], "annotations": [row], "categories": names}]
+
+    def enter(self, file: Path) -> None:
+        ids = np.ones((8, 8, 3), np.uint8) * [1, 0, 0]
+        ids[3:, :, 0] = 2
+        (file.parent / "input").mkdir()
+        Image.fromarray(ids.astype(np.uint8)).save(file.parent / "input" / "a.png")
+        with allowed():
+            formats.read(file).load()
+        with allowed():
+            formats.write(formats.read(file), file.parent / "out.json", to="panoptic")
+        truth = file.with_name("truth.json")
+        truth.write_text(json.dumps(self.seeds[0]))
+        (file.parent / "truth").symlink_to("input")
+        evaluate_files(truth, file)
+
+
+class Runs(Door):
+    """What lies in a training run's folder: its record, its logs."""
+
+    ending = ".csv"
+
+    def valid(self) -> list:
+        record = {"seed": 1, "command": ["train"], "git": {"commit": "a"}, "data": {}}
+        rows = "iteration,stage,total_loss,lr\n0,heads,1.5,0.1\n1,heads,1.25,0.1\n"
+        return [json.dumps(record), rows, "iteration,segm/AP\n1,12.5\n"]
+
+    def wrong(self, seed: str, rng: random.Random) -> bytes:
+        if rng.random() < 0.5:
+            return mutated_bytes(seed.encode(), rng)
+        return mutated_lines(seed.replace(",", ": ,"), rng).encode("utf-8", "surrogatepass")
+
+    def enter(self, file: Path) -> None:
+        for name in ("run.json", "training.csv", "evaluations.csv", "config.yaml"):
+            (file.parent / name).write_bytes(file.read_bytes())
+        run_rows(file.parent)
+        json.dumps(training_tree(file.parent), allow_nan=False)
+
+
+class Lists(Door):
+    """Lists of names, tables of colors, words for values."""
+
+    ending = ".txt"
+
+    def valid(self) -> list:
+        return ["name, r, g, b\ncat, 1, 2, 3\ndog, 4, 5, 6\n", "1 cat\n2 dog\n", "a.jpg\nb.jpg\n"]
+
+    def wrong(self, seed: str, rng: random.Random) -> bytes:
+        if rng.random() < 0.5:
+            return mutated_bytes(seed.encode(), rng)
+        return mutated_lines(seed, rng).encode("utf-8", "surrogatepass")
+
+    def enter(self, file: Path) -> None:
+        with allowed():
+            color_table(file)
+        with allowed():
+            listed(["a.jpg", "b.jpg"], file)
+        parse_values(str(file))
+
+
 @contextlib.contextmanager
 def allowed() -> Iterator[None]:
     """One of our errors is an answer, in one line; the next step still follows."""
@@ -335,4 +446,8 @@ DOORS: dict[str, type[Door]] = {
     "images": Images,
     "videos": Videos,
     "names": Names,
+    "files": Files,
+    "panoptic": Panoptic,
+    "runs": Runs,
+    "lists": Lists,
 }
