@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from bdd_inst.base.files import atomic_write
+from bdd_inst.base.files import atomic_write, naming
 
 KEY = "iteration"
 
@@ -42,7 +42,7 @@ class CsvLog:
             self.columns += [name for name in values if name not in self.columns]
             self._rewrite(rows)
         self.torn = True
-        with self.path.open("a", encoding="utf-8", newline="") as stream:
+        with naming(self.path), self.path.open("a", encoding="utf-8", newline="") as stream:
             csv.writer(stream, lineterminator="\n").writerow(
                 [iteration, *("" if values.get(n) is None else values[n] for n in self.columns)]
             )

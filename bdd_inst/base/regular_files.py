@@ -59,7 +59,7 @@ def read_regular(path: str | os.PathLike, most: int, missing: str = "no such fil
         if size > most:
             raise DataError(f"{os.fspath(path)}: {size} bytes, more than the {most} that are read")
         try:
-            return stream.read(most)
+            return stream.read()  # a number would be taken from the memory at once
         except MemoryError:
             raise DataError(f"{os.fspath(path)}: does not fit into the memory") from None
         except OSError as error:

@@ -180,7 +180,7 @@ def _lines(node: yaml.Node, source: str, prefix: str) -> Iterator[tuple[str, str
 
 def _read(path: Path, above: list[Path], read: list[Path]) -> Tree:
     """``path`` over its bases; ``above`` are the files that include it, ``read`` all that were read so far."""
-    here = path.resolve()
+    here = Path(os.path.realpath(path))
     if here in above:
         raise ConfigError(f"{path}: {BASE_KEY} files include each other in a circle")
     read.append(here)

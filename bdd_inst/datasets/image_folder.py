@@ -37,7 +37,7 @@ def images_beside(path: str, labels: LabelSet) -> Path:
     for folder in (base / name for name in NEAR):
         try:
             if folder.is_dir() and ImageFinder(folder).find(first) is not None:
-                return folder.resolve()
+                return Path(os.path.realpath(folder))
         except (
             DataError
         ) as error:  # masks of the images' names beside them: the folder of images alone may tell

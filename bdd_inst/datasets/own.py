@@ -94,7 +94,7 @@ def import_modules(names: Sequence[str]) -> None:
     """
     for name in names:
         path = Path(name)
-        folder = str(path.resolve().parent if path.suffix == ".py" else Path.cwd())
+        folder = str(Path(os.path.realpath(path)).parent if path.suffix == ".py" else Path.cwd())
         if folder not in sys.path:
             sys.path.insert(0, folder)
         try:

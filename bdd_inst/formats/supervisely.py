@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import os
 import zlib
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,7 @@ def read(found: Found) -> LabelSet:
 def _classes(path: Path) -> tuple[str, ...] | None:
     """Class titles of the project's ``meta.json``, looked for in the folder and the two above."""
     folder = path if path.is_dir() else path.parent
-    for place in (folder, *list(folder.resolve().parents)[:2]):
+    for place in (folder, *list(Path(os.path.realpath(folder)).parents)[:2]):
         meta = place / "meta.json"
         if meta.is_file():
             try:

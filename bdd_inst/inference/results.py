@@ -74,8 +74,8 @@ def image_ids(cfg: CfgNode, source: ImageSource) -> dict[str, int | str]:
     Returns:
         empty where the images are no data set's.
     """
-    root = catalog.data_root().resolve()
-    names = {name: path.resolve() for name, path in source.images.items()}
+    root = Path(os.path.realpath(catalog.data_root()))
+    names = {name: Path(os.path.realpath(path)) for name, path in source.images.items()}
     if source.videos or not all(path.is_relative_to(root) for path in names.values()):
         return {}
     found = {}
@@ -84,7 +84,7 @@ def image_ids(cfg: CfgNode, source: ImageSource) -> dict[str, int | str]:
             with contextlib.suppress(DataError):
                 found.update(
                     {
-                        Path(r["file_name"]).resolve(): r["image_id"]
+                        Path(os.path.realpath(r["file_name"])): r["image_id"]
                         for r in catalog.DatasetCatalog.get(name)
                     }
                 )

@@ -80,7 +80,7 @@ def open_source(
         return _of_stream(found.stream, text)
     if found.reader is not None:
         return _of_video(found, text)
-    stem = path.resolve().name if path.is_dir() else path.stem
+    stem = Path(os.path.realpath(path)).name if path.is_dir() else path.stem
     return Source(
         text, stem, found.__iter__, moving=False,
         consecutive=numbered([entry.name for entry in found.entries]), number=found.number,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -123,7 +124,7 @@ def write_metrics_of_sets(results: Sequence[TestResult], folder: Path) -> None:
 def find_run_folder(*places: Path) -> Path | None:
     """The folder of the training run that weights or figures lie in: the first that has its log, two levels up at most."""
     for place in places:
-        for folder in (place, *list(place.resolve().parents)[:2]):
+        for folder in (place, *list(Path(os.path.realpath(place)).parents)[:2]):
             if (folder / "training.csv").is_file():
                 return folder
     return None

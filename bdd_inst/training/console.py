@@ -46,6 +46,15 @@ class BarHandler(logging.Handler):
         tqdm.write(self.format(record), file=sys.stderr)
 
 
+class LogFile(logging.FileHandler):
+    """The log on disk. Where that is full its lines are lost there; the run says so by what else it cannot write."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """No traceback of a full disk for each line."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
+
+
 def quiet_libraries() -> None:
     """Silence warnings and log lines that are not addressed to the user of this project."""
     warnings.filterwarnings("ignore", category=UserWarning)
@@ -71,7 +80,7 @@ def show_log(level: int = logging.INFO) -> None:
 def log_to(folder: Path, rank: int = 0) -> logging.Handler:
     """Also write the log to ``log.txt`` (``log.txt.rank1`` ... of other processes), after what is there."""
     folder.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(
+    handler = LogFile(
         folder / ("log.txt" if rank == 0 else f"log.txt.rank{rank}"), encoding="utf-8"
     )
     handler.setFormatter(LineFormatter(FORMAT))

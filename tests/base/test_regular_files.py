@@ -2,6 +2,8 @@
 
 import os
 import socket
+import subprocess
+import sys
 
 import pytest
 
@@ -45,3 +47,17 @@ def test_a_file_that_does_not_fit_into_the_memory_is_one_line(tmp_path):
         stream.truncate(1 << 60 if os.name == "nt" else 1 << 43)
     with pytest.raises(DataError, match="a.json: "):
         read_regular(tmp_path / "a.json", 1 << 62)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no limit of the address space")
+def test_a_small_file_takes_little_memory_whatever_is_allowed(tmp_path):
+    (tmp_path / "a.json").write_bytes(b"[1, 2]")
+    code = (
+        "import resource, sys; from bdd_inst.base.regular_files import read_regular; "
+        "resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30)); "
+        "print(read_regular(sys.argv[1], 8 << 30))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "a.json")], capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "b'[1, 2]'", done.stderr

@@ -219,11 +219,11 @@ def test_a_small_disk_and_one_that_takes_nothing(tmp_path, mounted):
     wanted, cases = [], []
     for name in asked:
         whole = content(tmp_path / "whole" / name)
-        blocks = sum(-(-len(one) // 4096) + 1 for one in whole.values())
+        pages = sum(-(-len(one) // 4096) for one in whole.values())
         for kind, options in {
             "takes nothing": "size=1m,ro",
-            "nearly full": "size=8k",
-            "half": f"size={max(3, blocks // 2) * 4096}",
+            "nearly full": "size=4k",
+            "half": f"size={max(1, pages // 2) * 4096}",
         }.items():
             place = tmp_path / kind / name
             mounted(place, options)
