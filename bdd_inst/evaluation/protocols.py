@@ -31,7 +31,7 @@ class ProtocolScores:
 
     figures: dict[str, object]
     scores: dict[str, CocoScores] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
+    notes: Sequence[str] = field(default_factory=list)
 
 
 # (ground truth, predictions, kinds: ``bbox`` and ``segm`` as far as both sides have them, detections an image and class that count).
@@ -112,7 +112,7 @@ def score(
         kinds = ["bbox"]
     found = run(truth, results, kinds, max_detections)
     notes += maskless_notes(truth) if "segm" in kinds else []
-    notes += found.notes + truth.problems.lines() + results.problems.lines()
+    notes += [*found.notes, *truth.problems.lines(), *results.problems.lines()]
     metrics = {"protocol": protocol} | found.figures | ({"notes": notes} if notes else {})
     return EvaluationResult(metrics, truth=truth, results=results, scores=found.scores, notes=notes)
 

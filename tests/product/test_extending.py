@@ -20,11 +20,12 @@ from bdd_inst.data.augmentations import AUGMENTATIONS, build_augmentations
 from bdd_inst.datasets.catalog import DatasetCatalog
 from bdd_inst.datasets.own import import_modules
 from bdd_inst.engines import build_model
-from bdd_inst.evaluation.protocols import PROTOCOLS
+from bdd_inst.evaluation.protocols import PROTOCOLS, ProtocolScores
 from bdd_inst.formats.registry import register_format
 from bdd_inst.formats.table import FORMATS
 from bdd_inst.modeling.backbones import BACKBONES
 from bdd_inst.modeling.meta import META_ARCHITECTURES
+from bdd_inst.modeling.meta.base import ImageModel
 from bdd_inst.structures import Boxes, Instances, pairwise_iou
 from tests.product.tiny import MODEL, SHORT, coco_data
 
@@ -185,6 +186,31 @@ def test_a_meta_architecture_learns_one_box(example):
     assert found.image_size == (128, 160)
     assert int(found.pred_classes[0]) == 1
     assert float(pairwise_iou(found.pred_boxes[:1], Boxes(2 * box))) > 0.5
+
+
+def test_a_meta_architecture_needs_no_backbone():
+    """A model of one's own that is written anew: nothing but losses and inference is asked of it."""
+
+    class Mean(ImageModel):
+        def losses(self, batch):
+            return {"loss": self.preprocess(batch).tensor.mean()}
+
+    cfg = load_cfg("demo.yaml", MODEL)
+    batch = [{"image": torch.zeros(3, 9, 7, dtype=torch.uint8)}] * 2
+    assert float(Mean(**Mean.image_options(cfg))(batch)["loss"]) < 0
+
+
+def test_notes_of_a_metric_may_be_any_sequence(tmp_path, monkeypatch):
+    def noted(*arguments, **options):
+        found = PROTOCOLS["coco"](*arguments, **options)
+        return ProtocolScores(found.figures, found.scores, notes=("counted by hand",))
+
+    monkeypatch.setitem(PROTOCOLS, "noted", noted)
+    data = coco_data(tmp_path / "data")
+    words = ["--protocol", "noted", "--no-report", "--output", str(tmp_path / "out")]
+    words += ["--ground-truth", f"{data}/labels.json", "--predictions", f"{data}/results.json"]
+    assert evaluate.main(words) == 0
+    assert "counted by hand" in (tmp_path / "out" / "metrics.json").read_text()
 
 
 def test_a_metric(example, tmp_path):

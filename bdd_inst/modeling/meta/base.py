@@ -16,7 +16,7 @@ PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.fl
 
 
 class ImageModel(nn.Module):
-    """A model on ``list[dict]``: a subclass has ``backbone`` and defines ``losses(batch)`` and ``inference(batch)``.
+    """A model on ``list[dict]``: a subclass defines ``losses(batch)`` and ``inference(batch)``.
 
     Args:
         pixel_mean, pixel_std: of the three channels, on 0..255, in INPUT.FORMAT's order.
@@ -24,7 +24,7 @@ class ImageModel(nn.Module):
         channels_last: the memory order of images and features, which changes no result.
 
     Attributes:
-        precision: as given; ``backbone.size_divisibility`` must be there.
+        precision: as given.
         trains_channels_last: whether float32 training takes that order too.
         mask_formats: what :meth:`forward` takes as ``mask_format`` in evaluation; empty where there are no masks of objects.
     """
@@ -66,6 +66,12 @@ class ImageModel(nn.Module):
         return self.pixel_mean.device
 
     @property
+    def size_divisibility(self) -> int:
+        """What both sides of a padded batch are multiples of: as its ``backbone`` needs it, 0 (as they are) for a model without one."""
+        backbone = getattr(self, "backbone", None)
+        return 0 if backbone is None else backbone.size_divisibility
+
+    @property
     def channels_last(self) -> bool:
         """Whether images go in by this memory order."""
         # Deformable taps enlarge what another order of summation rounds otherwise.
@@ -100,7 +106,7 @@ class ImageModel(nn.Module):
         if last and self.training and not low:
             # Group norm amplifies what another order of summation changes in gradients.
             last = not any(isinstance(module, nn.GroupNorm) for module in self.modules())
-        return ImageList.from_tensors(images, self.backbone.size_divisibility, channels_last=last)
+        return ImageList.from_tensors(images, self.size_divisibility, channels_last=last)
 
 
 def output_size(entry: dict, own: tuple[int, int]) -> tuple[int, int]:
