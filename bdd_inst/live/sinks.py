@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from bdd_inst.base.errors import DataError, ProblemLog
+from bdd_inst.base.locks import FolderLock
 from bdd_inst.base.output_paths import OutputPaths
 from bdd_inst.images.names import SUFFIXES, WRITTEN
 from bdd_inst.images.video import VideoWriter
@@ -105,6 +106,7 @@ class Images:
         """``path``: a file that ends in .png or .jpg, for an input of one image; otherwise a folder."""
         self.path, self.source, self.alpha = Path(path), source, alpha
         self.problems, self.number = ProblemLog(), 0
+        self._open = contextlib.ExitStack()
         self.single = self.path.suffix.lower() in SUFFIXES and not self.path.is_dir()
         self.places = OutputPaths(path, ".png") if alpha else image_paths(path)
         if self.single and source.number != 1:
@@ -115,10 +117,12 @@ class Images:
             raise DataError(f"{path}: images are written as .png or .jpg")
 
     def __enter__(self) -> Images:
+        if not self.single:  # the frames of two runs in one folder would mix
+            self._open.enter_context(FolderLock(self.path))
         return self
 
     def __exit__(self, kind: type | None, *rest: object) -> None:
-        pass
+        self._open.close()
 
     def show(self, frame: Frame, image: np.ndarray) -> None:
         """Encode and write H,W,3 uint8 BGR. The input itself is never written over."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import warnings
@@ -53,6 +54,11 @@ class LogFile(logging.FileHandler):
         """No traceback of a full disk for each line."""
         if not isinstance(sys.exc_info()[1], OSError):
             super().handleError(record)
+
+    def close(self) -> None:
+        """Nor an error that hides the one that ended the run."""
+        with contextlib.suppress(OSError):
+            super().close()
 
 
 def quiet_libraries() -> None:

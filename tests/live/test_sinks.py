@@ -17,6 +17,7 @@ from bdd_inst.images.video import VideoReader
 from bdd_inst.inference.sources import Frame
 from bdd_inst.live import sinks
 from bdd_inst.live.sources import Source, open_source
+from tests.waiting import locked_elsewhere
 
 BGRA = np.full((6, 8, 4), 128, np.uint8)
 
@@ -157,3 +158,16 @@ def test_no_window_is_named(monkeypatch):
     monkeypatch.setattr(cv2, "namedWindow", refuse, raising=False)
     with pytest.raises(DataError, match="no window"), sinks.Window():
         pass
+
+
+def test_two_runs_into_one_folder_do_not_mix(tmp_path, project_root):
+    sink = sinks.Images(tmp_path / "out", source_of("a.jpg", "b.jpg"), alpha=True)
+    with (
+        locked_elsewhere(tmp_path / "out", project_root),
+        pytest.raises(DataError, match="another run is writing here"),
+        sink,
+    ):
+        pytest.fail("the folder was taken")
+    with sink:
+        sink.show(Frame("a.jpg", 1, BGRA), BGRA)
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["a.png"]
