@@ -62,6 +62,7 @@ FORMATS: dict[str, Format] = {
     "panoptic": Format("COCO panoptic", "panoptic.read", "panoptic.signs", write="write_panoptic.PanopticTarget", one_file=True),
     "sam": Format("Segment Anything", "sam.read", "sam.signs"),
     "deepfashion2": Format("DeepFashion2", "deepfashion2.read", "deepfashion2.signs"),
+    "cvat": Format("CVAT XML", "cvat.read", find="cvat.find", write="write_cvat.CvatTarget"),
     "yolo": Format("YOLO text", "yolo.read", find="yolo.find", write="write_yolo.YoloTarget"),
     "bitmask": Format("BDD100K bitmasks", "png_folders.read", write="write_png.BitmaskTarget"),
     "pan-seg": Format("BDD100K panoptic bitmasks", "png_folders.read"),

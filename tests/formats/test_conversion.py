@@ -25,12 +25,13 @@ from tests.formats import examples
 from tests.waiting import locked_elsewhere
 
 FOLDERS = ("bitmask", "label-map", "binary-masks", "yolo")
+ENDINGS = {"cvat": "xml"}
 # The others have examples of their own among the cases.
 KINDS = [kind for kind in kinds("read") if kind in {**examples.JSON_KINDS, **examples.PNG_KINDS}]
 
 
 def output(folder, to):
-    return folder / (f"out-{to}" if to in FOLDERS else f"out-{to}.json")
+    return folder / (f"out-{to}" if to in FOLDERS else f"out-{to}.{ENDINGS.get(to, 'json')}")
 
 
 @pytest.mark.parametrize("to", kinds("write"))

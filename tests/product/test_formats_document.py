@@ -10,7 +10,8 @@ from bdd_inst import formats
 from bdd_inst.cli.convert import build_parser
 from bdd_inst.formats.table import kinds
 
-EXAMPLE = re.compile(r"^### [^\n]*`([\w-]+)`\n\n```(json|text)\n(.*?)^```", re.M | re.S)
+EXAMPLE = re.compile(r"^### [^\n]*`([\w-]+)`\n\n```(json|text|xml|csv)\n(.*?)^```", re.M | re.S)
+FORMS = {"yolo": "text", "cvat": "xml"}  # of the others, JSON
 WITHOUT_EXAMPLE = {
     "bitmask",
     "pan-seg",
@@ -56,10 +57,10 @@ def test_every_kind_of_text_has_an_example(project_root):
 @pytest.mark.parametrize("kind", sorted(set(kinds("read")) - WITHOUT_EXAMPLE))
 def test_the_example_is_read_as_its_kind(kind, project_root, tmp_path):
     form, text = examples(project_root)[kind]
-    file = tmp_path / ("labels/a.txt" if kind == "yolo" else "a.json")
+    file = tmp_path / ("labels/a.txt" if kind == "yolo" else f"a.{form}")
     file.parent.mkdir(exist_ok=True)
     file.write_text(text)
-    assert form == ("text" if kind == "yolo" else "json")
+    assert form == FORMS.get(kind, "json")
     assert formats.detect(file) == kind
     if kind in ("yolo", "panoptic"):
         return  # which need images, and PNGs
