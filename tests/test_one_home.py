@@ -23,7 +23,7 @@ HOMES: dict[str, tuple[str, tuple[str, ...]]] = {
     "video files": (r"\bcv2\.VideoWriter\(", ("images/video.py",)),
     "the cache folder": (r"environ\.get\(\"(BDD_INST_CACHE|XDG_CACHE_HOME)", ("base/cache_folder.py", "weights/files.py")),
     "COCO's images and annotations read": (r"get\(\"categories\"\)\) or|type=Category|Decoder\(Annotation\)", ("formats/coco.py", "formats/coco_entries.py", "formats/panoptic.py")),
-    "JSON of users parsed": (r"\bjson\.loads\(", ("formats/json_files.py", "datasets/cache.py", "synthetic/render.py", "training/provenance.py", "report/html.py", "cli/benchmarks/")),
+    "JSON of labels parsed": (r"\bjson\.loads\(", ("formats/json_files.py", "base/locks.py", "live/page_server.py", "datasets/cache.py", "synthetic/render.py", "training/provenance.py", "report/html.py", "cli/benchmarks/")),
     "COCO results read": (r"Decoder\(Result\)", ("formats/coco_entries.py",)),
     "label files parsed": (r"msgspec\.json\.Decoder\(", ("formats/",)),
     "hotcoco run": (r"StreamingEval\(|COCOeval\(", ("evaluation/coco.py", "cli/benchmarks/")),

@@ -14,6 +14,8 @@ from bdd_inst import formats
 from bdd_inst.base.errors import DataError
 from bdd_inst.base.vocabulary import BDD100K, BDD100K_DET, BDD100K_PAN_SEG
 from bdd_inst.cli import check, convert
+from bdd_inst.datasets import own
+from bdd_inst.datasets.catalog import DatasetCatalog
 from bdd_inst.evaluation import files
 from bdd_inst.formats.write_yolo import joined, traced
 from bdd_inst.images.png_bytes import encode_mask
@@ -162,6 +164,46 @@ def test_capitals_and_aliases_of_scalabel_files_mean_one_class_everywhere(tmp_pa
     ]
     assert converted == scored == trained == ["car", "pedestrian", "car", "pedestrian"]
     assert truth.ignored.tolist() == [False, False, False, True]
+
+
+def test_training_conversion_and_evaluation_draw_one_mask(tmp_path):
+    """A curved outline by BDD100K's rule, two parts of one object: every way from labels to masks gives the same pixels."""
+    curve = {
+        "vertices": [[5, 5], [20, 2], [30, 20], [24, 30], [8, 30]],
+        "types": "LCCLL",
+        "closed": True,
+    }
+    part = {"vertices": [[40, 10], [55, 10], [50, 40]], "types": "LLL", "closed": True}
+    label = WORDS[0]["labels"][0] | {"poly2d": [curve, part]}
+    label.pop("score")
+    path = tmp_path / "labels.json"
+    path.write_text(json.dumps([WORDS[0] | {"labels": [label]}]))
+    (tmp_path / "images").mkdir()
+    Image.new("RGB", (64, 48)).save(tmp_path / "images" / "a.jpg")
+    name = own.register(path, tmp_path / "images")
+    [[trained]] = [record["annotations"] for record in DatasetCatalog.get(name)]
+    DatasetCatalog.remove(name)
+    target = tmp_path / "dicts.json"
+    formats.write(formats.read(path), target, to="dicts", images=tmp_path / "images")
+    [[converted]] = [record["annotations"] for record in json.loads(target.read_text())]
+    truth = files.read_truth(path)
+    formats.write(formats.read(path), tmp_path / "coco.json", to="coco", masks="rle")
+    [written] = json.loads((tmp_path / "coco.json").read_text())["annotations"]
+    masks = [
+        run_lengths.decode(rle)
+        for rle in (
+            trained["segmentation"],
+            converted["segmentation"],
+            written["segmentation"],
+            truth.rle(0),
+        )
+    ]
+    assert masks[0].sum() > 500
+    assert all(np.array_equal(mask, masks[0]) for mask in masks[1:])
+    # Training takes the mask's box, as the official conversion does; a conversion keeps what the file says.
+    assert trained["bbox"] == list(run_lengths.to_bbox(trained["segmentation"]))
+    assert converted["bbox"] == [5, 5, 25, 25]
+    assert trained["category_id"] == converted["category_id"]
 
 
 def test_words_of_other_files_stay_as_they_are(tmp_path):
