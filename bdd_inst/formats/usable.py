@@ -16,6 +16,7 @@ from bdd_inst.base.errors import DataError, ProblemLog
 from bdd_inst.formats.records import Box, ImageLabels, Instance, LabelSet, LazyImages
 from bdd_inst.masks import run_lengths
 from bdd_inst.masks.outlines import Outline
+from bdd_inst.masks.rle_check import MAX_PIXELS
 
 # Images whose sides are below this may hold an object between 0 and 1.
 LEAST_SIDE = 8
@@ -47,7 +48,7 @@ def usable_images(labels: LabelSet) -> LazyImages:
 def first_labels(
     images: Iterable[ImageLabels], source: str, log: ProblemLog
 ) -> Iterator[ImageLabels]:
-    """The images without those that were there before, counted."""
+    """The images without those that were there before, counted; a size that no mask can have is taken for unknown."""
     seen: set[tuple[str | None, str]] = set()
     for image in images:
         key = (image.video, image.name)
@@ -56,6 +57,10 @@ def first_labels(
             log.add("duplicate-image", f"{source} ({image.name})", message)
             continue
         seen.add(key)
+        if image.width and image.height and image.width * image.height > MAX_PIXELS:
+            message = f"{image.width}x{image.height} is the size of no image; taken for unknown"
+            log.add("bad-image-size", f"{source} ({image.name})", message)
+            image.width = image.height = None
         yield image
 
 

@@ -12,6 +12,7 @@ from bdd_inst import formats
 from bdd_inst.base.errors import DataError
 from bdd_inst.evaluation import files
 from bdd_inst.masks import run_lengths as rle
+from tests.formats import examples
 
 SQUARE = [5.0, 5.0, 25.0, 5.0, 25.0, 25.0, 5.0, 25.0]
 
@@ -97,3 +98,14 @@ def test_a_whole_image_of_shares_beside_pixels_is_counted(tmp_path):
     found, counts = read(coco(tmp_path / "gt.json", *both))
     assert len(found) == 1
     assert counts["normalised-coordinates"] == 2
+
+
+@pytest.mark.parametrize("to", ["bitmask", "panoptic", "label-map", "yolo", "coco"])
+def test_a_size_of_ten_billion_pixels_is_taken_for_unknown(to, tmp_path):
+    tree = examples.coco()
+    tree["images"][0] |= {"width": 100_000, "height": 100_000}
+    (tmp_path / "gt.json").write_text(json.dumps(tree))
+    labels = formats.read(tmp_path / "gt.json")
+    done = formats.write(labels, tmp_path / ("out" if to != "panoptic" else "out.json"), to=to)
+    assert done.images == 1
+    assert labels.problems.counts["bad-image-size"] == 1
