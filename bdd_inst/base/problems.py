@@ -123,6 +123,7 @@ PROBLEMS: dict[str, ProblemCode] = {code: ProblemCode(*row) for code, row in {
     "joined-parts": (NOTE, "the target format has one outline an object: its parts were joined by lines", "choose another format to keep them apart"),
     "hidden-objects": (NOTE, "an object has no pixel left under others", "choose a format in which objects may overlap"),
     "lost-areas": (NOTE, "the target format has no field for COCO's area", "choose coco to keep it"),
+    "lost-attributes": (NOTE, "the target format has no attributes of objects", "choose coco or scalabel to keep them"),
     "lost-classes": (NOTE, "the target format has one foreground for all classes", "choose label-map to keep them"),
     "lost-curves": (NOTE, "Bezier curves became straight pieces", "choose scalabel to keep them"),
     "lost-ids": (NOTE, "the target format has no place for object ids", "choose coco or scalabel to keep them"),

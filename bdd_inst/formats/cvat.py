@@ -18,8 +18,10 @@ from bdd_inst.formats.records import ImageLabels, Instance, LabelSet
 from bdd_inst.formats.sniff import Found
 from bdd_inst.formats.xml_files import Element, elements, root_tag, text_of
 
-# A video of more is a broken number: four days at 25 frames a second.
-MOST_FRAMES = 1 << 23
+# A video of more is a broken number: eleven hours at 25 frames a second.
+MOST_FRAMES = 1 << 20
+# Frames between two that a track lists; CVAT itself lists every one.
+MOST_BETWEEN = 1 << 12
 
 
 def find(path: Path) -> list[Path]:
@@ -155,7 +157,10 @@ def _track(
             log.add("bad-label", place, f"{error}; left out")
             before = None
             continue
-        if before is not None:
+        if before is not None and frame - before[0] > MOST_BETWEEN:
+            message = f"{frame - before[0]} frames after the one before; left out between them"
+            log.add("bad-label", place, message)
+        elif before is not None:
             # Up to the frame on which it is next listed, as it leaves the image too.
             for between in range(before[0] + 1, frame):
                 frames[between].append(

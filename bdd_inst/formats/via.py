@@ -1,4 +1,4 @@
-"""VIA (VGG Image Annotator) JSON: ``regions`` of polygons, rectangles, circles and ellipses for each image, as list or object."""
+"""VIA (VGG Image Annotator), JSON or CSV: ``regions`` of polygons, rectangles, circles and ellipses for each image, as list or object."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from bdd_inst.base.errors import DataError, ProblemLog
-from bdd_inst.formats import fields
+from bdd_inst.formats import fields, via_csv
 from bdd_inst.formats.json_files import describe, plain, raw_object
 from bdd_inst.formats.reading import contents, label_set
 from bdd_inst.formats.records import ImageLabels, Instance, LabelSet
@@ -46,7 +46,7 @@ def read(found: Found) -> LabelSet:
         )
 
     def generate(log: ProblemLog) -> Iterator[ImageLabels]:
-        for file, top in contents(found, log):
+        for file, top in _contents(found, log):
             options = _options(top, attribute)
             for key, record in _records(file, top).items():
                 image = _image(
@@ -56,6 +56,14 @@ def read(found: Found) -> LabelSet:
                     yield image
 
     return label_set(found, generate, "coco", notes=notes)
+
+
+def _contents(found: Found, log: ProblemLog) -> Iterator[tuple[Path, Any]]:
+    """Every file with its content; a CSV export's records as they would stand in JSON."""
+    if via_csv.find(found.files[0]):
+        yield found.files[0], via_csv.records(found.files[0])
+    else:
+        yield from contents(found, log)
 
 
 def _records(file: Path, top: Any) -> dict[str, Any]:
@@ -71,7 +79,7 @@ def _records(file: Path, top: Any) -> dict[str, Any]:
 def _candidates(found: Found) -> Counter[str]:
     """The region attributes that could be classes (text, a choice, ticked boxes), with how many regions fill each in."""
     filled: Counter[str] = Counter()
-    for file, top in contents(found, ProblemLog()):
+    for file, top in _contents(found, ProblemLog()):
         for record in _records(file, top).values():
             regions = record.get("regions") if isinstance(record, dict) else None
             regions = list(regions.values()) if isinstance(regions, dict) else regions

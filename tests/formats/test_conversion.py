@@ -25,7 +25,7 @@ from tests.formats import examples
 from tests.waiting import locked_elsewhere
 
 FOLDERS = ("bitmask", "label-map", "binary-masks", "yolo")
-ENDINGS = {"cvat": "xml"}
+ENDINGS = {"cvat": "xml", "rle-csv": "csv"}
 # The others have examples of their own among the cases.
 KINDS = [kind for kind in kinds("read") if kind in {**examples.JSON_KINDS, **examples.PNG_KINDS}]
 

@@ -94,6 +94,14 @@ def test_tracks_of_a_video(tmp_path):
     assert (first.video, first.frame_index, first.height, first.width) == ("drive", 0, 60, 80)
 
 
+def test_a_gap_that_would_fill_the_memory_is_counted(tmp_path):
+    labels = read(
+        tmp_path, VIDEO.replace('frame="2" keyframe="1" outside="0"', 'frame="900000" outside="0"')
+    )
+    assert sum(len(image.instances) for image in labels.images) == 3
+    assert labels.problems.counts == {"bad-label": 1}
+
+
 def test_an_exports_folder_and_other_encodings(tmp_path):
     (tmp_path / "job").mkdir()
     read(tmp_path / "job", IMAGES)
