@@ -5,6 +5,7 @@ from __future__ import annotations
 from fvcore.common.config import CfgNode
 
 from bdd_inst.base.errors import ConfigError
+from bdd_inst.config.class_map import check_class_map
 from bdd_inst.config.detector_rules import check_detector
 from bdd_inst.config.pixelwise_rules import check_panoptic, check_sem_seg
 
@@ -32,6 +33,7 @@ def check_consistency(cfg: CfgNode) -> None:
             rule(cfg)
     _check_input(cfg)
     _check_solver(cfg)
+    check_class_map(cfg)
 
 
 def _check_input(cfg: CfgNode) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from fvcore.common.config import CfgNode
@@ -14,6 +15,7 @@ from bdd_inst.data.panoptic import is_panoptic
 from bdd_inst.data.sem_seg import BACKGROUND, class_names, is_pixelwise
 from bdd_inst.data.validation import checked_dicts
 from bdd_inst.datasets.catalog import DatasetCatalog, MetadataCatalog
+from bdd_inst.datasets.class_view import ClassView, class_view
 from bdd_inst.datasets.dict_array import DictArray
 
 log = logging.getLogger(__name__)
@@ -27,7 +29,7 @@ def load_datasets(
     In training, images without a usable object are left out (DATALOADER.FILTER_EMPTY_ANNOTATIONS) and counted.
 
     Args:
-        cfg: DATALOADER.FILTER_EMPTY_ANNOTATIONS, and the classes that MODEL has.
+        cfg: DATALOADER.FILTER_EMPTY_ANNOTATIONS, DATASETS.CLASSES and CLASS_MAP, and the classes that MODEL has.
         names: of the catalog.
         is_train: leave out what cannot train.
 
@@ -35,7 +37,8 @@ def load_datasets(
         Detectron2's standard dicts, the metadata that the sets share, and the counts.
 
     Raises:
-        ConfigError: no names, names of sets with different classes, or a model with another number of classes.
+        ConfigError: no names, names of sets with different classes or with some of DATASETS.CLASSES unlabeled, or a model with another
+            number of classes.
         DataError: a data set that is not there, dicts that would train or score wrongly (see :mod:`bdd_inst.data.validation`), or nothing left to train or evaluate on.
     """
     if not names:
@@ -44,27 +47,12 @@ def load_datasets(
         )
     problems = ProblemLog()
     parts: list[Sequence[dict]] = []
+    seen: list[dict] = []
     for name in names:
-        loaded = DatasetCatalog.get(
-            name,
-            raster=cfg.DATASETS.RASTER,
-            instances=cfg.DATASETS.INSTANCES,
-            source=cfg.DATASETS.SOURCE,
-        )
-        metadata = MetadataCatalog.get(name)
-        if metadata.get("problems") is not None:
-            problems.merge(metadata.get("problems"))
-        parts.append(
-            checked_dicts(
-                name,
-                loaded,
-                metadata=metadata.as_dict(),
-                cfg=cfg,
-                is_train=is_train,
-                problems=problems,
-            )
-        )
-    metadata = common_metadata(names)
+        dicts, known = _one(name, cfg, is_train, problems)
+        parts.append(dicts)
+        seen.append(known)
+    metadata = common_metadata(names, seen)
     check_classes(cfg, metadata, names)
     dicts = parts[0] if len(parts) == 1 else [d for part in parts for d in part]
     # A label map of stuff trains a pixel-wise model without any object.
@@ -81,17 +69,52 @@ def load_datasets(
     return dicts, metadata, problems
 
 
-def common_metadata(names: Sequence[str]) -> dict:
-    """The metadata of the first data set; the others must have the same classes."""
-    first = MetadataCatalog.get(names[0]).as_dict()
-    for name in names[1:]:
-        other = MetadataCatalog.get(name).as_dict()
+def _one(
+    name: str, cfg: CfgNode, is_train: bool, problems: ProblemLog
+) -> tuple[Sequence[dict], dict]:
+    """One data set's dicts and metadata, checked, in the model's classes."""
+    loaded = DatasetCatalog.get(
+        name,
+        raster=cfg.DATASETS.RASTER,
+        instances=cfg.DATASETS.INSTANCES,
+        source=cfg.DATASETS.SOURCE,
+    )
+    known = MetadataCatalog.get(name).as_dict()
+    if known.get("problems") is not None:
+        problems.merge(known["problems"])
+    checked = partial(checked_dicts, metadata=known, cfg=cfg, is_train=is_train, problems=problems)
+    view = class_view(name, known, cfg.DATASETS)
+    if view is None:
+        return checked(name, loaded), known
+    if is_train and view.unlabeled:
+        refuse_unlabeled(name, view)
+    # Arrays are checked as they are seen; a user's list with its own class numbers, which the checks name.
+    arrays = isinstance(loaded, DictArray)
+    if arrays:
+        loaded = view.dicts(name, loaded, problems)
+    dicts = checked(name, loaded)
+    return (dicts if arrays else view.dicts(name, dicts, problems)), view.metadata(known)
+
+
+def refuse_unlabeled(name: str, view: ClassView) -> None:
+    """Raise ConfigError: objects that stand in the images without a label would be trained as background."""
+    missing = ", ".join(view.unlabeled)
+    raise ConfigError(
+        f"{name} does not label {missing}, which DATASETS.CLASSES has: its objects of them would be trained as background. "
+        f"Say in DATASETS.CLASS_MAP which of its classes ({', '.join(view.words)}) they are, or leave {missing} out"
+    )
+
+
+def common_metadata(names: Sequence[str], known: Sequence[dict]) -> dict:
+    """The metadata of the first data set (``known``: one for each name); the others must have the same classes."""
+    first = known[0]
+    for name, other in zip(names[1:], known[1:], strict=True):
         for mine, theirs in zip(vocabularies(first), vocabularies(other), strict=True):
             if mine == theirs:
                 continue
-            both = f"{mine} and {theirs}"
             raise ConfigError(
-                f"{names[0]} and {name} have different classes, {both}, and cannot be joined"
+                f"{names[0]} and {name} have different classes, {mine} and {theirs}; to join them, "
+                "choose with DATASETS.CLASSES and say in DATASETS.CLASS_MAP which are the same"
             )
     return first
 

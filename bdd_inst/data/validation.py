@@ -17,7 +17,8 @@ from bdd_inst.base.errors import ConfigError, DataError, ProblemLog
 from bdd_inst.data.validation_masks import checked_mask, refuse_shares
 from bdd_inst.data.validation_segments import checked_segments
 from bdd_inst.data.validation_values import as_whole_number, shown
-from bdd_inst.datasets.dict_array import NO_MASK, RLE, DictArray, blob_at
+from bdd_inst.datasets.dict_array import DictArray, blob_at
+from bdd_inst.datasets.dict_packing import NO_MASK, RLE
 from bdd_inst.structures import BoxMode
 
 MODES = {int(mode): mode for mode in (BoxMode.XYXY_ABS, BoxMode.XYWH_ABS)}
@@ -88,7 +89,7 @@ def class_names(name: str, metadata: Mapping) -> list[str]:
 def count_without_mask(name: str, dicts: DictArray, problems: ProblemLog) -> None:
     """Count the objects of a DictArray that masks cannot be trained on. Raises ConfigError where none has a mask."""
     arrays = dicts.arrays
-    wanted = np.flatnonzero(arrays["crowd"] == 0)
+    wanted = np.flatnonzero(dicts.plain_objects())
     bare = wanted[arrays["mask_kind"][wanted] == NO_MASK]
     if not bare.size:
         return
@@ -110,7 +111,7 @@ def count_without_mask(name: str, dicts: DictArray, problems: ProblemLog) -> Non
 def refuse_run_lengths(name: str, dicts: DictArray) -> None:
     """ConfigError where an object of a DictArray to train on has a mask in pixels, which INPUT.MASK_FORMAT polygon cannot carry."""
     arrays = dicts.arrays
-    found = np.flatnonzero((arrays["crowd"] == 0) & (arrays["mask_kind"] == RLE))
+    found = np.flatnonzero(dicts.plain_objects() & (arrays["mask_kind"] == RLE))
     if found.size:
         image = int(np.searchsorted(arrays["object_ends"], found[0], side="right"))
         raise needs_bitmask(f"{name}: {dicts._image(image)['file_name']}")

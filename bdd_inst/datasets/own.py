@@ -18,6 +18,7 @@ from bdd_inst import formats
 from bdd_inst.base.errors import ConfigError, DataError, ProblemLog
 from bdd_inst.datasets.cache import cached
 from bdd_inst.datasets.catalog import DatasetCatalog, MetadataCatalog
+from bdd_inst.datasets.class_view import check_map_words
 from bdd_inst.datasets.dataset import DatasetRecords
 from bdd_inst.datasets.image_folder import images_beside
 from bdd_inst.datasets.own_panoptic import load_panoptic_labels, panoptic_classes_of
@@ -37,22 +38,30 @@ def prepare(cfg: CfgNode) -> None:
 
     Label files in DATASETS.TRAIN and DATASETS.TEST, and in a stage's own DATASETS.TRAIN, become data sets under their absolute paths.
     DATASETS.CLASSES is filled with their classes where it is empty, so that a run's config and checkpoint keep them, and the NUM_CLASSES
-    of the heads follow it. Configs that name data sets of the catalog alone are left as they are.
+    of the heads follow it. Configs that name data sets of the catalog alone, and no classes, are left as they are.
 
     Args:
         cfg: changed in place.
 
     Raises:
-        ConfigError: a module that cannot be imported, lists of unequal length.
+        ConfigError: a module that cannot be imported, lists of unequal length, a class of CLASS_MAP that no data set has.
         DataError: files that are missing or cannot be read.
     """
     import_modules(cfg.DATASETS.IMPORTS)
+    _register_labels(cfg)
+    check_map_words(cfg)
+
+
+def _register_labels(cfg: CfgNode) -> None:
+    """What :func:`prepare` does once the user's modules are there."""
     places: dict[str, str] = {}
     for key, folders in (("TRAIN", "TRAIN_IMAGES"), ("TEST", "TEST_IMAGES")):
         places |= _resolve(cfg.DATASETS, key, folders, "DATASETS.")
     shared = list(cfg.DATASETS.TRAIN_IMAGES) if len(cfg.DATASETS.TRAIN_IMAGES) == 1 else []
     cfg.STAGES = [_resolved_stage(stage, shared, places) for stage in cfg.STAGES]
     if not places:
+        if len(cfg.DATASETS.CLASSES) and cfg.MODEL.META_ARCHITECTURE != ARCHITECTURE:
+            _fit_heads(cfg, cfg.DATASETS.CLASSES)
         return
     values = parse_values(cfg.DATASETS.VALUES) if cfg.DATASETS.VALUES else None
     if cfg.MODEL.META_ARCHITECTURE == ARCHITECTURE:
@@ -61,8 +70,10 @@ def prepare(cfg: CfgNode) -> None:
     if not len(cfg.DATASETS.CLASSES):
         cfg.DATASETS.CLASSES = list(_training_classes(cfg, places, values))
     classes = tuple(cfg.DATASETS.CLASSES)
+    # Where names are given anew a file keeps its own; they are chosen from when it is loaded, as those of the catalog's sets are.
+    kept = None if len(cfg.DATASETS.CLASS_MAP) else classes
     for name, images in places.items():
-        register(name, images or None, classes, masks=_needs_masks(cfg), values=values)
+        register(name, images or None, kept, masks=_needs_masks(cfg), values=values)
     _fit_heads(cfg, classes)
 
 

@@ -16,6 +16,7 @@ from bdd_inst.base.errors import DataError
 from bdd_inst.base.files import atomic_write
 from bdd_inst.data.sem_seg import BACKGROUND, class_names
 from bdd_inst.datasets import catalog
+from bdd_inst.datasets.class_view import seen_metadata
 from bdd_inst.formats.label_map import write_gray
 from bdd_inst.inference.results import OutputClasses
 
@@ -146,7 +147,7 @@ def label_names(cfg: CfgNode, metadata: Mapping) -> OutputClasses:
     """
     number = max(cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES, 2)
     known = [
-        catalog.MetadataCatalog.get(name).as_dict()
+        seen_metadata(name, cfg.DATASETS)
         for name in (*cfg.DATASETS.TEST, *cfg.DATASETS.TRAIN)
         if name in catalog.DatasetCatalog
     ]

@@ -16,6 +16,7 @@ from bdd_inst.base.errors import DataError
 from bdd_inst.base.files import atomic_write, write_all
 from bdd_inst.base.vocabulary import COCO_INSTANCES
 from bdd_inst.datasets import catalog
+from bdd_inst.datasets.class_view import seen_metadata
 from bdd_inst.inference.sources import ImageSource
 from bdd_inst.structures import Instances
 
@@ -53,7 +54,7 @@ class OutputClasses:
         number = cfg.MODEL.ROI_HEADS.NUM_CLASSES
         for name in (*cfg.DATASETS.TEST, *cfg.DATASETS.TRAIN):
             if name in catalog.DatasetCatalog:
-                found = cls.from_metadata(catalog.MetadataCatalog.get(name).as_dict())
+                found = cls.from_metadata(seen_metadata(name, cfg.DATASETS))
             else:
                 coco = COCO_INSTANCES if name.startswith(("coco_2014_", "coco_2017_")) else {}
                 found = cls(list(coco.values()), list(coco))

@@ -20,7 +20,7 @@ from bdd_inst.base.program import option_words, start_words
 from bdd_inst.config.checking import check_config
 from bdd_inst.config.loading import leaves
 from bdd_inst.data.mapper import Mapper
-from bdd_inst.datasets.catalog import MetadataCatalog
+from bdd_inst.datasets.class_view import seen_metadata
 from bdd_inst.datasets.own import prepare
 from bdd_inst.engines import build_model
 from bdd_inst.report.plots import training_curves
@@ -213,8 +213,8 @@ def build_run(
         seed=seed,
     )
     run.last_saved, run.resumed = path, state
-    names = stages[0].cfg.DATASETS.TRAIN
-    run.identity = identity_of(cfg, MetadataCatalog.get(names[0]).as_dict()).entry()
+    options = stages[0].cfg.DATASETS
+    run.identity = identity_of(cfg, seen_metadata(options.TRAIN[0], options)).entry()
     return run
 
 

@@ -22,6 +22,8 @@ def key_of(stage: Stage) -> tuple:
     spec = stage.cfg.DATASETS
     return (
         tuple(spec.TRAIN),
+        tuple(spec.CLASSES),
+        tuple(spec.CLASS_MAP),
         spec.RASTER,
         spec.INSTANCES,
         spec.SOURCE,

@@ -289,6 +289,7 @@ NEEDS = {
     "bdd_inst/data/samplers.py": "how many images there are",
     "bdd_inst/data/sem_seg.py": "the data's classes",
     "bdd_inst/data/validation.py": "the labels",
+    "bdd_inst/datasets/class_view.py": "the data sets' classes",
     "bdd_inst/datasets/own.py": "which data sets are label files; the user's modules",
     "bdd_inst/engines/detectron2_engine.py": "Detectron2",
     "bdd_inst/engines/device.py": "the GPUs of the machine",
