@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from bdd_inst.base.errors import DataError
+from bdd_inst.base.errors import DataError, printable
 
 BDD100K = """\
   {root}/bdd100k/
@@ -74,3 +74,7 @@ class MissingDataError(DataError):
         ]
         self.paths = missing
         super().__init__("\n".join(lines))
+
+    def __str__(self) -> str:
+        # A screen, not a line: each of its own is as safe to print as any other message.
+        return "\n".join(map(printable, str(self.args[0]).splitlines()))
