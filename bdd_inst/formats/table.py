@@ -63,6 +63,7 @@ FORMATS: dict[str, Format] = {
     "sam": Format("Segment Anything", "sam.read", "sam.signs"),
     "deepfashion2": Format("DeepFashion2", "deepfashion2.read", "deepfashion2.signs"),
     "cvat": Format("CVAT XML", "cvat.read", find="cvat.find", write="write_cvat.CvatTarget"),
+    "voc": Format("Pascal VOC", "voc.read", find="voc.find"),
     "rle-csv": Format("run lengths in CSV", "rle_csv.read", find="rle_csv.find", write="write_rle_csv.RleCsvTarget"),
     "yolo": Format("YOLO text", "yolo.read", find="yolo.find", write="write_yolo.YoloTarget"),
     "bitmask": Format("BDD100K bitmasks", "png_folders.read", write="write_png.BitmaskTarget"),

@@ -125,6 +125,8 @@ def _yaml_names(file: Path) -> tuple[str, ...]:
     try:
         names = parse(read_bytes(file), str(file)).get("names")
         if isinstance(names, dict):
+            # Numbers in quotes are numbers too.
+            names = {int(k) if str(k).isdecimal() else k: name for k, name in names.items()}
             if sorted(names, key=str) != sorted(range(len(names)), key=str):
                 raise ValueError("their numbers must go from 0 on, without a gap")
             names = [names[number] for number in range(len(names))]

@@ -11,7 +11,7 @@ from bdd_inst.cli.convert import build_parser
 from bdd_inst.formats.table import kinds
 
 EXAMPLE = re.compile(r"^### [^\n]*`([\w-]+)`\n\n```(json|text|xml|csv)\n(.*?)^```", re.M | re.S)
-FORMS = {"yolo": "text", "cvat": "xml", "rle-csv": "csv"}  # of the others, JSON
+FORMS = {"yolo": "text", "cvat": "xml", "voc": "xml", "rle-csv": "csv"}  # of the others, JSON
 WITHOUT_EXAMPLE = {
     "bitmask",
     "pan-seg",
