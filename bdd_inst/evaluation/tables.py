@@ -273,7 +273,7 @@ def label_map_lines(block: dict | None) -> list[str]:
 
 def grid(header: list[str], rows: list[list[str]]) -> list[str]:
     """Lines of a plain table: the first column left, the others right."""
-    rows = [[printable(cell, LONGEST_CELL) for cell in row] for row in rows]
+    header, *rows = [[printable(cell, LONGEST_CELL) for cell in row] for row in [header, *rows]]
     widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
     cells = [
         [

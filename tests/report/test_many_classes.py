@@ -15,6 +15,7 @@ from bdd_inst.evaluation.ground_truth import GroundTruthBuilder
 from bdd_inst.evaluation.outputs import write_sem_seg
 from bdd_inst.evaluation.results import ResultsBuilder
 from bdd_inst.evaluation.sem_seg import ImageScore, SemSegCounter
+from bdd_inst.evaluation.tables import grid
 from bdd_inst.report.html import write_report
 from bdd_inst.report.many_classes import MOST_CLASSES, curves_shown, matrix_shown
 
@@ -133,3 +134,10 @@ def test_many_pixel_classes_leave_files_that_can_be_opened(classes, tmp_path):
     assert max(sizes.values()) < 3, sizes
     kept = json.loads((tmp_path / "metrics.json").read_text())["sem_seg"]["confusion"]
     assert sum(c[2] for c in kept["cells"]) + kept["left_out"] == counter.confusion.sum()
+
+
+def test_a_printed_table_commands_no_terminal():
+    lines = grid(["class", "a\x1b[31m\n.json"], [["x" * 10**6 + "\0", "1.00"]])
+    assert len(lines) == 3
+    assert all(line.isprintable() for line in lines)
+    assert max(map(len, lines)) < 200
