@@ -69,13 +69,19 @@ def read(found: Found) -> LabelSet:
     """
     names = class_names(found.path)
     finders: dict[Path, ImageFinder] = {}
+    times = Counter(file.stem for file in found.files)
+    root = found.path if found.path.is_dir() else found.path.parent
 
     def generate(log: ProblemLog) -> Iterator[ImageLabels]:
         seen = 0
         for file in found.files:
             folder = found.images or images_of(file.parent)
             finder = finders.setdefault(folder, ImageFinder(folder))
-            image = finder.find(f"{file.stem}.jpg")
+            try:
+                image = finder.find(image_path(file).as_posix())
+            except DataError as error:
+                log.add("ambiguous-image", str(file), str(error))
+                continue
             if image is None:
                 log.add("missing-image", str(file), f"no image of that name below {folder}")
                 continue
@@ -86,8 +92,11 @@ def read(found: Found) -> LabelSet:
                 log.add("unreadable-file", str(file), str(error)[:200])
                 continue
             seen += 1
+            # Frames of several clips may have one name; each is then called by its folders too.
+            base = root if image.is_relative_to(root) else folder
+            name = image.name if times[file.stem] == 1 else image.relative_to(base).as_posix()
             yield _image(
-                image.name, width, height=height, lines=lines, names=names, where=str(file), log=log
+                name, width, height=height, lines=lines, names=names, where=str(file), log=log
             )
         if not seen and log:
             raise DataError(f"{found.path}: no label file could be read, e.g. {log.lines()[0]}")
@@ -104,6 +113,16 @@ def images_of(labels: Path) -> Path:
             folder = Path(*parts[:place], "images", *parts[place + 1 :])
             return folder if folder.is_dir() else labels
     return labels
+
+
+def image_path(file: Path) -> Path:
+    """Where the image of a label file would be, by the folders of both; its suffix may be any."""
+    parts = list(file.parent.parts)
+    for place in reversed(range(len(parts))):
+        if parts[place] == "labels":
+            parts[place] = "images"
+            break
+    return Path(*parts, f"{file.stem}.jpg")
 
 
 def class_names(path: Path) -> tuple[str, ...]:
