@@ -106,19 +106,17 @@ def _video_of(meta: Element, file: Path) -> dict:
 
 
 def _image(element: Element, file: Path, log: ProblemLog) -> ImageLabels | None:
-    """One ``image``; None, counted, where it has no name."""
+    """One ``image``; None, counted, where it has no name. Its number in the task is no id that results would know it by."""
     name = (element.get("name") or "").strip()
     if not name:
         log.add(
             "bad-record", f"{file}: image {element.get('id')!s:.20}", "without a name; left out"
         )
         return None
-    own = element.get("id") or ""
     image = ImageLabels(
         name,
         fields.side(element.get("width")),
         fields.side(element.get("height")),
-        image_id=int(own) if own.isdecimal() and len(own) < 16 else None,
     )
     for number, shape in enumerate(element):
         where = f"{file} ({name}), {shape.tag} #{number}"

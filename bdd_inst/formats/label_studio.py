@@ -57,7 +57,8 @@ def _image(task: Any, where: str, log: ProblemLog) -> ImageLabels:
     data = task.get("data") if isinstance(task, dict) else None
     if not isinstance(data, dict):
         raise ValueError(f"{describe(task)} without data")
-    image = ImageLabels(_name(data), image_id=fields.identity(task.get("id")))
+    # A task's number is no id that results would know the image by.
+    image = ImageLabels(_name(data))
     chosen, score = _chosen(task, where, log)
     if chosen is None:
         image.labeled = False

@@ -133,7 +133,7 @@ def test_an_upload_is_found_under_its_own_name(tmp_path):
 def test_regions_come_back_from_what_is_written(tmp_path):
     source = read(tmp_path, examples.label_studio()[:1])
     done = formats.write(source, tmp_path / "tasks.json", to="labelstudio")
-    assert set(done.lost.counts) == {"lost-ids", "lost-image-ids"}
+    assert set(done.lost.counts) == {"lost-ids"}
     (task,) = json.loads((tmp_path / "tasks.json").read_text())
     assert task["data"]["image"] == "/data/local-files/?d=0a1b2c3d-a.jpg"
     again = formats.read(tmp_path / "tasks.json").load()
