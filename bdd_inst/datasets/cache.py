@@ -60,7 +60,7 @@ def cached(
     try:
         save(path, records)
         return load(path)
-    except (OSError, UnicodeEncodeError) as error:  # a name that is no UTF-8
+    except (OSError, UnicodeEncodeError, OverflowError) as error:  # no UTF-8, an id of no 64 bits
         log.warning(
             "%s: parsed labels cannot be cached (%s); set BDD_INST_CACHE to a writable folder",
             path,

@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from bdd_inst.base.errors import ProblemLog
 from bdd_inst.datasets.bdd100k import load_bdd100k
 from bdd_inst.datasets.cache import cached
 from bdd_inst.datasets.dataset import DatasetRecords
@@ -88,3 +89,13 @@ def test_the_cached_data_set_is_the_parsed_one(home, bdd_root, monkeypatch):
     assert list(first.dicts) == list(second.dicts) == list(parsed.dicts)
     assert first.metadata == second.metadata == parsed.metadata
     assert second.problems.lines() == parsed.problems.lines()
+
+
+def test_what_the_cache_cannot_say_is_used_all_the_same(home, tmp_path):
+    """A category id of more than 64 bits, a name that is no UTF-8."""
+    (tmp_path / "a.json").write_text("[]")
+    for value in (10**30, "\udcff"):
+        metadata = {"thing_classes": ["a"], "odd": value}
+        records = DatasetRecords([], metadata, ProblemLog())
+        found = cached([tmp_path / "a.json"], {"odd": repr(value)}, lambda r=records: r)
+        assert found.metadata["odd"] == value
