@@ -254,7 +254,7 @@ def test_a_paired_bootstrap_knows_noise_from_progress():
             truth.boxes[own],
             [truth.masks[n] for n in own],
         )
-    better = compare(truth, results, perfect.build(), "bbox", draws=200)[0]
+    better = compare(truth, results, perfect.build(), "bbox", resamples=200)[0]
     assert better.certain
     assert 0 < better.low < better.difference < better.high
 
