@@ -546,7 +546,7 @@ def test_missing_path_and_unknown_kind(tmp_path):
     with pytest.raises(DataError, match="no such file"):
         formats.read(tmp_path / "none.json")
     with pytest.raises(DataError, match="unknown label kind"):
-        formats.read(tmp_path, kind="voc")
+        formats.read(tmp_path, kind="pascal3d")
 
 
 def test_sizes_come_from_images_where_labels_lack_them(tmp_path):
