@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from bdd_inst.base.errors import ConfigError, ProblemLog
 from bdd_inst.config.consistency import check_consistency
@@ -155,6 +157,36 @@ def test_the_head_follows_the_classes(sets):
     # Weights that say nothing of themselves: the classes are those that the config chooses.
     assert OutputClasses.from_cfg(cfg).names == ["bus", "car"]
     assert seen_metadata("street", cfg.DATASETS)["thing_classes"] == ["bus", "car"]
+
+
+def test_a_label_file_and_a_named_set_are_joined(sets, tmp_path):
+    Image.new("RGB", (60, 50)).save(tmp_path / "a.png")
+    shape = {
+        "bbox": [1, 2, 29, 38],
+        "area": 551,
+        "iscrowd": 0,
+        "segmentation": [[1, 2, 30, 2, 30, 40]],
+    }
+    content = {
+        "images": [{"id": 5, "file_name": "a.png", "width": 60, "height": 50}],
+        "categories": [{"id": 3, "name": "human"}, {"id": 8, "name": "tree"}],
+        "annotations": [
+            {"id": n, "image_id": 5, "category_id": category} | shape
+            for n, category in enumerate((3, 8), 1)
+        ],
+    }
+    file = tmp_path / "labels.json"
+    file.write_text(json.dumps(content))
+    cfg = config(
+        ["person"], ["human=person", "pedestrian=person@street"], train=[str(file), "street"]
+    )
+    prepare(cfg)
+    assert list(cfg.DATASETS.CLASSES) == ["person"]
+    dicts, metadata, problems = load_datasets(cfg, list(cfg.DATASETS.TRAIN), True)
+    assert categories(dicts) == [[0], [0]]
+    assert metadata["thing_classes"] == ["person"]
+    assert problems.counts["category-left-out"] == 6  # a tree; a rider, two cars, two buses
+    DatasetCatalog.remove(str(file))
 
 
 def test_category_ids_of_the_file_are_kept_where_none_are_joined():
